@@ -1,0 +1,53 @@
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt bench realdata clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+# torch, pyarrow and prefect come as constraints.txt pins them; pip first, older ones resolve worse
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+help: ## list these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/pip: 
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade pip
+	@touch $@
+
+.venv/runtime: .venv/pip pyproject.toml constraints.txt
+	@echo "installing webtext into .venv; the first time takes a few minutes" >&2
+	$(PIP) --editable .
+	@touch $@
+
+.venv/dev: .venv/runtime
+	$(PIP) --group dev
+	@touch $@
+
+setup: .venv/runtime ## install webtext into .venv, as demo and test do by themselves
+
+demo: .venv/runtime ## the whole way on a small web of this machine's own, in under 5 minutes
+	$(BIN)/webtext demo
+
+test: .venv/dev ## run the tests, in under 12 minutes on 2 cores
+	$(BIN)/python -m pytest -m "not slow"
+
+check: .venv/dev ## lint, types, and which package may import which
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: .venv/dev ## put the code in its usual form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/dev ## ratios against the tools that one would take instead
+	$(BIN)/python -m tests.bench
+
+realdata: .venv/dev ## the whole way on real sites, where ../shared/data holds them; and the slow tests
+	$(BIN)/python -m tests.realdata
+	$(BIN)/python -m pytest -m slow
+
+clean: ## remove what the targets above made; never your data/ or runs/
+	rm -rf .venv .bench-venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

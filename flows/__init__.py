@@ -1,0 +1,1 @@
+"""Which stages run, in which order: Prefect flows, recipes and the command line."""

@@ -1,0 +1,1 @@
+"""GPT-2: the model, its data, its training and its samples."""

@@ -1,0 +1,21 @@
+"""What can go wrong here that a user can mend.
+
+ValueError
+└── UserError           the command line prints one line and exits 2
+    └── DivergedError   the loss or the gradient is no number any more; names what was read
+"""
+
+from collections.abc import Sequence
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend; says what was found, what was wanted, what to do."""
+
+
+class DivergedError(UserError):
+    """The training has left the numbers; `step` and `windows` say where, for who wants to look."""
+
+    def __init__(self, message: str, step: int, windows: Sequence[int]) -> None:
+        super().__init__(message)
+        self.step = step
+        self.windows = tuple(windows)

@@ -1,0 +1,28 @@
+"""Fixtures that all tests may ask for."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before Prefect is imported anywhere: never the developer's own server, database or analytics.
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="webtext-prefect-")
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ.pop("PREFECT_API_URL", None)
+
+import hypothesis
+import pytest
+
+# A loaded machine is slow, not wrong; the same examples every time, so that a failure is a change.
+hypothesis.settings.register_profile("webtext", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("webtext")
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data that developers have beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the real data in {SHARED}, which is not part of the project")
+    return SHARED

@@ -1,0 +1,202 @@
+"""Bytes and lines out of compressed files, in bounded memory, saying when one ends too early.
+
+Lines are cut on bytes and decoded one by one, so that no character is ever torn at the edge of a
+block. A file is known by its first bytes, not by its name: dumps get renamed and recompressed.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import zstandard
+
+# Reddit's dumps are compressed with `zstd --long=31`: a reader must be willing to hold 2 GiB.
+# Only as much of it is touched as the file has decompressed bytes.
+ZSTD_WINDOW = 1 << 31
+
+# A zstd block of 4 bytes may stand for 128 KiB, so this much input is at most 128 MiB of output.
+# Source: RFC 8878, section 3.1.1.2 (Block_Maximum_Size and RLE_Block)
+ZSTD_STEP = 1 << 12
+
+STEP = 1 << 16  # bytes of input at a time, for formats whose output can be asked for piecewise
+BUFFER = 1 << 20  # bytes that a file is read in, and that are reported at once
+PIECE = 1 << 20  # bytes of output at a time, for those
+LINE_BOUND = 1 << 24  # bytes; the longest line of a real submission has some hundred thousand
+CUT_SHORT = -1  # in the place of a line's length
+
+MAGIC = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bz2",
+    b"\x1f\x8b": "gzip",
+    b"PAR1": "parquet",
+}
+ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte of 0x50 to 0x5f. Source: RFC 8878, section 3.1.2
+
+
+class ArchiveError(ValueError):
+    """A compressed file ends before its end, or is damaged from some point on."""
+
+
+class _Piecewise(Protocol):
+    """What the standard library's decompressors have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+def container(path: Path) -> str:
+    """Return zstd, xz, bz2, gzip, parquet, or "" for anything else, by the first bytes."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head[1:4] == ZSTD_SKIPPABLE and head[0] >> 4 == 5:
+        return "zstd"
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
+
+
+def blocks(path: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a file, in order; `tick` hears of compressed bytes read.
+
+    Archives of several frames or members, as parallel compressors write, are read as one.
+
+    Raises:
+        ArchiveError: the file ends early or is damaged; all that could be read has been yielded.
+    """
+    kind = container(path)
+    step = ZSTD_STEP if kind == "zstd" else STEP
+    with path.open("rb", buffering=BUFFER) as file:
+        steps = _steps(file, step, tick)
+        if kind == "zstd":
+            yield from _zstd(steps)
+        elif kind in _OPENERS:
+            yield from _piecewise(steps, _OPENERS[kind])
+        else:
+            yield from steps
+
+
+def _steps(file: BinaryIO, size: int, tick: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield a file in steps, reporting them no finer than people look."""
+    unreported = 0
+    while data := file.read(size):
+        yield data
+        unreported += len(data)
+        if unreported >= BUFFER:
+            tick(unreported)
+            unreported = 0
+    tick(unreported)
+
+
+def _zstd(steps: Iterable[bytes]) -> Iterator[bytes]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    frame = decompressor.decompressobj()
+    for step in steps:
+        data = step
+        while data:
+            if frame.eof:
+                frame = decompressor.decompressobj()
+            try:
+                yield frame.decompress(data)
+            except zstandard.ZstdError as error:
+                raise ArchiveError(f"damaged zstd frame ({error})") from None
+            data = frame.unused_data if frame.eof else b""
+    if not frame.eof:
+        raise ArchiveError("ends within a zstd frame")
+
+
+class _Gzip:
+    """zlib's decompressor, with the input that it has not come to kept inside, as bz2's does."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int = 0) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+_OPENERS: dict[str, Callable[[], _Piecewise]] = {
+    "xz": lzma.LZMADecompressor,
+    "bz2": bz2.BZ2Decompressor,
+    "gzip": _Gzip,
+}
+
+
+def _piecewise(steps: Iterable[bytes], fresh: Callable[[], _Piecewise]) -> Iterator[bytes]:
+    """Decompress one member after another."""
+    member = fresh()
+    for step in steps:
+        data = step
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")  # xz pads between its streams, tapes after a gzip file
+                if not data:
+                    break
+                member = fresh()
+            yield from _outputs(member, data)
+            data = member.unused_data if member.eof else b""
+    if not member.eof:
+        raise ArchiveError("ends within a compressed member")
+
+
+def _outputs(member: _Piecewise, data: bytes) -> Iterator[bytes]:
+    """Yield what a member makes of `data`, never more than a piece at a time."""
+    while True:
+        try:
+            piece = member.decompress(data, PIECE)
+        except (lzma.LZMAError, OSError, zlib.error) as error:
+            raise ArchiveError(f"damaged ({error})") from None
+        yield piece
+        if member.eof or len(piece) < PIECE:
+            return
+        data = b""
+
+
+def lines(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes | int]:
+    """Cut a stream into lines, without their ends, one at a time.
+
+    A line of more than `bound` bytes (by default `LINE_BOUND`) is not kept: its length in bytes
+    stands in its place. Where the stream raises ArchiveError, `CUT_SHORT` stands for the line that
+    it cut short, if any, and all that would have followed.
+    """
+    longest = LINE_BOUND if bound is None else bound
+    begun: list[bytes] = []  # pieces of a line whose end has not come yet
+    length = 0  # of that line, also where its pieces are not kept any more
+    try:
+        for block in stream:
+            start, end = 0, block.find(b"\n")
+            while end >= 0:
+                if length:
+                    length += end
+                    begun.append(block[:end])
+                    yield b"".join(begun) if length <= longest else length
+                    begun.clear()
+                    length = 0
+                else:
+                    yield block[start:end] if end - start <= longest else end - start
+                start = end + 1
+                end = block.find(b"\n", start)
+            length += len(block) - start
+            if length > longest:
+                begun.clear()
+            elif start < len(block):
+                begun.append(block[start:])
+    except ArchiveError:
+        yield CUT_SHORT
+        return
+    if length:
+        yield b"".join(begun) if length <= longest else length

@@ -1,0 +1,224 @@
+"""One submission, whatever source and era it comes from: which fields, under which names and types.
+
+What the fields of Reddit's dumps mean changed over the years, and what they are called differs
+between sources; all of that is known here and nowhere else.
+"""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+INT32 = 2**31 - 1
+YEAR_10000 = 253_402_300_800  # Unix time; later is no time of a submission, and no date in Python
+
+
+class Submission(msgspec.Struct, gc=False):
+    """One link as somebody posted it, in the types that all sources are brought to."""
+
+    url: str | None
+    id: str | None = None  # the source's own, such as Reddit's "1gej9x"
+    subreddit: str | None = None
+    score: int | None = None  # null where the source states none
+    created: int | None = None  # Unix time, in seconds
+    title: str | None = None
+    self_post: bool = False
+    over_18: bool = False
+    deleted: bool = False
+    listed: bool = False  # from a list without scores, whose maker vouches for it
+
+
+class Post(msgspec.Struct, gc=False):
+    """The fields of a Reddit submission that are looked at; all others are skipped unread.
+
+    As few as will do: the decoder compares every name of a line with every field here.
+    """
+
+    created_utc: Any = None
+    crosspost_parent_list: Any = None
+    id: Any = None
+    is_self: Any = None
+    over_18: Any = None
+    removed_by_category: Any = None  # who removed it, since 2019
+    score: Any = None
+    subreddit: Any = None
+    title: Any = None
+    url: Any = None
+    url_overridden_by_dest: Any = None  # since 2019, where `url` may be Reddit's own
+    meta: Any = msgspec.field(default=None, name="_meta")  # Arctic Shift's own notes
+
+
+class Raw(Post, gc=False):
+    """The fields of any source, as they come."""
+
+    permalink: Any = None
+    domain: Any = None
+    created: Any = None
+    objectID: Any = None  # noqa: N815 -- as Hacker News's search interface spells it
+    points: Any = None
+    num_points: Any = None
+    created_at_i: Any = None
+    created_at: Any = None
+    time: Any = None
+    by: Any = None
+    deleted: Any = None
+    dead: Any = None
+
+
+# What lists call a column that a dump calls otherwise.
+COLUMNS = {"link": "url", "href": "url", "uri": "url", "address": "url", "timestamp": "time"}
+COLUMNS |= {field: field for field in Raw.__struct_fields__ if field != "meta"}
+
+
+def submission(raw: Raw) -> Submission:
+    """Bring the fields of any source to common names and types."""
+    if raw.permalink is not None or raw.subreddit is not None or raw.is_self is not None:
+        if raw.is_self is None:  # dumps of some months lack the field
+            raw.is_self = isinstance(raw.domain, str) and raw.domain.startswith("self.")
+        if raw.created_utc is None:
+            raw.created_utc = raw.created
+        return posted(raw)
+    points = next((x for x in (raw.score, raw.points, raw.num_points) if x is not None), None)
+    times = (raw.created_utc, raw.created_at_i, raw.created_at, raw.created, raw.time)
+    return Submission(
+        url=as_text(raw.url),
+        id=as_text(raw.id if raw.id is not None else raw.objectID),
+        score=as_score(points),
+        created=as_time(next((x for x in times if x is not None), None)),
+        title=as_text(raw.title),
+        over_18=as_truth(raw.over_18),
+        deleted=as_truth(raw.deleted) or as_truth(raw.dead),
+        listed=points is None and raw.by is None,
+    )
+
+
+def posted(post: Post) -> Submission:
+    """Return what a Reddit submission links to, and the facts that decide about it.
+
+    Reddit's answers escape `&`, `<` and `>` in every string, and so do all dumps of them.
+    """
+    url, self_post = post.url_overridden_by_dest or post.url, post.is_self
+    if post.crosspost_parent_list:
+        url, self_post = _crossposted(post.crosspost_parent_list, url, self_post)
+    score, created, title = post.score, post.created_utc, post.title
+    return Submission(
+        url if type(url) is str and "&" not in url and url[:1] != "/" else _target(url),
+        post.id if type(post.id) is str else as_text(post.id),
+        post.subreddit if type(post.subreddit) is str else as_text(post.subreddit),
+        score if type(score) is int and -INT32 <= score <= INT32 else as_score(score),
+        created if type(created) is int and 0 <= created < YEAR_10000 else as_time(created),
+        title
+        if type(title) is str and "&" not in title
+        else unescaped(as_text(title) or "") or None,
+        self_post if type(self_post) is bool else as_truth(self_post),
+        post.over_18 if type(post.over_18) is bool else as_truth(post.over_18),
+        post.removed_by_category is not None or (post.meta is not None and _removed(post.meta)),
+    )
+
+
+def _target(url: Any) -> str | None:
+    """Return a Reddit URL as its poster meant it; one without a host is of Reddit itself."""
+    text = as_text(url)
+    if text is None:
+        return None
+    return f"https://www.reddit.com{text}" if text.startswith("/") else unescaped(text)
+
+
+def _crossposted(parents: Any, url: Any, self_post: Any) -> tuple[Any, Any]:
+    """Return the target of a crosspost: its parent's, where its own is only the parent's thread."""
+    parent = parents[0] if isinstance(parents, list) else None
+    if isinstance(parent, dict) and isinstance(parent.get("url"), str):
+        return parent["url"], parent.get("is_self", self_post)
+    return url, self_post
+
+
+def _removed(meta: Any) -> bool:
+    """Whether Arctic Shift found the submission removed when it looked again, 36 hours later."""
+    return isinstance(meta, dict) and (
+        bool(meta.get("removal_type")) or as_truth(meta.get("was_deleted_later"))
+    )
+
+
+def without_halves(found: Submission) -> Submission:
+    """Replace halves of surrogate pairs, which JSON can spell and no file can hold, by U+FFFD."""
+    for name in ("url", "id", "subreddit", "title"):
+        text = getattr(found, name)
+        if text is not None:
+            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            setattr(found, name, whole)
+    return found
+
+
+def unescaped(text: str) -> str:
+    """Undo the three escapes that Reddit puts into strings.
+
+    >>> unescaped("a?b=1&amp;c=2&amp;lt;")
+    'a?b=1&c=2&lt;'
+    """
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def as_text(value: Any) -> str | None:
+    """Return a string; null for nothing and for what is no single value."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_truth(value: Any) -> bool:
+    """Return whether a flag is set, in any spelling.
+
+    >>> as_truth("True"), as_truth("false"), as_truth(1), as_truth(None)
+    (True, False, True, False)
+    """
+    return value.lower() in ("true", "1") if isinstance(value, str) else value in (True, 1)
+
+
+def as_score(value: Any) -> int | None:
+    """Return a score of any spelling within 32 bits, or null if it is none.
+
+    >>> as_score("12"), as_score(3.0), as_score(10**12), as_score("many"), as_score(None)
+    (12, 3, 2147483647, None, None)
+    """
+    try:
+        return max(-INT32, min(INT32, int(float(value))))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def as_time(value: Any) -> int | None:
+    """Return Unix time in seconds, of a number, its digits, an ISO date or a month-first one.
+
+    A time that states no zone is read as UTC: neither dump that writes such times says which.
+
+    >>> as_time("1371311185"), as_time(1371311185.0), as_time("8/4/2016 11:52"), as_time("soon")
+    (1371311185, 1371311185, 1470311520, None)
+    """
+    if isinstance(value, datetime):
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    elif isinstance(value, str) and not _number.fullmatch(value):
+        value = _date(value)
+    try:
+        seconds = math.floor(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds < YEAR_10000 else None
+
+
+def _date(text: str) -> float | None:
+    """Return Unix time of 2016-08-04T11:52 (or any other ISO form) or 8/4/2016 11:52."""
+    american = _american.fullmatch(text)
+    try:
+        if american:
+            month, day, year, hour, minute = map(int, american.groups())
+            return datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp()
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+_number = re.compile(r"\s*-?\d+(\.\d*)?\s*", re.ASCII)
+_american = re.compile(r"\s*(\d+)/(\d+)/(\d{4}) (\d+):(\d+)\s*", re.ASCII)

@@ -1,0 +1,1 @@
+"""From links to WARC files and one outcome a link: frontier, politeness, fetching, archiving."""

@@ -1,0 +1,124 @@
+"""What a crawl may do, how politely, and within which bounds."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pipeline.errors import UserError
+
+Gate = Callable[[str], Awaitable[None]]
+"""Awaited with a URL directly before every request for it: robots.txt, the page, each redirect.
+
+It returns when politeness lets that host and its address be asked. It may take minutes, so no
+timeout of the fetch may run meanwhile. A task that asks again thereby gives back its last turn.
+"""
+
+MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not what it makes: not in the digest
+
+
+@dataclass(frozen=True)
+class Crawl:
+    """Fetch every link once, at a pace that no host minds, and archive what it answers.
+
+    How fast and from where (delays, back-off, addresses) is no part of what a crawl makes, so a
+    crawl that was stopped can be resumed with a longer delay.
+
+    Raises:
+        UserError: a value that no crawl could work with.
+    """
+
+    contact: str = field(default="", metadata=MACHINE)  # URL or mail address of who crawls
+    user_agent: str = "webtext/0.1 (+{contact})"  # its first word is the name in robots.txt
+
+    delay: float = field(default=5.0, metadata=MACHINE)  # s between requests to a host
+    delay_per_ip: float = field(default=2.0, metadata=MACHINE)  # s between requests to an address
+    max_delay: float = field(default=60.0, metadata=MACHINE)  # s; Crawl-delay is clamped to it
+    latency_factor: float = field(default=2.0, metadata=MACHINE)  # pause / time that hosts take
+    backoff: float = field(default=60.0, metadata=MACHINE)  # s after a host's first failure
+    max_backoff: float = field(default=86_400.0, metadata=MACHINE)  # s; Retry-After likewise
+    hosts_in_flight: int = field(default=300, metadata=MACHINE)  # connections at a time
+
+    connect_timeout: float = 10.0  # s
+    first_byte_timeout: float = 20.0  # s from the request to the first byte of its response
+    timeout: float = 60.0  # s for one request and its response as a whole
+    max_body: int = 10_000_000  # bytes, decoded
+    max_redirects: int = 5
+    attempts: int = 3  # at one URL, where a later one may do better
+    host_errors: int = 5  # failures in a row after which a host is given up
+
+    respect_robots: bool = True
+    enforce_opt_out: bool = True
+    opt_out_files: bool = False  # ask for tdmrep.json and ai.txt too: two more requests a host
+    content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
+    ports: tuple[int, ...] = (80, 443)
+    allow_private: bool = False  # fetch from private addresses too, for a web on this machine
+    connect_to: tuple[str, ...] = field(default=(), metadata=MACHINE)  # HOST:PORT:ADDRESS:PORT
+    ca_file: str = field(default="", metadata=MACHINE)  # further authority for TLS, as PEM
+
+    name: ClassVar[str] = "crawl"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        for key in ("delay", "delay_per_ip", "max_delay", "latency_factor", "backoff"):
+            self.at_least(key, 0)
+        for key in ("connect_timeout", "first_byte_timeout", "timeout"):
+            self.at_least(key, 0.001)
+        for key in ("hosts_in_flight", "max_body", "attempts", "host_errors"):
+            self.at_least(key, 1)
+        self.at_least("max_redirects", 0)
+        self.at_least("max_backoff", self.backoff)
+        self.at_least("max_delay", self.delay)
+        for rule in self.connect_to:
+            if not re.fullmatch(r"[^:\s]+:(\d+|\*):(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d+", rule):
+                raise UserError(
+                    f'crawl.connect_to: found "{rule}", wanted HOST:PORT:ADDRESS:PORT, '
+                    'such as "*:80:127.0.0.1:8080"'
+                )
+        if not re.match(r"[A-Za-z_-]+", self.user_agent):
+            raise UserError(
+                f'crawl.user_agent: found "{self.user_agent}", wanted it to begin with the name '
+                'that robots.txt may use, in letters, "_" and "-"'
+            )
+
+    def at_least(self, key: str, least: float) -> None:
+        """Check one number.
+
+        Raises:
+            UserError: it is smaller than `least`, or not a number.
+        """
+        found = getattr(self, key)
+        if not found >= least:  # also true of nan
+            raise UserError(f"crawl.{key}: found {found}, wanted {least:g} or more")
+
+    @property
+    def agent(self) -> str:
+        """The User-Agent header as sent."""
+        if self.contact:
+            return self.user_agent.replace("{contact}", self.contact)
+        return re.sub(r"\s*\([^)]*\{contact\}[^)]*\)|\{contact\}", "", self.user_agent)
+
+    @property
+    def product(self) -> str:
+        """The name that groups of robots.txt rules address us by (RFC 9309, 2.2.1)."""
+        found = re.match(r"[A-Za-z_-]+", self.user_agent)
+        assert found, "checked when it was made"
+        return found[0]
+
+    @property
+    def stays_home(self) -> bool:
+        """Whether every connection goes to an address that the recipe itself names."""
+        anywhere = {rule.split(":")[1] for rule in self.connect_to if rule.startswith("*:")}
+        return "*" in anywhere or {str(port) for port in self.ports} <= anywhere
+
+    def check_contact(self) -> None:
+        """Refuse to knock at strangers' doors without a name.
+
+        Raises:
+            UserError: the crawl may leave this machine and names nobody to write to.
+        """
+        if not self.contact and not self.allow_private and not self.stays_home:
+            raise UserError(
+                "crawl.contact: empty, but this crawl reaches hosts of others; name a URL or a "
+                'mail address where they can complain, as in contact = "https://example.org/bot"'
+            )

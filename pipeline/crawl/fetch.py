@@ -1,0 +1,258 @@
+"""Fetch one URL: the guard, robots.txt, the redirects, the bounds, and one fate at the end.
+
+    async with Fetcher(settings) as fetcher:
+        fetched = await fetcher.fetch("https://example.com/")
+
+Every hop of a redirect goes the whole way anew: its scheme and port, its host's addresses, its
+robots.txt, its turn. The string that was vetted is the string that is sent.
+"""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+from pipeline.crawl import fates, messages, optout, robots, sniff, wellknown
+from pipeline.crawl.addresses import Lookup, Resolver
+from pipeline.crawl.client import (
+    REDIRECTS,
+    Arrived,
+    Body,
+    Client,
+    Failed,
+    checked,
+    host_and_port,
+    origin,
+    redirected,
+)
+from pipeline.crawl.permissions import Permissions
+from pipeline.crawl.settings import Crawl, Gate
+
+PAGES = frozenset({200, 203})  # 203: the same, touched by a proxy
+# Statuses that pass: overload, maintenance, and what content networks say of the server behind.
+PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One HTTP request and its response, as the WARC file keeps them."""
+
+    url: str
+    ip: str
+    request: bytes  # request line and headers as sent, ending in CRLFCRLF
+    head: bytes  # status line and headers as received, ending in CRLFCRLF
+    body: bytes  # transfer and content encoding removed
+    truncated: str | None  # WARC-Truncated: None, "length", "time", "disconnect"
+    started: float  # Unix time, seconds
+    elapsed: float  # seconds
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one URL."""
+
+    fate: str | None  # None: a page to keep; else "crawl.<reason>" of the closed list
+    value: float | None  # the measure that decided it (status, bytes, seconds)
+    exchange: Exchange | None  # the last response, where there is one worth archiving
+    final_url: str
+    redirects: tuple[str, ...]  # every URL that answered with a redirect
+    status: int | None
+    content_type: str | None
+    robots: str  # the rule or state that decided
+    retry_after: float | None  # seconds that the host asked for, clamped
+    again: bool  # whether a later attempt may do better
+    signals: tuple[str, ...] = ()  # what the page says of its use, enforced or not
+    ip: str | None = None  # of the last response, also where nothing is archived
+
+
+@dataclass
+class Trip:
+    """One URL's way, as far as it has come."""
+
+    url: str
+    redirects: list[str] = field(default_factory=list)
+    robots: str = robots.NOT_ASKED
+    status: int | None = None
+    content_type: str | None = None
+    ip: str | None = None
+    signals: tuple[optout.Signal, ...] = ()
+
+    def arrive(self, arrived: Arrived) -> None:
+        """Note what a response says of itself."""
+        self.status = arrived.head.status
+        self.content_type = arrived.head.first("Content-Type")
+        self.ip = arrived.ip
+
+    def end(self, failed: Failed | None = None, exchange: Exchange | None = None) -> Fetched:
+        """Sum the trip up."""
+        return Fetched(
+            fate=failed.fate if failed else None,
+            value=failed.value if failed else None,
+            exchange=exchange,
+            final_url=self.url,
+            redirects=tuple(self.redirects),
+            status=self.status,
+            content_type=self.content_type,
+            robots=self.robots,
+            retry_after=failed.retry_after if failed else None,
+            again=failed.again if failed else False,
+            signals=tuple(signal.text for signal in self.signals),
+            ip=self.ip,
+        )
+
+
+class Fetcher:
+    """Fetches URLs; owns the connections, the resolver and the robots.txt cache.
+
+    `gate` is awaited before every request, so that whoever owns the pace can hold it back.
+    `lookup` stands in for the name servers.
+    """
+
+    def __init__(
+        self, settings: Crawl, gate: Gate | None = None, lookup: Lookup | None = None
+    ) -> None:
+        self._settings = settings
+        self._product = settings.product
+        self._resolver = Resolver(settings, lookup)
+        self._client = Client(settings, self._resolver)
+        self._permissions = Permissions(settings, self._client, gate)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._resolver.close)
+        await self._stack.enter_async_context(self._client)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.aclose()
+
+    async def fetch(self, url: str) -> Fetched:
+        """Fetch `url`, following its redirects; never raises for what a page or a host does."""
+        trip = Trip(url)
+        try:
+            trip.url = checked(url, fates.BAD_URL)
+            while True:
+                fetched = await self._visit(trip)
+                if fetched is not None:
+                    return fetched
+        except Failed as failed:
+            return trip.end(failed)
+
+    async def addresses(self, url: str) -> tuple[str, ...]:
+        """Return the vetted addresses of the host of `url`, for pacing by address.
+
+        () where there are none, and where `connect_to` sends the host somewhere else: many hosts
+        on one test server are to be paced as the many that they pretend to be.
+        """
+        try:
+            where = checked(url, fates.BAD_URL)
+            if self._resolver.pretended(*host_and_port(where)):
+                return ()
+            return await self._client.vet(where)
+        except Failed:
+            return ()
+
+    def crawl_delay(self, url: str) -> float | None:
+        """Return the Crawl-delay of the host of `url` in seconds, at most `max_delay`.
+
+        None where its robots.txt asks for none, or was not read yet.
+        """
+        rules = self._permissions.known(origin(url))
+        if rules is None or not rules.delay:
+            return None
+        return min(rules.delay, self._settings.max_delay)
+
+    async def _visit(self, trip: Trip) -> Fetched | None:
+        """Make one request; None where it was redirected and `trip` now stands at the next URL."""
+        await self._client.vet(trip.url)
+        await self._permitted(trip)
+        async with self._client.get(trip.url) as arrived:
+            trip.arrive(arrived)
+            if arrived.head.status in REDIRECTS:
+                self._turn(trip, arrived.head)
+                return None
+            self._check_status(arrived.head)
+            self._check_head(trip, arrived.head)
+            body = await arrived.read(self._settings.max_body)
+            return self._page(trip, arrived, body)
+
+    def _turn(self, trip: Trip, head: messages.Head) -> None:
+        """Set the trip on to where a redirect points."""
+        target = redirected(trip.url, head)
+        trip.redirects.append(trip.url)
+        came = len(trip.redirects)
+        if came > self._settings.max_redirects or target in trip.redirects:
+            raise Failed(fates.REDIRECT_LIMIT, came)
+        if host_and_port(target)[1] not in self._settings.ports:
+            raise Failed(fates.BAD_REDIRECT)
+        trip.url = target
+
+    def _check_status(self, head: messages.Head) -> None:
+        status = head.status
+        if status in PAGES:
+            return
+        fate = fates.HTTP_OTHER
+        if status == 429:
+            fate = fates.HTTP_429
+        elif 400 <= status < 500:
+            fate = fates.HTTP_4XX
+        elif 500 <= status < 600:
+            fate = fates.HTTP_5XX
+        again = status in PASSING
+        raise Failed(
+            fate, status, again, head.retry_after(self._settings.max_backoff) if again else None
+        )
+
+    def _check_head(self, trip: Trip, head: messages.Head) -> None:
+        """Stop before the body where the headers suffice."""
+        trip.signals += optout.in_headers(head, self._product)
+        self._check_signals(trip)
+        if sniff.hopeless(trip.content_type, self._settings.content_types):
+            raise Failed(fates.WRONG_TYPE)
+
+    def _check_signals(self, trip: Trip) -> None:
+        if self._settings.enforce_opt_out and any(signal.reserves for signal in trip.signals):
+            raise Failed(fates.OPTED_OUT)
+
+    def _page(self, trip: Trip, arrived: Arrived, body: Body) -> Fetched:
+        """Judge a body that has come, and archive it where it may be kept."""
+        trip.signals += optout.in_markup(body.data, self._product)
+        self._check_signals(trip)
+        if not body.data:
+            if body.truncated:
+                raise Failed(fates.CONNECT, again=True)
+            raise Failed(fates.EMPTY)
+        if not sniff.fits(trip.content_type, body.data, self._settings.content_types):
+            raise Failed(fates.WRONG_TYPE)
+        exchange = Exchange(
+            url=trip.url,
+            ip=arrived.ip,
+            request=arrived.request,
+            head=arrived.head.raw,
+            body=body.data,
+            truncated=body.truncated,
+            started=arrived.started,
+            elapsed=arrived.elapsed,
+        )
+        if body.truncated == "length":
+            return trip.end(Failed(fates.TOO_LARGE, len(body.data)), exchange)
+        return trip.end(exchange=exchange)
+
+    async def _permitted(self, trip: Trip) -> None:
+        """Wait for this URL's turn, having asked its host whether it may have one."""
+        if not self._settings.respect_robots:
+            trip.robots = "not respected"
+            await self._permissions.wait(trip.url)
+            return
+        rules, turn = await self._permissions.rules(origin(trip.url))
+        verdict = robots.judge(rules, trip.url, self._product)
+        trip.robots = verdict.why
+        if rules.state == "unreachable":
+            raise Failed(rules.fate, again=rules.again, retry_after=rules.retry_after)
+        if not verdict.allowed:
+            raise Failed(fates.ROBOTS_DENIED)
+        trip.signals = robots.usage_signals(rules, trip.url)
+        if rules.reserved is not None:
+            trip.signals += wellknown.signals(rules.reserved, trip.url, self._product)
+        self._check_signals(trip)
+        if not turn:
+            await self._permissions.wait(trip.url)

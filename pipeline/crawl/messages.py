@@ -1,0 +1,84 @@
+"""HTTP messages as bytes: what was sent, what came back, and what its headers ask for."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+Field = tuple[bytes, bytes]
+
+
+def _lines(first: bytes, fields: Iterable[Field]) -> bytes:
+    return b"\r\n".join([first, *(b": ".join(field) for field in fields), b"", b""])
+
+
+def request(path: str, fields: Iterable[tuple[str, str]]) -> bytes:
+    r"""Return a GET request as it goes over the wire.
+
+    >>> request("/a", [("Host", "example.com")])
+    b'GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n'
+    """
+    raw = [(name.encode(), value.encode()) for name, value in fields]
+    return _lines(f"GET {path} HTTP/1.1".encode(), raw)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Status line and headers of a response, names and values byte for byte as received.
+
+    Only what HTTP gives no meaning to is not kept: the blanks around a value and folded lines.
+    """
+
+    version: bytes  # such as b"HTTP/1.1"
+    status: int
+    reason: bytes
+    fields: tuple[Field, ...]
+
+    @property
+    def raw(self) -> bytes:
+        """The whole as bytes, ending in an empty line."""
+        return _lines(b"%s %03d %s" % (self.version, self.status, self.reason), self.fields)
+
+    def every(self, name: str) -> list[str]:
+        """Return each value of the header `name`, an empty list where it was not sent."""
+        wanted = name.lower().encode()
+        return [text(value) for key, value in self.fields if key.lower() == wanted]
+
+    def first(self, name: str) -> str | None:
+        """Return the first value of the header `name`, None where it was not sent."""
+        return next(iter(self.every(name)), None)
+
+    def retry_after(self, most: float) -> float | None:
+        """Return how many seconds the host asks to be left alone, at most `most`, if it does."""
+        return retry_after(self.first("Retry-After"), time.time(), most)
+
+
+def text(value: bytes) -> str:
+    """Return a header's value as text: UTF-8 where it is that, Latin-1 as HTTP has it otherwise."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def retry_after(value: str | None, now: float, most: float) -> float | None:
+    """Return how many seconds a Retry-After header asks to wait, at most `most`.
+
+    `now` is Unix time. A date that has passed asks for nothing more: 0. What is neither a number
+    of seconds nor a date is as good as no header: None.
+
+    >>> retry_after("120", 0, 3600), retry_after("99999999", 0, 3600), retry_after("-1", 0, 60)
+    (120.0, 3600.0, None)
+    >>> retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 0, 3600)
+    60.0
+    """
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(min(float(value), most))
+    try:
+        moment = parsedate_to_datetime(value)
+        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return float(min(max(seconds, 0.0), most))

@@ -1,0 +1,119 @@
+import asyncio
+import time
+
+import pytest
+
+from pipeline.crawl import client, fates
+from pipeline.errors import PipelineError, UserError
+from tests.web.case import HTML, head, page, to
+from tests.web.fetching import fetched
+from tests.web.server import Peer, Site
+
+
+def test_the_exchange_holds_the_bytes_that_went():
+    answer = page(HTML, "X-Odd:   two  words ", "x-odd: again", status="200 Fine")
+    found, web = fetched({"a.test": Site(answer)}, "http://a.test/x?y=%41")
+    assert found.exchange
+    assert found.exchange.request == web.heard[-1]
+    assert found.exchange.request.startswith(b"GET /x?y=%41 HTTP/1.1\r\nHost: a.test\r\n")
+    assert found.exchange.head == page(
+        HTML, "X-Odd: two  words", "x-odd: again", status="200 Fine"
+    ).removesuffix(HTML)
+    assert abs(found.exchange.started - time.time()) < 60
+    assert 0 < found.exchange.elapsed < 60
+
+
+def test_a_request_says_who_asks_and_carries_nothing_else():
+    site = Site(page(HTML, "Set-Cookie: a=b; Domain=a.test"), paths={"/": to("/second")})
+    _, web = fetched({"a.test": site}, "http://user:secret@a.test/", contact="https://e.test/bot")
+    *_, last = web.heard
+    names = [line.split(b":")[0] for line in last.split(b"\r\n")[1:-2]]
+    assert names == [b"Host", b"User-Agent", b"Accept", b"Accept-Encoding", b"Connection"]
+    assert b"webtext/0.1 (+https://e.test/bot)" in last
+    assert not any(b"secret" in heard for heard in web.heard)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "no url",
+        "//a.test/",
+        "ftp://a.test/",
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "http://",
+        "http://a.test:0/",
+        "http://a.test:22/",
+        "http://a.test:99999/",
+        "http://a.test:80:80/",
+        "http://a..test/",
+        "http://" + "a" * 64 + ".test/",
+        "http://a b.test/",
+        "http://a.test/" + "x" * 64_000,
+        "http://\ud800.test/",
+    ],
+)
+def test_what_is_no_url_to_fetch_is_never_asked_for(url):
+    found, web = fetched({"a.test": Site(page())}, url)
+    assert found.fate == fates.BAD_URL
+    assert web.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("HTTP://A.Test:80/b#c", "/b"),
+        ("http://a.test", "/"),
+        ("http://a.test/a/../b c", "/b%20c"),
+        ("http://a.test\\x\\y", "/x/y"),
+        (" http://a.test/\t\n ", "/"),
+        ("http://a.test./", "/"),
+        ("http://a.test/?", "/"),
+    ],
+)
+def test_odd_spellings_are_read_as_browsers_read_them(url, asked):
+    found, web = fetched({"a.test": Site(page()), "a.test.": Site(page())}, url)
+    assert found.fate is None
+    assert web.requests[-1][1] == asked
+
+
+def test_a_host_spelt_in_another_script_is_asked_by_its_ascii_name():
+    found, web = fetched({"xn--80ak6aa92e.test": Site(page())}, "http://аррӏе.test/")
+    assert found.final_url == "http://xn--80ak6aa92e.test/"
+    assert web.requests[-1] == ("xn--80ak6aa92e.test", "/")
+
+
+# ---- ours, not the host's
+
+
+def test_a_machine_out_of_files_is_not_blamed_on_the_host(monkeypatch):
+    async def full(loop, sock, address):
+        raise OSError(24, "Too many open files")
+
+    loop = asyncio.selector_events.BaseSelectorEventLoop
+    monkeypatch.setattr(loop, "sock_connect", full)
+    with pytest.raises(PipelineError, match="hosts_in_flight"):
+        fetched({"a.test": Site(page())}, "http://a.test/")
+
+
+def test_a_missing_authority_file_is_a_users_mistake(tmp_path):
+    with pytest.raises(UserError, match=r"crawl\.ca_file: .*absent\.pem"):
+        client.tls_context(str(tmp_path / "absent.pem"))
+
+
+def test_a_body_is_read_no_further_than_its_bound():
+    sent = 0
+
+    async def endless(peer: Peer):
+        nonlocal sent
+        await peer.send(head("Content-Type: text/html"), HTML)
+        while True:
+            await peer.send(b" " * 65_536)
+            sent += 65_536
+
+    found, _ = fetched({"a.test": Site(endless)}, "http://a.test/", max_body=200_000)
+    assert found.fate == fates.TOO_LARGE
+    assert found.exchange
+    assert len(found.exchange.body) == 200_000
+    assert sent < 20_000_000  # bytes: what the system's socket buffers hold, and little more

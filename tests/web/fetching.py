@@ -1,0 +1,28 @@
+"""Fetch from a web made for the occasion."""
+
+import asyncio
+
+from pipeline.crawl.fetch import Fetcher
+from pipeline.crawl.settings import Crawl
+from tests.web.server import Web
+
+
+async def nobody(host):
+    """Stand in for the name servers, where none should be asked."""
+    raise AssertionError(f"a name server was asked about {host}")
+
+
+def run(sites, visit, gate=None, lookup=nobody, **settings):
+    """Serve `sites`, hand a fetcher to `visit`, and return what it found and the web."""
+
+    async def whole():
+        async with Web(sites) as web:
+            values = {"contact": "me", "connect_to": web.connect_to(), "first_byte_timeout": 2.0}
+            async with Fetcher(Crawl(**{**values, **settings}), gate, lookup) as fetcher:
+                return await visit(fetcher), web
+
+    return asyncio.run(whole())
+
+
+def fetched(sites, url, **more):
+    return run(sites, lambda fetcher: fetcher.fetch(url), **more)

@@ -1,0 +1,15 @@
+"""The whole table of the hostile web, and the hosts that serve it."""
+
+from tests.web.case import page, plain
+from tests.web.encoding import ENCODING
+from tests.web.framing import FRAMING
+from tests.web.pages import OPT_OUTS, STATUSES, TLS, TYPES
+from tests.web.redirects import REDIRECTS
+from tests.web.robots import ROBOTS
+from tests.web.server import Site
+
+CASES = (*FRAMING, *ENCODING, *REDIRECTS, *ROBOTS, *STATUSES, *TYPES, *TLS, *OPT_OUTS)
+
+# Hosts that others lead to.
+BESIDE = {"denying.test": Site(page(), plain(b"User-agent: *\nDisallow: /secret\n"))}
+SITES = {case.host: case.site for case in CASES} | BESIDE

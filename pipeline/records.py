@@ -57,6 +57,7 @@ OUTCOME = pa.schema(
         ("status", pa.int16()),  # of the last response; null where none came
         ("content_type", pa.string()),  # the Content-Type header as sent, charset included
         ("robots", pa.string()),  # the rule that decided, or why none was asked
+        ("signals", pa.list_(pa.string())),  # opt-outs that host and page gave
         ("ip", pa.string()),
         ("attempts", pa.int16()),
         ("started", pa.timestamp("ms", tz="UTC")),

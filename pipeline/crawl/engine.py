@@ -1,0 +1,74 @@
+"""The crawl as a step: from links to WARC files and outcomes, gone on with where it was stopped."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.crawl import outcomes
+from pipeline.crawl.fetch import Fetcher
+from pipeline.crawl.frontier import Frontier
+from pipeline.crawl.loop import Loop, MakeFetcher
+from pipeline.crawl.settings import Crawl
+from pipeline.crawl.sink import Sink
+from pipeline.errors import UserError
+from pipeline.progress import Progress, silent
+from pipeline.shards import Directory
+from pipeline.stage import Passage
+
+FRONTIER = "frontier.sqlite"  # in the pages directory, until all outcomes are written
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
+
+
+def crawl(
+    settings: Crawl,
+    links: Directory,
+    out: Directory,
+    workers: int = 1,  # noqa: ARG001 - one event loop keeps every delay; it waits for hosts, not cores
+    progress: Progress = silent,
+    fetcher: MakeFetcher = Fetcher,
+) -> list[Passage]:
+    """Fetch every link, archive the answers in `out`, and write one outcome a link.
+
+    Called again after it was stopped or killed, it goes on where it was.
+
+    Raises:
+        UserError: no contact, another crawl in the same directory, a full disk.
+        KeyboardInterrupt: it was asked to stop, and has.
+    """
+    path = out.path / FRONTIER
+    if not outcomes.complete(out, links, path):
+        settings.check_contact()
+        if not path.exists():
+            outcomes.discard(out)
+        frontier = Frontier(path, rest=settings.delay)
+        try:
+            with room_needed(out, frontier):
+                frontier.fill(links)
+                Loop(settings, frontier, Sink(out.path, settings), progress).run(fetcher)
+                outcomes.write_all(frontier, links, out)
+            frontier.remove()
+        except BaseException:
+            frontier.close()
+            raise
+    return [outcomes.passage(out)]
+
+
+@contextmanager
+def room_needed(out: Directory, frontier: Frontier) -> Iterator[None]:
+    """Say what to do when the disk takes no more.
+
+    Raises:
+        UserError: a write failed for want of space, or of a disk that works.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        free = shutil.disk_usage(out.path).free
+        raise UserError(
+            f"{out.path}: cannot write ({error.strerror or error}) with {free / 1e6:,.0f} MB free, "
+            f"{sum(frontier.tally().values()):,} of {frontier.total():,} links done; make room and "
+            "run the same command again: it goes on from there"
+        ) from error

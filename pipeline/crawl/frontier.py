@@ -1,0 +1,361 @@
+# ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
+"""Which URLs are still to be fetched: a table on disk that survives being killed at any moment.
+
+A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in the same row. A
+host is WAITING for its turn, ACTIVE on the workbench, PARKED until a time, or FINISHED. A host's
+URLs are taken in the order of their rows; those that are to be tried again come in a further pass,
+so what a host is asked, and in which order, depends on its answers alone.
+
+Whatever changes together is committed together, and only after the WARC records it names are on
+disk, so after `kill -9` the table is at worst behind the WARC files, which are then cut back to it.
+
+The process that has it open is its only owner, so what lies LEASED when it is opened was lost by a
+process that died, and returns to PENDING.
+"""
+
+import errno
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.crawl import fates
+from pipeline.crawl.rows import (
+    ACTIVE,
+    DONE,
+    FINISHED,
+    LEASED,
+    LISTS,
+    PARKED,
+    PENDING,
+    SHARD,
+    WAITING,
+    Changes,
+    Done,
+    HostRow,
+    Item,
+)
+from pipeline.crawl.targets import Wanted, host_of, surt, wanted
+from pipeline.errors import PipelineError, UserError
+from pipeline.records import OUTCOME
+from pipeline.shards import Directory
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS shard (
+    number INTEGER PRIMARY KEY,
+    rows INTEGER NOT NULL,
+    first_host INTEGER NOT NULL,
+    last_host INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS file (
+    name TEXT PRIMARY KEY,
+    shard INTEGER NOT NULL,
+    end INTEGER NOT NULL  -- bytes that hold records of DONE rows; what lies behind is a torn tail
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS host (
+    host INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    urls INTEGER NOT NULL DEFAULT 0,
+    state INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,  -- Unix time, while PARKED
+    errors INTEGER NOT NULL DEFAULT 0,  -- failures in a row
+    cursor INTEGER NOT NULL DEFAULT -1  -- the last URL that had its turn in this pass
+);
+CREATE INDEX IF NOT EXISTS host_state ON host (state, urls DESC);
+CREATE INDEX IF NOT EXISTS host_parked ON host (not_before) WHERE state = 2;
+CREATE TABLE IF NOT EXISTS url (
+    host INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    id TEXT, url TEXT, domain TEXT, score INTEGER, subreddit TEXT, linked INTEGER,
+    final_url TEXT, redirects TEXT, status INTEGER, content_type TEXT, robots TEXT, signals TEXT,
+    ip TEXT,
+    started INTEGER, elapsed_ms INTEGER, body_bytes INTEGER, truncated TEXT,
+    warc_file TEXT, warc_offset INTEGER, warc_length INTEGER, digest TEXT,
+    dropped_by TEXT, dropped_value REAL,
+    PRIMARY KEY (host, n)  -- so that a host's rows share pages, however many others there are
+) WITHOUT ROWID;
+"""
+DISK = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
+CACHE_KIB = 64 << 10  # SQLite's own page cache
+
+
+_FOUND = ", ".join(f"{name} = :{name}" for name in Done.__dataclass_fields__)
+ACK = f"UPDATE url SET state = {DONE}, {_FOUND} WHERE host = :host AND n = :n"
+
+
+def steady() -> Callable[[], float]:
+    """Return a clock of Unix time that takes no part in the steps that the system's is set by."""
+    ahead = time.time() - time.monotonic()
+    return lambda: time.monotonic() + ahead
+
+
+class Frontier:
+    """The table, open, with nobody else at it.
+
+    `rest` is how many seconds to leave hosts alone that another process was at work on.
+
+    Raises:
+        UserError: another process has it open, it is damaged, or the disk is full.
+    """
+
+    def __init__(
+        self, path: Path, rest: float = 0.0, clock: Callable[[], float] | None = None
+    ) -> None:
+        self.path = path
+        self.clock = clock or steady()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Calls come from one thread at a time, though not always from the same.
+        self.db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        with self.explained():
+            self.db.execute("PRAGMA locking_mode = EXCLUSIVE")  # held until we close or die
+            self.db.execute("PRAGMA journal_mode = WAL")
+            # A power cut may then undo the last commits, never part of one.
+            self.db.execute("PRAGMA synchronous = NORMAL")
+            self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            self.db.executescript(SCHEMA)
+            with self.transaction():
+                self.db.execute(f"UPDATE url SET state = {PENDING} WHERE state = {LEASED}")
+                self.db.execute(  # it may have been asked a moment before the process died
+                    f"UPDATE host SET state = {PARKED}, not_before = ? WHERE state = {ACTIVE}",
+                    (self.clock() + rest,),
+                )
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self.db.close()
+
+    def remove(self) -> None:
+        """Remove the table, whose rows have all become outcomes."""
+        self.close()
+        for suffix in ("-wal", "-shm", "-journal", ""):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what SQLite says about locks, damage and space into what a user can do.
+
+        Raises:
+            UserError: the table is locked or damaged.
+            OSError: the disk is full or cannot be written.
+        """
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_BUSY:
+                raise UserError(
+                    f"{self.path}: another crawl is at work in this directory; let it finish, or "
+                    "stop it, and run again"
+                ) from None
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise UserError(
+                    f"{self.path}: damaged ({error}); delete {self.path.parent} and crawl again"
+                ) from error
+            if code in DISK:
+                raise OSError(DISK[code], str(error), str(self.path)) from error
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all of the block or nothing."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self.db.in_transaction:  # SQLite itself rolls back when the disk is full
+                self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # Filling
+
+    def fill(self, links: Directory) -> None:
+        """Take in the links of every shard that is not in yet."""
+        with self.explained():
+            known = {number for (number,) in self.db.execute("SELECT number FROM shard")}
+            for number in links.numbers():
+                if number not in known:
+                    with self.transaction():
+                        self.fill_shard(number, wanted(links.shard(number)))
+
+    def fill_shard(self, number: int, batches: Iterable[list[Wanted]]) -> None:
+        """Take in one shard's links, which keep their order in `n`.
+
+        Raises:
+            PipelineError: a host lies in another shard as well.
+        """
+        (last,) = self.db.execute("SELECT coalesce(max(host), 0) FROM host").fetchone()
+        hosts: dict[str, int] = {}
+        counts: Counter[int] = Counter()
+        n = number * SHARD
+        for batch in batches:
+            rows = []
+            for i, row in enumerate(batch):
+                name = host_of(row.url) or f"?{number}"
+                host = hosts.setdefault(name, last + 1 + len(hosts))
+                rows.append((host, n + i, *row))
+            counts.update(row[0] for row in rows)
+            n += len(batch)
+            self.db.executemany(
+                "INSERT INTO url (host, n, id, url, domain, score, subreddit, linked)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                sorted(rows, key=itemgetter(0, 1)),
+            )
+        try:
+            self.db.executemany(
+                "INSERT INTO host (host, name, urls) VALUES (?, ?, ?)",
+                ((host, name, counts[host]) for name, host in hosts.items()),
+            )
+        except sqlite3.IntegrityError:
+            raise PipelineError(
+                f"links shard {number}: a host of it lies in another shard too; shards are to be "
+                "cut by registrable domain"
+            ) from None
+        self.db.execute(
+            "INSERT INTO shard VALUES (?, ?, ?, ?)",
+            (number, n - number * SHARD, last + 1, last + len(hosts)),
+        )
+
+    # Leasing and acknowledging
+
+    def activate(self, limit: int) -> list[HostRow]:
+        """Take up to `limit` waiting hosts, those with the most URLs first, and call them ACTIVE.
+
+        The host with the most URLs bounds how long a polite crawl takes, so it begins first.
+        """
+        with self.explained(), self.transaction():
+            self.db.execute(
+                f"UPDATE host SET state = {WAITING} WHERE state = {PARKED} AND not_before <= ?",
+                (self.clock(),),
+            )
+            found = self.db.execute(
+                f"SELECT host, name, errors, cursor FROM host WHERE state = {WAITING}"
+                " ORDER BY urls DESC LIMIT ?",
+                (limit,),
+            )
+            rows = [HostRow(*row) for row in found]
+            self.db.executemany(
+                f"UPDATE host SET state = {ACTIVE} WHERE host = ?", [(row.host,) for row in rows]
+            )
+        return rows
+
+    def lease(self, hosts: Sequence[tuple[int, int]], each: int) -> list[list[Item]]:
+        """Lease up to `each` URLs of each host, as (host, cursor), in the order of their rows."""
+        query = (
+            f"SELECT host, n, url, attempts FROM url WHERE host = ? AND n > ? AND state = {PENDING}"
+            " ORDER BY n LIMIT ?"
+        )
+        with self.explained(), self.transaction():
+            leased = [
+                [Item(*row) for row in self.db.execute(query, (host, cursor, each))]
+                for host, cursor in hosts
+            ]
+            self.db.executemany(
+                f"UPDATE url SET state = {LEASED} WHERE host = ? AND n = ?",
+                [item[:2] for items in leased for item in items],
+            )
+        return leased
+
+    def commit(self, changes: Changes) -> int:
+        """Write down what happened, all of it or nothing; return how many URLs became DONE.
+
+        Raises:
+            OSError: the disk is full; nothing has changed.
+        """
+        done = len(changes.done)
+        with self.explained(), self.transaction():
+            self.db.executemany(ACK, [outcome.row() for outcome in changes.done])
+            self.db.executemany(
+                f"UPDATE url SET state = {PENDING}, attempts = ?"
+                f" WHERE host = ? AND n = ? AND state = {LEASED}",  # not where given up since
+                [(item.attempts, item.host, item.n) for item in changes.returned],
+            )
+            for host, errors in changes.given_up:
+                done += self.db.execute(
+                    f"UPDATE url SET state = {DONE}, dropped_by = ?, dropped_value = ?"
+                    f" WHERE host = ? AND state < {DONE}",
+                    (fates.HOST_GIVEN_UP, errors, host),
+                ).rowcount
+            self.db.executemany(
+                "UPDATE host SET state = ?, not_before = ?, errors = ?, cursor = ? WHERE host = ?",
+                changes.hosts,
+            )
+            self.db.executemany(
+                f"UPDATE host SET cursor = -1, not_before = :until, state = CASE WHEN EXISTS"
+                f" (SELECT 1 FROM url WHERE url.host = :host AND url.state = {PENDING})"
+                f" THEN {PARKED} ELSE {FINISHED} END WHERE host = :host",
+                [{"host": host, "until": until} for host, until in changes.passed],
+            )
+            self.db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", changes.files)
+        return done
+
+    # Asking
+
+    def wait(self) -> float | None:
+        """Return in how many seconds a host may be activated; None where none is left."""
+        with self.explained():
+            query = f"SELECT 1 FROM host WHERE state = {WAITING} LIMIT 1"
+            if self.db.execute(query).fetchone():
+                return 0.0
+            query = f"SELECT min(not_before) FROM host WHERE state = {PARKED}"
+            (earliest,) = self.db.execute(query).fetchone()
+        return None if earliest is None else max(0.0, earliest - self.clock())
+
+    def total(self) -> int:
+        """Return how many URLs there are."""
+        return int(self.db.execute("SELECT coalesce(sum(rows), 0) FROM shard").fetchone()[0])
+
+    def tally(self) -> Counter[str]:
+        """Count the DONE URLs by reason, "kept" where there is none."""
+        query = (
+            "SELECT coalesce(dropped_by, 'kept'), count(*) FROM url"
+            f" WHERE state = {DONE} GROUP BY 1"
+        )
+        with self.explained():
+            return Counter(dict(self.db.execute(query).fetchall()))
+
+    def files(self) -> list[tuple[str, int, int]]:
+        """Return the WARC files: name, shard, and up to which byte they hold what is DONE."""
+        with self.explained():
+            return self.db.execute("SELECT name, shard, end FROM file ORDER BY name").fetchall()
+
+    def outcomes(self, shard: int, rows: int = 4096) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a shard in the order of its links."""
+        query = (
+            f"SELECT {', '.join(OUTCOME.names)} FROM url JOIN shard ON shard.number = ?"
+            " WHERE host BETWEEN first_host AND last_host ORDER BY n"
+        )
+        found = self.db.execute(query, (shard,))
+        found.row_factory = _as_outcome
+        while batch := found.fetchmany(rows):
+            yield pa.RecordBatch.from_pylist(batch, OUTCOME)
+
+    def archived(self) -> Iterator[tuple[Any, ...]]:
+        """Yield each response's URL, time, type, status, digest, file, offset and length."""
+        self.db.create_function("surt", 1, surt, deterministic=True)
+        return self.db.execute(
+            "SELECT coalesce(final_url, url) AS found, started, content_type, status, digest,"
+            " warc_file, warc_offset, warc_length FROM url WHERE warc_file IS NOT NULL"
+            " ORDER BY surt(found), started, warc_file, warc_offset"
+        )
+
+
+def _as_outcome(_cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a row as OUTCOME spells it; the times are integers already."""
+    found = dict(zip(OUTCOME.names, row, strict=True))
+    for name in LISTS & found.keys():
+        found[name] = json.loads(found[name]) if found[name] else []
+    return found

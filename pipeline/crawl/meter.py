@@ -1,0 +1,66 @@
+"""Live figures of a crawl, as a line that the progress bar shows."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+from pipeline.crawl import fates
+from pipeline.crawl.rows import Done
+from pipeline.progress import Progress, silent
+
+MEMORY = 0.8  # of the former rate that the next second keeps: about five seconds count
+
+
+class Meter:
+    """How far a crawl is, how fast, and what fails most."""
+
+    def __init__(self, progress: Progress = silent) -> None:
+        self.progress = progress
+        self.total = 0
+        self.tally: Counter[str] = Counter()
+        self._pages = self._bytes = 0  # since the last look
+        self._rate = self._speed = 0.0  # a second, smoothed
+        self._looked = time.monotonic()
+
+    def start(self, total: int, tally: Mapping[str, int]) -> None:
+        """Begin, or go on, with so many URLs of which these are done."""
+        self.total = total
+        self.tally.update(tally)
+        self.progress(self.tally.total(), self.total)
+
+    def count(self, done: Done) -> None:
+        """Count an outcome."""
+        self.tally[done.dropped_by or "kept"] += 1
+        self._pages += 1
+        self._bytes += done.body_bytes or 0
+
+    def given_up(self, count: int) -> None:
+        """Count the URLs of hosts that were given up."""
+        if count:
+            self.tally[fates.HOST_GIVEN_UP] += count
+
+    def look(self, in_flight: int, leased: int, hosts: int) -> None:
+        """Tell the progress bar how things stand."""
+        now = time.monotonic()
+        passed = max(now - self._looked, 0.001)
+        self._rate += (1 - MEMORY) * (self._pages / passed - self._rate)
+        self._speed += (1 - MEMORY) * (self._bytes / passed - self._speed)
+        self._pages = self._bytes = 0
+        self._looked = now
+        done = self.tally.total()
+        top = [
+            f"{reason.removeprefix('crawl.')} {count:,}"
+            for reason, count in self.tally.most_common()
+            if reason != "kept"
+        ]
+        parts = [
+            f"{self._rate:,.1f} pages/s",
+            f"{self._speed / 1e6:,.2f} MB/s",
+            f"{in_flight:,} in flight",
+            f"{hosts:,} hosts",
+            f"{self.total - done - leased:,} pending",
+            f"{leased:,} leased",
+            f"{self.tally['kept']:,} kept",
+            *top[:3],
+        ]
+        self.progress(done, self.total, ", ".join(parts))

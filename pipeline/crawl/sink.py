@@ -1,0 +1,304 @@
+"""Write what hosts answered into WARC files that hold whole records after a kill at any moment.
+
+Each link shard has its own series of files (`00007.warc.gz`, then `00007-0001.warc.gz`), so a
+shard's pages can be extracted without looking at any other's. A file is only ever appended to, and
+the frontier notes up to which byte it holds acknowledged records; what lies behind that is cut off
+when a crawl begins again.
+
+The body is stored decoded. Headers that speak of the bytes on the wire are renamed, as Common
+Crawl does, and Content-Length is that of the stored body, so that any reader takes the record for
+what it is.
+"""
+
+import base64
+import hashlib
+import io
+import os
+import re
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastwarc.warc import WarcRecord, WarcRecordType
+
+from pipeline.crawl.fetch import Exchange
+from pipeline.crawl.settings import Crawl
+from pipeline.errors import UserError
+from pipeline.shards import sync_directory
+
+ROLL = 1 << 30  # bytes after which a series gets its next file. Source: WARC 1.1, annex C: 1 GB
+OPEN_FILES = 64  # at a time
+LEVEL = 3  # of gzip; on news pages, 6 saves 10 % of the bytes and takes twice as long
+
+ON_THE_WIRE = (b"content-encoding", b"transfer-encoding")
+CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"chunked", b"identity"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a response record lies."""
+
+    file: str
+    offset: int  # bytes
+    length: int  # bytes
+    digest: str  # of the payload
+
+
+@dataclass(slots=True)
+class Series:
+    """The last file of a shard, open for appending."""
+
+    shard: int
+    number: int  # 0 for the first file of the shard
+    name: str
+    descriptor: int
+    size: int  # bytes
+
+
+class Sink:
+    """The WARC files of a crawl.
+
+    Nothing is on disk for certain before `sync`. Used by one thread at a time.
+    """
+
+    def __init__(self, directory: Path, settings: Crawl, roll: int = ROLL) -> None:
+        self.directory = directory
+        self.settings = settings
+        self.roll = roll
+        self._open: OrderedDict[int, Series] = OrderedDict()  # least recently used first
+        self._last: dict[int, int] = {}  # number of the last file of each shard
+        self._grown: dict[str, tuple[int, int]] = {}  # shard and end, since `sync`
+        self._new = False  # whether a file was made since
+
+    def recover(self, files: Iterable[tuple[str, int, int]]) -> int:
+        """Cut every file back to what the frontier knows of it; return the bytes cut off.
+
+        Raises:
+            UserError: a file is missing or shorter than what was known to be on disk.
+        """
+        cut = 0
+        known = {name: (shard, end) for name, shard, end in files}
+        sizes = {path.name: path.stat().st_size for path in self.directory.glob("*.warc.gz")}
+        for name, (shard, end) in known.items():
+            if sizes.get(name, -1) < end:
+                raise UserError(
+                    f"{self.directory / name}: {sizes.get(name, 0)} bytes, but {end} were written; "
+                    f"the disk lost some: delete {self.directory} and crawl again"
+                )
+            self._last[shard] = max(number_of(name), self._last.get(shard, 0))
+        for name, size in sizes.items():
+            path = self.directory / name
+            if name in known:
+                os.truncate(path, known[name][1])
+                cut += size - known[name][1]
+            else:  # made, and never noted
+                path.unlink()
+                cut += size
+        return cut
+
+    def write(self, shard: int, exchange: Exchange, notes: Sequence[tuple[str, str]]) -> Place:
+        """Append a response with its request and what we noted of it; return where it lies.
+
+        Raises:
+            OSError: the disk is full; what was written is a torn tail, which `recover` cuts.
+        """
+        payload = sha1(exchange.body)
+        answer = stored_head(exchange.head, len(exchange.body)) + exchange.body
+        response = record(
+            WarcRecordType.response, exchange, "application/http; msgtype=response", answer
+        )
+        if exchange.truncated:
+            response.headers.append("WARC-Truncated", exchange.truncated)
+        request = record(
+            WarcRecordType.request,
+            exchange,
+            "application/http; msgtype=request",
+            exchange.request,
+            response,
+        )
+        metadata = record(
+            WarcRecordType.metadata,
+            exchange,
+            "application/warc-fields",
+            warc_fields(notes),
+            response,
+        )
+        first = member(response, payload)
+        group = first + member(request) + member(metadata)
+        series = self._series(shard)
+        offset = self._append(series, group)
+        digest = "sha1:" + base64.b32encode(payload).decode()
+        return Place(series.name, offset, len(first), digest)
+
+    def sync(self) -> list[tuple[str, int, int]]:
+        """Put what was written on disk; return name, shard and end of each file that grew."""
+        for series in self._open.values():
+            if series.name in self._grown:
+                os.fsync(series.descriptor)
+        if self._new:
+            sync_directory(self.directory)
+        grown = [(name, shard, end) for name, (shard, end) in self._grown.items()]
+        self._grown.clear()
+        self._new = False
+        return grown
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._open:
+            os.close(self._open.popitem()[1].descriptor)
+
+    def _append(self, series: Series, data: bytes) -> int:
+        """Append to a file, and return where."""
+        offset = series.size
+        view = memoryview(data)
+        while view:  # a write that fills the disk is short, and the next one raises
+            view = view[os.write(series.descriptor, view) :]
+        series.size += len(data)
+        self._grown[series.name] = (series.shard, series.size)
+        return offset
+
+    def _series(self, shard: int) -> Series:
+        """Return the open end of a shard's files, rolled on to a new file where it is full."""
+        series = self._open.pop(shard, None) or self._reopen(shard, self._last.get(shard, 0))
+        if series.size >= self.roll:
+            self._shut(series)
+            series = self._reopen(shard, series.number + 1)
+        self._open[shard] = series
+        if len(self._open) > OPEN_FILES:
+            self._shut(self._open.popitem(last=False)[1])
+        return series
+
+    def _reopen(self, shard: int, number: int) -> Series:
+        name = f"{shard:05d}-{number:04d}.warc.gz" if number else f"{shard:05d}.warc.gz"
+        path = self.directory / name
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._last[shard] = number
+        series = Series(shard, number, name, descriptor, os.fstat(descriptor).st_size)
+        if not series.size:
+            self._new = True
+            try:
+                self._append(series, warcinfo(self.settings, name))
+            except OSError:
+                os.close(descriptor)
+                raise
+        return series
+
+    def _shut(self, series: Series) -> None:
+        """Put a file on disk and close it, since `sync` sees only the open ones."""
+        try:
+            os.fsync(series.descriptor)
+        finally:
+            os.close(series.descriptor)
+
+
+def number_of(name: str) -> int:
+    """Return where a file stands in its shard's series.
+
+    >>> number_of("00007.warc.gz"), number_of("00007-0002.warc.gz")
+    (0, 2)
+    """
+    found = re.match(r"\d{5}-(\d+)", name)
+    return int(found[1]) if found else 0
+
+
+def sha1(data: bytes) -> bytes:
+    """Return the digest that WARC files and their indexes carry."""
+    return hashlib.sha1(data, usedforsecurity=False).digest()
+
+
+def stored_head(head: bytes, size: int) -> bytes:
+    r"""Return a response's status line and headers so that they describe a decoded body.
+
+    >>> stored_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 5).split(b"\r\n")
+    [b'HTTP/1.1 200 OK', b'X-Crawler-Transfer-Encoding: chunked', b'Content-Length: 5', b'', b'']
+    """
+    status, *lines = (line.rstrip(b"\r") for line in head.rstrip(b"\r\n").split(b"\n"))
+    kept = [status]
+    stands = False  # a Content-Length that is true of the stored body
+    for line in lines:
+        name, _, value = line.partition(b":")
+        key = name.strip().lower()
+        if line[:1] in (b" ", b"\t"):
+            kept.append(line)  # goes on with the header before it
+        elif key == b"content-length" and value.strip() == b"%d" % size and not stands:
+            stands = True
+            kept.append(line)
+        elif key == b"content-length" or (key in ON_THE_WIRE and undone(value)):
+            kept.append(b"X-Crawler-" + line)
+        else:
+            kept.append(line)
+    if not stands:
+        kept.append(b"Content-Length: %d" % size)
+    return b"\r\n".join(kept) + b"\r\n\r\n"
+
+
+def undone(codings: bytes) -> bool:
+    """Whether the fetcher removes these codings from a body; others it stores as they came."""
+    return {coding.strip().lower() for coding in codings.split(b",")} <= CODINGS
+
+
+def record(
+    kind: WarcRecordType,
+    exchange: Exchange,
+    content_type: str,
+    content: bytes,
+    concurrent_to: WarcRecord | None = None,
+) -> WarcRecord:
+    """Return one record of an exchange."""
+    made = WarcRecord()
+    made.init_headers(record_type=kind)
+    made.record_date = datetime.fromtimestamp(exchange.started, UTC)
+    made.headers.append("WARC-Target-URI", exchange.url)
+    made.headers.append("Content-Type", content_type)
+    if exchange.ip and kind != WarcRecordType.metadata:
+        made.headers.append("WARC-IP-Address", exchange.ip)
+    if concurrent_to is not None:
+        made.headers.append("WARC-Concurrent-To", concurrent_to.record_id or "")
+    made.set_bytes_content(content)
+    return made
+
+
+def warcinfo(settings: Crawl, name: str) -> bytes:
+    """Return the record that begins a file and says who made it, and how."""
+    made = WarcRecord()
+    made.init_headers(record_type=WarcRecordType.warcinfo)
+    made.headers.append("WARC-Filename", name)
+    made.headers.append("Content-Type", "application/warc-fields")
+    notes = [
+        ("software", settings.agent.partition(" ")[0]),
+        ("format", "WARC File Format 1.1"),
+        (
+            "conformsTo",
+            "https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/",
+        ),
+        ("http-header-user-agent", settings.agent),
+        ("robots", "obey" if settings.respect_robots else "ignore"),
+    ]
+    if settings.contact:
+        notes.append(("operator", settings.contact))
+    made.set_bytes_content(warc_fields(notes))
+    return member(made)
+
+
+def warc_fields(notes: Iterable[tuple[str, str]]) -> bytes:
+    r"""Return notes as a block of type application/warc-fields.
+
+    >>> warc_fields([("robots", "allowed\nby nobody")])
+    b'robots: allowed by nobody\r\n'
+    """
+    return "".join(f"{key}: {' '.join(text.split())}\r\n" for key, text in notes).encode()
+
+
+def member(made: Any, payload: bytes | None = None) -> bytes:
+    """Return a record as one gzip member.
+
+    FastWARC frames and digests; zlib compresses, since FastWARC's writer needs 70 microseconds
+    for a record of a few lines where zlib needs 8.
+    """
+    plain = io.BytesIO()
+    made.write(plain, checksum_data=True, payload_digest=payload)
+    return zlib.compress(plain.getbuffer(), LEVEL, 31)

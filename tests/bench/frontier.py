@@ -1,0 +1,116 @@
+"""How fast the crawl's frontier leases and acknowledges, and in how much memory.
+
+    python -m tests.bench.frontier           10,000 URLs against 1,000,000 on 200,000 hosts
+    python -m tests.bench.frontier 50000     one size
+
+Each size runs in a process of its own, since the peak of memory is a process's.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.crawl.frontier import Frontier
+from pipeline.crawl.rows import FINISHED, Changes, Done, HostChange, Item
+from pipeline.crawl.targets import Wanted
+
+SHARDS = 64
+BATCH = 500  # rows a commit
+EACH = 16  # URLs leased to a host at a time
+ACTIVE = 4800  # hosts on the workbench
+
+
+def shard(number: int, urls: int, hosts: int) -> Iterator[list[Wanted]]:
+    """Yield a shard's links: every host has some, and they lie in no order of hosts."""
+    per = max(1, hosts // SHARDS)
+    batch = []
+    for i in range(urls // SHARDS):
+        host = f"h{number}-{i * 7919 % per}.example.com"
+        url = f"http://{host}/an/article/of/some/length/{i:09d}/index.html"
+        batch.append(Wanted(f"{i:016x}", url, host, 3, "programming", 1_500_000_000_000))
+        if len(batch) == 8192:
+            yield batch
+            batch = []
+    yield batch
+
+
+def done(item: Item) -> Done:
+    """Return an outcome of ordinary length."""
+    return Done(
+        *(item.host, item.n, 1, 1_500_000_000.0),
+        final_url=item.url,
+        status=200,
+        content_type="text/html; charset=utf-8",
+        robots="allow: no rule",
+        ip="192.0.2.1",
+        elapsed_ms=250,
+        body_bytes=60_000,
+        warc_file="00001.warc.gz",
+        warc_offset=123_456_789,
+        warc_length=12_345,
+        digest="sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ",
+    )
+
+
+def drain(frontier: Frontier) -> int:
+    """Lease and acknowledge everything; return how many URLs there were."""
+    cursors: dict[int, int] = {}
+    count = 0
+    while True:
+        rows = frontier.activate(ACTIVE - len(cursors)) if len(cursors) < ACTIVE else []
+        cursors.update((row.host, row.cursor) for row in rows)
+        hosts = list(cursors.items())[:BATCH]
+        if not hosts:
+            return count
+        changes = Changes()
+        for (host, cursor), items in zip(hosts, frontier.lease(hosts, EACH), strict=True):
+            del cursors[host]
+            changes.done += map(done, items)
+            if len(items) == EACH:
+                cursors[host] = items[-1].n
+            else:
+                changes.hosts.append(HostChange(FINISHED, 0, 0, cursor, host))
+        for start in range(0, len(changes.done), BATCH):
+            frontier.commit(Changes(done=changes.done[start : start + BATCH]))
+        frontier.commit(Changes(hosts=changes.hosts))
+        count += len(changes.done)
+
+
+def measure(urls: int) -> dict[str, float]:
+    """Fill a frontier of so many URLs and drain it."""
+    with tempfile.TemporaryDirectory() as directory:
+        frontier = Frontier(Path(directory) / "frontier.sqlite")
+        start = time.perf_counter()
+        with frontier.transaction():
+            for number in range(SHARDS):
+                frontier.fill_shard(number, shard(number, urls, urls // 5))
+        filled, used = time.perf_counter(), time.process_time()
+        count = drain(frontier)
+        drained, cpu = time.perf_counter() - filled, time.process_time() - used
+        frontier.close()
+    return {
+        "urls": count,
+        "filled_per_s": round(count / (filled - start)),
+        "leased_and_acked_per_s": round(count / drained),
+        "cpu_us_per_url": round(cpu / count * 1e6, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def main(sizes: list[int]) -> None:
+    """Measure each size and print a JSON line for it."""
+    for size in sizes:
+        command = [sys.executable, "-m", "tests.bench.frontier", str(size)]
+        if len(sizes) > 1:
+            subprocess.run(command, check=True)
+        else:
+            print(json.dumps(measure(size)))
+
+
+if __name__ == "__main__":
+    main([int(size) for size in sys.argv[1:]] or [10_000, 1_000_000])

@@ -1,0 +1,175 @@
+"""The settings of a model and of its training: plain values, checked, and cheap to import.
+
+They stand apart from the code that obeys them, because that code needs torch (two seconds to
+import) and a recipe must be readable at once.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from model.errors import UserError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SCHEDULES = ("cosine", "wsd")
+OPTIMIZERS = ("adamw", "muon")
+PARALLEL = ("ddp", "fsdp")
+TROUBLE = ("stop", "skip")
+
+
+def _machine(default: Any) -> Any:
+    """Make a field that says how, where and how careful, not what: it may change on a resume."""
+    return field(default=default, metadata={"machine": True})
+
+
+@dataclass(frozen=True)
+class GPT2:
+    """The shape of a GPT-2; the defaults are its smallest size, "124M".
+
+    Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, table 2;
+    the heads are those of the released hparams.json.
+    """
+
+    layers: int = 12
+    heads: int = 12
+    width: int = 768
+    context: int = 1024  # tokens that it sees at once
+    vocab: int = 50_257  # 256 bytes, 50,000 merges, <|endoftext|>
+    dropout: float = 0.0  # one pass over much text needs none
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "heads", "width", "context", "vocab"):
+            _check(getattr(self, name) >= 1, "model", name, getattr(self, name), "1 or more")
+        _check(self.vocab <= 1 << 16, "model", "vocab", self.vocab, "65,536 at most, as uint16")
+        _check(0 <= self.dropout < 1, "model", "dropout", self.dropout, "from 0 to below 1")
+        if self.width % self.heads:
+            near = max(1, round(self.width / self.heads)) * self.heads
+            raise UserError(
+                f"model.width = {self.width} does not divide into {self.heads} heads; "
+                f"use a multiple, such as {near}"
+            )
+
+    @property
+    def padded_vocab(self) -> int:
+        """Rows of the embedding in memory: a multiple of 128, which matrix units like.
+
+        >>> GPT2().padded_vocab
+        50304
+        """
+        return -(-self.vocab // 128) * 128
+
+    @property
+    def parameters(self) -> int:
+        """Parameters, the embedding counted once (it is also the head) and without its padding.
+
+        >>> GPT2().parameters
+        124439808
+        """
+        return (self.vocab + self.context) * self.width + self.layers * self.block + 2 * self.width
+
+    @property
+    def block(self) -> int:
+        """Parameters of one layer: two norms, 3 + 1 square matrices, two of 4 times the width."""
+        return 12 * self.width**2 + 13 * self.width
+
+    @property
+    def flops_per_token(self) -> int:
+        """Floating-point operations that a training step spends on a token.
+
+        6 N + 12 L H Q T, N without the table of positions, which costs a look-up only. Attention
+        is counted as if it were not causal. Source: Chowdhery et al. (2022), PaLM, appendix B.
+
+        >>> f"{GPT2().flops_per_token:.3e}"
+        '8.552e+08'
+        """
+        weights = self.parameters - self.context * self.width
+        return 6 * weights + 12 * self.layers * self.width * self.context
+
+
+@dataclass(frozen=True)
+class Train:
+    """How a model is trained; the defaults reproduce GPT-2 124M on ten billion tokens.
+
+    GPT-2's paper gives no optimiser, rate or schedule: like every reproduction, this borrows
+    GPT-3's. Source: Brown et al. (2020), appendix B and table 2.1 (betas, eps, clip, decay 0.1,
+    cosine to a tenth, 375M tokens of warm-up, 6e-4 for the smallest model).
+    """
+
+    steps: int = 19_073  # 19,073 * 524,288 = 10.0e9 tokens
+    batch_tokens: int = 524_288  # a step's, over all processes: 512 windows * 1,024
+    microbatch: int = _machine(8)  # windows a process takes at once
+
+    optimizer: str = "adamw"
+    lr: float = 6e-4
+    min_lr: float = 6e-5
+    warmup: int = 715  # steps: 375e6 tokens / 524,288
+    schedule: str = "cosine"
+    decay: float = 0.2  # the share of the steps that "wsd" declines over
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1  # on matrices only
+    clip: float = 1.0  # the gradient's norm at most; 0 leaves it
+    trouble: str = _machine("stop")  # where the loss is no number, or spikes; or "skip" that step
+    spike: float = _machine(
+        0.0
+    )  # deviations above the last losses' mean that make a spike; 0: none does
+
+    seed: int = 0  # of the first weights, the order of the data and dropout
+    mask_documents: bool = False  # no token sees the document before its own
+    precision: str = "auto"  # bf16 where the device has it, else fp32
+
+    compile: bool = _machine(True)  # on CUDA devices
+    recompute: bool = _machine(False)  # activations: less memory, more work
+    parallel: str = _machine("ddp")  # or "fsdp": each holds a part of the weights
+    deterministic: bool = _machine(False)  # bit-exact on CUDA too, and slower
+
+    eval_every: int = _machine(250)  # steps; 0: only at the end
+    eval_tokens: int = _machine(10_485_760)  # of the val shards, at most
+    checkpoint_every: int = _machine(1_000)  # steps; 0: only at the end
+    keep: int = _machine(2)  # last checkpoints that stay, beside the best
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_tokens", "microbatch", "eval_tokens", "keep"):
+            _check(getattr(self, name) >= 1, "train", name, getattr(self, name), "1 or more")
+        for name in ("warmup", "clip", "weight_decay", "spike", "eval_every", "checkpoint_every"):
+            _check(getattr(self, name) >= 0, "train", name, getattr(self, name), "0 or more")
+        for name in ("beta1", "beta2", "decay"):
+            found = getattr(self, name)
+            _check(0 <= found < 1, "train", name, found, "from 0 to below 1")
+        _check(self.lr > 0, "train", "lr", self.lr, "more than 0")
+        _check(0 <= self.min_lr <= self.lr, "train", "min_lr", self.min_lr, f"0 to lr = {self.lr}")
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+            "parallel": PARALLEL,
+            "trouble": TROUBLE,
+        }
+        for name, allowed in choices.items():
+            found = getattr(self, name)
+            _check(found in allowed, "train", name, repr(found), "one of " + ", ".join(allowed))
+
+    def windows(self, context: int) -> int:
+        """Return how many windows make a step's batch.
+
+        Raises:
+            UserError: the batch is no whole number of windows.
+        """
+        if self.batch_tokens % context:
+            near = max(1, round(self.batch_tokens / context)) * context
+            raise UserError(
+                f"train.batch_tokens = {self.batch_tokens} is no multiple of the context of "
+                f"{context} tokens; use {near}"
+            )
+        return self.batch_tokens // context
+
+
+def identity(settings: GPT2 | Train) -> dict[str, Any]:
+    """Return the settings that decide what comes out, without those of the machine."""
+    values = asdict(settings)
+    return {f.name: values[f.name] for f in fields(settings) if not f.metadata.get("machine")}
+
+
+def _check(holds: bool, table: str, name: str, found: object, wanted: str) -> None:
+    if not holds:
+        raise UserError(f"{table}.{name} = {found}; wanted {wanted}")

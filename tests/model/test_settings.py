@@ -1,0 +1,74 @@
+import subprocess
+import sys
+
+import pytest
+
+from model.errors import UserError
+from model.settings import GPT2, Train, identity
+
+SIZES = {
+    "124m": (GPT2(12, 12, 768), 124_439_808),
+    "355m": (GPT2(24, 16, 1024), 354_823_168),
+    "774m": (GPT2(36, 20, 1280), 774_030_080),
+    "1558m": (GPT2(48, 25, 1600), 1_557_611_200),
+}
+
+
+@pytest.mark.parametrize(("gpt", "parameters"), SIZES.values(), ids=SIZES)
+def test_the_four_sizes_have_the_published_number_of_parameters(gpt, parameters):
+    assert gpt.parameters == parameters
+
+
+def test_operations_per_token_are_those_of_palms_formula():
+    found = [gpt.flops_per_token for gpt, _ in SIZES.values()]
+    assert found == pytest.approx([8.552e8, 2.425e9, 5.203e9, 1.028e10], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"layers": 0}, "model.layers = 0; wanted 1 or more"),
+        ({"vocab": 70_000}, "model.vocab = 70000; wanted 65,536 at most"),
+        ({"dropout": 1.0}, "model.dropout = 1.0; wanted from 0 to below 1"),
+        ({"width": 100, "heads": 12}, "does not divide into 12 heads; use a multiple, such as 96"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(changed, message):
+    with pytest.raises(UserError, match=message):
+        GPT2(**changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 0}, "train.steps = 0; wanted 1 or more"),
+        ({"warmup": -1}, "train.warmup = -1; wanted 0 or more"),
+        ({"beta2": 1.0}, "train.beta2 = 1.0; wanted from 0 to below 1"),
+        ({"lr": 0.0}, "train.lr = 0.0; wanted more than 0"),
+        ({"min_lr": 1.0}, "train.min_lr = 1.0; wanted 0 to lr = 0.0006"),
+        ({"schedule": "cosin"}, "train.schedule = 'cosin'; wanted one of cosine, wsd"),
+        ({"optimizer": "sgd"}, "train.optimizer = 'sgd'; wanted one of adamw, muon"),
+        ({"precision": "fp8"}, "train.precision = 'fp8'; wanted one of auto, fp32, bf16, fp16"),
+        ({"parallel": "tp"}, "train.parallel = 'tp'; wanted one of ddp, fsdp"),
+        ({"trouble": "panic"}, "train.trouble = 'panic'; wanted one of stop, skip"),
+    ],
+)
+def test_a_training_that_cannot_be_is_refused(changed, message):
+    with pytest.raises(UserError, match=message):
+        Train(**changed)
+
+
+def test_a_batch_is_a_whole_number_of_windows():
+    assert Train().windows(1024) == 512
+    with pytest.raises(UserError, match=r"batch_tokens = 1000 is no multiple .* use 1024"):
+        Train(batch_tokens=1000).windows(1024)
+
+
+def test_what_only_the_machine_asks_for_is_no_part_of_a_runs_identity():
+    assert identity(Train(microbatch=1, keep=9)) == identity(Train())
+    assert identity(Train(seed=1)) != identity(Train())
+
+
+def test_settings_and_plans_need_no_torch():
+    code = "import sys, model.settings, model.plan; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

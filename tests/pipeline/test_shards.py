@@ -25,12 +25,17 @@ def rows(*ids: str) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([{"id": value} for value in ids], SCHEMA)
 
 
+def write_half(path) -> None:
+    with replacing(path) as partial:
+        partial.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_file_that_fails_half_way_leaves_the_old_one_and_nothing_else(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"old": True})
-    with pytest.raises(OSError, match="No space left"), replacing(path) as partial:
-        partial.write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        write_half(path)
     assert json.loads(path.read_text()) == {"old": True}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 

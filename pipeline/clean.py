@@ -1,0 +1,62 @@
+"""Edits of a text that no reader would miss."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+
+from pipeline.charset import printable
+from pipeline.records import DOCUMENT
+from pipeline.stage import judged
+
+INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # soft hyphen, zero-width space, joiner, BOM
+LINE_ENDS = re.compile("\r\n?|[\u0085\u2028\u2029\x0b\x0c]")
+SPACES = re.compile(r"[^\S\n]+")  # any white space that does not end a line
+ENDS_OF_LINES = re.compile(r" ?\n ?")
+BLANK_LINES = re.compile(r"\n{3,}")
+ALREADY_CLEAN = re.compile(r"[\x21-\x7e]+(?:[ \n][\x21-\x7e]+)*")  # the common case, in one look
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Bring Unicode and white space to one form; drops nothing but text that was nothing else.
+
+    NFC, as two spellings of one letter would else be two words; one kind of line end; no control
+    or invisible characters; one space where there were several; no spaces at the ends of lines;
+    one blank line at most between two lines.
+    """
+
+    unicode: bool = True  # NFC, and no invisible characters
+    whitespace: bool = True
+    indentation: bool = False  # keep the white space inside lines, as in code and tables
+
+    name: ClassVar[str] = "clean"
+    version: ClassVar[int] = 1
+    reads: ClassVar[pa.Schema] = DOCUMENT
+    writes: ClassVar[pa.Schema] = DOCUMENT
+
+    def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
+        texts = [self.text(text or "") for text in batch["text"].to_pylist()]
+        column = batch.schema.get_field_index("text")
+        cleaned = batch.set_column(column, DOCUMENT.field("text"), pa.array(texts, pa.string()))
+        return judged(cleaned, [None if text else "clean.no_text" for text in texts])
+
+    def text(self, text: str) -> str:
+        r"""Return the text as it is kept.
+
+        >>> Clean().text("e\u0301te\u0301 \t\u00a0bleu\r\n\r\n\r\n\r\nmer ")
+        'été bleu\n\nmer'
+        """
+        if ALREADY_CLEAN.fullmatch(text):
+            return text
+        text = LINE_ENDS.sub("\n", text)
+        text = printable(text)
+        if self.unicode:
+            text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
+        if self.whitespace:
+            if not self.indentation:
+                text = ENDS_OF_LINES.sub("\n", SPACES.sub(" ", text))
+            text = BLANK_LINES.sub("\n\n", text)
+        return text.strip()

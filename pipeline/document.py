@@ -1,0 +1,116 @@
+"""One text as the rules see it: whatever two of them count is counted once."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.kernels import count_sentences, lay_out
+from pipeline.vocabulary import Counts, Rows, vocabulary
+
+
+class Repeats(NamedTuple):
+    """Pieces of a text that came before already."""
+
+    pieces: int  # all of them
+    repeated: int
+    characters: int  # in the repeated ones
+
+
+class Document:
+    """A text and, lazily, its lines, paragraphs and words."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines by every line end that Unicode knows, empty ones among them."""
+        return self.text.splitlines()
+
+    @cached_property
+    def full_lines(self) -> list[str]:
+        """Lines between newlines that hold more than white space."""
+        return [line for line in self.text.split("\n") if line.strip()]
+
+    @cached_property
+    def repeated_lines(self) -> Repeats:
+        """Lines between runs of newlines, the emptiness before the first and after the last too."""
+        pieces = self.text.split("\n")
+        inner = [piece for piece in pieces[1:-1] if piece]
+        return repeats([pieces[0], *inner, *(pieces[-1:] if len(pieces) > 1 else [])])
+
+    @cached_property
+    def repeated_full_lines(self) -> Repeats:
+        """Lines between newlines that hold more than white space."""
+        return repeats(self.full_lines)
+
+    @cached_property
+    def repeated_paragraphs(self) -> Repeats:
+        """What stands between two newlines or more."""
+        pieces = self.text.strip().split("\n\n")
+        return repeats([stripped for piece in pieces if (stripped := piece.strip("\n"))] or [""])
+
+    @cached_property
+    def _known(self) -> tuple[Counts, int, Any, Any]:
+        """What the vocabulary knows of the text, taken at once, as it may forget."""
+        numbers = vocabulary.numbers(self.text)
+        counts = Counts(*vocabulary.counts[numbers].sum(axis=0).tolist())
+        stops = int(np.bitwise_or.reduce(vocabulary.stops[numbers], initial=0))
+        tokens = lay_out(
+            numbers,
+            vocabulary.starts,
+            vocabulary.hashes,
+            vocabulary.powers,
+            vocabulary.lengths,
+            vocabulary.kinds,
+        )
+        return counts, stops.bit_count(), tokens, vocabulary.counts[numbers, 0]
+
+    @property
+    def counts(self) -> Counts:
+        """How many tokens and words there are, and what is in them."""
+        return self._known[0]
+
+    @property
+    def stop_words(self) -> int:
+        """How many of Gopher's eight stop words occur, in lower case."""
+        return self._known[1]
+
+    @property
+    def rows(self) -> Rows:
+        """The tokens in order, as numbers."""
+        return Rows(*self._known[2][:3])
+
+    @cached_property
+    def sentences(self) -> int:
+        """How many sentences the lines have, taken one by one."""
+        sizes = np.array([len(line.split()) for line in self.lines], np.int64)
+        return int(count_sentences(self._known[2][3], sizes, self._known[3]))
+
+
+def share(part: float, whole: float) -> float:
+    """Return `part / whole`, and 0 of nothing.
+
+    >>> share(1, 4), share(0, 0)
+    (0.25, 0.0)
+    """
+    return part / whole if whole else 0.0
+
+
+def repeats(pieces: Sequence[str]) -> Repeats:
+    """Count the pieces, those of them that came before already, and the characters in these.
+
+    >>> repeats(["a", "bc", "bc", "bc"])
+    Repeats(pieces=4, repeated=2, characters=4)
+    """
+    seen: set[str] = set()
+    count = characters = 0
+    for piece in pieces:
+        if piece in seen:
+            count += 1
+            characters += len(piece)
+        else:
+            seen.add(piece)
+    return Repeats(len(pieces), count, characters)

@@ -1,0 +1,244 @@
+"""The rules of Gopher (MassiveText), as FineWeb's tool reads them.
+
+A rule is called on a document and returns its measure. A document is kept where the measure is
+`at_least` and `at_most` its bounds, both inclusive; None bounds nothing.
+
+Source of all values: Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from
+Training Gopher", arXiv 2112.11446, appendix A.1.1 and table A1. What the paper leaves open, such
+as what a word is, is as in datatrove 0.10, which made FineWeb.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.document import Document, share
+from pipeline.kernels import repeated, top
+
+BULLETS = ("•", "-")
+ELLIPSES = ("...", "…")
+
+
+@dataclass(frozen=True)
+class WordCount:
+    """How many words there are, punctuation left out.
+
+    Source: Gopher A.1.1, "between 50 and 100,000 words".
+    """
+
+    at_least: float | None = 50.0
+    at_most: float | None = 100_000.0
+
+    def __call__(self, doc: Document) -> float:
+        return doc.counts.words
+
+
+@dataclass(frozen=True)
+class WordLength:
+    """How many characters a word has in the mean.
+
+    Source: Gopher A.1.1, "mean word length outside the range of 3 to 10 characters".
+    """
+
+    at_least: float | None = 3.0
+    at_most: float | None = 10.0
+
+    def __call__(self, doc: Document) -> float:
+        return share(doc.counts.characters, doc.counts.words)
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Hash signs a token.
+
+    Source: Gopher A.1.1, "symbol-to-word ratio greater than 0.1 for the hash symbol".
+    """
+
+    at_most: float | None = 0.1
+
+    def __call__(self, doc: Document) -> float:
+        return share(doc.text.count("#"), doc.counts.tokens)
+
+
+@dataclass(frozen=True)
+class Ellipses:
+    """Ellipses a token, in either spelling.
+
+    Source: Gopher A.1.1, "symbol-to-word ratio greater than 0.1 for [...] the ellipsis".
+    """
+
+    at_most: float | None = 0.1
+
+    def __call__(self, doc: Document) -> float:
+        return share(sum(doc.text.count(mark) for mark in ELLIPSES), doc.counts.tokens)
+
+
+@dataclass(frozen=True)
+class BulletLines:
+    """Share of the lines that begin with a bullet.
+
+    Source: Gopher A.1.1, "more than 90% of lines starting with a bullet point".
+    """
+
+    at_most: float | None = 0.9
+
+    def __call__(self, doc: Document) -> float:
+        found = sum(line.lstrip().startswith(BULLETS) for line in doc.lines)
+        return share(found, len(doc.lines))
+
+
+@dataclass(frozen=True)
+class EllipsisLines:
+    """Share of the lines that end in an ellipsis.
+
+    Source: Gopher A.1.1, "more than 30% ending with an ellipsis".
+    """
+
+    at_most: float | None = 0.3
+
+    def __call__(self, doc: Document) -> float:
+        found = sum(line.rstrip().endswith(ELLIPSES) for line in doc.lines)
+        return share(found, len(doc.lines))
+
+
+@dataclass(frozen=True)
+class LetterWords:
+    """Share of the words that have a letter.
+
+    Source: Gopher A.1.1, "80% of words in a document contain at least one alphabetic character".
+    datatrove counts each punctuation mark as a word without one, which technical pages suffer by.
+    """
+
+    marks: bool = True  # whether punctuation marks count among the words
+    at_least: float | None = 0.8
+
+    def __call__(self, doc: Document) -> float:
+        if self.marks:
+            return share(doc.counts.letter_tokens, doc.counts.tokens)
+        return share(doc.counts.letter_words, doc.counts.words)
+
+
+@dataclass(frozen=True)
+class StopWords:
+    """How many of eight English stop words occur, in lower case.
+
+    Source: Gopher A.1.1, "at least two of: the, be, to, of, and, that, have, with".
+    """
+
+    at_least: float | None = 2.0
+
+    def __call__(self, doc: Document) -> float:
+        return doc.stop_words
+
+
+@dataclass(frozen=True)
+class GopherQuality:
+    """Gopher's rules on quality, in the order in which they are asked."""
+
+    enabled: bool = True
+    word_count: WordCount = WordCount()
+    word_length: WordLength = WordLength()
+    hashes: Hashes = Hashes()
+    ellipses: Ellipses = Ellipses()
+    bullet_lines: BulletLines = BulletLines()
+    ellipsis_lines: EllipsisLines = EllipsisLines()
+    letter_words: LetterWords = LetterWords()
+    stop_words: StopWords = StopWords()
+
+
+@dataclass(frozen=True)
+class RepeatedParagraphs:
+    """Share of the paragraphs that came before already.
+
+    Source: Gopher table A1, duplicate paragraph fraction 0.30.
+    """
+
+    at_most: float | None = 0.3
+
+    def __call__(self, doc: Document) -> float:
+        return share(doc.repeated_paragraphs.repeated, doc.repeated_paragraphs.pieces)
+
+
+@dataclass(frozen=True)
+class RepeatedParagraphCharacters:
+    """Share of the characters that lie in paragraphs that came before already.
+
+    Source: Gopher table A1, duplicate paragraph character fraction 0.20.
+    """
+
+    at_most: float | None = 0.2
+
+    def __call__(self, doc: Document) -> float:
+        return share(doc.repeated_paragraphs.characters, len(doc.text))
+
+
+@dataclass(frozen=True)
+class RepeatedLines:
+    """Share of the lines that came before already.
+
+    Source: Gopher table A1, duplicate line fraction 0.30.
+    """
+
+    at_most: float | None = 0.3
+
+    def __call__(self, doc: Document) -> float:
+        return share(doc.repeated_lines.repeated, doc.repeated_lines.pieces)
+
+
+@dataclass(frozen=True)
+class RepeatedLineCharacters:
+    """Share of the characters that lie in lines that came before already.
+
+    Source: Gopher table A1, duplicate line character fraction 0.20.
+    """
+
+    at_most: float | None = 0.2
+
+    def __call__(self, doc: Document) -> float:
+        return share(doc.repeated_lines.characters, len(doc.text))
+
+
+@dataclass(frozen=True)
+class TopGram:
+    """Share of the characters that lie in the most frequent n-gram, even if it occurs once.
+
+    Source: Gopher table A1, top n-gram character fraction.
+    """
+
+    n: int
+    at_most: float | None
+
+    def __call__(self, doc: Document) -> float:
+        return share(top(*doc.rows, self.n), len(doc.text))
+
+
+@dataclass(frozen=True)
+class RepeatedGrams:
+    """Share of the characters that lie in n-grams that came before already, none counted twice.
+
+    Source: Gopher table A1, duplicate n-gram character fraction.
+    """
+
+    n: int
+    at_most: float | None
+
+    def __call__(self, doc: Document) -> float:
+        return share(repeated(*doc.rows, self.n), len(doc.text))
+
+
+@dataclass(frozen=True)
+class GopherRepetition:
+    """Gopher's rules on repetition, in the order in which they are asked."""
+
+    enabled: bool = False
+    repeated_paragraphs: RepeatedParagraphs = RepeatedParagraphs()
+    repeated_paragraph_characters: RepeatedParagraphCharacters = RepeatedParagraphCharacters()
+    repeated_lines: RepeatedLines = RepeatedLines()
+    repeated_line_characters: RepeatedLineCharacters = RepeatedLineCharacters()
+    top_2_gram: TopGram = TopGram(2, 0.20)
+    top_3_gram: TopGram = TopGram(3, 0.18)
+    top_4_gram: TopGram = TopGram(4, 0.16)
+    repeated_5_grams: RepeatedGrams = RepeatedGrams(5, 0.15)
+    repeated_6_grams: RepeatedGrams = RepeatedGrams(6, 0.14)
+    repeated_7_grams: RepeatedGrams = RepeatedGrams(7, 0.13)
+    repeated_8_grams: RepeatedGrams = RepeatedGrams(8, 0.12)
+    repeated_9_grams: RepeatedGrams = RepeatedGrams(9, 0.11)
+    repeated_10_grams: RepeatedGrams = RepeatedGrams(10, 0.10)

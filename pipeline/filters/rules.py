@@ -1,0 +1,121 @@
+"""The stage that asks the rules, and what each of them measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple
+
+import pyarrow as pa
+
+from pipeline.document import Document
+from pipeline.filters.c4 import C4
+from pipeline.filters.fineweb import FineWeb
+from pipeline.filters.gopher import GopherQuality, GopherRepetition
+from pipeline.records import DOCUMENT
+from pipeline.stage import judged
+
+
+class Asked(NamedTuple):
+    """What one rule measured on one document."""
+
+    rule: str  # "group.rule"
+    measure: float
+    at_least: float | None
+    at_most: float | None
+    enabled: bool  # whether the rule's group has a say
+
+    @property
+    def objection(self) -> str | None:
+        """Return "low" or "high" where the measure is out of bounds, also of a disabled rule.
+
+        What is not a number is in no bounds.
+        """
+        if self.at_least is not None and not self.measure >= self.at_least:
+            return "low"
+        if self.at_most is not None and not self.measure <= self.at_most:
+            return "high"
+        return None
+
+    @property
+    def threshold(self) -> float | None:
+        """Return the bound that decided, or would decide next."""
+        if self.at_least is None or self.at_most is None:
+            return self.at_most if self.at_least is None else self.at_least
+        middle = (self.at_least + self.at_most) / 2
+        return self.at_least if self.measure < middle else self.at_most
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Drop documents that a rule objects to: groups and rules are asked in the order given here.
+
+    The reason is `rules.<group>.<rule>.low` or `.high`, the value what the rule measured. A group
+    may edit the text that its own rules and all later ones see, and that is kept.
+    """
+
+    gopher_repetition: GopherRepetition = field(default_factory=GopherRepetition)
+    gopher_quality: GopherQuality = field(default_factory=GopherQuality)
+    c4: C4 = field(default_factory=C4)
+    fineweb: FineWeb = field(default_factory=FineWeb)
+
+    name: ClassVar[str] = "rules"
+    version: ClassVar[int] = 1
+    reads: ClassVar[pa.Schema] = DOCUMENT
+    writes: ClassVar[pa.Schema] = DOCUMENT
+
+    def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
+        texts: list[str | None] = []
+        reasons: list[str | None] = []
+        values: list[float | None] = []
+        for text in batch["text"].to_pylist():
+            objection, doc = self.judge(text or "")
+            reasons.append(f"rules.{objection.rule}.{objection.objection}" if objection else None)
+            values.append(objection.measure if objection else None)
+            texts.append(text if objection else doc.text)
+        column = batch.schema.get_field_index("text")
+        field = DOCUMENT.field("text")
+        edited_batch = batch.set_column(column, field, pa.array(texts, field.type))
+        return judged(edited_batch, reasons, values)
+
+    def judge(self, text: str) -> tuple[Asked | None, Document]:
+        """Return the first objection, or None, and the document as edited up to there."""
+        doc = Document(text)
+        for name, group in self.groups():
+            if not group.enabled:
+                continue
+            doc = edited(group, doc)
+            for asked in ask(name, group, doc):
+                if asked.objection:
+                    return asked, doc
+        return None, doc
+
+    def measures(self, text: str) -> Iterator[Asked]:
+        """Yield what every rule measures, those of disabled groups among them."""
+        doc = Document(text)
+        for name, group in self.groups():
+            seen = edited(group, doc)
+            yield from ask(name, group, seen)
+            if group.enabled:
+                doc = seen
+
+    def groups(self) -> Iterator[tuple[str, Any]]:
+        """Yield the groups of rules with their names, in the order in which they are asked."""
+        for group in fields(self):
+            yield group.name, getattr(self, group.name)
+
+
+def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
+    """Yield what each rule of a group measures, one after the other."""
+    rules: dict[str, Any] = {field.name: getattr(group, field.name) for field in fields(group)}
+    for rule_name, rule in rules.items():
+        if callable(rule):
+            low, high = getattr(rule, "at_least", None), getattr(rule, "at_most", None)
+            measure = float(rule(doc))
+            yield Asked(f"{name}.{rule_name}", measure, low, high, group.enabled)
+
+
+def edited(group: Any, doc: Document) -> Document:
+    """Return the document that a group's rules are asked about."""
+    if not hasattr(group, "edit"):
+        return doc
+    changed: Document = group.edit(doc)
+    return changed

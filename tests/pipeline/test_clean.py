@@ -1,0 +1,54 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.clean import Clean
+from pipeline.records import DOCUMENT
+
+
+def batch(*texts):
+    rows = [{"id": f"{n:016x}", "text": text} for n, text in enumerate(texts)]
+    return pa.RecordBatch.from_pylist(rows, DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("as it was", "as it was"),
+        ("two\n\nparagraphs", "two\n\nparagraphs"),
+        ("e\u0301te\u0301", "été"),
+        ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth"),
+        ("a\r\nb\rc\u2028d", "a\nb\nc\nd"),
+        ("  a \t\u00a0 b  \n  c ", "a b\nc"),
+        ("a\n\n\n\n\nb", "a\n\nb"),
+        ("a\x00\ud800b", "ab"),
+        ("\u200b \n", ""),
+    ],
+)
+def test_a_text_is_brought_to_one_form(text, cleaned):
+    assert Clean().text(text) == cleaned
+
+
+def test_code_may_keep_its_indentation():
+    assert Clean(indentation=True).text("if a:\n    b  = c") == "if a:\n    b  = c"
+
+
+def test_what_was_nothing_is_dropped():
+    out = Clean()(batch("words", " \u200b\n", None))
+    assert out["dropped_by"].to_pylist() == [None, "clean.no_text", "clean.no_text"]
+
+
+@given(st.text())
+def test_cleaning_twice_is_cleaning_once(text):
+    once = Clean().text(text)
+    assert Clean().text(once) == once
+    once.encode()
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_every_row_is_accounted_for(texts):
+    given_rows = batch(*texts)
+    out = Clean()(given_rows)
+    assert out["id"].equals(given_rows["id"])
+    assert out.schema.names == [*DOCUMENT.names, "dropped_by", "dropped_value"]

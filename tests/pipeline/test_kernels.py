@@ -1,0 +1,53 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.document import Document
+from pipeline.kernels import repeated, top
+from pipeline.words import split
+
+
+def plain_top(words, n):
+    grams = [" ".join(words[i : i + n]) for i in range(len(words) - n + 1)]
+    if not grams:
+        return 0
+    gram, count = Counter(grams).most_common(1)[0]
+    return len(gram) * count
+
+
+def plain_repeated(words, n):
+    seen, characters, start = set(), 0, 0
+    while start < len(words) - n + 1:
+        gram = "".join(words[start : start + n])
+        if gram in seen:
+            characters += len(gram)
+            start += n
+        else:
+            seen.add(gram)
+            start += 1
+    return characters
+
+
+@pytest.mark.parametrize(
+    ("text", "n", "most", "again"),
+    [
+        ("a b a b", 2, 6, 2),
+        ("a b a b a b", 2, 9, 4),
+        ("a b c d", 5, 0, 0),
+        ("", 2, 0, 0),
+        ("a bc ab c", 2, 4, 3),  # the same characters, wherever the space lies
+        ("x x x x x", 2, 12, 4),
+    ],
+)
+def test_worked_examples(text, n, most, again):
+    rows = Document(text).rows
+    assert (top(*rows, n), repeated(*rows, n)) == (most, again)
+
+
+@given(st.text("ab .,'\n", max_size=200) | st.text(max_size=60), st.integers(2, 10))
+def test_the_kernels_count_as_plain_python_does(text, n):
+    rows, words = Document(text).rows, split(text)
+    assert top(*rows, n) == plain_top(words, n)
+    assert repeated(*rows, n) == plain_repeated(words, n)

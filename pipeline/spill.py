@@ -23,7 +23,7 @@ from pipeline.submissions import Submission
 if TYPE_CHECKING:
     from pipeline.links import Harvest
 
-CHUNK = 1 << 16  # records held at a time
+CHUNK = 1 << 14  # records held at a time: few enough to stay near the processor
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
 
 SPILL = pa.schema(

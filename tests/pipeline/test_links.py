@@ -1,3 +1,4 @@
+import doctest
 import hashlib
 import json
 import signal
@@ -413,3 +414,7 @@ def test_a_changed_list_raises_the_version():
     assert (Harvest.version, found.hexdigest()[:16]) == expected, (
         "a list decides otherwise now: raise its version, and that of Harvest, and this pin"
     )
+
+
+def test_doctests():
+    assert doctest.testmod(spill).failed == 0

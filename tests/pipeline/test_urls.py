@@ -89,7 +89,7 @@ def or_error(function, url):
         return ValueError
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(ANYTHING)
 @example("http://www.0x7f.1../")
 @example("http://h:80@h:443/")
@@ -111,7 +111,7 @@ def test_nothing_raises_but_value_error_and_both_forms_are_idempotent(url):
     assert urls.domain(url) == urls.domain(normal) == urls.domain(urls.host(url))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(ANYTHING)
 def test_the_quick_way_and_the_parser_agree(url):
     normal = or_error(urls.normalise, url)

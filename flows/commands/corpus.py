@@ -1,0 +1,166 @@
+"""Build a corpus, and ask what is in it and why."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.commands import options
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@options.workers
+@options.overrides
+@click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
+def build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+) -> None:
+    """Go the whole way from links to tokens; what is there already is not made again.
+
+    RECIPE is a file, or the name of a recipe that comes with webtext.
+    """
+    run_build(recipe, data, until, workers, overrides, no_prefect)
+
+
+def run_build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+) -> None:
+    """Build and say what came out; do nothing, quickly, where all is there."""
+    from flows import run, steps, terminal
+    from flows.settings import load
+    from pipeline.report import funnel
+
+    planned = steps.plan(load(recipe, overrides), data, until)
+    started = time.monotonic()
+    if all(step.done for step in planned):
+        steps.note_latest(data, planned)
+        click.echo(f"nothing to do: {planned[-1].home} is whole", err=True)
+    elif no_prefect:
+        run.build_steps(planned, data, workers)
+    else:
+        _with_prefect(recipe, data, until, workers, overrides)
+    found = funnel(data)
+    terminal.console.print(terminal.funnel_table(found))
+    if (found["corpus"] or {}).get("documents") is not None:
+        click.echo(terminal.corpus_line(found), err=True)
+    click.echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
+
+
+def _with_prefect(
+    recipe: str, data: Path, until: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Run the flow on the Prefect server that the environment names, or on one of our own."""
+    from flows.prefect_home import prefect
+
+    # The bars and the funnel are what people see here; what Prefect logs goes to its pages.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    with prefect(data):
+        from flows.build import build as build_flow
+
+        state = build_flow(recipe, str(data), workers, until, list(overrides), return_state=True)
+        state.result()
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.overrides
+def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
+    """Say which directory each stage of RECIPE has, and what is missing, as make -n would."""
+    from flows import steps
+    from flows.settings import load
+    from pipeline.dedup.curve import describe
+
+    loaded = load(recipe, overrides)
+    for step in steps.plan(loaded, data):
+        state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
+        click.echo(f"{step.name:<11} {state:<9} {step.home}")
+    click.echo(describe(loaded.duplicates.bands, loaded.duplicates.rows), err=True)
+
+
+@click.command()
+@click.argument("stage")
+@options.data
+def path(stage: str, data: Path) -> None:
+    """Print the newest whole directory of links, pages, documents, duplicates, corpus or tokens."""
+    from flows.steps import latest
+
+    click.echo(latest(data, stage).path)
+
+
+@click.command()
+@options.data
+@options.as_json
+@click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
+def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
+    """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
+    from rich.console import Console
+
+    from flows import terminal
+    from pipeline.report import funnel, write_report
+
+    found = funnel(data)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    Console().print(terminal.funnel_table(found))
+    click.echo(terminal.corpus_line(found))
+    page = data / "report.html"
+    write_report(data, page, run_dir)
+    click.echo(f"with plots: {page}", err=True)
+
+
+@click.command()
+@click.argument("url")
+@options.data
+@options.as_json
+def trace(url: str, data: Path, as_json: bool) -> None:
+    """Tell the life of one URL: who linked it, what became of it, and what decided that."""
+    from pipeline.trace import describe
+    from pipeline.trace import trace as trace_url
+
+    found: dict[str, Any] = trace_url(data, url)
+    click.echo(json.dumps(found, default=str) if as_json else describe(found))
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.workers
+@click.option("--cron", metavar="EXPR", help="When to run, e.g. '0 3 1 * *'; without it, by hand.")
+@click.option("--port", type=int, default=4200, show_default=True, help="Of the Prefect server.")
+def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) -> None:
+    """Start the local Prefect server and its pages, and run the flow on a schedule."""
+    from flows.prefect_home import prefect
+    from flows.settings import load
+    from flows.steps import plan as plan_steps
+
+    plan_steps(load(recipe), data)  # a mistake shows now, not at three in the morning
+    with prefect(data, port) as url:
+        from flows.build import build as build_flow
+
+        click.echo(f"Prefect's pages: {url.removesuffix('/api')}   stop with Ctrl-C", err=True)
+        build_flow.serve(
+            name=Path(recipe).stem,
+            cron=cron,
+            parameters={"recipe": recipe, "data": str(data.resolve()), "workers": workers},
+            limit=1,
+            print_starting_message=sys.stderr.isatty(),
+        )

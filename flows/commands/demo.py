@@ -1,0 +1,75 @@
+"""The whole way on a small web of this machine's own."""
+
+import time
+from pathlib import Path
+
+import click
+
+from flows.commands import options
+from flows.commands.corpus import run_build
+from flows.commands.models import run_sample, run_training
+
+PROMPT = "The function returns"
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    show_default=True,
+    help="Directory for all that the demo makes.",
+)
+@options.workers
+def demo(data: Path, workers: int) -> None:
+    """Harvest, crawl, build, tokenise, train and sample, with no network, in under 5 minutes."""
+    started = time.monotonic()
+    build(data, workers)
+    run = data / "runs" / "tiny"
+    run_training("tiny", newest_tokens(data), run, None, ())
+    click.echo("\nwhat the model writes so far:\n", err=True)
+    run_sample(run, PROMPT, length=60, seed=0, temperature=0.8, top_k=40, device=None)
+    page = report(data, run)
+    click.echo(
+        f"""
+done in {time.monotonic() - started:,.0f} s. What to look at next:
+  {page}   the funnel and the statistics, with plots
+  webtext trace http://troubles.demo.test/de.html --data {data}   the life of one URL
+  webtext report --data {data}   the funnel again
+  webtext plan webtext --set 'links.sources = ["RS_2015-01.zst"]'   what a real build would make
+The README says how to run it on real dumps.""",
+        err=True,
+    )
+
+
+def build(data: Path, workers: int) -> None:
+    """Serve the demo's web for as long as it is crawled, and build its corpus."""
+    from flows.demo.server import serving
+    from flows.settings import load
+    from flows.steps import plan
+
+    dump = data / "submissions.zst"
+    source = f"links.sources = [{str(dump)!r}]"
+    if dump.exists() and all(step.done for step in plan(load("demo", [source]), data)):
+        run_build("demo", data, None, workers, (source,), no_prefect=False)
+        return
+    click.echo("making a small web of what this Python installation says of itself", err=True)
+    with serving(dump) as port:
+        here = f"crawl.connect_to = ['*:80:127.0.0.1:{port}', '*:443:127.0.0.1:{port}']"
+        run_build("demo", data, None, workers, (source, here), no_prefect=False)
+
+
+def newest_tokens(data: Path) -> Path:
+    """Return the token shards that the build has made."""
+    from flows.steps import latest
+
+    return latest(data, "tokens").path
+
+
+def report(data: Path, run: Path) -> Path:
+    """Write the page with the plots, the training's among them."""
+    from pipeline.report import write_report
+
+    page = data / "report.html"
+    write_report(data, page, run)
+    return page

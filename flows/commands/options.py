@@ -1,0 +1,29 @@
+"""Options that several commands share, so that they mean and are called the same everywhere."""
+
+import os
+from pathlib import Path
+
+import click
+
+data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    show_default=True,
+    help="Directory that the stages' directories lie in.",
+)
+workers = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default="all cores",
+    help="Worker processes; they change no byte of the output.",
+)
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="'KEY = VALUE'",
+    help="A line of TOML laid over the recipe, such as 'rules.gopher_quality.enabled = false'.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

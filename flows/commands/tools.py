@@ -1,0 +1,79 @@
+"""Parts of the pipeline on files of your own, without the rest."""
+
+import asyncio
+import json
+from functools import partial
+from pathlib import Path
+
+import click
+
+from flows.commands import options
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.as_json
+def extract(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Print the main text of HTML or WARC files."""
+    from pipeline.judge import extract_file
+
+    for path in paths:
+        for page in extract_file(path):
+            if as_json:
+                click.echo(json.dumps(page, ensure_ascii=False))
+            else:
+                click.echo(f"== {page['url'] or page['source']}\n{page['text'] or ''}\n")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--recipe", default="webtext", show_default=True, help="Whose rules to ask.")
+@options.overrides
+@options.as_json
+def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print the language and every rule's measure of each {id, text} of a JSONL or Parquet file."""
+    from flows.settings import load
+    from flows.terminal import judgement
+    from pipeline.judge import judge as judge_text
+    from pipeline.judge import texts
+
+    loaded = load(recipe, overrides)
+    for identity, text in texts(file):
+        found = judge_text(loaded.rules, loaded.language, identity, text)
+        click.echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--recipe", default="webtext", show_default=True, help="Whose bands and rows.")
+@options.overrides
+def dedup(file: Path, output: Path, recipe: str, overrides: tuple[str, ...]) -> None:
+    """Cluster any JSONL or Parquet file with id and text: id, cluster, keeper, jaccard."""
+    from flows.settings import load
+    from flows.terminal import meters
+    from pipeline.dedup.file import dedup_file
+
+    loaded = load(recipe, overrides)
+    with meters() as meter:
+        dedup_file(file, output, loaded.signatures, loaded.duplicates, meter("dedup"))
+    click.echo(output, err=True)
+
+
+@click.command()
+@click.argument("warc", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--port", type=int, required=True, help="For HTTP; HTTPS is on the next one.")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    default=Path("replay-ca.pem"),
+    show_default=True,
+    help="Where to write the test authority's certificate.",
+)
+@click.option("--log", type=click.Path(path_type=Path), help="A JSON line a request.")
+def replay(warc: tuple[Path, ...], port: int, ca: Path, log: Path | None) -> None:
+    """Serve WARC files by Host header on loopback, as the web that they recorded."""
+    from pipeline.replay import serve_forever
+
+    announce = partial(click.echo, err=True)
+    asyncio.run(serve_forever(list(warc), port, port + 1, ca, log, announce=announce))

@@ -1,0 +1,1 @@
+"""A small web, made of what every Python installation carries, to try the whole way on."""

@@ -1,0 +1,29 @@
+"""Run the steps of a build in order, with or without Prefect."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from flows.steps import Step, locked, note_latest, run_step
+from flows.terminal import meters
+from pipeline.progress import Progress
+from pipeline.stage import Passage
+
+Run = Callable[[Step, int, Progress], list[Passage]]
+
+
+def build_steps(steps: Sequence[Step], data: Path, workers: int, run: Run = run_step) -> None:
+    """Run the steps that are not done, holding the data directory.
+
+    Raises:
+        UserError: bad input, another build at work here, or no room on the disk.
+        PipelineError: rows were lost, or a shard killed its worker twice.
+    """
+    with locked(data), meters() as meter:
+        for step in steps:
+            if not step.done:
+                if said := step.foretell():
+                    click.echo(said, err=True)
+                run(step, workers, meter(step.name))
+            note_latest(data, steps)

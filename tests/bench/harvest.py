@@ -1,0 +1,139 @@
+"""Harvest against merely decompressing and parsing the same dump, each on one core, in one run.
+
+    python -m tests.bench.harvest [DUMP] [--lines 60000]
+
+Without a dump, one is made up: lines of some 2.9 kB with the hundred fields of today's, 35 % of
+them self posts, every link another page. Times are of the process's CPU, the best of several runs
+in turn. Peak memory is that of a process of its own, for a third of the dump and for the whole.
+"""
+
+import argparse
+import io
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import zstandard
+
+from pipeline.links import Harvest, harvest
+from pipeline.shards import Directory
+
+FLAGS = """archived can_gild can_mod_post clicked contest_mode edited hidden hide_score
+is_created_from_ads_ui is_crosspostable is_meta is_original_content is_reddit_media_domain
+is_robot_indexable is_video locked media_only no_follow pinned quarantine saved send_replies
+spoiler stickied author_is_blocked author_patreon_flair author_premium allow_live_comments"""
+NOTHINGS = """approved_at_utc approved_by author_flair_background_color author_flair_css_class
+author_flair_template_id author_flair_text author_flair_text_color banned_at_utc banned_by category
+content_categories discussion_type distinguished likes link_flair_background_color mod_note
+link_flair_css_class link_flair_text mod_reason_by mod_reason_title mod_reports num_reports
+removal_reason removed_by removed_by_category report_reasons secure_media suggested_sort top_awarded
+thumbnail_height thumbnail_width treatment_tags user_reports view_count media wls pwls"""
+SITES = [
+    f"{name}.{ending}"
+    for name in ("news", "blog", "www.paper", "lab")
+    for ending in ("com", "org", "co.uk", "de", "net", "io", "example.com", "example.org")
+]
+
+
+def line(number: int, rng: random.Random) -> bytes:
+    """Make up a submission."""
+    own = rng.random() < 0.35
+    page = f"https://{rng.choice(SITES)}/{number % 28 + 1:02}/{number:x}/some-words-of-a-title"
+    url = page + (f"?id={number}&utm_source=reddit" if rng.random() < 0.2 else "")
+    words = " ".join(rng.choice(("link", "page", "Überschrift", "text", "of")) for _ in range(9))
+    fields: dict[str, object] = dict.fromkeys(FLAGS.split(), False)
+    fields |= dict.fromkeys(NOTHINGS.split())
+    fields |= {"id": f"{number:x}", "name": f"t3_{number:x}", "subreddit": f"sub{number % 999}"}
+    fields |= {"url": url, "is_self": own, "over_18": rng.random() < 0.05, "title": words}
+    fields |= {"score": int(rng.paretovariate(0.7)), "created_utc": 1_600_000_000 + number}
+    fields |= {"author": f"user{number % 5003}", "selftext": f"{words}\n\n" * (20 if own else 0)}
+    fields |= {"permalink": f"/r/sub{number % 999}/comments/{number:x}/some_words_of_a_title/"}
+    fields |= {
+        "preview": {
+            "enabled": False,
+            "images": [
+                {
+                    "id": f"{number:x}",
+                    "source": {"url": f"{page}.jpg?s={n}", "width": 640, "height": n},
+                }
+                for n in range(0 if own else 6)
+            ],
+        }
+    }
+    if not own:
+        fields["url_overridden_by_dest"] = url
+    names = sorted(fields)
+    return orjson.dumps({name: fields[name] for name in names})
+
+
+def make(path: Path, lines: int) -> None:
+    """Write a dump as they are written: one frame, a long window."""
+    rng = random.Random(1)
+    with path.open("wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as writer:
+        for number in range(lines):
+            writer.write(line(number, rng) + b"\n")
+
+
+def parsed(path: Path) -> int:
+    """Decompress and parse; return the number of lines."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+    with path.open("rb") as file:
+        reader = io.BufferedReader(decompressor.stream_reader(file), 1 << 20)
+        return sum(1 for line in reader if orjson.loads(line) is not None)
+
+
+def harvested(path: Path) -> int:
+    """Harvest; return the number of lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        [passage] = harvest(Harvest(), [path], Directory(Path(folder)), workers=0)
+    return passage.read
+
+
+def seconds(work: Callable[[Path], int], path: Path) -> float:
+    started = time.process_time()
+    work(path)
+    return time.process_time() - started
+
+
+def peak(path: Path) -> int:
+    """Return the peak memory of a harvest in MB, in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.harvest", str(path), "--alone"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dump", nargs="?", type=Path)
+    parser.add_argument("--lines", type=int, default=60_000)
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.alone:
+        harvested(chosen.dump)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+        return
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as folder:
+        third, path = Path(folder) / "third.zst", chosen.dump or Path(folder) / "whole.zst"
+        if chosen.dump is None:
+            make(path, chosen.lines)
+            make(third, chosen.lines // 3)
+        runs = [(seconds(parsed, path), seconds(harvested, path)) for _ in range(5)]
+        lines = parsed(path)
+        base, ours = min(run[0] for run in runs), min(run[1] for run in runs)
+        print(
+            f"{lines} lines: parsed in {base / lines * 1e6:.2f} us a line, harvested in "
+            f"{ours / lines * 1e6:.2f}: {base / ours:.2f} of the speed (wanted: 0.6)"
+        )
+        small = f", of a third {peak(third)} MB" if chosen.dump is None else ""
+        print(f"peak memory of the whole {peak(path)} MB{small}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A small web on loopback, and the commands as users run them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flows.demo.server import serving
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = frozenset({"aiohttp", "click", "jinja2", "pyarrow", "rich"})
+PAGES = 240
+
+
+@dataclass(frozen=True)
+class SmallWeb:
+    """Where the submissions lie and where their hosts are looked up."""
+
+    dump: Path
+    port: int
+
+    @property
+    def options(self) -> list[str]:
+        """The overrides that let a recipe crawl this web."""
+        lines = [
+            f"links.sources = [{str(self.dump)!r}]",
+            f"crawl.connect_to = ['*:80:127.0.0.1:{self.port}', '*:443:127.0.0.1:{self.port}']",
+            "crawl.first_byte_timeout = 1.0",
+            "links.shards = 4",
+            "tokens.shard_tokens = 20_000",
+        ]
+        return [part for line in lines for part in ("--set", line)]
+
+
+@pytest.fixture(scope="session")
+def small_web(tmp_path_factory) -> Iterator[SmallWeb]:
+    """Serve a reduced demo web for the whole session."""
+    dump = tmp_path_factory.mktemp("web") / "submissions.zst"
+    with serving(dump, PAGES, PACKAGES) as port:
+        yield SmallWeb(dump, port)
+
+
+def webtext(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+        timeout=280,
+        check=False,
+    )
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """Return the command line of a command."""
+    return [sys.executable, "-m", "flows", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which a child finds the packages whatever its directory is."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}

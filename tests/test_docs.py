@@ -1,0 +1,40 @@
+"""The documents say what is true, and all of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flows.__main__ import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_is_in_the_readme(command):
+    assert f"webtext {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_every_command_says_what_it_does(command):
+    assert cli.commands[command].help
+
+
+def test_every_path_that_the_documents_name_is_there():
+    for name in ("README.md", "ARCHITECTURE.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:pipeline|model|flows|tests)/[\w./*-]*)`", text):
+            assert list(ROOT.glob(path.rstrip("/"))), f"{name} names {path}"
+
+
+def test_make_help_lists_every_target_that_the_readme_names():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    named = set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=lambda path: str(path.name))
+def test_no_module_is_longer_than_400_lines(path):
+    if ".venv" not in path.parts and ".bench-venv" not in path.parts:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

@@ -92,7 +92,10 @@ def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
     for step in steps.plan(loaded, data):
         state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
         click.echo(f"{step.name:<11} {state:<9} {step.home}")
-    click.echo(describe(loaded.duplicates.bands, loaded.duplicates.rows), err=True)
+    click.echo(
+        describe(loaded.duplicates.bands, loaded.duplicates.rows, loaded.duplicates.verify_at),
+        err=True,
+    )
 
 
 @click.command()

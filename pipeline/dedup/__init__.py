@@ -1,0 +1,1 @@
+"""Near-duplicate removal: signatures of documents, and clusters of near copies."""

@@ -1,0 +1,196 @@
+"""Clusters of any file with an id and a text in each row: what `webtext dedup` does."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.archives import CUT_SHORT, blocks, container, lines
+from pipeline.dedup.cluster import Cluster, clusters, passage
+from pipeline.dedup.sign import READ_ROWS, Sign, sign_batches
+from pipeline.dedup.signatures import Signatures
+from pipeline.errors import UserError
+from pipeline.progress import Progress, silent
+from pipeline.shards import write_parquet
+from pipeline.stage import Passage
+
+LONGEST_LINE = 1 << 30  # bytes
+ROWS = pa.schema([("id", pa.string()), ("text", pa.string()), ("score", pa.int32())])
+
+
+def dedup_file(
+    path: Path,
+    out_path: Path,
+    sign: Sign,
+    cluster: Cluster,
+    progress: Progress = silent,
+    *,
+    workers: int | None = None,
+    id_column: str = "id",
+    text_column: str = "text",
+) -> Passage:
+    """Write id, cluster, keeper and jaccard for every row of a JSON Lines or Parquet file.
+
+    The first bytes tell what it is, not the name; JSON Lines may be compressed (gzip, zstd, xz,
+    bz2). The rows keep their order; one without a near copy is its own cluster and keeper. A
+    `score` column is used where there is one. Ids, strings or integers, come out as they were.
+    `workers` (by default as many as processors) changes the time and nothing else.
+
+    Raises:
+        UserError: the file cannot be read as what its name says, or ids are missing or repeated.
+    """
+    if cluster.keeper == "earliest":
+        raise UserError(f"{path}: a file has no link times; set keeper to score or longest")
+    workers = workers or os.cpu_count() or 1
+    names = {id_column: "id", text_column: "text", "score": "score"}
+    whole_numbers = [True]  # until an id is seen that is not one
+    out_path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out_path.parent, prefix=".dedup-") as scratch:
+        signed = Path(scratch) / "00000.parquet"
+        batches = _read(path, names, whole_numbers, progress)
+        sign_batches(sign, batches, signed, workers)
+        signatures = Signatures((signed,))
+        ids = signatures.read("id").combine_chunks()
+        _check_unique(path, ids)
+        members, _ = clusters(cluster, signatures, Path(scratch) / "pairs", workers, progress)
+    table = _every_row(ids, members)
+    if whole_numbers[0]:
+        table = table.cast(_schema(pa.int64()))
+    write_parquet(out_path, [table], table.schema)
+    return passage("dedup", len(ids), members)
+
+
+def _schema(kind: pa.DataType) -> pa.Schema:
+    return pa.schema([("id", kind), ("cluster", kind), ("keeper", kind), ("jaccard", pa.float32())])
+
+
+def _every_row(ids: pa.StringArray, members: pa.Table) -> pa.Table:
+    """Return a row for each id, those in no cluster as clusters of themselves."""
+    where = pc.index_in(ids, value_set=members["id"].combine_chunks())
+    one = pa.scalar(1, pa.float32())
+    columns = [
+        ids,
+        pc.coalesce(members["cluster"].combine_chunks().take(where), ids),
+        pc.coalesce(members["keeper"].combine_chunks().take(where), ids),
+        pc.coalesce(members["jaccard"].combine_chunks().take(where), one),
+    ]
+    return pa.Table.from_arrays(columns, schema=_schema(pa.string()))
+
+
+def _check_unique(path: Path, ids: pa.StringArray) -> None:
+    """Raise unless every id occurs once."""
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    counted = pc.value_counts(ids)
+    repeated = counted.filter(pc.greater(counted.field("counts"), 1))
+    shown = ", ".join(f"{entry['values']!r}" for entry in repeated[:3].to_pylist())
+    raise UserError(
+        f"{path}: {len(repeated)} ids occur more than once, such as {shown}; an id must name one "
+        "row: name another column as the id"
+    )
+
+
+def _read(
+    path: Path, names: dict[str, str], whole_numbers: list[bool], progress: Progress
+) -> Iterator[pa.RecordBatch]:
+    """Yield batches of ROWS; set `whole_numbers[0]` to whether all ids are integers."""
+    try:
+        if container(path) == "parquet":
+            yield from _read_parquet(path, names, whole_numbers, progress)
+        else:
+            yield from _read_lines(path, names, whole_numbers, progress)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _read_parquet(
+    path: Path, names: dict[str, str], whole_numbers: list[bool], progress: Progress
+) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        found = file.schema_arrow
+        for name, ours in names.items():
+            if ours != "score" and name not in found.names:
+                raise UserError(f"{path}: no column {name!r}; it has {', '.join(found.names)}")
+        kept = {name: ours for name, ours in names.items() if name in found.names}
+        (id_column,) = (name for name, ours in kept.items() if ours == "id")
+        whole_numbers[0] = pa.types.is_integer(found.field(id_column).type)
+        done = 0
+        for batch in file.iter_batches(batch_size=READ_ROWS, columns=list(kept)):
+            columns = {kept[name]: batch[name] for name in kept}
+            if columns["id"].null_count:
+                row = done + columns["id"].is_null().index(True).as_py()
+                raise UserError(f"{path}: row {row} has no id; give every row one")
+            yield pa.RecordBatch.from_arrays(
+                [
+                    columns[field.name].cast(field.type)
+                    if field.name in columns
+                    else pa.nulls(batch.num_rows, field.type)
+                    for field in ROWS
+                ],
+                schema=ROWS,
+            )
+            done += batch.num_rows
+            progress(done, file.metadata.num_rows, "signing")
+
+
+def _read_lines(
+    path: Path, names: dict[str, str], whole_numbers: list[bool], progress: Progress
+) -> Iterator[pa.RecordBatch]:
+    size = path.stat().st_size
+    read = [0]  # bytes of the file
+    rows: list[dict[str, Any]] = []
+    done = 0
+
+    def tick(count: int) -> None:
+        read[0] += count
+
+    for number, line in enumerate(lines(blocks(path, tick), LONGEST_LINE), 1):
+        if isinstance(line, bytes) and not line.strip():
+            continue
+        row = _parse(f"{path}, line {number}", line, names)
+        whole_numbers[0] &= isinstance(row["id"], int) and abs(row["id"]) < 2**63
+        row["id"] = str(row["id"])
+        rows.append(row)
+        if len(rows) == READ_ROWS:
+            yield pa.RecordBatch.from_pylist(rows, schema=ROWS)
+            done += len(rows)
+            progress(min(read[0], size), size, f"signing, {done} documents")
+            rows = []
+    yield pa.RecordBatch.from_pylist(rows, schema=ROWS)
+
+
+def _parse(where: str, line: bytes | int, names: dict[str, str]) -> dict[str, Any]:
+    """Return a line's id, text and score.
+
+    Raises:
+        UserError: it is not an object, or has no id or no text, or was not read (a number).
+    """
+    if line == CUT_SHORT:
+        raise UserError(f"{where}: the file is damaged or ends too early; fetch it again")
+    if isinstance(line, int):
+        raise UserError(f"{where}: {line} bytes long; wanted {LONGEST_LINE} at most")
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{where}: found {type(found).__name__}, wanted an object with id and text")
+    row: dict[str, Any] = {ours: found.get(name) for name, ours in names.items()}
+    for name, ours in names.items():
+        if ours == "id" and (isinstance(row[ours], bool) or not isinstance(row[ours], (str, int))):
+            raise UserError(f"{where}: {name!r} is {row[ours]!r}; wanted a string or a number")
+        if ours == "text" and not isinstance(row[ours], str) and name not in found:
+            raise UserError(f"{where}: no {name!r}; it has {', '.join(found)}")
+        if ours == "text" and not isinstance(row[ours], (str, type(None))):
+            raise UserError(f"{where}: {name!r} is not text but {type(row[ours]).__name__}")
+    if not (isinstance(row["score"], int) and abs(row["score"]) < 2**31):
+        row["score"] = None
+    return row

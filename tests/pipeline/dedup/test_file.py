@@ -1,0 +1,150 @@
+"""`webtext dedup`: any file with an id and a text, and clear words where it has not."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from pipeline.dedup.cluster import Cluster
+from pipeline.dedup.file import dedup_file
+from pipeline.dedup.sign import Sign
+from pipeline.errors import UserError
+from tests.pipeline.dedup.material import edited, prose
+
+TEXT = prose(1)
+ROWS = [
+    {"id": "c", "text": prose(9)},
+    {"id": "b", "text": TEXT},
+    {"id": "a", "text": edited(TEXT, 2, 1)},
+    {"id": "d", "text": TEXT + "!"},
+    {"id": "e", "text": ""},
+]
+WANTED = [("c", "c", "c"), ("b", "a", "a"), ("a", "a", "a"), ("d", "a", "a"), ("e", "e", "e")]
+
+
+def lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def dedup(path, **more):
+    out = path.parent / "out" / "clusters.parquet"
+    passage = dedup_file(path, out, Sign(), more.pop("cluster", Cluster()), **more)
+    return pq.read_table(out), passage
+
+
+def triples(table):
+    return [(row["id"], row["cluster"], row["keeper"]) for row in table.to_pylist()]
+
+
+def written(tmp_path, name):
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    elif name.endswith(".gz"):
+        path.write_bytes(gzip.compress(lines(ROWS)))
+    elif name.endswith(".zst"):
+        path.write_bytes(zstandard.compress(lines(ROWS[:2])) + zstandard.compress(lines(ROWS[2:])))
+    else:
+        path.write_bytes(lines(ROWS))
+    return path
+
+
+KINDS = ["in.jsonl", "in.ndjson", "in.jsonl.gz", "in.jsonl.zst", "in.2024.parquet"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_row_comes_out_in_its_place(tmp_path, name):
+    table, passage = dedup(written(tmp_path, name))
+    assert triples(table) == WANTED
+    assert table.schema.names == ["id", "cluster", "keeper", "jaccard"]
+    similar = table["jaccard"].to_pylist()
+    assert similar[0] == similar[2] == similar[4] == 1
+    assert 0.8 < similar[1] == similar[3] < 1
+    assert (passage.read, passage.kept, passage.dropped) == (5, 3, {"dedup.near": 2})
+
+
+def test_nothing_else_is_left_beside_the_output(tmp_path):
+    dedup(written(tmp_path, "in.jsonl"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["clusters.parquet"]
+
+
+def test_columns_can_be_named_and_numbers_stay_numbers(tmp_path):
+    rows = [{"key": 2**40 + n, "body": TEXT, "score": n} for n in range(3)]
+    (tmp_path / "in.jsonl").write_bytes(b"\n" + lines(rows) + b"\n")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    for name in ("in.jsonl", "in.parquet"):
+        table, passage = dedup(tmp_path / name, id_column="key", text_column="body")
+        assert triples(table) == [(2**40 + n, 2**40, 2**40 + 2) for n in range(3)]
+        assert passage.dropped == {"dedup.exact": 2}
+
+
+def test_the_longest_can_be_kept(tmp_path):
+    table, _ = dedup(written(tmp_path, "in.jsonl"), cluster=Cluster(keeper="longest"))
+    assert {keeper for name, _, keeper in triples(table) if name in "abd"} == {"a"}
+
+
+def test_an_empty_file_gives_an_empty_file(tmp_path):
+    (tmp_path / "in.jsonl").write_bytes(b"")
+    table, passage = dedup(tmp_path / "in.jsonl")
+    assert table.num_rows == passage.read == 0
+
+
+def test_a_null_text_is_an_empty_one(tmp_path):
+    (tmp_path / "in.jsonl").write_bytes(lines([{"id": 1, "text": None}, {"id": 2, "text": None}]))
+    table, _ = dedup(tmp_path / "in.jsonl")
+    assert triples(table) == [(1, 1, 1), (2, 2, 2)]
+
+
+BROKEN = [
+    (b"plain text\n", "in.txt", "line 1: not JSON"),
+    (b'{"id": 1, "text": "a"}\nnot json\n', "in.jsonl", "line 2: not JSON"),
+    (b"[1, 2]\n", "in.jsonl", "line 1: found list, wanted an object with id and text"),
+    (b'{"text": "a"}\n', "in.jsonl", "line 1: 'id' is None; wanted a string or a number"),
+    (b'{"id": true, "text": "a"}\n', "in.jsonl", "line 1: 'id' is True; wanted a string or"),
+    (b'{"id": 1, "body": "a"}\n', "in.jsonl", "line 1: no 'text'; it has id, body"),
+    (b'{"id": 1, "text": 5}\n', "in.jsonl", "line 1: 'text' is not text but int"),
+    (b'{"id": 1, "text": "a"}\n' * 2, "in.jsonl", "1 ids occur more than once, such as '1'; an"),
+    (b"\x1f\x8b no gzip", "in.jsonl.gz", "line 1: the file is damaged or ends too early"),
+    (gzip.compress(lines(ROWS))[:-20], "in.jsonl.gz", "the file is damaged or ends too early"),
+    (zstandard.compress(lines(ROWS))[:-20], "in.jsonl.zst", "the file is damaged or ends too"),
+    (b"PAR1 no parquet", "in.parquet", "cannot be read"),
+    (b'{"id": 1, "text": "\xff"}\n', "in.jsonl", "line 1: not JSON"),
+]
+
+
+@pytest.mark.parametrize(("data", "name", "message"), BROKEN)
+def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path, data, name, message):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=message) as caught:
+        dedup(tmp_path / name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_parquet_file_without_the_columns_says_what_it_has(tmp_path):
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"id": ["a"], "body": ["b"]}), path)
+    with pytest.raises(UserError, match="no column 'text'; it has id, body"):
+        dedup(path)
+    pq.write_table(pa.table({"id": ["a", None], "text": ["b", "c"]}), path)
+    with pytest.raises(UserError, match="row 1 has no id; give every row one"):
+        dedup(path)
+
+
+def test_a_missing_file_and_a_keeper_that_files_cannot_have_are_told(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        dedup(tmp_path / "none.jsonl")
+    with pytest.raises(UserError, match="no link times; set keeper to score or longest"):
+        dedup(written(tmp_path, "in.jsonl"), cluster=Cluster(keeper="earliest"))
+
+
+def test_progress_is_told_from_signing_to_the_last_pair(tmp_path):
+    notes: list[str] = []
+    path = written(tmp_path, "in.2024.parquet")
+    dedup(path, progress=lambda done, total, note="": notes.append(note))
+    assert notes[0] == "signing"
+    assert notes[-1] == "3 documents in clusters"

@@ -1,0 +1,239 @@
+"""Deduplication against other libraries, in one run: signing, the whole job, accuracy.
+
+    python -m tests.bench.dedup [--peers .bench-venv/bin/python] [--documents 20000] [--data DIR]
+
+Texts are the labelled ones of the shared data where they are, else generated. For the whole job
+they are repeated in many worlds (in each, other words are renamed, so worlds do not resemble each
+other), and a third of each world is a copy edited to a known similarity. Every contender gets the
+same file; wall time, peak memory (all processes) and the share of planted pairs found are printed.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import zstandard
+
+from tests.bench.memory import Memory
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ("datasketch", "rensa", "text_dedup", "datatrove")
+WORD = re.compile(r"\w+")
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
+
+
+def jaccard(one: str, other: str) -> float:
+    """Return the true similarity: word 5-grams, as the labelled pairs were made."""
+    first, second = (
+        {tuple(words[at : at + 5]) for at in range(max(1, len(words) - 4))}
+        for words in (WORD.findall(text.lower()) for text in (one, other))
+    )
+    return len(first & second) / max(1, len(first | second))
+
+
+def edited(text: str, rate: float, rng: random.Random) -> str:
+    """Return a copy with typos, words left out, a new beginning, or paragraphs in other order."""
+    words = text.split(" ")
+    kind = rng.randrange(4)
+    if kind == 0:  # typos
+        for at in range(len(words)):
+            if rng.random() < rate / 4:
+                words[at] += rng.choice("aeiou")
+    elif kind == 1:  # cut off
+        words = words[: max(5, int(len(words) * (1 - rate)))]
+    elif kind == 2:  # boilerplate put in front
+        front = [f"menu{rng.randrange(5000)}" for _ in range(int(len(words) * rate))]
+        words = front + words
+    else:  # parts in another order
+        cut = rng.randrange(1, max(2, len(words)))
+        words = words[cut:] + words[:cut]
+        words = [word for word in words if rng.random() > rate / 8]
+    return " ".join(words)
+
+
+def material(texts: list[str], count: int, path: Path) -> list[tuple[str, str, float]]:
+    """Write `count` documents; return the planted pairs with their true similarity."""
+    rng = random.Random(1)
+    pairs = []
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            world, which = divmod(number, len(texts) * 3 // 2)
+            copy = which >= len(texts)
+            text = texts[which % len(texts)]
+            text = WORD.sub(lambda match, world=world: renamed(match[0], world), text)
+            if copy:
+                whole = text
+                text = edited(text, rng.random() ** 2 * 0.6, rng)
+                first = number - len(texts)
+                pairs.append((str(first), str(number), jaccard(whole, text)))
+            file.write(json.dumps({"id": str(number), "text": text}, ensure_ascii=False) + "\n")
+    return pairs
+
+
+def renamed(word: str, world: int) -> str:
+    """Give two words in five another name in each world."""
+    return f"{word}x{world}" if world and zlib.crc32(f"{word} {world}".encode()) % 5 < 2 else word
+
+
+def texts_of(data: Path) -> list[str]:
+    path = data / "dedup" / "miniweb_texts.jsonl.zst"
+    if path.exists():
+        with zstandard.open(path, "rt", encoding="utf-8") as file:
+            return [text for line in file if len(text := json.loads(line)["text"]) > 400]
+    rng = random.Random(2)
+    return [" ".join(f"w{rng.randrange(20000)}" for _ in range(600)) for _ in range(1000)]
+
+
+def run(command: list[str]) -> tuple[float, float]:
+    """Run a contender; return its seconds and peak bytes."""
+    started = time.perf_counter()
+    one_thread = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "0"}
+    with (
+        subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **one_thread},
+            cwd=ROOT,
+        ) as process,
+        Memory(process.pid) as memory,
+    ):
+        _, errors = process.communicate()
+    if process.returncode:
+        print(errors.decode(errors="replace")[-800:], file=sys.stderr)
+        raise SystemExit(f"{' '.join(command)}: exit {process.returncode}")
+    return time.perf_counter() - started, memory.peak
+
+
+def found(groups: list[list[str]], pairs: list[tuple[str, str, float]]) -> str:
+    """Say which share of the planted pairs is in one group, by similarity."""
+    where = {name: number for number, group in enumerate(groups) for name in group}
+    parts = []
+    for low, high in itertools.pairwise(LEVELS):
+        these = [pair for pair in pairs if low <= pair[2] < high]
+        hits = sum(where.get(one, -1) == where.get(other, -2) for one, other, _ in these)
+        parts.append(f">={low}: {hits / max(1, len(these)):.3f}")
+    return "  ".join(parts)
+
+
+def ours_sign(path: Path, out: Path) -> None:
+    """Sign as the peers' `sign` does: texts in memory, one core."""
+    import pyarrow as pa
+
+    from pipeline.dedup.sign import Sign, sign_batches
+
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    batches = pa.Table.from_pylist(rows).to_batches(256)
+    sign_batches(Sign(), batches[:1], out.with_suffix(".warm"))
+    started, used = time.perf_counter(), time.process_time()
+    sign_batches(Sign(), batches, out.with_suffix(".parquet"))
+    took = {"wall": time.perf_counter() - started, "cpu": time.process_time() - used}
+    out.write_text(json.dumps(took))
+
+
+def ours_job(path: Path, out: Path) -> None:
+    from pipeline.dedup.cluster import Cluster
+    from pipeline.dedup.file import dedup_file
+    from pipeline.dedup.sign import Sign
+
+    dedup_file(path, out.with_suffix(".parquet"), Sign(), Cluster())
+    groups: dict[str, list[str]] = {}
+    for row in pq.read_table(out.with_suffix(".parquet"), columns=["id", "cluster"]).to_pylist():
+        groups.setdefault(str(row["cluster"]), []).append(str(row["id"]))
+    found_ = [group for group in groups.values() if len(group) > 1]
+    out.write_text(json.dumps({"groups": found_}))
+
+
+def contenders(python: Path) -> dict[str, list[str]]:
+    """Return the command that each contender is, but for what it is to do."""
+    peers = Path(__file__).with_name("dedup_peers.py")
+    found_ = {"webtext": [sys.executable, "-m", "tests.bench.dedup", "--ours"]}
+    if python.exists():
+        found_ |= {peer: [str(python), str(peers)] for peer in PEERS}
+    else:
+        print(f"{python}: not there, so no peers; `make bench` makes it", file=sys.stderr)
+    return found_
+
+
+def compare(options: argparse.Namespace, scratch: Path) -> None:
+    texts = texts_of(options.data)
+    out = scratch / "out.json"
+    sample = scratch / "sample.jsonl"
+    material(texts, min(6000, options.documents), sample)
+    size = sum(len(json.loads(line)["text"].encode()) for line in sample.open()) / 1e6
+    commands = contenders(options.peers)
+    print(f"signing {size:.1f} MB of text on one core (CPU seconds)")
+    speed = {}
+    for name, command in commands.items():
+        run([*command, "sign", name, str(sample), str(out)])
+        speed[name] = size / json.loads(out.read_text())["cpu"]
+        print(
+            f"  {name:11} {speed[name]:7.2f} MB/s  {speed['webtext'] / speed[name]:6.1f}x as long"
+        )
+    whole = scratch / "whole.jsonl"
+    pairs = material(texts, options.documents, whole)
+    print(f"whole job, {options.documents} documents, {whole.stat().st_size / 1e6:.0f} MB")
+    for name, command in commands.items():
+        if name in options.skip:
+            continue
+        elapsed, peak = run([*command, "job", name, str(whole), str(out)])
+        groups = json.loads(out.read_text())["groups"]
+        print(f"  {name:11} {elapsed:7.1f} s  {peak / 1e9:5.2f} GB  {found(groups, pairs)}")
+        sys.stdout.flush()
+    labelled(options.data, commands, scratch)
+
+
+def labelled(data: Path, commands: dict[str, list[str]], scratch: Path) -> None:
+    """Print precision and recall on the labelled pairs."""
+    pairs_path = data / "dedup" / "miniweb_pairs.tsv.zst"
+    if not pairs_path.exists():
+        return
+    with zstandard.open(pairs_path, "rt", encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split("\t") for line in file][1:]
+    similar = {tuple(sorted((one, other))): float(value) for value, one, other in lines}
+    path, out = scratch / "labelled.jsonl", scratch / "out.json"
+    with zstandard.open(data / "dedup" / "miniweb_texts.jsonl.zst", "rb") as file:
+        path.write_bytes(file.read())
+    for least in (0.7, 0.8):
+        print(f"labelled web pages, pairs of Jaccard {least} or more")
+        true = {pair for pair, value in similar.items() if value >= least}
+        for name, command in commands.items():
+            run([*command, "job", name, str(path), str(out)])
+            groups = json.loads(out.read_text())["groups"]
+            guessed = {
+                pair for group in groups for pair in itertools.combinations(sorted(group), 2)
+            }
+            precision = len(guessed & true) / max(1, len(guessed))
+            recall = len(guessed & true) / len(true)
+            f1 = 2 * precision * recall / max(1e-9, precision + recall)
+            print(f"  {name:11} precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--ours"]:
+        what, _, path, out = sys.argv[2:]
+        (ours_sign if what == "sign" else ours_job)(Path(path), Path(out))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, default=ROOT / ".bench-venv" / "bin" / "python")
+    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out of the whole job")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        compare(options, Path(scratch))
+
+
+if __name__ == "__main__":
+    main()

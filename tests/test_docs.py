@@ -34,7 +34,7 @@ def test_make_help_lists_every_target_that_the_readme_names():
     assert named <= targets
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*/**/*.py")), ids=lambda path: str(path.name))
-def test_no_module_is_longer_than_400_lines(path):
-    if ".venv" not in path.parts and ".bench-venv" not in path.parts:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_no_module_is_longer_than_400_lines():
+    for package in ("pipeline", "model", "flows"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path

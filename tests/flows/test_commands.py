@@ -1,0 +1,115 @@
+"""The commands' contract: what they print, where, and with which exit code."""
+
+import json
+
+import polars as pl
+import pytest
+
+from tests.flows.conftest import webtext
+
+PROSE = (
+    "The way to the lake led through a small wood, and that was the way that the children liked to "
+    "take. They would have to be home before dark, but the days were long in June and nobody had a "
+    "watch. On the bank of the lake there was an old boat, and in the boat there was a box that "
+    "had been there for as long as any of them could remember. "
+)
+
+
+def page(text: str) -> str:
+    body = f"<article><p>{text}</p></article>"
+    return f"<html><head><title>Lake</title></head><body>{body}</body></html>"
+
+
+def test_extract_prints_a_json_line_a_page(tmp_path):
+    (tmp_path / "lake.html").write_text(page(PROSE * 3))
+    done = webtext("extract", tmp_path / "lake.html", "--json")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert {"source", "url", "text", "title"} <= set(found)
+    assert "old boat" in found["text"]
+    assert found["title"] == "Lake"
+
+
+def test_judge_prints_every_rules_measure_beside_its_threshold(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    rows = [{"id": "long", "text": PROSE * 2}, {"id": "short", "text": "The end of it."}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = webtext("judge", path, "--json")
+    assert done.returncode == 0, done.stderr
+    kept, dropped = map(json.loads, done.stdout.splitlines())
+    assert (kept["id"], kept["language"], kept["dropped_by"]) == ("long", "en", None)
+    assert dropped["dropped_by"] == "rules.gopher_quality.word_count.low"
+    measured = dropped["measures"]["gopher_quality.word_count"]
+    assert (measured["measure"], measured["threshold"]) == (4, 50)
+
+
+def test_dedup_clusters_any_file_of_ids_and_texts(tmp_path):
+    path, out = tmp_path / "texts.jsonl", tmp_path / "clusters.parquet"
+    texts = {"a": PROSE * 2, "b": PROSE * 2 + "And so it ended.", "c": "Something else altogether."}
+    path.write_text("".join(json.dumps({"id": k, "text": v}) + "\n" for k, v in texts.items()))
+    done = webtext("dedup", path, "-o", out)
+    assert done.returncode == 0, done.stderr
+    rows = {row["id"]: row for row in pl.read_parquet(out).to_dicts()}
+    assert set(next(iter(rows.values()))) >= {"id", "cluster", "keeper", "jaccard"}
+    assert rows["a"]["cluster"] == rows["b"]["cluster"] != rows["c"]["cluster"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["build", "webtxt"], "recipe webtxt: no such file; did you mean webtext"),
+        (["build", "webtext", "--set", "links.sources = ['no.zst']"], "no.zst"),
+        (["build", "webtext", "--set", "links.min_scor = 1"], "did you mean min_score"),
+        (["path", "corpus", "--data", "nowhere"], "no whole corpus directory yet"),
+        (["path", "corpse", "--data", "nowhere"], "corpse: no such stage"),
+        (["trace", "http://example.com/", "--data", "nowhere"], "nowhere"),
+        (["report", "--data", "nowhere"], "nowhere"),
+        (["extract", "missing.html"], "missing.html"),
+        (["judge", "missing.jsonl"], "missing.jsonl"),
+        (["dedup", "missing.jsonl", "-o", "out.parquet"], "missing.jsonl"),
+        (["train", "tiny", "--tokens", "nowhere", "--run", "first"], "nowhere"),
+        (["sample", "nowhere/run"], "nowhere"),
+        (["replay", "missing.warc.gz", "--port", "18999"], "missing.warc.gz"),
+        (["plan"], "Missing argument"),
+        (["biuld"], "No such command"),
+    ],
+)
+def test_a_mistake_is_a_clear_line_and_exit_code_2(tmp_path, arguments, said):
+    done = webtext(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_plan_shows_each_stage_and_makes_nothing(tmp_path):
+    (tmp_path / "links.txt").write_text("http://example.com/\n")
+    sources = "links.sources = ['links.txt']"
+    done = webtext("plan", "webtext", "--set", sources, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    stages = [line.split()[0] for line in done.stdout.splitlines()]
+    assert stages == [
+        "links",
+        "pages",
+        "documents",
+        "signatures",
+        "duplicates",
+        "corpus",
+        "tokens",
+    ]
+    assert "0.90" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_crawl_that_leaves_this_machine_must_name_a_contact(tmp_path):
+    (tmp_path / "links.txt").write_text("http://example.com/\n")
+    sources = "links.sources = ['links.txt']"
+    done = webtext("build", "webtext", "--no-prefect", "--set", sources, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "crawl.contact" in done.stderr
+
+
+def test_help_is_one_screen_and_version_is_said():
+    assert "build" in webtext("--help").stdout
+    assert "0.1.0" in webtext("--version").stdout

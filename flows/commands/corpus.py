@@ -163,7 +163,11 @@ def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) ->
         build_flow.serve(
             name=Path(recipe).stem,
             cron=cron,
-            parameters={"recipe": recipe, "data": str(data.resolve()), "workers": workers},
+            parameters={
+                "recipe": str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe,
+                "data": str(data.resolve()),
+                "workers": workers,
+            },
             limit=1,
             print_starting_message=sys.stderr.isatty(),
         )

@@ -26,8 +26,8 @@ from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
 from pipeline.extract import Extract
 from pipeline.filters.rules import Rules
+from pipeline.harvest import Harvest
 from pipeline.language import Language
-from pipeline.links import Harvest
 from pipeline.pages import ImportWarc
 from pipeline.tokens import Tokens
 

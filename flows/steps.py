@@ -161,7 +161,7 @@ def _front(recipe: Recipe, data: Path) -> list[Step]:
         )
         linked = steps[0].home
     if recipe.pages.warc:
-        archives = resolve(recipe.pages.warc, Path.cwd())
+        archives = resolve(recipe.pages.warc, Path.cwd(), "pages.warc")
         steps.append(
             make_step(
                 data,

@@ -31,90 +31,22 @@ A URL with dropped and with kept submissions is kept, with the kept ones alone.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
 from functools import partial
 from glob import glob
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from pipeline import merge, pool
 from pipeline.errors import UserError
+from pipeline.harvest import Harvest
 from pipeline.progress import Progress, silent
 from pipeline.shards import Directory, write_json
 from pipeline.spill import spill
 from pipeline.stage import Passage, fates
 
 EDGE = 1 << 20  # bytes of each end of a source that its fingerprint reads
-LISTS = ("domains", "extensions", "subreddits")
-MERGES = ("max", "sum", "each")
-
-
-@dataclass(frozen=True)
-class Harvest:
-    """Which links are taken from which dumps, and how the votes of several submissions count.
-
-    `merge` says what the score of a URL is that was submitted more than once:
-
-    - `max`: its best submission's. Somebody's readers found it worth three votes.
-    - `sum`: the sum, negative ones included, as OpenWebText2 has it. Often posted counts like
-      well liked, so it lets in what many people posted and few liked.
-    - `each`: every submission must reach the score alone, as in OpenWebText; those that do not are
-      dropped, and the best of the others counts.
-
-    A score means what the dump's makers saw: in months up to 2023-10 the score some days or weeks
-    after the submission, from 2023-11 on that of a second look 36 hours after it. So one threshold
-    is a little stricter in later months. A score that is not known counts as 0, as OpenWebText2 has
-    it; a link from a list without scores is vouched for by the list, and passes, as it does the
-    window of time.
-
-    Source: 3 votes, from "Language Models are Unsupervised Multitask Learners", section 2.1
-    (WebText); its list of subreddits was not published, so ours stands in.
-    """
-
-    sources: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
-    min_score: int = 3
-    merge: str = "max"  # or "sum", "each"
-    after: date | None = None  # the first day wanted, UTC
-    before: date | None = None  # the first day no longer wanted, UTC
-    keep_nsfw: bool = False
-    keep_deleted: bool = False
-    exclude_domains: tuple[str, ...] = ()  # registrable domains or hosts, and all names under them
-    exclude_subreddits: tuple[str, ...] = ()
-    lists: tuple[str, ...] = LISTS  # files of pipeline/data that exclude as well
-    max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
-    shards: int = 16  # about one a 50,000 links wanted; a shard is merged in memory
-
-    name: ClassVar[str] = "links"
-    version: ClassVar[int] = 1  # raised too when a file of pipeline/data changes
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            UserError: one of them makes no sense.
-        """
-        if self.merge not in MERGES:
-            raise UserError(f"links.merge = {self.merge!r}: wanted one of {', '.join(MERGES)}")
-        if unknown := set(self.lists) - set(LISTS):
-            raise UserError(f"links.lists has {sorted(unknown)}: wanted some of {', '.join(LISTS)}")
-        if self.after and self.before and self.after >= self.before:
-            raise UserError(
-                f"links.after = {self.after} and links.before = {self.before} leave no day between"
-            )
-        for name, least in (("shards", 1), ("max_url_length", 20)):
-            if getattr(self, name) < least:
-                raise UserError(f"links.{name} = {getattr(self, name)}: wanted {least} or more")
-
-    def window(self) -> tuple[int | None, int | None]:
-        """Return the first second wanted and the first no longer wanted, as Unix time."""
-        return _midnight(self.after), _midnight(self.before)
-
-
-def _midnight(day: date | None) -> int | None:
-    return None if day is None else int(datetime.combine(day, time(), UTC).timestamp())
 
 
 def harvest(
@@ -166,21 +98,23 @@ def count(out: Directory, read: int) -> Passage:
     return Passage("links", read, kept, ordered)
 
 
-def resolve(patterns: Sequence[str], base: Path) -> list[Path]:
+def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources") -> list[Path]:
     """Return the files that paths or globs name, relative to `base`, each once and sorted.
+
+    `setting` is where the patterns come from, for the messages.
 
     Raises:
         UserError: there are no patterns, or one that names no file.
     """
     if not patterns:
-        raise UserError("links.sources is empty; name the dumps or lists of links to harvest")
+        raise UserError(f"{setting} is empty; name the files to read")
     found: set[Path] = set()
     for pattern in patterns:
         whole = str(base / Path(pattern).expanduser())
         names = glob(whole, recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
         files = {path for name in (*names, whole) if (path := Path(name)).is_file()}
         if not files:
-            raise UserError(f"links.sources: no file matches {pattern!r} (looked in {base})")
+            raise UserError(f"{setting}: no file matches {pattern!r} (looked in {base})")
         found |= files
     return sorted(found, key=lambda path: (path.name, str(path)))
 

@@ -2,26 +2,24 @@
 
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import spill
+from pipeline.harvest import Harvest
 from pipeline.records import LINK, LINK_DROPPED, SUBMISSION
 from pipeline.shards import Directory, write_parquet
 from pipeline.submissions import INT32
-
-if TYPE_CHECKING:
-    from pipeline.links import Harvest
 
 ROWS = 1 << 14  # of a row group
 
 MERGED = pa.schema([*spill.SPILL, ("source", pa.int32())])
 
 
-def merge(settings: "Harvest", out: Directory, sources: list[dict[str, Any]], shard: int) -> None:
+def merge(settings: Harvest, out: Directory, sources: list[dict[str, Any]], shard: int) -> None:
     """Write one shard of links, and of dropped rows before it, so that a link shard is the last."""
     names = pa.array([source["source"] for source in sources], pa.string())
     rows = pa.Table.from_batches(_rows(settings, out, len(sources), shard), MERGED)
@@ -40,9 +38,7 @@ def clear(out: Directory) -> None:
     shutil.rmtree(out.path / "spill", ignore_errors=True)
 
 
-def _rows(
-    settings: "Harvest", out: Directory, sources: int, shard: int
-) -> Iterator[pa.RecordBatch]:
+def _rows(settings: Harvest, out: Directory, sources: int, shard: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one shard, in the order of sources and lines."""
     for number in range(sources):
         path, _ = spill.paths(out, number)
@@ -88,7 +84,7 @@ def _dropped(rows: pa.Table, reason: str, values: pa.Array | None) -> pa.Table:
     return rows.set_column(at + 1, "dropped_value", measures)
 
 
-def scored(settings: "Harvest", rows: pa.Table) -> tuple[pa.Table, pa.Table]:
+def scored(settings: Harvest, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return the sorted rows whose URLs reach the score, and the others with their reason."""
     rows = rows.combine_chunks()
     starts = _starts(rows)

@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import pool, urls
 from pipeline.dumps import records
+from pipeline.harvest import Harvest
 from pipeline.lists import read_names
 from pipeline.shards import Directory, replacing, write_json
 from pipeline.submissions import Submission
-
-if TYPE_CHECKING:
-    from pipeline.links import Harvest
 
 CHUNK = 1 << 14  # records held at a time: few enough to stay near the processor
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
@@ -52,7 +50,7 @@ def paths(out: Directory, number: int) -> tuple[Path, Path]:
     return out.shard(number, "arrow", "spill"), out.shard(number, "json", "spill")
 
 
-def spill(settings: "Harvest", out: Directory, item: tuple[int, Path]) -> int:
+def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     """Read one source into its spill, unless that has been done; return its number of records.
 
     Raises:
@@ -108,7 +106,7 @@ def _by_shard(cells: list[Any], shards: int) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, end - start)
 
 
-def judged(settings: "Harvest", source: Path, number: int) -> Iterator[Row]:
+def judged(settings: Harvest, source: Path, number: int) -> Iterator[Row]:
     """Yield a row for every record of a source: kept so far, or why not."""
     judge = Judge(settings)
     home = number % settings.shards  # of rows without a URL, which belong to no site
@@ -135,7 +133,7 @@ def _homeless(
 class Judge:
     """Decides what a submission alone can decide."""
 
-    def __init__(self, settings: "Harvest") -> None:
+    def __init__(self, settings: Harvest) -> None:
         self.longest = settings.max_url_length
         self.nsfw_too = settings.keep_nsfw
         self.deleted_too = settings.keep_deleted
@@ -224,7 +222,7 @@ def extension(url: str) -> str:
     return path[dot + 1 :].lower() if dot > last and ":" not in path[last:] else ""
 
 
-def excluded(settings: "Harvest", file: str, more: tuple[str, ...]) -> frozenset[str]:
+def excluded(settings: Harvest, file: str, more: tuple[str, ...]) -> frozenset[str]:
     """Return the names that a list and the recipe exclude."""
     shipped = read_names(f"{file}.txt") if file in settings.lists else frozenset()
     return shipped | {

@@ -1,5 +1,8 @@
 """The whole way on a small web of this machine's own."""
 
+import os
+import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -30,16 +33,22 @@ def demo(data: Path, workers: int) -> None:
     click.echo("\nwhat the model writes so far:\n", err=True)
     run_sample(run, PROMPT, length=60, seed=0, temperature=0.8, top_k=40, device=None)
     page = report(data, run)
+    webtext = callable_as()
     click.echo(
         f"""
 done in {time.monotonic() - started:,.0f} s. What to look at next:
   {page}   the funnel and the statistics, with plots
-  webtext trace http://troubles.demo.test/de.html --data {data}   the life of one URL
-  webtext report --data {data}   the funnel again
-  webtext plan webtext --set 'links.sources = ["RS_2015-01.zst"]'   what a real build would make
+  {webtext} trace http://troubles.demo.test/de.html --data {data}   the life of one URL
+  {webtext} report --data {data}   the funnel again
+  {webtext} plan webtext --set 'links.sources = ["RS_2015-01.zst"]'   what a real build would make
 The README says how to run it on real dumps.""",
         err=True,
     )
+
+
+def callable_as() -> str:
+    """Return how a shell here finds this command: by name, or by its path."""
+    return "webtext" if shutil.which("webtext") else os.path.relpath(sys.argv[0])
 
 
 def build(data: Path, workers: int) -> None:

@@ -9,16 +9,13 @@ nothing.
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from protego import Protego
 from protego._utils import _quote_path
 
 from pipeline.crawl import fates
 from pipeline.crawl.optout import Signal, usage_reserved
-
-if TYPE_CHECKING:
-    from pipeline.crawl.wellknown import Reservations
 
 MAX_BYTES: Final = 512 * 1024  # read of a file. Source: RFC 9309, 2.5 asks for at least 500 KiB
 MAX_REDIRECTS: Final = 5  # Source: RFC 9309, section 2.3.1.2
@@ -44,6 +41,14 @@ class Rules:
     fate: str = fates.ROBOTS_UNREACHABLE  # of the host's pages while it is unreachable
     again: bool = True  # whether asking again later may do better
     reserved: "Reservations | None" = None  # what its other files say, where they were asked for
+
+
+@dataclass(frozen=True)
+class Reservations:
+    """What the other files of one origin say (`wellknown.py` reads them)."""
+
+    tdm: tuple[tuple[str, bool], ...] = ()  # path pattern, whether it is reserved
+    ai: Rules | None = None
 
 
 def allows_all(why: str) -> Rules:

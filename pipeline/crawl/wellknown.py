@@ -6,7 +6,6 @@ standard gives its absence a meaning.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 from protego import Protego
@@ -21,18 +20,10 @@ MAX_BYTES: Final = robots.MAX_BYTES
 MAX_ENTRIES: Final = 1000  # of tdmrep.json
 
 
-@dataclass(frozen=True)
-class Reservations:
-    """What the files of one origin say."""
-
-    tdm: tuple[tuple[str, bool], ...] = ()  # path pattern, whether it is reserved
-    ai: robots.Rules | None = None
-
-
-def read(bodies: dict[str, bytes], product: str) -> Reservations:
+def read(bodies: dict[str, bytes], product: str) -> robots.Reservations:
     """Read the files that were found, by path; what cannot be read is as good as absent."""
     ai = bodies.get(AI_TXT)
-    return Reservations(
+    return robots.Reservations(
         tdm=tuple(tdm_entries(bodies.get(TDMREP, b""))),
         ai=robots.parse(ai, product) if ai else None,
     )
@@ -57,7 +48,7 @@ def tdm_entries(body: bytes) -> list[tuple[str, bool]]:
     ]
 
 
-def signals(found: Reservations, url: str, product: str) -> tuple[Signal, ...]:
+def signals(found: robots.Reservations, url: str, product: str) -> tuple[Signal, ...]:
     """Return what the files say of one URL; of several patterns the longest decides."""
     said = []
     for pattern, reserved in sorted(found.tdm, key=lambda entry: -len(entry[0])):

@@ -22,7 +22,8 @@ from pathlib import Path
 import orjson
 import zstandard
 
-from pipeline.links import Harvest, harvest
+from pipeline.harvest import Harvest
+from pipeline.links import harvest
 from pipeline.shards import Directory
 
 FLAGS = """archived can_gild can_mod_post clicked contest_mode edited hidden hide_score

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from pipeline import links, lists, spill, urls
 from pipeline.errors import UserError
-from pipeline.links import Harvest, count, fingerprint, harvest, resolve
+from pipeline.harvest import MERGES, Harvest
+from pipeline.links import count, fingerprint, harvest, resolve
 from pipeline.records import LINK, LINK_DROPPED
 from pipeline.shards import Directory, read_shard
 
@@ -264,7 +265,7 @@ ROWS = st.lists(
 
 
 @examples(max_examples=40, deadline=None)
-@given(ROWS, st.sampled_from(links.MERGES), st.integers(1, 3))
+@given(ROWS, st.sampled_from(MERGES), st.integers(1, 3))
 def test_whatever_is_read_is_kept_or_dropped(tmp_path_factory, rows, merge, shards):
     out, passage = taken(tmp_path_factory.mktemp("any"), Harvest(merge=merge, shards=shards), rows)
     assert passage.read == len(rows)
@@ -301,7 +302,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from pipeline import spill
-from pipeline.links import Harvest, harvest
+from pipeline.harvest import Harvest
+from pipeline.links import harvest
 from pipeline.shards import Directory
 spill.CHUNK, spill.CHUNK_PER_SHARD = 512, 1
 out, *sources = map(Path, sys.argv[1:])

@@ -11,7 +11,8 @@ import ada_url
 import zstandard
 
 from pipeline import dumps, lists, urls
-from pipeline.links import Harvest, harvest, resolve
+from pipeline.harvest import Harvest
+from pipeline.links import harvest, resolve
 from pipeline.shards import Directory, read_shard
 
 

@@ -23,7 +23,6 @@ def _device(half_tera: float, single_tera: float, gigabytes: int) -> Device:
 # Source: the vendors' data sheets; dense (no sparsity), tensor cores with 32-bit accumulation for
 # the 16-bit column, no TF32 in the 32-bit one, for that is what torch does unless asked.
 DEVICES = {
-    "B200": _device(2250, 75, 180),
     "H200": _device(989, 67, 141),
     "GH200": _device(989, 67, 96),
     "H100 NVL": _device(835, 60, 94),
@@ -34,7 +33,6 @@ DEVICES = {
     "A100": _device(312, 19.5, 40),
     "L40S": _device(362, 91.6, 48),
     "L4": _device(121, 30.3, 24),
-    "A10G": _device(70, 35, 24),
     "V100-SXM2-32GB": _device(125, 15.7, 32),
     "V100": _device(125, 15.7, 16),
     "T4": _device(65, 8.1, 16),

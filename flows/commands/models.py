@@ -47,11 +47,18 @@ def run_training(
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from model.checkpoint import Checkpoints
     from model.train import train as train_model
 
     loaded = load(recipe, overrides)
     with training(loaded.train.steps) as watch:
         train_model(run, shards, loaded.model, loaded.train, device, watch)
+    done = Checkpoints(run / "checkpoints").last() or 0
+    if done < loaded.train.steps:
+        click.echo(
+            f"stopped after {done:,} of {loaded.train.steps:,} steps; the same command goes on",
+            err=True,
+        )
 
 
 @click.command()

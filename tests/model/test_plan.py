@@ -30,7 +30,7 @@ def test_a_device_is_known_by_the_name_that_its_driver_gives(name, half):
 def test_an_unknown_device_has_no_peak_rather_than_anothers():
     assert look_up("NVIDIA GeForce GTX 1080") is None
     assert look_up("NVIDIA L400") is None
-    with pytest.raises(UserError, match=r"device 'abacus' is not in the table; known: B200, H200"):
+    with pytest.raises(UserError, match=r"device 'abacus' is not in the table; known: H200, GH200"):
         plan(GPT2(), Train(), "abacus")
 
 

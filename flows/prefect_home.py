@@ -42,8 +42,9 @@ def prefect(data: Path, port: int = 0) -> Iterator[str]:
     os.environ["PREFECT_API_URL"] = url
     command = [sys.executable, "-m", "flows.prefect_server", str(port), str(os.getpid())]
     try:
+        # In a session of its own: Ctrl-C is for the build, which tells the server of its end.
         with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         ) as process:
             try:
                 _wait_for(url, process)

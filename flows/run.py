@@ -3,10 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
-
 from flows.steps import Step, locked, note_latest, run_step
-from flows.terminal import meters
+from flows.terminal import meters, say
 from pipeline.progress import Progress
 from pipeline.stage import Passage
 
@@ -24,6 +22,8 @@ def build_steps(steps: Sequence[Step], data: Path, workers: int, run: Run = run_
         for step in steps:
             if not step.done:
                 if said := step.foretell():
-                    click.echo(said, err=True)
-                run(step, workers, meter(step.name))
+                    say(said)
+                shown = meter(step.name)
+                run(step, workers, shown)
+                shown.finish()
             note_latest(data, steps)

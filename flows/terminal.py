@@ -18,11 +18,16 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bars,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 LOG_SECONDS = 30.0  # between the lines of one step where no terminal shows a bar
 
 console = Console(stderr=True, highlight=False)
+
+
+def say(words: str) -> None:
+    """Tell people something, above the bars where there are some."""
+    console.print(words, soft_wrap=True, markup=False)
 
 
 class Meter:
@@ -49,6 +54,13 @@ class Meter:
             self.said = time.monotonic()
             self.last = done
             click.echo(self.line(done, total, note), err=True)
+
+    def finish(self) -> None:
+        """Stop the bar's clock: the step is done, whatever it said last."""
+        if self.bars is not None and self.row is not None:
+            task = self.bars.tasks[self.row]
+            self.bars.update(self.row, completed=task.total or task.completed)
+            self.bars.stop_task(self.row)
 
     def rate(self, done: int) -> float:
         """Return units a second since the step began here."""
@@ -83,9 +95,12 @@ def meters() -> Iterator[Any]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn(
+            "{task.fields[note]}",
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
-    with Bars(*columns, console=console) as bars:
+    with Bars(*columns, console=console, expand=True) as bars:
         yield lambda name: Meter(name, bars)
 
 

@@ -10,9 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
@@ -147,11 +148,12 @@ def _gather_by_number(
     results: dict[int, Any] = {}
     broken: list[int] = []
     futures: dict[Future[Any], int] = {}
-    for number, item in items.items():
-        try:
-            futures[executor.submit(work, item)] = number
-        except BrokenProcessPool:
-            broken.append(number)
+    with deaf_children():
+        for number, item in items.items():
+            try:
+                futures[executor.submit(work, item)] = number
+            except BrokenProcessPool:
+                broken.append(number)
     left = set(futures)
     show(0)
     while left:
@@ -165,6 +167,19 @@ def _gather_by_number(
     return results, sorted(broken)
 
 
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Start processes that never hear Ctrl-C, not even before their first line of Python.
+
+    They inherit what is blocked here. The parent hears what came meanwhile as soon as it listens.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def kill(pool: ProcessPoolExecutor) -> None:
     """End a pool's processes at once: on Ctrl-C nobody waits for a shard."""
     processes = list((pool._processes or {}).values())  # noqa: SLF001 -- no public way in 3.11
@@ -174,10 +189,9 @@ def kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
-    """Make a worker count its ticks here, leave Ctrl-C to the parent, and not outlive it."""
+    """Make a worker count its ticks here, and not outlive its parent."""
     global _ticks  # noqa: PLW0603 -- one meter a process
     _ticks = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ def serving(dump: Path, pages: int = PAGES, only: frozenset[str] = frozenset()) 
 
 def _serve(parent: Connection, dump: Path, pages: int, only: frozenset[str]) -> None:
     """Run the server until the parent ends it, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     table = web(pages, only)
     write_dump(table, dump)
     asyncio.run(_forever(table, parent))

@@ -72,6 +72,25 @@ def test_a_killed_build_takes_its_server_with_it(links):
     wait_until(lambda: not servers(links))
 
 
+def test_ctrl_c_in_the_middle_ends_the_build_and_all_that_it_started(small_web, tmp_path):
+    """A terminal sends Ctrl-C to every process in its foreground, Prefect's server among them."""
+    data = tmp_path / "data"
+    with subprocess.Popen(
+        command("build", "demo", "--data", data, *small_web.options),
+        env=home_of(tmp_path),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_until(lambda: list(data.glob("documents-*")))
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    wait_until(lambda: not servers(tmp_path))
+
+
 def servers(folder: Path) -> list[str]:
     """Return the process ids of Prefect servers that keep their state below `folder`."""
     found = []

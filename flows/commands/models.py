@@ -35,7 +35,13 @@ def train(
     """Train the model of RECIPE; run again, it goes on from its last checkpoint."""
     run = run_directory(name)
     run_training(recipe, shards, run, device, overrides)
-    click.echo(run)
+    if leads():
+        click.echo(run)
+
+
+def leads() -> bool:
+    """Whether this process speaks for all: under torchrun only the first does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def run_training(
@@ -54,7 +60,7 @@ def run_training(
     with training(loaded.train.steps) as watch:
         train_model(run, shards, loaded.model, loaded.train, device, watch)
     done = Checkpoints(run / "checkpoints").last() or 0
-    if done < loaded.train.steps:
+    if leads() and done < loaded.train.steps:
         click.echo(
             f"stopped after {done:,} of {loaded.train.steps:,} steps; the same command goes on",
             err=True,

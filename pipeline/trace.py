@@ -147,19 +147,7 @@ def measures(stages: Row, text: str) -> Row:
         rules: Rules = rebuilt(Rules, recorded["settings"])
     except (TypeError, ValueError) as error:
         return {"note": f"the recorded settings fit no rules of this version ({error})"}
-    return {
-        "measures": {
-            asked.rule: {
-                "measure": asked.measure,
-                "threshold": asked.threshold,
-                "at_least": asked.at_least,
-                "at_most": asked.at_most,
-                "kept": asked.objection is None,
-                "enabled": asked.enabled,
-            }
-            for asked in rules.measures(text)
-        }
-    }
+    return {"measures": {asked.rule: asked.told for asked in rules.measures(text)}}
 
 
 def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:

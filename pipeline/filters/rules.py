@@ -43,6 +43,18 @@ class Asked(NamedTuple):
         middle = (self.at_least + self.at_most) / 2
         return self.at_least if self.measure < middle else self.at_most
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return the measure beside its bounds, as `judge` and `trace` print it."""
+        return {
+            "measure": self.measure,
+            "threshold": self.threshold,
+            "at_least": self.at_least,
+            "at_most": self.at_most,
+            "kept": self.objection is None,
+            "enabled": self.enabled,
+        }
+
 
 @dataclass(frozen=True)
 class Rules:

@@ -1,15 +1,13 @@
 """Ratios against the tools that one would take instead, each pair in one run: `make bench`.
 
-The peers live in an environment of their own, `.bench-venv`, made here on the first run.
+python -m tests.bench [PART ...]    only the benchmarks whose module's name has one of these in it
 """
 
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / ".bench-venv"
-PEERS = ("datasketch", "rensa", "text-dedup", "datatrove", "orjson", "spacy")
+from tests.bench.peers import ROOT
+
 BENCHES = (
     ("harvest against merely parsing", "tests.bench.harvest", ()),
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
@@ -19,16 +17,18 @@ BENCHES = (
 
 
 def main() -> None:
-    """Make the peers' environment where it is missing, then run every benchmark in turn."""
-    if not (VENV / "bin" / "python").exists():
-        print(f"installing {', '.join(PEERS)} into {VENV.name}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-        pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--upgrade", "pip"], check=True)
-        subprocess.run([*pip, *PEERS], check=True)
+    """Run every benchmark in turn, or those asked for; one that fails is told at the end."""
+    wanted = sys.argv[1:]
+    failed = []
     for title, module, options in BENCHES:
+        if wanted and not any(part in module for part in wanted):
+            continue
         print(f"\n== {title}", flush=True)
-        subprocess.run([sys.executable, "-m", module, *options], cwd=ROOT, check=True)
+        done = subprocess.run([sys.executable, "-m", module, *options], cwd=ROOT, check=False)
+        if done.returncode:
+            failed.append(module)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

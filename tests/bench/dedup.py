@@ -1,6 +1,6 @@
 """Deduplication against other libraries, in one run: signing, the whole job, accuracy.
 
-    python -m tests.bench.dedup [--peers .bench-venv/bin/python] [--documents 20000] [--data DIR]
+    python -m tests.bench.dedup [--documents 20000] [--data DIR]
 
 Texts are the labelled ones of the shared data where they are, else generated. For the whole job
 they are repeated in many worlds (in each, other words are renamed, so worlds do not resemble each
@@ -24,9 +24,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import zstandard
 
+from tests.bench import peers
 from tests.bench.memory import Memory
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = peers.ROOT
 PEERS = ("datasketch", "rensa", "text_dedup", "datatrove")
 WORD = re.compile(r"\w+")
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
@@ -155,15 +156,11 @@ def ours_job(path: Path, out: Path) -> None:
     out.write_text(json.dumps({"groups": found_}))
 
 
-def contenders(python: Path) -> dict[str, list[str]]:
+def contenders() -> dict[str, list[str]]:
     """Return the command that each contender is, but for what it is to do."""
-    peers = Path(__file__).with_name("dedup_peers.py")
-    found_ = {"webtext": [sys.executable, "-m", "tests.bench.dedup", "--ours"]}
-    if python.exists():
-        found_ |= {peer: [str(python), str(peers)] for peer in PEERS}
-    else:
-        print(f"{python}: not there, so no peers; `make bench` makes it", file=sys.stderr)
-    return found_
+    script = str(Path(__file__).with_name("dedup_peers.py"))
+    ours = [sys.executable, "-m", "tests.bench.dedup", "--ours"]
+    return {"webtext": ours} | {peer: [str(peers.python(peer)), script] for peer in PEERS}
 
 
 def compare(options: argparse.Namespace, scratch: Path) -> None:
@@ -172,7 +169,7 @@ def compare(options: argparse.Namespace, scratch: Path) -> None:
     sample = scratch / "sample.jsonl"
     material(texts, min(6000, options.documents), sample)
     size = sum(len(json.loads(line)["text"].encode()) for line in sample.open()) / 1e6
-    commands = contenders(options.peers)
+    commands = contenders()
     print(f"signing {size:.1f} MB of text on one core (CPU seconds)")
     speed = {}
     for name, command in commands.items():
@@ -226,7 +223,6 @@ def main() -> None:
         (ours_sign if what == "sign" else ours_job)(Path(path), Path(out))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=Path, default=ROOT / ".bench-venv" / "bin" / "python")
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out of the whole job")

@@ -1,0 +1,47 @@
+"""The tools that ours are measured against, each in an environment of its own.
+
+An environment is made when it is first asked for, under `.bench-venv/`, and holds the newest
+releases: a peer is measured as a user would install it today.
+"""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".bench-venv"
+
+PEERS: dict[str, tuple[str, ...]] = {
+    "datasketch": ("datasketch",),
+    "rensa": ("rensa",),
+    "text_dedup": ("text-dedup",),
+    # what its pipelines import without asking for it, and spaCy for its English words
+    "datatrove": ("datatrove[processing]", "spacy", "trafilatura<2", "lxml_html_clean", "orjson"),
+    "scrapy": ("scrapy>=2.19", "warcio"),
+    "aiohttp": ("aiohttp",),
+}
+ON_OURS: dict[str, tuple[str, ...]] = {  # see our own packages too: torch is not installed twice
+    "lm_eval": ("lm_eval",),
+}
+
+
+def python(peer: str) -> Path:
+    """Return the interpreter of a peer's environment, made where it is missing."""
+    home = HOME / peer
+    ready = home / "ready"
+    found = home / "bin" / "python"
+    if ready.exists():
+        return found
+    packages = PEERS.get(peer) or ON_OURS[peer]
+    print(f"installing {', '.join(packages)} into {home.relative_to(ROOT)}", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+    if peer in ON_OURS:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        path = home / "lib" / version / "site-packages" / "ours.pth"
+        path.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    pip = [str(found), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--upgrade", "pip"], check=True)
+    subprocess.run([*pip, *packages], check=True)
+    ready.touch()
+    return found

@@ -6,22 +6,22 @@ to http(s) only, and the page forbids scripts to itself.
 """
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import tokens as token_shards
-from pipeline.card import STATS, TEMPLATES, funnel_stages, tally
+from pipeline.card import STATS, funnel_stages, tally
 from pipeline.crawl.fates import MEANING
 from pipeline.errors import UserError
+from pipeline.losses import curve, losses
 from pipeline.pages import REASONS
+from pipeline.render import render
 from pipeline.shards import Directory, read_batches, write_text
 
 # The directories of a build, in the order in which it makes them.
@@ -29,7 +29,6 @@ STAGES = ("links", "pages", "documents", "signatures", "duplicates", "corpus", "
 
 SAMPLED = 10  # documents shown
 EXCERPT = 420  # characters of each
-POINTS = 400  # of a loss curve: more than a screen shows
 MEANINGS = {**MEANING, **REASONS}  # of the fates of links, and of records of WARC files
 WAYS = {  # how a link from years ago fares today, for the table of link rot; the rest is "other"
     "gone": ("crawl.http_4xx", "crawl.dns"),
@@ -143,30 +142,6 @@ def excerpt(text: str) -> str:
     return text[:EXCERPT].rsplit(None, 1)[0] + " …"
 
 
-def losses(run: Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Return a run's training and validation losses by step; a torn last line is left out.
-
-    Raises:
-        UserError: the run has no log.
-    """
-    path = run / "log.jsonl"
-    train: list[tuple[int, float]] = []
-    val: list[tuple[int, float]] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; --run wants a training run's directory") from None
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        for name, points in (("loss", train), ("val_loss", val)):
-            if isinstance(row.get(name), (int, float)) and math.isfinite(row[name]):
-                points.append((int(row["step"]), float(row[name])))
-    return train, val
-
-
 # --- plots ---------------------------------------------------------------------------------------
 
 
@@ -228,62 +203,6 @@ def years(months: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def curve(train: list[tuple[int, float]], val: list[tuple[int, float]]) -> dict[str, Any] | None:
-    """Return two lines in a box of 1000 x 1000, and the ticks of its axes in per cent."""
-    points = thinned(train)
-    if not points:
-        return None
-    both = [loss for _, loss in points + val]
-    ticks = nice_ticks(min(both), max(both))
-    low, high = min([*ticks, *both]), max([*ticks, *both])
-    first, last = train[0][0], train[-1][0]
-
-    def place(step: float, loss: float) -> tuple[float, float]:
-        x = 1000 * (step - first) / max(last - first, 1)
-        return round(x, 1), round(1000 * (high - loss) / ((high - low) or 1), 1)
-
-    return {
-        "train": path_of(place(*point) for point in points),
-        "val": path_of(place(*point) for point in val),
-        "dots": [place(*point) for point in val] if len(val) <= 50 else [],
-        "y": [{"at": place(first, tick)[1] / 10, "label": f"{tick:g}"} for tick in ticks],
-        "x": [first, last],
-        "ends": {"train": points[-1][1], "val": val[-1][1] if val else None},
-    }
-
-
-def thinned(points: list[tuple[int, float]]) -> list[tuple[float, float]]:
-    """Return at most POINTS means of successive points."""
-    size = max(1, math.ceil(len(points) / POINTS))
-    parts = [points[start : start + size] for start in range(0, len(points), size)]
-    return [
-        (sum(step for step, _ in part) / len(part), sum(loss for _, loss in part) / len(part))
-        for part in parts
-    ]
-
-
-def nice_ticks(low: float, high: float) -> list[float]:
-    """Return about five round numbers from `low` to `high`.
-
-    >>> nice_ticks(2.9, 10.8)
-    [4.0, 6.0, 8.0, 10.0]
-    """
-    span = max(high - low, 1e-6)
-    power = 10 ** math.floor(math.log10(span))
-    step = next(s * power for s in (0.1, 0.2, 0.5, 1, 2, 5) if span / (s * power) <= 5)
-    first = math.ceil(low / step)
-    return [round(float(n * step), 10) for n in range(first, math.floor(high / step) + 1)]
-
-
-def path_of(points: Iterable[tuple[float, float]]) -> str:
-    """Return an SVG path through points.
-
-    >>> path_of([(0, 1), (2, 3)])
-    'M0 1L2 3'
-    """
-    return "".join(f"{'L' if number else 'M'}{x} {y}" for number, (x, y) in enumerate(points))
-
-
 # --- page ----------------------------------------------------------------------------------------
 
 
@@ -293,33 +212,7 @@ def write_report(data: Path, path: Path, run: Path | None = None) -> None:
     Raises:
         UserError: nothing has been built, or the run has no log.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"n": "{:,}".format, "percent": percent, "web": web}
-    write_text(path, environment.get_template("report.html.jinja").render(view(data, run)))
-
-
-def percent(share: float) -> str:
-    """Return a share as people read it.
-
-    >>> percent(0.5), percent(0.0004), percent(0)
-    ('50 %', '0.04 %', '0 %')
-    """
-    return f"{100 * share:.{0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2}f} %"
-
-
-def web(url: str | None) -> str | None:
-    """Return a URL if a browser may be led to it, else None.
-
-    >>> web("https://example.org/"), web("javascript:alert(1)")
-    ('https://example.org/', None)
-    """
-    return url if url and url.lower().startswith(("http://", "https://")) else None
+    write_text(path, render("report.html.jinja", view(data, run)))
 
 
 def view(data: Path, run: Path | None) -> dict[str, Any]:

@@ -1,5 +1,4 @@
 import json
-import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -167,33 +166,6 @@ def test_link_rot_counts_every_link_of_every_year(world):
     assert sum(row["ways"].get("forbidden", 0) for row in found) == 10
 
 
-def test_a_torn_line_of_a_log_is_left_out(tmp_path):
-    fake_data.write_log(tmp_path / "run", 10)
-    train, val = report.losses(tmp_path / "run")
-    assert [step for step, _ in train] == list(range(10))
-    assert val == []
-
-
-def test_losses_that_are_no_numbers_are_left_out(tmp_path):
-    lines = ['{"step": 0, "loss": NaN}', '{"step": 1, "loss": null}', '{"step": 2, "loss": 3.5}']
-    (tmp_path / "log.jsonl").write_text("\n".join(lines))
-    assert report.losses(tmp_path) == ([(2, 3.5)], [])
-
-
 def test_a_run_without_a_log_is_named(world, tmp_path):
     with pytest.raises(UserError, match=r"log.jsonl: no such file; --run wants a training run's"):
         write_report(world.data, tmp_path / "report.html", tmp_path)
-
-
-@pytest.mark.parametrize("count", [1, 2, 399, 401, 5000])
-def test_a_curve_of_any_length_stays_in_its_box(count):
-    train = [(step, 10 / (1 + step)) for step in range(count)]
-    found = report.curve(train, [(count - 1, 0.5)])
-    numbers = [float(number) for number in re.findall(r"[\d.]+", found["train"] + found["val"])]
-    assert all(0 <= number <= 1000 for number in numbers)
-    assert len(re.findall("[ML]", found["train"])) <= report.POINTS
-    assert all(0 <= tick["at"] <= 100 for tick in found["y"])
-
-
-def test_no_losses_are_no_curve():
-    assert report.curve([], []) is None

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from pipeline.crawl import fates, messages, optout, robots, sniff, wellknown
+from pipeline.crawl import fates, messages, metarefresh, optout, robots, sniff, wellknown
 from pipeline.crawl.addresses import Lookup, Resolver
 from pipeline.crawl.client import (
     REDIRECTS,
@@ -54,7 +54,7 @@ class Fetched:
     value: float | None  # the measure that decided it (status, bytes, seconds)
     exchange: Exchange | None  # the last response, where there is one worth archiving
     final_url: str
-    redirects: tuple[str, ...]  # every URL that answered with a redirect
+    redirects: tuple[str, ...]  # every URL that answered with a redirect, or a page that was one
     status: int | None
     content_type: str | None
     robots: str  # the rule or state that decided
@@ -75,6 +75,7 @@ class Trip:
     content_type: str | None = None
     ip: str | None = None
     signals: tuple[optout.Signal, ...] = ()
+    refreshed: bool = False  # whether a page's markup has sent it on
 
     def arrive(self, arrived: Arrived) -> None:
         """Note what a response says of itself."""
@@ -213,8 +214,30 @@ class Fetcher:
         if self._settings.enforce_opt_out and any(signal.reserves for signal in trip.signals):
             raise Failed(fates.OPTED_OUT)
 
-    def _page(self, trip: Trip, arrived: Arrived, body: Body) -> Fetched:
-        """Judge a body that has come, and archive it where it may be kept."""
+    def _refresh(self, trip: Trip, body: Body) -> bool:
+        """Set the trip on, once, to where a page sends its readers at once; tell whether it does.
+
+        One that leads nowhere leaves the page to be judged for what it holds.
+        """
+        if trip.refreshed or body.truncated or len(trip.redirects) >= self._settings.max_redirects:
+            return False
+        try:
+            target = checked(metarefresh.target(body.data, trip.url) or "", fates.BAD_REDIRECT)
+        except Failed:
+            return False
+        if target in (trip.url, *trip.redirects):
+            return False
+        if host_and_port(target)[1] not in self._settings.ports:
+            return False
+        trip.redirects.append(trip.url)
+        trip.url, trip.refreshed = target, True
+        return True
+
+    def _page(self, trip: Trip, arrived: Arrived, body: Body) -> Fetched | None:
+        """Judge a body that has come, and archive it where it may be kept.
+
+        None where it sends its readers elsewhere at once, and `trip` now stands there.
+        """
         trip.signals += optout.in_markup(body.data, self._product)
         self._check_signals(trip)
         if not body.data:
@@ -223,6 +246,8 @@ class Fetcher:
             raise Failed(fates.EMPTY)
         if not sniff.fits(trip.content_type, body.data, self._settings.content_types):
             raise Failed(fates.WRONG_TYPE)
+        if self._refresh(trip, body):
+            return None
         exchange = Exchange(
             url=trip.url,
             ip=arrived.ip,

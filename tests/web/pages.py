@@ -19,7 +19,7 @@ from tests.web.case import (
     turned,
 )
 from tests.web.robots import DENY
-from tests.web.server import Site
+from tests.web.server import Peer, Site
 
 PAST = format_datetime(datetime(1999, 1, 1, tzinfo=UTC), usegmt=True)
 
@@ -87,6 +87,17 @@ STATUSES = (
         ),
     ),
 )
+
+REFRESH = b'<meta http-equiv="refresh" content="%s">'
+
+
+def refreshing(content: str) -> bytes:
+    return page(REFRESH % content.encode() + HTML)
+
+
+async def to_ever_further(peer: Peer) -> None:
+    await peer.send(refreshing(f"0;url={peer.path}x"))
+
 
 TYPES = (
     kept(
@@ -160,11 +171,59 @@ TYPES = (
         page(b'<?xml version="1.0"?><rss></rss>', kind="text/xml"),
         "wrong_type",
     ),
-    kept(
+    Case(
         63,
         "refresh",
-        "a meta refresh, which is not followed",
-        page(b'<meta http-equiv="refresh" content="0;url=/x">' + HTML),
+        "a page that sends its readers on at once, by meta refresh",
+        Site(refreshing("0;url=/x"), paths={"/x": page()}),
+        None,
+        body=HTML,
+        final="http://refresh.test/x",
+    ),
+    kept(
+        63,
+        "refresh-twice",
+        "each page sends on to a further one; one such step is made",
+        to_ever_further,
+        final="http://refresh-twice.test/x",
+    ),
+    kept(
+        63,
+        "refresh-later",
+        "a page that asks to be left after five seconds",
+        refreshing("5;url=/x"),
+        never="/x",
+    ),
+    kept(
+        63,
+        "refresh-noscript",
+        "one for browsers without scripts alone",
+        page(b"<noscript>" + REFRESH % b"0;url=/x" + b"</noscript>" + HTML),
+        never="/x",
+    ),
+    kept(63, "refresh-to-file", "one to a local file", refreshing("0;url=file:///etc/passwd")),
+    kept(63, "refresh-self", "one to itself", refreshing("0;url=/")),
+    lost(
+        63,
+        "refresh-inside",
+        "one into the crawler's network",
+        refreshing("0;url=http://169.254.169.254/latest"),
+        "blocked_address",
+    ),
+    Case(
+        63,
+        "refresh-denied",
+        "one to what the host's robots.txt denies",
+        Site(refreshing("0;url=/secret"), plain(b"User-agent: *\nDisallow: /secret\n")),
+        "crawl.robots_denied",
+        never="/secret",
+    ),
+    kept(
+        63,
+        "script-redirect",
+        "a redirect by script, which is not run",
+        page(b"<script>location.href = '/x'</script>" + HTML),
+        never="/x",
     ),
 )
 

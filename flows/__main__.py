@@ -28,8 +28,10 @@ for command in (
     tools.extract,
     tools.judge,
     tools.dedup,
+    tools.tokens,
     models.train,
     models.sample,
+    models.batch,
     tools.replay,
     corpus.serve,
 ):

@@ -32,6 +32,7 @@ class Plan:
     activations: int
     head: int
     device: str | None
+    processes: int
     device_memory: int | None
     mfu: float
     hours: float | None  # None where the device's peak is unknown
@@ -83,9 +84,36 @@ def plan(
         activations=activations(gpt, settings, precision),
         head=head(gpt, settings, precision, on_cpu=known is None),
         device=device,
+        processes=processes,
         device_memory=known.memory if known else None,
         mfu=mfu,
         hours=flops / (known.peak(precision) * mfu * processes) / 3600 if known else None,
+    )
+
+
+def describe(gpt: GPT2, settings: Train, found: Plan) -> str:
+    """Return a plan as lines for people."""
+    epochs = "" if found.epochs is None else f", {found.epochs:.2f} epochs"
+    parts = ("weights", "gradients", "optimizer", "activations", "head")
+    memory = ", ".join(f"{name} {getattr(found, name) / 1e9:.2f}" for name in parts)
+    room = ""
+    if found.device_memory is not None:
+        verdict = "fits in" if found.fits else "does not fit in"
+        room = f"; {verdict} the {found.device_memory / 1e9:.0f} GB of {found.device}"
+    time = "unknown, for no peak is known of this device; name another: H100, A100, ..."
+    if found.hours is not None:
+        share = f"{found.mfu:.0%}".replace("%", " %")
+        where = f"{found.processes} x {found.device}"
+        time = f"{found.hours:,.1f} hours on {where} at {share} of the peak"
+    shape = f"{gpt.layers} layers, {gpt.heads} heads, width {gpt.width}, context {gpt.context:,}"
+    batch = f"{found.steps:,} of {settings.batch_tokens:,} tokens"
+    return "\n".join(
+        (
+            f"model    {shape}: {found.parameters:,} parameters",
+            f"steps    {batch}: {found.tokens:,} tokens{epochs}, {found.flops:.3g} operations",
+            f"memory   {found.memory / 1e9:.2f} GB a process: {memory}{room}",
+            f"time     {time}",
+        )
     )
 
 

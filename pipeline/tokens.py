@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -339,36 +339,23 @@ def document_tokens(directory: Directory, row: Mapping[str, Any]) -> npt.NDArray
     return np.concatenate(pieces)
 
 
-def documents_at(directory: Directory, split: str, start: int, stop: int) -> list[dict[str, Any]]:
-    """Return the rows of the documents that tokens `start` to `stop` of a split belong to.
+def documents_at(
+    directory: Directory, split: str, spans: Sequence[tuple[int, int]]
+) -> list[list[dict[str, Any]]]:
+    """Return, for each span of a split's tokens, the rows of the documents that it touches.
 
-    The numbers count from the beginning of the split, over all of its shards.
+    A span goes from its first token to before its second, counted from the beginning of the split,
+    over all of its shards. The index is read once, however many spans there are.
     """
     size = len(read_bin(shard(directory, split, 0)))  # of every shard but the last
-    found = []
+    found: list[list[dict[str, Any]]] = [[] for _ in spans]
     for batch in read_batches(directory.path / INDEX, rows=INDEX_ROWS):
+        rows = np.flatnonzero(np.array(batch["split"].to_pylist()) == split)
         begins = batch["shard"].to_numpy().astype(np.int64) * size + batch["start"].to_numpy()
-        touched = (begins < stop) & (begins + batch["length"].to_numpy() > start)
-        touched &= np.array(batch["split"].to_pylist()) == split
-        found += batch.filter(pa.array(touched)).to_pylist()
+        ends = (begins + batch["length"].to_numpy())[rows]
+        begins = begins[rows]
+        for number, (start, stop) in enumerate(spans):
+            low, high = np.searchsorted(ends, start, "right"), np.searchsorted(begins, stop)
+            if low < high:
+                found[number] += batch.take(pa.array(rows[low:high])).to_pylist()
     return found
-
-
-def write_nanogpt(directory: Directory, out: Path) -> list[Path]:
-    """Write what nanoGPT reads: train.bin and val.bin, bare uint16, `<|endoftext|>` after each.
-
-    Between documents the two conventions give the same stream: only its first token moves to
-    its end.
-    """
-    written = []
-    for split in SPLITS:
-        files = sorted(directory.path.glob(f"{split}-*.bin"))
-        with replacing(out / f"{split}.bin") as partial_path, partial_path.open("wb") as file:
-            for number, path in enumerate(files):
-                found = read_bin(path)
-                for start in range(int(number == 0), len(found), BLOCK):
-                    file.write(found[start : start + BLOCK].tobytes())
-            if files:
-                file.write(np.array([bpe.END_OF_TEXT], "<u2").tobytes())
-        written.append(out / f"{split}.bin")
-    return written

@@ -134,13 +134,21 @@ def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
 @click.argument("url")
 @options.data
 @options.as_json
-def trace(url: str, data: Path, as_json: bool) -> None:
+@click.option("--run", help="A training run: at which of its steps was the page read?")
+def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
     """Tell the life of one URL: who linked it, what became of it, and what decided that."""
     from pipeline.trace import describe
     from pipeline.trace import trace as trace_url
 
     found: dict[str, Any] = trace_url(data, url)
-    click.echo(json.dumps(found, default=str) if as_json else describe(found))
+    told = describe(found)
+    if run is not None:
+        from flows import provenance
+        from flows.commands.models import run_directory
+
+        found["trained"] = provenance.steps(run_directory(run), found["id"])
+        told += "\n" + provenance.tell_steps(found["trained"])
+    click.echo(json.dumps(found, default=str) if as_json else told)
 
 
 @click.command()

@@ -1,12 +1,17 @@
 """Train a GPT-2 on token shards, and read what it writes."""
 
 import codecs
+import json
 import os
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from flows.commands import options
+from pipeline.errors import UserError
 
 RUNS = Path("runs")
 
@@ -23,20 +28,76 @@ def run_directory(name: str) -> Path:
     "--tokens",
     "shards",
     type=click.Path(path_type=Path),
-    required=True,
     help="Directory of token shards; `webtext path tokens` prints the newest.",
 )
-@click.option("--run", "name", required=True, help="Name under runs/, or a path.")
+@click.option("--run", "name", help="Name under runs/, or a path.")
 @click.option("--device", help="cpu, cuda, cuda:1 or mps; the best one there is by default.")
+@click.option("--tensorboard/--no-tensorboard", default=True, help="Event files in the run.")
+@click.option("--wandb", "project", help="Log to this project of Weights & Biases as well.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what it would take, and do nothing.")
+@click.option("--on", "named", help="With --plan: a device that is not here, such as H100.")
+@click.option("--processes", type=click.IntRange(1), default=1, help="With --plan: how many.")
+@options.as_json
 @options.overrides
 def train(
-    recipe: str, shards: Path, name: str, device: str | None, overrides: tuple[str, ...]
+    recipe: str,
+    shards: Path | None,
+    name: str | None,
+    device: str | None,
+    tensorboard: bool,
+    project: str | None,
+    only_plan: bool,
+    named: str | None,
+    processes: int,
+    as_json: bool,
+    overrides: tuple[str, ...],
 ) -> None:
     """Train the model of RECIPE; run again, it goes on from its last checkpoint."""
+    if only_plan:
+        show_plan(recipe, shards, named or device, processes, as_json, overrides)
+        return
+    if shards is None or name is None:
+        missing = "--tokens" if shards is None else "--run"
+        raise click.UsageError(f"{missing} is wanted to train; only --plan goes without")
     run = run_directory(name)
-    run_training(recipe, shards, run, device, overrides)
+    run_training(recipe, shards, run, device, overrides, tensorboard=tensorboard, project=project)
     if leads():
         click.echo(run)
+
+
+def show_plan(
+    recipe: str,
+    shards: Path | None,
+    device: str | None,
+    processes: int,
+    as_json: bool,
+    overrides: tuple[str, ...],
+) -> None:
+    """Print what a training takes, on this machine's device or a named one."""
+    from flows.settings import load
+    from model.plan import describe, plan
+
+    loaded = load(recipe, overrides)
+    corpus = None
+    if shards is not None:
+        from model.data import Stream
+
+        corpus = len(Stream(shards, "train"))
+    found = plan(loaded.model, loaded.train, device or here(), processes, corpus_tokens=corpus)
+    if as_json:
+        click.echo(json.dumps(asdict(found) | {"memory": found.memory, "fits": found.fits}))
+    else:
+        click.echo(describe(loaded.model, loaded.train, found))
+
+
+def here() -> str | None:
+    """Return the name of this machine's CUDA device if its peak is known, else None."""
+    import torch
+
+    from model.hardware import look_up
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return name if look_up(name) else None
 
 
 def leads() -> bool:
@@ -45,26 +106,79 @@ def leads() -> bool:
 
 
 def run_training(
-    recipe: str, shards: Path, run: Path, device: str | None, overrides: tuple[str, ...]
+    recipe: str,
+    shards: Path,
+    run: Path,
+    device: str | None,
+    overrides: tuple[str, ...],
+    *,
+    tensorboard: bool = False,
+    project: str | None = None,
 ) -> None:
-    """Train, and show how it goes."""
+    """Train, and show how it goes; the run's page is written when it ends, however it ends."""
+    from flows import provenance, trackers
     from flows.settings import load
-    from flows.terminal import training
+    from flows.terminal import say, training
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from model.checkpoint import Checkpoints
+    from model.errors import DivergedError
     from model.train import train as train_model
+    from pipeline.losses import write_page
 
     loaded = load(recipe, overrides)
-    with training(loaded.train.steps) as watch:
-        train_model(run, shards, loaded.model, loaded.train, device, watch)
+    with ExitStack() as open_:
+        watches = [open_.enter_context(training(loaded.train.steps))]
+        if tensorboard and leads():
+            watches.append(open_.enter_context(trackers.tensorboard(run / "tensorboard")))
+        if project and leads():
+            config = {"model": asdict(loaded.model), "train": asdict(loaded.train)}
+            watches.append(open_.enter_context(trackers.wandb(project, run, config)))
+
+        def watch(line: dict[str, Any]) -> None:
+            for look in watches:
+                look(line)
+            if line["skipped"]:
+                say(f"step {line['step']:,} is left out: {line['skipped']}; {whose(line['step'])}")
+
+        def whose(step: int) -> str:
+            try:
+                return f"it read {provenance.named(provenance.batch(run, step))}"
+            except UserError as error:
+                return str(error)
+
+        try:
+            train_model(run, shards, loaded.model, loaded.train, device, watch)
+        except DivergedError as error:
+            every = f"`webtext batch {run} --step {error.step}` names all"
+            raise UserError(f"{error}; {whose(error.step)}; {every}") from None
+        finally:
+            if leads() and (run / "log.jsonl").exists():
+                write_page(run)
     done = Checkpoints(run / "checkpoints").last() or 0
     if leads() and done < loaded.train.steps:
         click.echo(
             f"stopped after {done:,} of {loaded.train.steps:,} steps; the same command goes on",
             err=True,
         )
+
+
+@click.command()
+@click.argument("run")
+@click.option("--step", type=click.IntRange(0), required=True, help="The first is 0.")
+@click.option("--tokens", type=click.Path(path_type=Path), help="Where the shards are now.")
+@options.as_json
+def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
+    """Name the documents and URLs that a step of a training RUN read, or will read."""
+    from flows import provenance
+
+    found = provenance.batch(run_directory(run), step, tokens)
+    if as_json:
+        for window in found:
+            click.echo(json.dumps(window, ensure_ascii=False))
+    else:
+        click.echo(provenance.describe(found))
 
 
 @click.command()

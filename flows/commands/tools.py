@@ -61,6 +61,42 @@ def dedup(file: Path, output: Path, recipe: str, overrides: tuple[str, ...]) -> 
 
 
 @click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["llmc", "nanogpt"]),
+    default="llmc",
+    show_default=True,
+    help="llm.c's shards with an index, or nanoGPT's train.bin and val.bin.",
+)
+@click.option("--recipe", default="webtext", show_default=True, help="Whose split and shard size.")
+@options.workers
+@options.overrides
+def tokens(
+    directory: Path,
+    output: Path,
+    form: str,
+    recipe: str,
+    workers: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Encode a corpus DIRECTORY with GPT-2's BPE, or write its tokens in another format.
+
+    DIRECTORY is one of a build's, corpus-* or tokens-*; a build makes llm.c's shards by itself.
+    """
+    from flows.settings import load
+    from flows.terminal import meters
+    from pipeline.token_export import export
+
+    settings = load(recipe, overrides).tokens
+    with meters() as meter:
+        export(settings, directory, output, form, workers, meter("tokens"))
+    click.echo(output)
+
+
+@click.command()
 @click.argument("warc", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--port", type=int, required=True, help="For HTTP; HTTPS is on the next one.")
 @click.option(

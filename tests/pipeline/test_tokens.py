@@ -19,7 +19,6 @@ from pipeline.tokens import (
     read_bin,
     tokens,
     write_bin,
-    write_nanogpt,
 )
 from tests.pipeline import fake_data
 
@@ -249,17 +248,10 @@ def test_tokens_are_traced_back_to_their_documents(corpus, tmp_path):
     train = [row for row in rows if row["split"] == "train"]
     begins = [row["shard"] * 1000 + row["start"] for row in train]
     last = begins[-1] + train[-1]["length"]
-    assert documents_at(out, "train", 0, 1) == train[:1]
-    assert documents_at(out, "train", begins[5], begins[8]) == train[5:8]
-    assert documents_at(out, "train", begins[5] - 1, begins[8] + 1) == train[4:9]
-    assert documents_at(out, "train", 0, last) == train
-
-
-def test_nanogpt_gets_the_end_after_each_document(corpus, tmp_path):
-    out, _ = make(corpus, tmp_path / "tokens-1")
-    for path in write_nanogpt(out, tmp_path / "nanogpt"):
-        found = np.memmap(path, dtype=np.uint16, mode="r").tolist()  # as nanoGPT's train.py does
-        assert found == [*stream(out, path.stem)[1:], bpe.END_OF_TEXT]
+    spans = [(0, 1), (begins[5], begins[8]), (begins[5] - 1, begins[8] + 1), (0, last)]
+    wanted = [train[:1], train[5:8], train[4:9], train]
+    assert documents_at(out, "train", spans) == wanted
+    assert documents_at(out, "val", [(0, 1)])[0][0]["split"] == "val"
 
 
 def test_a_file_that_is_no_token_shard_is_named(tmp_path):

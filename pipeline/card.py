@@ -40,6 +40,7 @@ COLUMNS = {
     "score": "of the submissions that linked to it, merged; null where it came from a list",
     "subreddit": "of the submission with the highest score",
     "linked": "when it was first linked",
+    "final_url": "of the page that was read, after redirects",
     "title": "as the page states it",
     "author": "as the page states it",
     "date": "of publication, ISO 8601, as the page states it",

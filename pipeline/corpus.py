@@ -38,12 +38,17 @@ from pipeline.shards import (
 )
 from pipeline.stage import Passage, conform, fates
 from pipeline.stage import settings as values_of
-from pipeline.verdicts import Ids, Verdicts, gather, joined, load, numbers_of, save, verdicts
-
-REASONS = {  # the closed list of what the corpus drops
-    "dedup.exact": "its normalised text equals that of the document kept in its stead",
-    "dedup.near": "it is much like the document kept in its stead; value: estimated Jaccard",
-}
+from pipeline.verdicts import (
+    REASONS,
+    Ids,
+    Verdicts,
+    gather,
+    joined,
+    load,
+    numbers_of,
+    save,
+    verdicts,
+)
 
 WORK = "parts"  # gone when the directory is whole
 RUN_BYTES = 128_000_000  # of text sorted in memory at a time
@@ -182,10 +187,10 @@ def with_verdicts(
     batch: pa.RecordBatch, verdict: Verdicts, places: npt.NDArray[np.int64]
 ) -> pa.RecordBatch:
     """Return dropped documents with their keeper, reason and similarity."""
-    exact = verdict.exact[places]
+    reasons = pa.array(REASONS, pa.string())
     columns = {
         "keeper": pa.array([f"{keeper:016x}" for keeper in verdict.keepers[places]], pa.string()),
-        "dropped_by": pa.array(np.where(exact, "dedup.exact", "dedup.near"), pa.string()),
+        "dropped_by": reasons.take(pa.array(verdict.reason[places])),
         "dropped_value": pa.array(verdict.jaccard[places].astype(np.float64)),
     }
     documents = conform(batch, DOCUMENT)

@@ -39,7 +39,7 @@ class Extract(Reading):
     recycle: int = field(default=500, metadata={"machine": True})  # pages a process
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[pa.Schema] = PAGE
     writes: ClassVar[pa.Schema] = DOCUMENT
 

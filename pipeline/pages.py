@@ -246,16 +246,9 @@ def page_batches(
         UserError: the shard is missing or damaged, or a WARC file is not as it was.
     """
     columns = [name for name in PAGE.names if name != "body"]
-    places = [
-        "url",
-        "final_url",
-        "body_bytes",
-        "warc_file",
-        "warc_offset",
-        "warc_length",
-        "dropped_by",
-    ]
-    table = read_shard(pages.shard(number, under="outcomes"), [*columns, *places[1:]])
+    more = ["body_bytes", "warc_file", "warc_offset", "warc_length", "dropped_by"]
+    places = ["url", "final_url", *more]
+    table = read_shard(pages.shard(number, under="outcomes"), [*columns, *more])
     kept = table.filter(pc.is_null(table["dropped_by"])).select(columns)
     bodies: list[bytes] = []
     held = start = 0

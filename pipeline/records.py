@@ -79,6 +79,7 @@ PAGE = pa.schema(  # what extraction reads; lives in memory only
         ("score", pa.int32()),
         ("subreddit", pa.string()),
         ("linked", pa.timestamp("ms", tz="UTC")),
+        ("final_url", pa.string()),
         ("content_type", pa.string()),
         ("body", pa.binary()),  # transfer and content encoding removed, charset not
     ]
@@ -92,6 +93,7 @@ DOCUMENT = pa.schema(
         ("score", pa.int32()),
         ("subreddit", pa.string()),
         ("linked", pa.timestamp("ms", tz="UTC")),
+        ("final_url", pa.string()),  # after redirects
         ("title", pa.string()),
         ("author", pa.string()),
         ("date", pa.string()),  # of publication, ISO 8601, as the page states it
@@ -107,8 +109,16 @@ DUPLICATE = pa.schema(
         ("id", pa.string()),
         ("cluster", pa.string()),  # smallest id of the cluster
         ("keeper", pa.string()),  # id of the document kept for the cluster
-        ("jaccard", pa.float32()),  # estimated similarity to the keeper; 1 for the keeper itself
-        ("exact", pa.bool_()),  # normalised text equal to the keeper's
+        ("jaccard", pa.float32()),  # measured similarity to the keeper; 1 for the keeper itself
+        (
+            "reason",
+            pa.string(),
+        ),  # why it is dropped (`verdicts.REASONS`); null: it is not
+        ("snapshot", pa.string()),  # the earlier one that the keeper is in; null: this one
+        (
+            "large",
+            pa.bool_(),
+        ),  # of a cluster above the limit, so measured against its keeper
     ]
 )
 

@@ -20,6 +20,11 @@ from pipeline.report import MEANINGS, latest
 from pipeline.shards import Directory, read_batches
 
 SHOWN = 10  # submissions told to people; JSON has all
+KINDS = {
+    "dedup.url": "another link to the same page",
+    "dedup.exact": "an exact copy",
+    "dedup.near": "a near copy",
+}
 
 # The keys of a trace, in the order in which a URL meets the stages. `clean` is only there where it
 # dropped the document.
@@ -200,17 +205,18 @@ def cluster(made: Mapping[str, Directory], identity: str) -> Row:
         for member in batch.filter(pc.equal(batch["cluster"], row["cluster"])).to_pylist()
     ]
     told: Row = {"cluster": row["cluster"], "documents": len(members), "keeper": row["keeper"]}
-    if row["keeper"] == identity:
+    if row["reason"] is None:
         others = [member for member in members if member["id"] != identity]
-        copies = [{name: m[name] for name in ("id", "jaccard", "exact")} for m in others]
+        copies = [{name: m[name] for name in ("id", "jaccard", "reason")} for m in others]
         return {**told, "copies": len(copies), "of": copies[:20]}
     keeper = first_row(made["documents"], row["keeper"]) if "documents" in made else None
     return {
         **told,
         "keeper_url": keeper[2]["url"] if keeper else None,
         "jaccard": row["jaccard"],
-        "exact": row["exact"],
-        "dropped_by": "dedup.exact" if row["exact"] else "dedup.near",
+        "snapshot": row["snapshot"],
+        "large": row["large"],
+        "dropped_by": row["reason"],
         "dropped_value": row["jaccard"],
     }
 
@@ -362,9 +368,10 @@ def tell_dedup(row: Row) -> list[str]:
         return ["no copies"]
     if "copies" in row:
         return [f"kept for {row['copies']} copies: {', '.join(copy['id'] for copy in row['of'])}"]
+    where = f", of the snapshot {row['snapshot']}" if row["snapshot"] else ""
     return [
-        f"{'an exact' if row['exact'] else 'a near'} copy, of {row['documents']} in the cluster",
-        f"kept in its stead: {row['keeper_url'] or row['keeper']}",
+        f"{KINDS[row['dropped_by']]}, of {row['documents']} in the cluster",
+        f"kept in its stead: {row['keeper_url'] or row['keeper']}{where}",
     ]
 
 

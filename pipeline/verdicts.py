@@ -16,6 +16,12 @@ from pipeline.shards import Directory, read_batches, replacing
 
 Ids = npt.NDArray[np.uint64]
 
+REASONS = {  # the closed list of why a document is dropped for another one
+    "dedup.url": "a redirect led to the page of the document kept in its stead; value: Jaccard",
+    "dedup.exact": "its normalised text equals that of the document kept in its stead",
+    "dedup.near": "it is much like the document kept in its stead; value: Jaccard",
+}
+
 
 def numbers_of(ids: pa.Array) -> Ids:
     """Return ids as the 64-bit numbers that their hexadecimal digits spell, in the same order.
@@ -33,7 +39,7 @@ class Verdicts:
     ids: Ids  # of the documents that go
     keepers: Ids  # of those, in the same order
     jaccard: npt.NDArray[np.float32]
-    exact: npt.NDArray[np.bool_]
+    reason: npt.NDArray[np.int8]  # its number in REASONS
 
     def of(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
         """Return which of these documents go, and the places of those here."""
@@ -52,21 +58,20 @@ class Verdicts:
 def gather(duplicates: Directory, folder: Path) -> None:
     """Write the verdicts of all duplicates as arrays that workers map into memory."""
     batches = [
-        batch.filter(pc.not_equal(batch["id"], batch["keeper"]))
+        batch.filter(pc.is_valid(batch["reason"]))
         for path in duplicates.shards()
-        for batch in read_batches(path, ["id", "keeper", "jaccard", "exact"], rows=1 << 16)
+        for batch in read_batches(path, ["id", "keeper", "jaccard", "reason"], rows=1 << 16)
     ]
     ids = joined([numbers_of(batch["id"]) for batch in batches], np.uint64)
     order = np.argsort(ids, kind="stable")
     keepers = joined([numbers_of(batch["keeper"]) for batch in batches], np.uint64)
     jaccard = joined([batch["jaccard"].to_numpy(False) for batch in batches], np.float32)
-    exact = joined(
-        [pc.fill_null(batch["exact"], False).to_numpy(False) for batch in batches], np.bool_
-    )
+    names = pa.array(REASONS, pa.string())
+    reason = joined([pc.index_in(batch["reason"], names).to_numpy() for batch in batches], np.int8)
     save(folder / "ids.npy", ids[order])
     save(folder / "keepers.npy", keepers[order])
     save(folder / "jaccard.npy", jaccard[order])
-    save(folder / "exact.npy", exact[order])
+    save(folder / "reason.npy", reason[order])
     save(folder / "copies.npy", np.sort(keepers))  # last: the others are there when it is
 
 
@@ -90,5 +95,5 @@ def load(path: Path) -> npt.NDArray[Any]:
 def verdicts(folder: Path) -> Verdicts:
     """Return what `gather` wrote."""
     return Verdicts(
-        *(load(folder / f"{name}.npy") for name in ("ids", "keepers", "jaccard", "exact"))
+        *(load(folder / f"{name}.npy") for name in ("ids", "keepers", "jaccard", "reason"))
     )

@@ -16,9 +16,17 @@ EXACT_UP_TO = 500  # permutations: above, the exact sum takes long and is left o
 # Bands and rows that known corpora were made with; signatures need their product.
 # Sources: Penedo et al., 2024 (FineWeb); Penedo et al., 2023 (RefinedWeb, whose text has the two
 # numbers the other way round from what its printed probabilities need); Li et al., 2024 (DCLM);
-# EleutherAI's openwebtext2, which gives datasketch 10 permutations and the threshold 0.5.
+# Gokaslan and Cohen, 2019 (OpenWebText) say 5-grams and a similarity above 0.5 and no more: these
+# are the bands that datasketch makes of that and its 128 permutations; EleutherAI's openwebtext2,
+# which gives datasketch 10 permutations and the threshold 0.5.
 PRESETS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"fineweb": (14, 8), "refinedweb": (450, 20), "dclm": (93, 15), "openwebtext2": (3, 3)}
+    {
+        "fineweb": (14, 8),
+        "refinedweb": (450, 20),
+        "dclm": (93, 15),
+        "openwebtext": (25, 5),
+        "openwebtext2": (3, 3),
+    }
 )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.dedup.pages import page_keys
 from pipeline.dedup.signatures import (
     ABOUT,
     EXACT_BYTES,
@@ -49,7 +50,7 @@ class Sign:
     seed: int = 1  # datasketch's own default
 
     name: ClassVar[str] = "signatures"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.ngram <= 100:
@@ -88,7 +89,7 @@ def sign(
 
 
 def _sign_shard(settings: Sign, documents: Directory, out: Directory, number: int) -> None:
-    wanted = ["id", "score", "linked", "text"]
+    wanted = ["id", "url", "final_url", "score", "linked", "text"]
     batches = read_batches(documents.shard(number), wanted, rows=READ_ROWS)
     sign_batches(settings, batches, out.shard(number))
 
@@ -133,8 +134,10 @@ def _sign_batch(settings: Sign, schema: pa.Schema, batch: pa.RecordBatch) -> pa.
         "shingles": pa.array(shingles),
         "bytes": pc.binary_length(text).cast(pa.int64()),
     }
-    carried = {name: batch[name] for name in ("score", "linked") if name in batch.schema.names}
-    given = carried | about
+    given = {name: batch[name] for name in ("score", "linked") if name in batch.schema.names}
+    given |= about
+    if "final_url" in batch.schema.names:
+        given["page"] = page_keys(batch["id"], batch["url"], batch["final_url"])
     columns = [
         given[field.name].cast(field.type)
         if field.name in given

@@ -22,8 +22,9 @@ from pipeline.shards import damaged, replacing
 
 # The algorithm by name: what `datasketch.MinHash` (2.0) gives by default for shingles in UTF-8.
 ALGORITHM = "datasketch affine32, sha1_hash32"
+VERSION = 2  # of the folding and of this format
 METADATA = b"webtext.signatures"
-ROW_GROUP = 1 << 16  # rows: 28 MB of 112 permutations
+GROUP_BYTES = 28 << 20  # of permutations in a row group: 65,536 documents of 112
 EXACT_BYTES = 16
 
 ABOUT = [
@@ -33,6 +34,7 @@ ABOUT = [
     pa.field("bytes", pa.int64()),  # of the text in UTF-8; this and the next two pick the keeper
     pa.field("score", pa.int32()),
     pa.field("linked", pa.timestamp("ms", tz="UTC")),
+    pa.field("page", pa.uint64()),  # hash of the final URL's key; null where there is no URL
 ]
 
 
@@ -49,7 +51,7 @@ def signature_schema(ngram: int, permutations: int, seed: int) -> pa.Schema:
     """Return the schema of a signature file, which carries how it was made."""
     made = {
         "algorithm": ALGORITHM,
-        "version": 1,  # of the folding and of this format
+        "version": VERSION,
         "unicode": unicodedata.unidata_version,
         "ngram": ngram,
         "permutations": permutations,
@@ -68,28 +70,30 @@ def write_signatures(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.S
         pq.ParquetWriter(
             partial,
             schema,
-            compression=plain | {"id": "ZSTD", "bytes": "ZSTD", "score": "ZSTD", "linked": "ZSTD"},
+            compression=plain
+            | {"id": "ZSTD", "bytes": "ZSTD", "score": "ZSTD", "linked": "ZSTD", "page": "ZSTD"},
             use_dictionary=False,
             write_statistics=False,
             write_page_checksum=True,
         ) as writer,
     ):
-        for table in _groups(batches, schema):
-            writer.write_table(table, row_group_size=ROW_GROUP)
+        group = max(1, GROUP_BYTES // (4 * max(1, len(schema) - len(ABOUT))))  # rows
+        for table in _groups(batches, schema, group):
+            writer.write_table(table, row_group_size=group)
             rows += table.num_rows
     return rows
 
 
-def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, group: int) -> Iterator[pa.Table]:
     """Gather batches to whole row groups, whatever the batches were."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
         waiting.append(batch)
         rows += batch.num_rows
-        if rows >= ROW_GROUP:
+        if rows >= group:
             table = pa.Table.from_batches(waiting, schema).combine_chunks()
-            whole = rows - rows % ROW_GROUP
+            whole = rows - rows % group
             yield table.slice(0, whole)
             waiting = table.slice(whole).to_batches()
             rows -= whole
@@ -196,9 +200,9 @@ def _made(path: Path, footer: pq.FileMetaData) -> dict[str, Any]:
         found = cast("dict[str, Any]", json.loads((footer.metadata or {})[METADATA]))
     except (KeyError, ValueError):
         raise UserError(f"{path}: not a signature file; wanted one that `sign` made") from None
-    if found.get("algorithm") != ALGORITHM or found.get("version") != 1:
+    if found.get("algorithm") != ALGORITHM or found.get("version") != VERSION:
         raise UserError(
             f"{path}: signatures by {found.get('algorithm')!r} version {found.get('version')}; "
-            f"wanted {ALGORITHM!r} version 1; delete {path.parent} and sign again"
+            f"wanted {ALGORITHM!r} version {VERSION}; delete {path.parent} and sign again"
         )
     return found

@@ -43,6 +43,7 @@ class Stars:
 
     keeper: Numbers
     jaccard: npt.NDArray[np.float32]
+    checked: npt.NDArray[np.bool_]  # connected to more documents than the limit
     large: list[tuple[int, int, int]] = field(default_factory=list)  # keeper, size, near the keeper
 
 
@@ -60,7 +61,8 @@ def settle(
     for; clusters of more than `max_cluster` documents are verified against their keeper, by
     `measure`, and members below `near` parted from it.
     """
-    stars = Stars(np.arange(len(rank)), np.ones(len(rank), np.float32))
+    checked = np.zeros(len(rank), np.bool_)
+    stars = Stars(np.arange(len(rank)), np.ones(len(rank), np.float32), checked)
     open_ = np.ones(len(rank), np.bool_)
     for turn in range(ROUNDS):
         nodes = np.flatnonzero(open_)
@@ -73,6 +75,7 @@ def settle(
         stars.keeper[nodes[settled]] = head[label[settled]]
         stars.jaccard[nodes[settled]] = jaccard[settled]
         if turn == 0:
+            checked[nodes] = large
             nearby = np.bincount(
                 label[settled], weights=weight[nodes[settled]], minlength=len(size)
             )

@@ -59,6 +59,7 @@ def shard(number: int, rows: int, total: int, originals: int) -> pa.RecordBatch:
         pa.array(np.full(rows, 5000)),
         pa.array(rng.integers(3, 500, rows).astype(np.int32)),
         pa.nulls(rows, schema.field("linked").type),
+        pa.nulls(rows, schema.field("page").type),
         *map(pa.array, minima),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

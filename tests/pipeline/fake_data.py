@@ -62,7 +62,7 @@ def duplicate(row: dict[str, Any], keeper: dict[str, Any], **changes: Any) -> di
         "cluster": min(row["id"], keeper["id"]),
         "keeper": keeper["id"],
         "jaccard": 1.0 if same else 0.85,
-        "exact": same,
+        "reason": None if same else "dedup.near",
     } | changes
 
 
@@ -239,7 +239,7 @@ class World:
         name = {"cluster": min(map(id_of, (one, two, three)))}
         members = [
             duplicate(one, one, **name),
-            duplicate(two, one, exact=True, jaccard=1.0, **name),
+            duplicate(two, one, reason="dedup.exact", jaccard=1.0, **name),
             duplicate(three, one, **name),
         ]
         write(out.shard(0), members, DUPLICATE)

@@ -28,7 +28,7 @@ def world(tmp_path):
     documents = fake_data.documents(tmp_path / "documents-1", [rows[:50], rows[50:51], rows[51:]])
     verdicts = [
         fake_data.duplicate(rows[0], rows[0]),
-        fake_data.duplicate(rows[1], rows[0], exact=True, jaccard=1.0),
+        fake_data.duplicate(rows[1], rows[0], reason="dedup.exact", jaccard=1.0),
         fake_data.duplicate(rows[2], rows[0], jaccard=0.8125),
         fake_data.duplicate(rows[60], rows[60]),
         fake_data.duplicate(rows[100], rows[60]),
@@ -55,7 +55,7 @@ def test_kept_and_dropped_rows_add_up(world, tmp_path):
     (passage,) = passages
     assert (passage.stage, passage.read, passage.kept) == ("dedup", 120, 117)
     assert passage.dropped == {"dedup.near": 2, "dedup.exact": 1}
-    assert set(passage.dropped) == set(REASONS)
+    assert set(passage.dropped) <= set(REASONS)
 
 
 def test_a_dropped_row_names_its_keeper_and_its_similarity(world, tmp_path):

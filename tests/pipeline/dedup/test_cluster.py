@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.dedup import bands
 from pipeline.dedup import cluster as module
 from pipeline.dedup.cluster import Cluster, cluster
 from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
+from pipeline.records import DUPLICATE
 from pipeline.shards import Directory, read_shard
 from tests.pipeline.dedup.material import (
     documents,
@@ -93,8 +95,9 @@ def test_exact_copies_are_told_from_near_ones(tmp_path):
     given = rows([text, text.upper() + "!", edited(text, 2, 1), prose(2), prose(2)])
     out, passage = clustered(tmp_path, documents(tmp_path / "d", given))
     assert passage.dropped == {"dedup.exact": 2, "dedup.near": 1}
-    exact = {row["id"][-1]: row["exact"] for row in found_in(out)}
-    assert exact == {"0": True, "1": True, "2": False, "3": True, "4": True}
+    reasons = {row["id"][-1]: row["reason"] for row in found_in(out)}
+    exact, near = "dedup.exact", "dedup.near"
+    assert reasons == {"0": None, "1": exact, "2": near, "3": None, "4": exact}
     similar = {row["id"][-1]: row["jaccard"] for row in found_in(out)}
     assert similar["0"] == similar["1"] == similar["4"] == 1
     assert 0.8 < similar["2"] < 1
@@ -154,7 +157,7 @@ def crowd():
 
 
 def test_neither_shards_nor_workers_change_a_byte(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PARALLEL_ROWS", 0)
+    monkeypatch.setattr(bands, "PARALLEL_ROWS", 0)
     given = crowd()
     first, _ = clustered(tmp_path / "a", documents(tmp_path / "a" / "d", given))
     assert len(sets(first)) > 20
@@ -179,15 +182,15 @@ def test_a_killed_run_goes_on_from_the_bands_that_are_done(tmp_path, monkeypatch
     found = documents(tmp_path / "d", crowd(), shards=2)
     whole, _ = clustered(tmp_path / "whole", found)
     done: list[int] = []
-    one_band = module._one_band
+    one_band = bands.one_band
 
-    def killed_at_the_fifth(settings, paths, store, band):
+    def killed_at_the_fifth(count, rows, paths, store, band):
         if band == 5 and len(done) == 5:
             raise KeyboardInterrupt
         done.append(band)
-        one_band(settings, paths, store, band)
+        one_band(count, rows, paths, store, band)
 
-    monkeypatch.setattr(module, "_one_band", killed_at_the_fifth)
+    monkeypatch.setattr(bands, "one_band", killed_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         clustered(tmp_path / "cut", found)
     done.append(-1)
@@ -229,6 +232,8 @@ def test_a_chain_of_small_changes_does_not_melt_into_one_cluster(tmp_path):
     assert len(sets(trusting)) == 1
     out, _ = clustered(tmp_path / "careful", found)
     big = [ids for ids in sets(out) if len(ids) > Cluster().max_cluster]
+    assert all(row["large"] for row in found_in(out))  # whoever reads the table is told
+    assert not any(row["large"] for row in found_in(trusting))
     assert max(map(len, sets(out))) < 20
     similar = {row["id"]: row["jaccard"] for row in found_in(out)}
     assert all(similar[name] >= Cluster().verify_at for ids in big for name in ids)
@@ -290,10 +295,14 @@ def test_the_file_has_the_documented_schema_and_says_who_is_kept(tmp_path):
     given, *_ = planted(5, 5)
     out, _ = clustered(tmp_path, documents(tmp_path / "d", given), sign=Sign(permutations=128))
     table = pq.read_table(out.shard(0))
-    assert table.schema.names == ["id", "cluster", "keeper", "jaccard", "exact"]
+    assert table.schema.names == DUPLICATE.names
     kept = [row for row in table.to_pylist() if row["id"] == row["keeper"]]
     assert len(kept) == 5
-    assert all(row["jaccard"] == 1 and row["exact"] for row in kept)
+    assert all(row["jaccard"] == 1 and row["reason"] is None for row in kept)
+    dropped = [row for row in table.to_pylist() if row["id"] != row["keeper"]]
+    assert {row["reason"] for row in dropped} == {"dedup.near"}
+    assert all(0.8 < row["jaccard"] < 1 for row in dropped)
+    assert {row["large"] for row in table.to_pylist()} == {False}
 
 
 @pytest.mark.parametrize(
@@ -303,8 +312,68 @@ def test_the_file_has_the_documented_schema_and_says_who_is_kept(tmp_path):
         ({"verify_at": 70.0}, "verify_at is 70.0; wanted 0 to 1"),
         ({"keeper": "newest"}, "'newest'; wanted one of score, longest, earliest"),
         ({"max_cluster": 0}, "max_cluster is 0; wanted 1 or more"),
+        ({"verify": "minhash"}, "'minhash'; wanted one of signature, jaccard"),
+        ({"preset": "c4"}, "preset is 'c4'; wanted one of fineweb, refinedweb, dclm, openweb"),
+        ({"preset": "dclm", "bands": 20}, "93 bands of 15 rows, and bands is 20 and rows 8; give"),
     ],
 )
 def test_a_setting_out_of_range_says_what_is_wanted(wrong, message):
     with pytest.raises(UserError, match=message):
         Cluster(**wrong)
+
+
+def test_a_preset_is_bands_and_rows_by_name():
+    assert (Cluster(preset="refinedweb").bands, Cluster(preset="refinedweb").rows) == (450, 20)
+    assert Cluster(preset="dclm").permutations == 1395
+    assert Cluster(preset="fineweb", verify_at=0.8).bands == Cluster().bands == 14
+
+
+def pages(*rows):
+    """Return documents by (id, final URL, text, score)."""
+    names = ("id", "final_url", "text", "score")
+    return [dict(zip(names, row, strict=True), url=f"http://{row[0]}.example/") for row in rows]
+
+
+def test_links_that_lead_to_one_page_are_one_document(tmp_path):
+    given = pages(
+        ("1" * 16, "https://www.site.example/story/", prose(1), 3),
+        ("2" * 16, "http://site.example/story?utm_source=x", edited(prose(1), 60, 1), 9),
+        ("3" * 16, "http://site.example/other", prose(1), 1),  # a copy, on another page
+        ("4" * 16, "http://site.example/third", prose(4), 1),
+        ("5" * 16, None, prose(5), 1),
+        ("6" * 16, None, prose(6), 1),
+    )
+    out, passage = clustered(tmp_path, documents(tmp_path / "d", given, shards=3))
+    rows = {row["id"][0]: row for row in found_in(out)}
+    assert {name: (row["keeper"][0], row["reason"]) for name, row in rows.items()} == {
+        "1": ("2", "dedup.url"),
+        "2": ("2", None),
+    }
+    truth = jaccard(given[0]["text"], given[1]["text"])
+    assert rows["1"]["jaccard"] == pytest.approx(truth, abs=0.15)
+    assert passage.dropped == {"dedup.url": 1}
+
+
+def test_a_page_that_redirects_to_another_link_is_that_link(tmp_path):
+    from pipeline.urls import url_id
+
+    target = "http://target.example/page"
+    given = [
+        {"id": "f" * 16, "url": "http://short.example/x", "final_url": target, "text": prose(2)},
+        {"id": url_id(target), "url": target, "final_url": target, "text": prose(1), "score": 4},
+    ]
+    out, _ = clustered(tmp_path, documents(tmp_path / "d", given))
+    dropped = [row for row in found_in(out) if row["reason"]]
+    assert [(row["id"], row["keeper"]) for row in dropped] == [("f" * 16, url_id(target))]
+
+
+def test_the_keeper_of_a_page_is_a_document_that_is_kept(tmp_path):
+    given = pages(
+        ("1" * 16, "http://site.example/a", prose(8), 3),  # dropped for its page, for 2
+        ("2" * 16, "http://site.example/a", prose(1), 5),  # which is dropped as a copy of 3
+        ("3" * 16, "http://site.example/b", edited(prose(1), 2, 1), 9),
+    )
+    out, passage = clustered(tmp_path, documents(tmp_path / "d", given))
+    told = {row["id"][0]: (row["keeper"][0], row["reason"]) for row in found_in(out)}
+    assert told == {"1": ("3", "dedup.url"), "2": ("3", "dedup.near"), "3": ("3", None)}
+    assert (passage.read, passage.kept) == (3, 1)

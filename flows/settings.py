@@ -21,7 +21,7 @@ from model.settings import GPT2, Train
 from pipeline.clean import Clean
 from pipeline.corpus import Corpus
 from pipeline.crawl.settings import Crawl
-from pipeline.dedup.cluster import Cluster
+from pipeline.dedup.cluster import Cluster, check_length
 from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
 from pipeline.extract import Extract
@@ -69,12 +69,21 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not TOML: {error}") from None
+    return overridden(tree, overrides, str(path))
+
+
+def overridden(tree: dict[str, Any], overrides: Iterable[str], source: str) -> Recipe:
+    """Make a recipe of plain values with overrides laid over them, each a line of TOML.
+
+    Raises:
+        UserError: as `load`; `source` is where the values come from.
+    """
     for line in overrides:
         try:
             merge(tree, tomllib.loads(line))
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"--set {line!r}: not a line of TOML: {error}") from None
-    return build(tree, str(path))
+    return build(tree, source)
 
 
 def find(name: str) -> Path:
@@ -103,9 +112,14 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     errors = list(unknown_keys(Recipe, tree, ""))
     if not errors:
         try:
-            return TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
+            found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
+            check_length(found.duplicates, found.signatures.permutations)
         except ValidationError as error:
             errors = [_said(item) for item in error.errors()]
+        except UserError as error:
+            errors = [str(error)]
+        else:
+            return found
     raise UserError(f"{source}:\n" + "\n".join(f"  {line}" for line in errors))
 
 

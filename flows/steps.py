@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flows.settings import Recipe
+from flows.snapshots import directories, earlier_snapshots
 from pipeline import pages as importing
 from pipeline.corpus import corpus
 from pipeline.crawl.engine import crawl
@@ -26,6 +28,7 @@ from pipeline.dedup.cluster import cluster
 from pipeline.dedup.sign import sign
 from pipeline.documents import documents
 from pipeline.errors import PipelineError, UserError
+from pipeline.harvest import Harvest
 from pipeline.links import fingerprint, harvest, resolve
 from pipeline.progress import Progress
 from pipeline.shards import Directory, digest, write_json
@@ -117,12 +120,14 @@ def plan(recipe: Recipe, data: Path, until: str | None = None) -> list[Step]:
         [texts.home],
         lambda *to: sign(recipe.signatures, texts.home, *to),
     )
+    earlier = earlier_snapshots(recipe.duplicates, data)
     clustered = make_step(
         data,
         "duplicates",
         [recipe.duplicates],
-        [signed.home, texts.home],
-        lambda *to: cluster(recipe.duplicates, signed.home, texts.home, *to),
+        [signed.home, texts.home, *directories(earlier)],
+        partial(cluster, recipe.duplicates, signed.home, texts.home, earlier=earlier),
+        [snapshot.name for snapshot in earlier] or None,
     )
     packed = make_step(
         data,
@@ -148,17 +153,7 @@ def _front(recipe: Recipe, data: Path) -> list[Step]:
     steps = []
     linked: Directory | None = None
     if recipe.links.sources:
-        dumps = resolve(recipe.links.sources, Path.cwd())
-        steps.append(
-            make_step(
-                data,
-                "links",
-                [recipe.links],
-                [],
-                lambda *to: harvest(recipe.links, dumps, *to),
-                fingerprint(dumps),
-            )
-        )
+        steps.append(harvest_step(recipe.links, data))
         linked = steps[0].home
     if recipe.pages.warc:
         archives = resolve(recipe.pages.warc, Path.cwd(), "pages.warc")
@@ -173,22 +168,42 @@ def _front(recipe: Recipe, data: Path) -> list[Step]:
             )
         )
     elif linked is not None:
-        steps.append(
-            make_step(
-                data,
-                "pages",
-                [recipe.crawl],
-                [linked],
-                lambda *to: crawl(recipe.crawl, linked, *to),
-                foretell=lambda: politeness(recipe.crawl, linked),
-            )
-        )
+        steps.append(crawl_step(recipe.crawl, linked, data))
     else:
         raise UserError(
             "nothing to begin with: the recipe names no links.sources and no pages.warc; name "
             "dumps or link lists, e.g. --set 'links.sources = [\"RS_2017-*.zst\"]'"
         )
     return steps
+
+
+def harvest_step(settings: Harvest, data: Path) -> Step:
+    """Return the step that makes links of the dumps and lists that the settings name.
+
+    Raises:
+        UserError: a source that is not there.
+    """
+    dumps = resolve(settings.sources, Path.cwd())
+    return make_step(
+        data,
+        "links",
+        [settings],
+        [],
+        lambda *to: harvest(settings, dumps, *to),
+        fingerprint(dumps),
+    )
+
+
+def crawl_step(settings: Crawl, links: Directory, data: Path) -> Step:
+    """Return the step that fetches the pages of these links."""
+    return make_step(
+        data,
+        "pages",
+        [settings],
+        [links],
+        lambda *to: crawl(settings, links, *to),
+        foretell=lambda: politeness(settings, links),
+    )
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
@@ -276,7 +291,9 @@ def check_seam(step: Step, passages: Sequence[Passage]) -> None:
 def note_latest(data: Path, steps: Sequence[Step]) -> None:
     """Let `latest.json` name the directories of this build, those that are whole."""
     path = data / "latest.json"
-    latest = {step.name: step.home.name for step in steps if step.home.whole}
+    made = [path for step in steps for path in (*step.inputs, step.home)]
+    here = [each for each in made if each.whole and each.path.parent.samefile(data)]
+    latest = {name: each.name for each in here if (name := each.name.rpartition("-")[0]) in STEPS}
     if latest and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != latest):
         write_json(path, latest)
 

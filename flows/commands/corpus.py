@@ -4,12 +4,16 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.commands import options
+
+if TYPE_CHECKING:  # a command imports what it needs when it runs
+    from flows.steps import Step
 
 
 @click.command()
@@ -87,15 +91,26 @@ def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
     from flows import steps
     from flows.settings import load
     from pipeline.dedup.curve import describe
+    from pipeline.dedup.signatures import room
 
     loaded = load(recipe, overrides)
-    for step in steps.plan(loaded, data):
+    planned = steps.plan(loaded, data)
+    for step in planned:
         state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
         click.echo(f"{step.name:<11} {state:<9} {step.home}")
     click.echo(
         describe(loaded.duplicates.bands, loaded.duplicates.rows, loaded.duplicates.verify_at),
         err=True,
     )
+    click.echo(room(loaded.signatures.permutations, _documents(planned)), err=True)
+
+
+def _documents(planned: "Sequence[Step]") -> int | None:
+    """Return how many documents there are to sign, where that is known."""
+    signed = next((step for step in planned if step.name == "signatures"), None)
+    if signed is None or not signed.inputs[0].whole:
+        return None
+    return int(signed.inputs[0].manifest()["passages"][-1]["kept"])
 
 
 @click.command()

@@ -26,6 +26,8 @@ VERSION = 2  # of the folding and of this format
 METADATA = b"webtext.signatures"
 GROUP_BYTES = 28 << 20  # of permutations in a row group: 65,536 documents of 112
 EXACT_BYTES = 16
+ABOUT_BYTES = 50  # of a document's other columns, compressed
+MEMORY_BYTES = 225  # of each document while clustering. Source: LOG.md, 1.8 GB for 8 million
 
 ABOUT = [
     pa.field("id", pa.string()),
@@ -45,6 +47,20 @@ def column(permutation: int) -> str:
     'm0007'
     """
     return f"m{permutation:04d}"
+
+
+def room(permutations: int, documents: int | None = None) -> str:
+    """Say how much disk signatures take, and how much memory it takes to cluster them.
+
+    >>> room(112, 8_000_000)
+    'signatures: 112 permutations, 4.0 GB on disk for 8,000,000 documents, 1.8 GB to cluster them'
+    """
+    count = 1_000_000 if documents is None else documents
+    disk, memory = count * (4 * permutations + ABOUT_BYTES) / 1e9, count * MEMORY_BYTES / 1e9
+    return (
+        f"signatures: {permutations:,} permutations, {disk:.1f} GB on disk for {count:,} documents,"
+        f" {memory:.1f} GB to cluster them"
+    )
 
 
 def signature_schema(ngram: int, permutations: int, seed: int) -> pa.Schema:

@@ -99,6 +99,7 @@ def test_plan_shows_each_stage_and_makes_nothing(tmp_path):
         "tokens",
     ]
     assert "0.90" in done.stderr
+    assert "112 permutations, 0.5 GB on disk for 1,000,000 documents" in done.stderr
     assert not (tmp_path / "data").exists()
 
 

@@ -61,3 +61,12 @@ def test_every_setting_has_a_path_and_none_stands_twice():
     paths = list(settings.paths(settings.Recipe))
     assert "crawl.max_body" in paths
     assert len(paths) == len(set(paths))
+
+
+def test_bands_that_need_longer_signatures_are_refused_before_anything_is_signed():
+    wanted = "duplicates.preset = 'dclm'"
+    with pytest.raises(
+        UserError, match=r"93 bands of 15 rows .* set signatures\.permutations = 1395"
+    ):
+        load("webtext", [wanted])
+    assert load("webtext", [wanted, "signatures.permutations = 1395"]).duplicates.rows == 15

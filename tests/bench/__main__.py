@@ -13,6 +13,10 @@ BENCHES = (
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
+    ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
+    ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),
+    ("a training step against nanoGPT's, on this CPU", "tests.bench.training", ()),
+    ("training on a CUDA device against compiled nanoGPT", "tests.bench.gpu", ()),
 )
 
 

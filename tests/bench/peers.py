@@ -4,10 +4,12 @@ An environment is made when it is first asked for, under `.bench-venv/`, and hol
 releases: a peer is measured as a user would install it today.
 """
 
+import importlib.util
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".bench-venv"
@@ -45,3 +47,34 @@ def python(peer: str) -> Path:
     subprocess.run([*pip, *packages], check=True)
     ready.touch()
     return found
+
+
+SOURCES = {  # peers that are a repository and no package
+    "nanoGPT": "https://github.com/karpathy/nanoGPT",
+    "llm.c": "https://github.com/karpathy/llm.c",
+}
+
+
+def source(peer: str) -> Path:
+    """Return a clone of a peer's repository, made where it is missing.
+
+    Raises:
+        SystemExit: it can't be cloned; says where a clone is looked for.
+    """
+    home = HOME / peer
+    if not home.exists():
+        clone = ["git", "clone", "--quiet", "--depth", "1", SOURCES[peer], str(home)]
+        if subprocess.run(clone, check=False).returncode:
+            sys.exit(f"no {peer}: put a clone of {SOURCES[peer]} at {home.relative_to(ROOT)}")
+    return home
+
+
+def load(path: Path, name: str) -> ModuleType:
+    """Return a module of a peer, under a name that is none of ours."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

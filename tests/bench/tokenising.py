@@ -1,0 +1,104 @@
+"""The tokens step against bare tiktoken with as many threads, on the same texts, in one run.
+
+    python -m tests.bench.tokenising [--megabytes 150] [--workers 2]
+
+Bare tiktoken has the texts in memory and does nothing but `encode_ordinary_batch`; the step reads
+them from Parquet, splits, counts, writes shards and the index. Wall time, taken in turn.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from pipeline import bpe, urls
+from pipeline.corpus import count_rows
+from pipeline.records import CORPUS
+from pipeline.shards import Directory, write_json, write_parquet
+from pipeline.tokens import Tokens, tokens
+from tests.bench.peers import ROOT
+
+
+def texts(data: Path, megabytes: int) -> list[str]:
+    """Return texts of that size: the labelled ones of the shared data, else made of words."""
+    path = data / "dedup" / "miniweb_texts.jsonl.zst"
+    if path.exists():
+        with zstandard.open(path, "rt", encoding="utf-8") as file:
+            found = [json.loads(line)["text"] for line in file]
+    else:
+        rng = random.Random(0)
+        words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(1, 9))) for _ in range(9999)]
+        found = [" ".join(rng.choices(words, k=900)) for _ in range(500)]
+    size, many = 0, []
+    while size < megabytes * 1e6:
+        text = found[len(many) % len(found)]
+        many.append(text)
+        size += len(text.encode())
+    return many
+
+
+def corpus_of(many: list[str], home: Path) -> Directory:
+    """Write a corpus of these texts, in eight shards."""
+    directory = Directory(home)
+    home.mkdir(parents=True)
+    for shard in range(8):
+        rows = []
+        for number in range(shard, len(many), 8):
+            url = f"http://site{number % 999}.example/{number}"
+            row = dict.fromkeys(CORPUS.names) | {"url": url, "id": urls.url_id(url)}
+            row |= {"domain": urls.domain(url), "text": many[number]}
+            row |= {"bytes": len(many[number].encode()), "duplicates": 0}
+            rows.append({name: row[name] for name in CORPUS.names})
+        batches = [
+            pa.RecordBatch.from_pylist(rows[start : start + 1000], CORPUS)
+            for start in range(0, len(rows), 1000)
+        ]
+        write_parquet(directory.shard(shard), batches, CORPUS)
+    write_json(home / "manifest.json", {})
+    return directory
+
+
+def main() -> None:
+    """Print the rates of both and their ratio, three times."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=150)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    options = parser.parse_args()
+    many = texts(options.data, options.megabytes)
+    size = sum(len(text.encode()) for text in many) / 1e6
+    encoding = bpe.encoding()
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = corpus_of(many, Path(scratch) / "corpus-1")
+        assert sum(count_rows(path) for path in corpus.shards()) == len(many)
+        ratios = []
+        for turn in range(3):
+            started = time.perf_counter()
+            bare = encoding.encode_ordinary_batch(many, num_threads=options.workers)
+            alone = time.perf_counter() - started
+            count = sum(map(len, bare)) + len(many)
+            del bare
+            out = Directory(Path(scratch) / f"tokens-{turn}")
+            out.path.mkdir()
+            started = time.perf_counter()
+            tokens(Tokens(), corpus, out, options.workers)
+            step = time.perf_counter() - started
+            ratios.append(alone / step)
+            index = pq.read_table(out.path / "documents.parquet", columns=["length"])
+            assert sum(index["length"].to_pylist()) == count
+            print(
+                f"  {size:.0f} MB, {count:,} tokens, {options.workers} workers: tiktoken "
+                f"{size / alone:.1f} MB/s, webtext {size / step:.1f} MB/s, ratio {alone / step:.2f}"
+            )
+        print(f"  median ratio {statistics.median(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -46,7 +46,7 @@ class Harvest:
     shards: int = 16  # about one a 50,000 links wanted; a shard is merged in memory
 
     name: ClassVar[str] = "links"
-    version: ClassVar[int] = 1  # raised too when a file of pipeline/data changes
+    version: ClassVar[int] = 2  # raised too when a file of pipeline/data changes
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -24,6 +24,9 @@ MAX_LABEL = 63  # characters between two dots of one. Source: RFC 1035, section 
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 _percent = re.compile("%([0-9A-Fa-f]{2})?")
+# The number of a visitor's session, which Java servers write into paths. Source: Jakarta Servlet
+# specification, section 7.1.3
+_session = re.compile(";jsessionid=[^/;]*", re.IGNORECASE)
 
 
 class NotHttpError(ValueError):
@@ -82,8 +85,8 @@ def key(url: str) -> str:
     """Return what all spellings of one page's URL have in common; idempotent.
 
     Folded: https and http, `www.`, the default ports, a final dot of the host, the fragment,
-    tracking parameters (data/tracking.txt), trailing slashes, the order of parameters of
-    different names, and percent-encoding that means the same.
+    tracking parameters and session numbers (data/tracking.txt), trailing slashes, the order of
+    parameters of different names, and percent-encoding that means the same.
 
     >>> key("https://www.example.com:443/a/?b=1&utm_source=x&a=2#top")
     'http://example.com/a?a=2&b=1'
@@ -104,7 +107,7 @@ def forms(url: str) -> tuple[str, str, str]:
         ValueError: as `normalise`.
     """
     found = _plain.fullmatch(url)
-    if found is None or "/." in url or ".." in url or "xn--" in url:
+    if found is None or "/." in url or ".." in url or ";" in url or "xn--" in url:
         return _forms_by_parser(url)
     host, name, path, query = found.groups()
     if len(host) > MAX_LABEL or name.startswith("www."):
@@ -140,6 +143,8 @@ def key_of_normal(url: str) -> str:
     path, _, query = rest.partition("?")
     if "%" in path:
         path = _percent.sub(_respelt, path)
+    if ";" in path:
+        path = _session.sub("", path)
     folded = f"http://{key_host(authority)}/{path}".rstrip("/")
     if query:
         query = key_query(query)

@@ -70,7 +70,8 @@ def naive_key(url):
 
     query = sorted(filter(None, spelt(parsed.search[1:]).split("&")), key=lambda p: p.split("=")[0])
     query = [p for p in query if not tracks(p.split("=")[0].lower())]
-    return host + spelt(parsed.pathname).rstrip("/") + "?" * bool(query) + "&".join(query)
+    path = re.sub("(?i);jsessionid=[^/;]*", "", spelt(parsed.pathname))
+    return host + path.rstrip("/") + "?" * bool(query) + "&".join(query)
 
 
 def naive_rows(path):

@@ -31,7 +31,7 @@ def demo(data: Path, workers: int) -> None:
     run = data / "runs" / "tiny"
     run_training("tiny", newest_tokens(data), run, None, ())
     click.echo("\nwhat the model writes so far:\n", err=True)
-    run_sample(run, PROMPT, length=60, seed=0, temperature=0.8, top_k=40, device=None)
+    run_sample(run, PROMPT, 60, samples=1, device=None, seed=0, temperature=0.8, top_k=40)
     page = report(data, run)
     webtext = callable_as()
     click.echo(

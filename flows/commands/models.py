@@ -6,12 +6,15 @@ import os
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.commands import options
 from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
 
 RUNS = Path("runs")
 
@@ -188,6 +191,8 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True)
 @click.option("--top-k", type=click.IntRange(0), default=40, show_default=True, help="0: all.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--device", help="As for train.")
 def sample(
     run: str,
@@ -196,39 +201,62 @@ def sample(
     seed: int,
     temperature: float,
     top_k: int,
+    top_p: float,
+    samples: int,
     device: str | None,
 ) -> None:
-    """Let a trained RUN write on, a token at a time."""
-    run_sample(run_directory(run), prompt, length, seed, temperature, top_k, device)
+    """Let a trained RUN write on, a token at a time.
+
+    The first sample appears as it is drawn; further ones, drawn beside it, follow below.
+    """
+    how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    run_sample(run_directory(run), prompt, length, samples, device, **how)
 
 
 def run_sample(
-    run: Path,
-    prompt: str,
-    length: int,
-    seed: int,
-    temperature: float,
-    top_k: int,
-    device: str | None,
+    run: Path, prompt: str, length: int, samples: int, device: str | None, **how: Any
 ) -> None:
-    """Print a sample as it is drawn, each character with the last of its tokens."""
-    from model.sample import generate, load
+    """Print samples; each ends with its `<|endoftext|>`, and the writing when all have.
+
+    `how` they are drawn is as for `model.sample.generate_batch`.
+    """
+    from model.sample import generate_batch, load
     from pipeline.bpe import encoding
 
     bpe = encoding()
     model = load(run, device)
     start = [bpe.eot_token, *bpe.encode_ordinary(prompt)]
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    texts = [Written(bpe, show=number == 0) for number in range(samples)]
     click.echo(prompt, nl=False)
-    drawn = generate(
-        model,
-        start,
-        length,
-        temperature=temperature,
-        top_k=top_k,
-        seed=seed,
-        stop=bpe.eot_token,
-    )
-    for token in drawn:
-        click.echo(decoder.decode(bpe.decode_single_token_bytes(token)), nl=False)
-    click.echo(decoder.decode(b"", final=True))
+    for drawn in generate_batch(model, [start] * samples, length, **how):
+        for text, token in zip(texts, drawn, strict=True):
+            text.add(token)
+        if all(text.ended for text in texts):
+            break
+    for number, text in enumerate(texts):
+        text.end()
+        click.echo("" if number == 0 else f"\n== {number + 1}\n{prompt}{text.told}")
+
+
+class Written:
+    """One sample: its text, each character with the last of its tokens."""
+
+    def __init__(self, bpe: "Encoding", show: bool) -> None:
+        self.bpe, self.show = bpe, show
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.told, self.ended = "", False
+
+    def add(self, token: int) -> None:
+        """Take up a token, unless the document has ended."""
+        self.ended = self.ended or token == self.bpe.eot_token
+        if not self.ended:
+            self._tell(self.decoder.decode(self.bpe.decode_single_token_bytes(token)))
+
+    def end(self) -> None:
+        """Tell of a character that was cut off."""
+        self._tell(self.decoder.decode(b"", final=True))
+
+    def _tell(self, text: str) -> None:
+        self.told += text
+        if self.show:
+            click.echo(text, nl=False)

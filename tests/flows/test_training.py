@@ -196,3 +196,15 @@ def test_training_without_tokens_or_a_name_says_what_is_missing(tmp_path):
         done = CliRunner().invoke(cli, ["train", "tiny", *map(str, given)])
         assert done.exit_code == 2
         assert f"{missing} is wanted" in done.stderr
+
+
+def test_samples_are_drawn_together_and_each_is_whole_text(run):
+    one = told("sample", run, "--prompt", "the engine", "--tokens", 12, "--top-p", 0.9)
+    assert one.startswith("the engine")
+    assert one.endswith("\n")
+    three = told("sample", run, "--prompt", "the engine", "--tokens", 12, "--samples", 3)
+    assert three.count("the engine") == 3
+    assert "\n== 3\nthe engine" in three
+    greedy = told("sample", run, "--tokens", 8, "--temperature", 0, "--samples", 2)
+    first, second = greedy.split("\n== 2\n")
+    assert first.strip() == second.strip()

@@ -13,7 +13,7 @@ from tests.web.server import NOT_FOUND, Answer, Peer, Site
 TEXT = "<p>" + "A page with some words, none of them hostile by themselves. " * 20 + "</p>"
 HTML = f"<!doctype html><html><head><title>t</title></head><body>{TEXT}</body></html>".encode()
 ALLOW = b"User-agent: *\nAllow: /\n"
-SLOW_ROBOTS = ("robots-silent", "robots-slow")
+SLOW = ("robots-silent", "robots-slow", "name-silent")
 MAX_BODY = 100_000  # bytes: the bound that the table is made for
 
 
@@ -28,6 +28,10 @@ class Case:
     fate: str | None
     path: str = "/"
     scheme: str = "http"
+    link: str = ""  # instead of scheme, host and path; "{trap}" is the port of the trap
+    hosts: Mapping[str, Site] = field(default_factory=dict)  # that it needs besides its own
+    same: tuple[str, ...] = ()  # links to the same page, spelt otherwise
+    alone: bool = False  # whether nothing but this page and robots.txt may be asked for
     body: bytes | None = None  # of the page that is kept, where that is part of the matter
     truncated: str | None = None
     value: float | None = None
@@ -36,20 +40,34 @@ class Case:
     final: str | None = None  # URL where the trip should end
     never: str | None = None  # a path of this host that must not be asked for
     retry_after: float | None = None
+    crawl_delay: float | None = None  # s, as clamped
+    then: str | None = None  # the fate that the page meets when its text is extracted
+    text: str | None = None  # what its main text should have in it
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def slow(self) -> bool:
         """Whether the matter is one of waiting, so that the crawler's patience should be short."""
-        return self.fate in ("crawl.timeout", "crawl.too_slow") or self.name in SLOW_ROBOTS
+        return self.fate in ("crawl.timeout", "crawl.too_slow") or self.name in SLOW
 
     @property
     def host(self) -> str:
         return f"{self.name}.test"
 
     @property
-    def url(self) -> str:
-        return f"{self.scheme}://{self.host}{self.path}"
+    def outcome(self) -> str:
+        """What should come of it in a word, or two where its text is to be read as well."""
+        words = [self.fate or "kept", self.then or ""]
+        return " then ".join(word.removeprefix("crawl.") for word in words if word)
+
+    def url(self, trap: int) -> str:
+        """Return the link to be fetched, where the trap is on this port."""
+        link = self.link or f"{self.scheme}://{self.host}{self.path}"
+        return link.replace("{trap}", str(trap))
+
+    @property
+    def sites(self) -> dict[str, Site]:
+        return {self.host: self.site, **self.hosts}
 
 
 def head(*fields: str, status: str = "200 OK", version: str = "HTTP/1.1") -> bytes:
@@ -131,6 +149,22 @@ async def silence(peer: Peer) -> None:
 
 async def closing(peer: Peer) -> None:
     """Close without a word."""
+
+
+def inward(host: str, path: str = "/x", user: str = "") -> Answer:
+    """Redirect to the trap, called by this name or address."""
+
+    async def answer(peer: Peer) -> None:
+        await peer.send(to(f"http://{user}{host}:{peer.trap}{path}"))
+
+    return answer
+
+
+def linked(number: int, name: str, says: str, link: str, reason: str | None, **more: Any) -> Case:
+    """Return a case of a link that is spelt like this."""
+    fate = f"crawl.{reason}" if reason else None
+    site = Site(page(), names=more.pop("names", ()))
+    return Case(number, name, says, site, fate, link=link, **more)
 
 
 def turned(

@@ -1,6 +1,8 @@
 """Fetch from a web made for the occasion."""
 
 import asyncio
+import threading
+from contextlib import contextmanager
 
 from pipeline.crawl.fetch import Fetcher
 from pipeline.crawl.settings import Crawl
@@ -26,3 +28,25 @@ def run(sites, visit, gate=None, lookup=nobody, **settings):
 
 def fetched(sites, url, **more):
     return run(sites, lambda fetcher: fetcher.fetch(url), **more)
+
+
+@contextmanager
+def serving(sites):
+    """Serve `sites` from a thread while the block runs, for callers that are not asynchronous."""
+    loop, web, ready = asyncio.new_event_loop(), Web(sites), threading.Event()
+
+    def serve():
+        loop.run_until_complete(web.__aenter__())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(web.__aexit__())
+        loop.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    ready.wait(10)
+    try:
+        yield web
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)

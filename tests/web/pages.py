@@ -88,11 +88,26 @@ STATUSES = (
     ),
 )
 
+WORD = "none of them hostile"
+FRENCH = "Le café est fermé à midi, où l’été s’achève déjà."
+CHINESE = "这是一个普通的网页，上面有一些普通的文字，没有任何恶意。"
+JAPANESE = "これは普通のページで、普通の文章が書かれています。"
+
+
+def written(sentence: str, charset: str) -> bytes:
+    """Return a page that says a sentence often enough for the charset to be told from it."""
+    return f"<html><body><article><p>{sentence * 20}</p></article></body></html>".encode(charset)
+
+
 REFRESH = b'<meta http-equiv="refresh" content="%s">'
 
 
 def refreshing(content: str) -> bytes:
     return page(REFRESH % content.encode() + HTML)
+
+
+async def refreshing_inside(peer: Peer) -> None:
+    await peer.send(refreshing(f"0;url=http://127.0.0.1:{peer.trap}/"))
 
 
 async def to_ever_further(peer: Peer) -> None:
@@ -105,10 +120,62 @@ TYPES = (
         "charset-lies",
         "a charset that does not exist",
         page(HTML, kind="text/html; charset=nonsense-8"),
+        text=WORD,
     ),
-    kept(50, "utf-16", "UTF-16 without a mark", page(HTML.decode().encode("utf-16-le"))),
-    kept(50, "utf-16-mark", "UTF-16 with one", page(HTML.decode().encode("utf-16"), kind="")),
-    kept(51, "nul-in-text", "NULs between the words", page(HTML.replace(b" words", b" wo\0rds"))),
+    kept(
+        49,
+        "header-lies",
+        "UTF-8 by header, Windows-1252 in truth",
+        page(written(FRENCH, "cp1252"), kind="text/html; charset=utf-8"),
+        text=FRENCH,
+    ),
+    kept(
+        49,
+        "mark-and-meta",
+        "a byte order mark of UTF-8, Latin-1 by header and markup",
+        page(
+            b"\xef\xbb\xbf<meta charset=iso-8859-1>" + written(FRENCH, "utf-8"),
+            kind="text/html; charset=iso-8859-1",
+        ),
+        text=FRENCH,
+    ),
+    kept(50, "utf-16", "UTF-16 without a mark", page(HTML.decode().encode("utf-16-le")), text=WORD),
+    kept(
+        50,
+        "utf-16-mark",
+        "UTF-16 with one",
+        page(HTML.decode().encode("utf-16"), kind=""),
+        text=WORD,
+    ),
+    kept(
+        50,
+        "utf-7",
+        "UTF-7, which no browser reads any more",
+        page(HTML.replace(b"<p>", b"<p>+ADw-script+AD4-"), kind="text/html; charset=utf-7"),
+        text=WORD,
+    ),
+    kept(50, "gb18030", "GB18030, undeclared", page(written(CHINESE, "gb18030")), text=CHINESE),
+    kept(
+        50,
+        "shift-jis",
+        "Shift-JIS, undeclared",
+        page(written(JAPANESE, "shift-jis")),
+        text=JAPANESE,
+    ),
+    kept(
+        50,
+        "mixed",
+        "UTF-8 with a few bytes of Windows-1252",
+        page(HTML.replace(b"</p>", "é".encode() * 9 + b" caf\xe9 \x93so\x94</p>")),
+        text=WORD,
+    ),
+    kept(
+        51,
+        "nul-in-text",
+        "NULs between the words",
+        page(HTML.replace(b" words", b" wo\0rds")),
+        text=WORD,
+    ),
     kept(52, "no-type", "HTML without a Content-Type", page(kind=""), body=HTML),
     *(
         lost(
@@ -207,7 +274,7 @@ TYPES = (
         63,
         "refresh-inside",
         "one into the crawler's network",
-        refreshing("0;url=http://169.254.169.254/latest"),
+        refreshing_inside,
         "blocked_address",
     ),
     Case(
@@ -252,6 +319,9 @@ TLS = (
     ),
     tls(57, "wrong-host", "a certificate for another host", "tls", certificate="wrong-host"),
     tls(57, "old-cipher", "no cipher in common", "tls", certificate="old-cipher"),
+    tls(57, "not-yet", "a certificate that is not valid yet", "tls", certificate="not-yet"),
+    tls(57, "sha1", "a certificate signed by SHA-1", "tls", certificate="sha1"),
+    tls(57, "old-protocol", "no TLS later than 1.1", "tls", certificate="old-protocol"),
     tls(58, "no-handshake", "a TLS handshake that never ends", "timeout", raw_tls=no_handshake),
     tls(58, "no-tls", "plain HTTP where TLS should be", "tls", raw_tls=no_tls),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.web.case import dripping, head, page, plain, resetting, ruled, silence, to
+from tests.web.case import ALLOW, dripping, head, page, plain, resetting, ruled, silence, to
 from tests.web.server import Peer
 
 DENY = b"User-agent: *\nDisallow: /\n"
@@ -89,14 +89,6 @@ ROBOTS = (
         "robots-nonsense",
         "robots.txt is not HTTP",
         b"nonsense",
-        "robots_unreachable",
-        never="/",
-    ),
-    ruled(
-        29,
-        "robots-inside",
-        "robots.txt redirects into the crawler's network",
-        to("http://169.254.169.254/latest/meta-data"),
         "robots_unreachable",
         never="/",
     ),
@@ -224,4 +216,23 @@ ROBOTS = (
         path="/caf%C3%A9/menu",
     ),
     ruled(43, "robots-empty", "it is empty", plain(b""), None),
+    *(
+        ruled(
+            44,
+            f"delay-{name}",
+            f"Crawl-delay: {asked}",
+            plain(ALLOW + f"Crawl-delay: {asked}\n".encode()),
+            None,
+            crawl_delay=seconds,
+        )
+        for name, asked, seconds in (
+            ("some", "7", 7.0),
+            ("years", "1e9", 60.0),
+            ("infinite", "inf", None),
+            ("negative", "-1", None),
+            ("nan", "nan", None),
+            ("tiny", "0.001", 0.001),
+            ("word", "slowly", None),
+        )
+    ),
 )

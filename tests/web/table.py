@@ -3,13 +3,28 @@
 from tests.web.case import page, plain
 from tests.web.encoding import ENCODING
 from tests.web.framing import FRAMING
+from tests.web.inside import INSIDE
+from tests.web.links import LINKS
+from tests.web.markup import MARKUP
 from tests.web.pages import OPT_OUTS, STATUSES, TLS, TYPES
 from tests.web.redirects import REDIRECTS
 from tests.web.robots import ROBOTS
 from tests.web.server import Site
 
-CASES = (*FRAMING, *ENCODING, *REDIRECTS, *ROBOTS, *STATUSES, *TYPES, *TLS, *OPT_OUTS)
+CASES = (
+    *FRAMING,
+    *ENCODING,
+    *REDIRECTS,
+    *INSIDE,
+    *ROBOTS,
+    *STATUSES,
+    *TYPES,
+    *MARKUP,
+    *TLS,
+    *LINKS,
+    *OPT_OUTS,
+)
 
 # Hosts that others lead to.
 BESIDE = {"denying.test": Site(page(), plain(b"User-agent: *\nDisallow: /secret\n"))}
-SITES = {case.host: case.site for case in CASES} | BESIDE
+SITES = {host: site for case in CASES for host, site in case.sites.items()} | BESIDE

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 
+from pipeline.stage import Passage
+
 LOG_SECONDS = 30.0  # between the lines of one step where no terminal shows a bar
 
 console = Console(stderr=True, highlight=False)
@@ -116,6 +118,21 @@ def training(steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
         yield watch
 
 
+@contextmanager
+def passes() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows how far each task is; one may begin anew, as often as it likes."""
+    with meters() as meter:
+        shown: dict[str, tuple[int, Any]] = {}
+
+        def watch(task: str, done: int, total: int) -> None:
+            before, show = shown.get(task, (done, None))
+            show = meter(task) if show is None or done < before else show
+            shown[task] = done, show
+            show(done, total)
+
+        yield watch
+
+
 def step_figures(line: dict[str, Any]) -> str:
     """Put a training step's figures in a few words.
 
@@ -133,6 +150,7 @@ def step_figures(line: dict[str, Any]) -> str:
         parts.append(f"{line['tokens_per_s']:,.0f} tokens/s")
     if line.get("mfu") is not None:
         parts.append(f"MFU {line['mfu']:.0%}".replace("%", " %"))
+    parts += [f"{name} {value:.4g}" for name, value in line.get("scores", {}).items()]
     return "  ".join(parts)
 
 
@@ -151,6 +169,17 @@ def funnel_table(funnel: dict[str, Any]) -> Table:
             stage["stage"], f"{stage['read']:,}", f"{stage['kept']:,}", share.rstrip("%"), reasons
         )
     return table
+
+
+def passage_line(passage: Passage) -> str:
+    """Say what became of a step's rows.
+
+    >>> passage_line(Passage("crawl", 3, 1, {"crawl.http_4xx": 2}))
+    'crawl: 1 of 3 kept; 2 http_4xx'
+    """
+    reasons = [f"{count:,} {reason.partition('.')[2]}" for reason, count in passage.dropped.items()]
+    kept = f"{passage.stage}: {passage.kept:,} of {passage.read:,} kept"
+    return "; ".join([kept, ", ".join(reasons)]) if reasons else kept
 
 
 def corpus_line(funnel: dict[str, Any]) -> str:

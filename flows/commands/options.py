@@ -19,6 +19,9 @@ workers = click.option(
     show_default="all cores",
     help="Worker processes; they change no byte of the output.",
 )
+contact = click.option(
+    "--contact", help="Where the sites' owners can complain: a URL or a mail address."
+)
 overrides = click.option(
     "--set",
     "overrides",

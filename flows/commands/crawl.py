@@ -1,0 +1,78 @@
+"""Crawl alone, without the rest of a build."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flows.commands import options
+from pipeline.errors import UserError
+from pipeline.shards import Directory
+
+if TYPE_CHECKING:
+    from flows.settings import Recipe
+    from flows.steps import Step
+
+ANY_SCORE = -(2**31)  # whoever names a list vouches for all of it
+
+
+@click.command()
+@click.argument("links", type=click.Path(path_type=Path))
+@options.data
+@options.contact
+@options.workers
+@options.overrides
+def crawl(
+    links: Path, data: Path, contact: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Fetch the URLs of LINKS politely, and archive what they answer in WARC files.
+
+    LINKS is a links-* directory, or any file of URLs: txt, csv, jsonl or parquet, packed or not.
+    Stop it whenever you like; the same command goes on.
+    """
+    from flows import steps
+    from flows.settings import overridden
+
+    tree = {} if links.is_dir() else {"links": {"sources": [str(links)], "min_score": ANY_SCORE}}
+    recipe = overridden(tree, with_contact(overrides, contact), "--set")
+    if links.is_dir():
+        planned = [steps.crawl_step(recipe.crawl, made(links, "links"), data)]
+    else:
+        harvest = steps.harvest_step(recipe.links, data)
+        planned = [harvest, steps.crawl_step(recipe.crawl, harvest.home, data)]
+    run_crawl(planned, data, workers, recipe)
+
+
+def made(path: Path, stage: str) -> Directory:
+    """Return a directory that a stage has made.
+
+    Raises:
+        UserError: it is not whole, or another stage's.
+    """
+    found = Directory(path.absolute())
+    if (maker := found.manifest().get("stage")) != stage:
+        raise UserError(f"{path}: holds {maker}, wanted a directory of {stage}")
+    return found
+
+
+def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:
+    """Return the overrides with the contact as one more, which counts for more than the others."""
+    return [*overrides, *([f"crawl.contact = {json.dumps(contact)}"] if contact else [])]
+
+
+def run_crawl(planned: "Sequence[Step]", data: Path, workers: int, recipe: "Recipe") -> None:
+    """Make the pages directory that the steps end in, and print where it is."""
+    from flows import run, steps, terminal
+    from pipeline.crawl.outcomes import passage
+
+    home = planned[-1].home
+    if all(step.done for step in planned):
+        steps.note_latest(data, planned)
+        click.echo(f"nothing to do: {home} is whole", err=True)
+    else:
+        recipe.crawl.check_contact()  # before a harvest that may take an hour
+        run.build_steps(planned, data, workers)
+    terminal.say(terminal.passage_line(passage(home)))
+    click.echo(home)

@@ -7,7 +7,7 @@ from types import FrameType
 
 import click
 
-from flows.commands import corpus, demo, models, tools
+from flows.commands import bands, corpus, crawl, demo, evaluate, models, tools
 from model.errors import UserError as ModelError
 from pipeline.errors import PipelineError, UserError
 
@@ -22,7 +22,9 @@ for command in (
     demo.demo,
     corpus.build,
     corpus.plan,
+    bands.bands,
     corpus.path,
+    crawl.crawl,
     corpus.report,
     corpus.trace,
     tools.extract,
@@ -31,6 +33,7 @@ for command in (
     tools.tokens,
     models.train,
     models.sample,
+    evaluate.evaluate,
     models.batch,
     tools.replay,
     corpus.serve,

@@ -125,13 +125,25 @@ class Train:
 
     eval_every: int = _machine(250)  # steps; 0: only at the end
     eval_tokens: int = _machine(10_485_760)  # of the val shards, at most
+    eval_tasks: tuple[str, ...] = _machine(())  # zero-shot sets that are measured with val
+    eval_data: str = _machine("eval")  # the directory of their files
+    eval_items: int = _machine(0)  # of each set at most; 0: all
     checkpoint_every: int = _machine(1_000)  # steps; 0: only at the end
     keep: int = _machine(2)  # last checkpoints that stay, beside the best
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_tokens", "microbatch", "eval_tokens", "keep"):
             _check(getattr(self, name) >= 1, "train", name, getattr(self, name), "1 or more")
-        for name in ("warmup", "clip", "weight_decay", "spike", "eval_every", "checkpoint_every"):
+        object.__setattr__(self, "eval_tasks", tuple(self.eval_tasks))  # JSON has lists
+        for name in (
+            "warmup",
+            "clip",
+            "weight_decay",
+            "spike",
+            "eval_every",
+            "eval_items",
+            "checkpoint_every",
+        ):
             _check(getattr(self, name) >= 0, "train", name, getattr(self, name), "0 or more")
         for name in ("beta1", "beta2", "decay"):
             found = getattr(self, name)

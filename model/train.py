@@ -28,7 +28,7 @@ from model import run as runs
 from model.checkpoint import Checkpoints, restore, snapshot
 from model.data import Batches, Ints, Stream
 from model.device import Precision, best, choose, deterministic
-from model.errors import DivergedError
+from model.errors import DivergedError, UserError
 from model.gpt import GPT, build
 from model.optim import optimizers
 from model.parallel import Group, clip, gradients, group, spread
@@ -40,6 +40,7 @@ SKIPS = 20  # steps skipped one after the other that show that no later one will
 
 Line = dict[str, Any]  # of log.jsonl
 Watch = Callable[[Line], None]
+Score = Callable[[GPT], dict[str, float]]
 
 
 def unwatched(line: Line) -> None:
@@ -53,12 +54,14 @@ def train(
     settings: Train,
     device: str | None = None,
     watch: Watch = unwatched,
+    score: Score | None = None,
 ) -> Path:
     """Train a model, or go on with it; return its last checkpoint.
 
     `watch` is given what goes to log.jsonl after each step: step (the first is 0), loss, lr, norm,
     skipped (why, or null), val_loss (null but where it is due), tokens_per_s, mfu (null where the
-    device's peak is unknown), seconds_left. SIGTERM and SIGINT end it with a checkpoint.
+    device's peak is unknown), seconds_left; and scores, what `score` says of the model, wherever
+    val_loss is due. SIGTERM and SIGINT end it with a checkpoint.
 
     Raises:
         UserError: settings, tokens and device do not fit together, or not with what `run` holds.
@@ -66,6 +69,11 @@ def train(
     """
     kind = (device or best()).partition(":")[0]
     with group(kind) as us, stopping() as stop, deterministic(settings.deterministic):
+        if score is not None and us.size > 1 and settings.parallel == "fsdp":
+            raise UserError(
+                "train.eval_tasks cannot be measured while train.parallel = 'fsdp' spreads the "
+                "weights; leave them out, and ask `webtext eval` of the checkpoints"
+            )
         work = prepare(run, tokens, gpt, settings, device, us)
         done = work.first
         try:
@@ -102,9 +110,12 @@ def train(
                 done = step + 1
                 speed = work.clock.stop(settings.batch_tokens)
                 asked = us.any(stop.asked)
-                val = work.validate(settings, us) if measures(settings, done, asked) else None
+                due = measures(settings, done, asked)
+                val = work.validate(settings, us) if due else None
                 line: Line = {"step": step, "loss": finite(mean), "lr": lr, "norm": finite(norm)}
                 line |= {"skipped": trouble, "val_loss": val, **speed}
+                if due and score is not None:  # in every process: none is to wait for long
+                    line["scores"] = score(work.model)
                 if us.leads:
                     work.log.write(line)
                     watch(line)

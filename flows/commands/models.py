@@ -125,6 +125,7 @@ def run_training(
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from flows.evaluation import scorer
     from model.checkpoint import Checkpoints
     from model.errors import DivergedError
     from model.train import train as train_model
@@ -152,7 +153,8 @@ def run_training(
                 return str(error)
 
         try:
-            train_model(run, shards, loaded.model, loaded.train, device, watch)
+            score = scorer(loaded.train)
+            train_model(run, shards, loaded.model, loaded.train, device, watch, score)
         except DivergedError as error:
             every = f"`webtext batch {run} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None

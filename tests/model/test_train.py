@@ -92,14 +92,14 @@ def test_fp16_trains_with_a_scale_that_a_resume_takes_up(tokens, tiny, settings,
     assert Checkpoints(tmp_path / "halves" / "checkpoints").load(4)["scaler"]["_growth_tracker"] > 0
 
 
-def stop_after(step, run, tokens, gpt, settings, sign=signal.SIGTERM):
+def stop_after(step, run, tokens, gpt, settings, sign=signal.SIGTERM, score=None):
     """Send ourselves a signal while the line of `step` is shown."""
 
     def watch(line):
         if line["step"] == step:
             os.kill(os.getpid(), sign)
 
-    return train(run, tokens, gpt, settings, "cpu", watch)
+    return train(run, tokens, gpt, settings, "cpu", watch, score)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
@@ -249,3 +249,24 @@ def test_a_spike_is_told_from_the_last_losses(
     assert skipped[8].startswith("the loss is ")
     assert "of the last 4 " in skipped[8]
     assert skipped.count(None) == 11
+
+
+def test_measuring_in_the_loop_changes_nothing_but_the_log(tokens, tiny, settings, tmp_path):
+    dropping = replace(tiny, dropout=0.1)
+
+    def measure(model):
+        torch.rand(3)  # whatever it draws
+        training = model.training
+        model.eval()
+        model.hidden(torch.zeros(1, 4, dtype=torch.int64))
+        model.train(training)
+        return {"copa/lm-eval/acc": 50.0}
+
+    plain = train(tmp_path / "plain", tokens, dropping, settings, "cpu")
+    run = tmp_path / "measured"
+    stop_after(4, run, tokens, dropping, settings, score=measure)
+    measured = train(run, tokens, dropping, settings, "cpu", score=measure)
+    assert same_state(measured, plain)
+    with_scores = [line["step"] for line in log(run) if "scores" in line]
+    assert with_scores == [line["step"] for line in log(run) if line["val_loss"] is not None]
+    assert with_scores

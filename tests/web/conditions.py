@@ -22,6 +22,7 @@ CONDITIONS = (
         "each URL in exactly one outcome, no record doubled",
         (
             HERE + "test_kill.py::test_a_crawl_that_dies_at_any_step_goes_on",
+            HERE + "test_kill.py::test_a_crawl_killed_in_every_phase_loses_and_doubles_nothing",
             HERE + "test_kill.py::test_two_thousand_hosts_survive_twenty_kills",
         ),
     ),

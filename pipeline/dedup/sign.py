@@ -170,7 +170,7 @@ def signatures(
     """
     from pipeline.dedup import kernels  # numba takes half a second to import
 
-    folded, words, doc_end, doc_words = _fold(texts)
+    folded, words, doc_end, doc_words = fold_texts(texts)
     counts = np.diff(doc_words)
     shingles = np.maximum(counts - settings.ngram + 1, np.minimum(counts, 1))
     hashes = np.empty(int(shingles.sum()), np.uint32)
@@ -182,7 +182,7 @@ def signatures(
     return minima, shingles, _exact(folded, doc_end)
 
 
-def _fold(
+def fold_texts(
     texts: pa.StringArray,
 ) -> tuple[
     npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]

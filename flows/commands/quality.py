@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -67,3 +68,86 @@ def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_j
     with meters() as meter:
         found = ask(rules, latest(data, "documents"), sample, meter("audit"))
     click.echo(json.dumps(asdict(found)) if as_json else describe(found))
+
+
+@click.group()
+def quality() -> None:
+    """Train a model of good documents, to use as a rule."""
+
+
+@quality.command()
+@click.option("--positive", multiple=True, type=click.Path(path_type=Path), help="Good ones.")
+@click.option("--negative", multiple=True, type=click.Path(path_type=Path), help="Bad ones.")
+@click.option(
+    "--by",
+    type=click.Choice(["rules", "karma"]),
+    help="Instead of files: what the rules kept and dropped, or high and low karma, of --data.",
+)
+@options.data
+@click.option("--karma", type=int, default=10, show_default=True, help="What is high, with --by.")
+@click.option("--most", type=click.IntRange(1), default=100_000, show_default=True, help="A side.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def train(
+    positive: tuple[Path, ...],
+    negative: tuple[Path, ...],
+    by: str | None,
+    data: Path,
+    karma: int,
+    most: int,
+    seed: int,
+    output: Path,
+) -> None:
+    """Learn to tell good documents from bad ones: files of {id, text}, or a build's own.
+
+    Use the model with --set 'rules.quality.score.model = "OUTPUT"' and a threshold, at_least.
+    """
+    from flows.steps import latest
+    from pipeline import classifier, examples
+    from pipeline.shards import sha256
+
+    if bool(by) == bool(positive and negative):
+        raise click.UsageError("wanted --positive and --negative files, or --by rules or karma")
+    sources: dict[str, object]
+    if by == "rules":
+        home = latest(data, "documents")
+        good, bad = (examples.by_rules(home, kept, most) for kept in (True, False))
+        sources = {"by": "rules", home.name: home.fingerprint(), "most": most}
+    elif by == "karma":
+        home = latest(data, "corpus")
+        good, bad = (examples.by_score(home, karma, high, most) for high in (True, False))
+        sources = {"by": "karma", "karma": karma, home.name: home.fingerprint(), "most": most}
+    else:
+        good, bad = examples.of_files(positive), examples.of_files(negative)
+        named = {"positive": positive, "negative": negative}
+        sources = {
+            side: {path.name: sha256(path) for path in paths if path.is_file()}
+            for side, paths in named.items()
+        }
+    model = classifier.train(good, bad, classifier.Learn(seed=seed), sources)
+    classifier.save(model, output)
+    click.echo(describe_model(model.provenance), err=True)
+    click.echo(output)
+
+
+@quality.command()
+@click.argument("model", type=click.Path(path_type=Path))
+def show(model: Path) -> None:
+    """Print what a model was trained on, how, and what it does on held-out documents."""
+    from pipeline.classifier import load
+
+    found = load(str(model))
+    click.echo(json.dumps({"learn": asdict(found.learn), **found.provenance}, indent=1))
+
+
+def describe_model(provenance: dict[str, Any]) -> str:
+    """Return how good a model is, in lines for people."""
+    documents, judged = provenance["documents"], provenance["held_out"]
+    sides = ", ".join(f"{count:,} {side}" for side, count in documents["held_out"].items())
+    lines = [f"area under the ROC curve {judged['auc']:.3f}, on {sides} held-out documents"]
+    lines += [
+        f"  at_least {at}: keeps {kept['positive']:.1%} of the good ones, "
+        f"{kept['negative']:.1%} of the bad"
+        for at, kept in judged["kept_at"].items()
+    ]
+    return "\n".join(lines)

@@ -10,6 +10,7 @@ from pipeline.document import Document
 from pipeline.filters.c4 import C4
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition
+from pipeline.filters.quality import Quality
 from pipeline.records import DOCUMENT
 from pipeline.stage import judged
 
@@ -68,6 +69,7 @@ class Rules:
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
     c4: C4 = field(default_factory=C4)
     fineweb: FineWeb = field(default_factory=FineWeb)
+    quality: Quality = field(default_factory=Quality)
 
     name: ClassVar[str] = "rules"
     version: ClassVar[int] = 1

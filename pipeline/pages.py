@@ -78,7 +78,7 @@ class ImportWarc:
     max_body: int = 10_000_000  # bytes, decoded
 
     name: ClassVar[str] = "pages"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.max_body < 1:

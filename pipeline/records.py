@@ -57,13 +57,19 @@ OUTCOME = pa.schema(
         ("status", pa.int16()),  # of the last response; null where none came
         ("content_type", pa.string()),  # the Content-Type header as sent, charset included
         ("robots", pa.string()),  # the rule that decided, or why none was asked
+        ("robots_time", pa.timestamp("ms", tz="UTC")),  # when that robots.txt was asked for
         ("signals", pa.list_(pa.string())),  # opt-outs that host and page gave
         ("ip", pa.string()),
         ("attempts", pa.int16()),
-        ("started", pa.timestamp("ms", tz="UTC")),
-        ("elapsed_ms", pa.int32()),
-        ("body_bytes", pa.int64()),  # decoded
+        ("started", pa.timestamp("ms", tz="UTC")),  # the last request; of which also all below
+        ("first_byte_ms", pa.int32()),  # until the headers were in, connecting included
+        ("elapsed_ms", pa.int32()),  # until the body was read, or given up
+        ("wire_bytes", pa.int64()),  # of the body as it came, its encodings included
+        ("body_bytes", pa.int64()),  # of the body decoded; null where it was not read
         ("truncated", pa.string()),  # WARC-Truncated: length, time, disconnect; null if whole
+        ("etag", pa.string()),  # with the next, what asks whether the page has changed
+        ("last_modified", pa.string()),
+        ("digest", pa.string()),  # "sha1:..." of the decoded body, as the WARC record has it
         ("warc_file", pa.string()),  # relative to the pages directory, or a path as given
         ("warc_offset", pa.int64()),  # of the response record, in bytes of the file
         ("warc_length", pa.int64()),

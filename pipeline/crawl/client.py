@@ -27,6 +27,7 @@ from pipeline.errors import PipelineError, UserError
 
 MAX_FIELD: Final = 32_768  # bytes of one header; real content security policies reach half of it
 MAX_FIELDS: Final = 128  # headers of one response
+MAX_VALIDATOR: Final = 1000  # characters of an ETag that are worth keeping; most have 40
 MAX_URL: Final = 8_000  # bytes. Source: RFC 9110, section 4.1 asks for support of as many
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -96,6 +97,8 @@ class Arrived:
         self.url = url
         self.ip = response.peer
         self.started = started
+        self.first_byte = time.monotonic() - clock  # s until the headers were in
+        self.wire_bytes = 0  # of the body, as it came
         self._clock = clock
         self._response = response
         version = response.version or aiohttp.HttpVersion11
@@ -113,6 +116,13 @@ class Arrived:
         """Seconds since the request began."""
         return time.monotonic() - self._clock
 
+    def validator(self, name: str) -> str | None:
+        """Return a header that a later request may send back, None where none could."""
+        value = self.head.first(name)
+        if not value or len(value) > MAX_VALIDATOR or not (value.isascii() and value.isprintable()):
+            return None
+        return value
+
     async def read(self, most: int) -> Body:
         """Return at most `most` bytes of the decoded body.
 
@@ -123,6 +133,7 @@ class Arrived:
         try:
             async for chunk in self._response.content.iter_any():
                 raw += chunk
+                self.wire_bytes = len(raw)
                 if len(raw) > most:
                     truncated = "length"
                     break

@@ -61,7 +61,15 @@ class Fetched:
     retry_after: float | None  # seconds that the host asked for, clamped
     again: bool  # whether a later attempt may do better
     signals: tuple[str, ...] = ()  # what the page says of its use, enforced or not
-    ip: str | None = None  # of the last response, also where nothing is archived
+    ip: str | None = None  # of the last response, as all below, also where nothing is archived
+    robots_time: float | None = None  # Unix time at which that robots.txt was asked for
+    started: float | None = None  # Unix time of its request
+    first_byte: float | None = None  # s from the request to the headers
+    elapsed: float | None = None  # s from the request to the end of what was read
+    wire_bytes: int | None = None  # of the body, as it came
+    body_bytes: int | None = None  # of the body, decoded; None where it was not read
+    etag: str | None = None  # what a later conditional request may send back
+    last_modified: str | None = None
 
 
 @dataclass
@@ -71,20 +79,24 @@ class Trip:
     url: str
     redirects: list[str] = field(default_factory=list)
     robots: str = robots.NOT_ASKED
+    robots_time: float | None = None
+    arrived: Arrived | None = None  # the last response
+    elapsed: float | None = None  # s that it took
+    body_bytes: int | None = None  # of its body
     status: int | None = None
     content_type: str | None = None
-    ip: str | None = None
     signals: tuple[optout.Signal, ...] = ()
     refreshed: bool = False  # whether a page's markup has sent it on
 
     def arrive(self, arrived: Arrived) -> None:
         """Note what a response says of itself."""
+        self.arrived, self.elapsed, self.body_bytes = arrived, None, None
         self.status = arrived.head.status
         self.content_type = arrived.head.first("Content-Type")
-        self.ip = arrived.ip
 
     def end(self, failed: Failed | None = None, exchange: Exchange | None = None) -> Fetched:
         """Sum the trip up."""
+        last = self.arrived
         return Fetched(
             fate=failed.fate if failed else None,
             value=failed.value if failed else None,
@@ -97,7 +109,15 @@ class Trip:
             retry_after=failed.retry_after if failed else None,
             again=failed.again if failed else False,
             signals=tuple(signal.text for signal in self.signals),
-            ip=self.ip,
+            ip=last.ip if last else None,
+            robots_time=self.robots_time,
+            started=last.started if last else None,
+            first_byte=last.first_byte if last else None,
+            elapsed=self.elapsed,
+            wire_bytes=last.wire_bytes if last else None,
+            body_bytes=self.body_bytes,
+            etag=last.validator("ETag") if last else None,
+            last_modified=last.validator("Last-Modified") if last else None,
         )
 
 
@@ -168,12 +188,16 @@ class Fetcher:
         await self._permitted(trip)
         async with self._client.get(trip.url) as arrived:
             trip.arrive(arrived)
-            if arrived.head.status in REDIRECTS:
-                self._turn(trip, arrived.head)
-                return None
-            self._check_status(arrived.head)
-            self._check_head(trip, arrived.head)
-            body = await arrived.read(self._settings.max_body)
+            try:
+                if arrived.head.status in REDIRECTS:
+                    self._turn(trip, arrived.head)
+                    return None
+                self._check_status(arrived.head)
+                self._check_head(trip, arrived.head)
+                body = await arrived.read(self._settings.max_body)
+                trip.body_bytes = len(body.data)
+            finally:
+                trip.elapsed = arrived.elapsed
             return self._page(trip, arrived, body)
 
     def _turn(self, trip: Trip, head: messages.Head) -> None:
@@ -256,7 +280,7 @@ class Fetcher:
             body=body.data,
             truncated=body.truncated,
             started=arrived.started,
-            elapsed=arrived.elapsed,
+            elapsed=trip.elapsed or 0.0,
         )
         if body.truncated == "length":
             return trip.end(Failed(fates.TOO_LARGE, len(body.data)), exchange)
@@ -265,12 +289,12 @@ class Fetcher:
     async def _permitted(self, trip: Trip) -> None:
         """Wait for this URL's turn, having asked its host whether it may have one."""
         if not self._settings.respect_robots:
-            trip.robots = "not respected"
+            trip.robots, trip.robots_time = "not respected", None
             await self._permissions.wait(trip.url)
             return
         rules, turn = await self._permissions.rules(origin(trip.url))
         verdict = robots.judge(rules, trip.url, self._product)
-        trip.robots = verdict.why
+        trip.robots, trip.robots_time = verdict.why, rules.asked
         if rules.state == "unreachable":
             raise Failed(rules.fate, again=rules.again, retry_after=rules.retry_after)
         if not verdict.allowed:

@@ -76,9 +76,10 @@ CREATE TABLE IF NOT EXISTS url (
     state INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
     id TEXT, url TEXT, domain TEXT, score INTEGER, subreddit TEXT, linked INTEGER,
-    final_url TEXT, redirects TEXT, status INTEGER, content_type TEXT, robots TEXT, signals TEXT,
-    ip TEXT,
-    started INTEGER, elapsed_ms INTEGER, body_bytes INTEGER, truncated TEXT,
+    final_url TEXT, redirects TEXT, status INTEGER, content_type TEXT,
+    robots TEXT, robots_time INTEGER, signals TEXT, ip TEXT,
+    started INTEGER, first_byte_ms INTEGER, elapsed_ms INTEGER,
+    wire_bytes INTEGER, body_bytes INTEGER, truncated TEXT, etag TEXT, last_modified TEXT,
     warc_file TEXT, warc_offset INTEGER, warc_length INTEGER, digest TEXT,
     dropped_by TEXT, dropped_value REAL,
     PRIMARY KEY (host, n)  -- so that a host's rows share pages, however many others there are

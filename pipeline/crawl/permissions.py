@@ -69,7 +69,8 @@ class Permissions:
                 self._asking.pop(here, None)
 
     async def _learn(self, here: str) -> robots.Rules:
-        rules = await self._ask(here)
+        asked = time.time()
+        rules = replace(await self._ask(here), asked=asked)
         if self._settings.opt_out_files and rules.state != "unreachable":
             rules = await self._with_reservations(here, rules)
         self._cache.put(here, rules, time.monotonic())

@@ -1,12 +1,24 @@
 """What follows from an answer: for its URL, for its host, and for the workbench."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from pipeline.crawl import fates
 from pipeline.crawl.fetch import Exchange, Fetched
-from pipeline.crawl.rows import ACTIVE, FINISHED, PARKED, Changes, Done, HostChange, Item
+from pipeline.crawl.rows import (
+    ACTIVE,
+    FINISHED,
+    PARKED,
+    Changes,
+    Done,
+    HostChange,
+    Item,
+    milliseconds,
+)
 from pipeline.crawl.targets import host_of
 from pipeline.crawl.workbench import Host, Workbench
+
+TIME = "%Y-%m-%dT%H:%M:%SZ"  # as WARC files have it
 
 
 @dataclass
@@ -97,7 +109,7 @@ def outcome(item: Item, fetched: Fetched, started: float) -> Done:
         host=item.host,
         n=item.n,
         attempts=item.attempts + 1,
-        started=exchange.started if exchange else started,
+        started=fetched.started or started,
         dropped_by=fetched.fate,
         dropped_value=fetched.value,
         final_url=fetched.final_url,
@@ -105,17 +117,24 @@ def outcome(item: Item, fetched: Fetched, started: float) -> Done:
         status=fetched.status,
         content_type=fetched.content_type,
         robots=fetched.robots,
+        robots_time=fetched.robots_time,
         signals=fetched.signals,
-        ip=fetched.ip or (exchange.ip if exchange else None),
-        elapsed_ms=round(exchange.elapsed * 1000) if exchange else None,
-        body_bytes=len(exchange.body) if exchange else None,
+        ip=fetched.ip,
+        first_byte_ms=milliseconds(fetched.first_byte),
+        elapsed_ms=milliseconds(fetched.elapsed),
+        wire_bytes=fetched.wire_bytes,
+        body_bytes=fetched.body_bytes,
         truncated=exchange.truncated if exchange else None,
+        etag=fetched.etag,
+        last_modified=fetched.last_modified,
     )
 
 
 def notes(item: Item, fetched: Fetched) -> list[tuple[str, str]]:
     """Return what the metadata record says beside the response."""
     found = [("linked", item.url), ("robots", fetched.robots)]
+    if fetched.robots_time is not None:
+        found.append(("robots-time", f"{datetime.fromtimestamp(fetched.robots_time, UTC):{TIME}}"))
     found += [("redirected-from", url) for url in fetched.redirects]
     found += [("opt-out", signal) for signal in fetched.signals]
     if fetched.exchange:

@@ -41,6 +41,7 @@ class Rules:
     fate: str = fates.ROBOTS_UNREACHABLE  # of the host's pages while it is unreachable
     again: bool = True  # whether asking again later may do better
     reserved: "Reservations | None" = None  # what its other files say, where they were asked for
+    asked: float | None = None  # Unix time at which we asked for them
 
 
 @dataclass(frozen=True)

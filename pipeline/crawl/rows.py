@@ -61,22 +61,40 @@ class Done:
     status: int | None = None
     content_type: str | None = None
     robots: str | None = None
+    robots_time: float | None = None  # Unix time
     signals: tuple[str, ...] = ()
     ip: str | None = None
+    first_byte_ms: int | None = None
     elapsed_ms: int | None = None
+    wire_bytes: int | None = None
     body_bytes: int | None = None
     truncated: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
     warc_file: str | None = None
     warc_offset: int | None = None
     warc_length: int | None = None
-    digest: str | None = None  # of the payload, for the index
+    digest: str | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the values under the names that SQL uses."""
-        row = {**self.__dict__, "started": round(self.started * 1000)}
+        row = {
+            **self.__dict__,
+            "started": milliseconds(self.started),
+            "robots_time": milliseconds(self.robots_time),
+        }
         for name in LISTS:
             row[name] = json.dumps(row[name]) if row[name] else None
         return row
+
+
+def milliseconds(seconds: float | None) -> int | None:
+    """Return seconds in the unit of our rows.
+
+    >>> milliseconds(1.5004), milliseconds(None)
+    (1500, None)
+    """
+    return None if seconds is None else round(seconds * 1000)
 
 
 @dataclass

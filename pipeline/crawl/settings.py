@@ -57,7 +57,7 @@ class Crawl:
     ca_file: str = field(default="", metadata=MACHINE)  # further authority for TLS, as PEM
 
     name: ClassVar[str] = "crawl"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         for key in ("delay", "delay_per_ip", "max_delay", "latency_factor", "backoff"):

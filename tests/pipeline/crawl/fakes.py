@@ -38,7 +38,17 @@ def page(url: str, body: bytes = b"<p>text", **changes) -> Fetched:
         elapsed=0.125,
     )
     found = Fetched(None, None, exchange, url, (), 200, "text/html", "allow", None, False)
-    return replace(found, **changes)
+    told = {
+        "ip": exchange.ip,
+        "robots_time": 1_700_000_000.0,
+        "started": exchange.started,
+        "first_byte": 0.0625,
+        "elapsed": exchange.elapsed,
+        "wire_bytes": len(body) + 5,
+        "body_bytes": len(body),
+        "etag": '"v1"',
+    }
+    return replace(found, **{**told, **changes})
 
 
 def failure(url: str, fate: str, again: bool = False, **changes) -> Fetched:

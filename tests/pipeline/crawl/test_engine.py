@@ -1,10 +1,13 @@
 import asyncio
 import errno
+import gzip
 import json
 import os
 import threading
 import time
+from base64 import b32encode
 from dataclasses import replace
+from hashlib import sha1
 from itertools import count, pairwise
 
 import pytest
@@ -68,6 +71,19 @@ def test_an_outcome_says_where_its_response_lies(tmp_path):
     }
     assert set(archived(tmp_path / "pages")) == said
     assert {file for file, *_ in said} == {"00000.warc.gz", "00001.warc.gz"}
+
+
+def test_an_outcome_says_what_the_fetch_took_and_which_robots_txt_allowed_it(tmp_path):
+    run(tmp_path, FakeWeb(lambda url, _: page(url, b"<p>text")), [["http://a.test/"]])
+    ((row,),) = outcomes(tmp_path)
+    times = {name: row[name].timestamp() for name in ("started", "robots_time")}
+    assert times == {"started": 1_700_000_000.25, "robots_time": 1_700_000_000}
+    assert (row["robots"], row["ip"], row["etag"]) == ("allow", "192.0.2.1", '"v1"')
+    assert (row["first_byte_ms"], row["elapsed_ms"]) == (62, 125)
+    assert (row["wire_bytes"], row["body_bytes"]) == (12, 7)
+    assert row["digest"] == "sha1:" + b32encode(sha1(b"<p>text").digest()).decode()
+    with gzip.open(tmp_path / "pages" / row["warc_file"]) as file:
+        assert b"\r\nrobots-time: 2023-11-14T22:13:20Z\r\n" in file.read()
 
 
 def test_nothing_but_whole_files_is_left(tmp_path):

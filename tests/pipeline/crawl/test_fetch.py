@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import time
 
 import pytest
@@ -117,3 +118,30 @@ def test_a_body_is_read_no_further_than_its_bound():
     assert found.exchange
     assert len(found.exchange.body) == 200_000
     assert sent < 20_000_000  # bytes: what the system's socket buffers hold, and little more
+
+
+def test_what_a_fetch_took_is_told_whatever_came_of_it():
+    body = gzip.compress(HTML)
+    fields = (
+        "Content-Encoding: gzip",
+        'ETag: "v1"',
+        "Last-Modified: Fri, 14 Jul 2017 02:40:00 GMT",
+    )
+    found, _ = fetched({"a.test": Site(page(body, *fields))}, "http://a.test/")
+    assert found.robots == "allow: status 404"
+    assert abs(found.robots_time - time.time()) < 60
+    assert found.robots_time <= found.started
+    assert 0 < found.first_byte <= found.elapsed < 60
+    assert (found.wire_bytes, found.body_bytes) == (len(body), len(HTML))
+    assert (found.etag, found.last_modified) == ('"v1"', "Fri, 14 Jul 2017 02:40:00 GMT")
+
+    found, _ = fetched({"a.test": Site(page(status="404 Gone"))}, "http://a.test/")
+    assert found.fate == fates.HTTP_4XX
+    assert 0 < found.first_byte <= found.elapsed
+    assert (found.wire_bytes, found.body_bytes) == (0, None)
+
+
+def test_a_validator_that_could_not_be_sent_back_is_not_kept():
+    fields = ("ETag: " + '"' + "x" * 5000 + '"', "Last-Modified: \xe9t\xe9")
+    found, _ = fetched({"a.test": Site(page(HTML, *fields))}, "http://a.test/")
+    assert (found.etag, found.last_modified) == (None, None)

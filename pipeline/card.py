@@ -47,6 +47,7 @@ COLUMNS = {
     "sitename": "as the page states it",
     "language": "ISO 639-1",
     "language_probability": "of that language",
+    "pii": "personal data that was replaced, by kind; null where none was looked for",
     "text": "main text",
     "bytes": "of the text in UTF-8",
     "duplicates": "documents dropped in favour of this one",

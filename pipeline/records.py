@@ -106,6 +106,10 @@ DOCUMENT = pa.schema(
         ("sitename", pa.string()),
         ("language", pa.string()),  # ISO 639-1
         ("language_probability", pa.float32()),
+        (  # pieces of personal data that were replaced; null where none were looked for
+            "pii",
+            pa.struct([("emails", pa.int32()), ("ips", pa.int32()), ("phones", pa.int32())]),
+        ),
         ("text", pa.string()),
     ]
 )

@@ -1,6 +1,6 @@
 """Documents that hold a piece of an evaluation set are dropped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -28,7 +28,8 @@ class Decontaminate:
     (`pipeline.ngrams`).
     """
 
-    against: tuple[str, ...] = ()  # files: .jsonl, or any text; .zst, .gz, .xz and .bz2 as well
+    # Files: .jsonl, or any text; .zst, .gz, .xz and .bz2 as well. What is in them decides.
+    against: tuple[str, ...] = field(default=(), metadata={"machine": True})
     words: int = 13
     shortest: int = 8
 

@@ -40,6 +40,7 @@ from pipeline.warc import DAMAGED, LARGE, MAX_BODY, NOT_HTTP, TORN, Response, re
 
 BATCH_ROWS = 256
 BATCH_BYTES = 32_000_000  # of bodies in a batch, unless one alone has more
+PLACE = ("warc_file", "warc_offset", "warc_length")
 ROWS = 4096  # outcomes written at a time
 SCAN = "scan"  # what was found in each WARC file, before the records of one page are compared
 
@@ -246,7 +247,7 @@ def page_batches(
         UserError: the shard is missing or damaged, or a WARC file is not as it was.
     """
     columns = [name for name in PAGE.names if name != "body"]
-    more = ["body_bytes", "warc_file", "warc_offset", "warc_length", "dropped_by"]
+    more = ["body_bytes", *PLACE, "payload_file", "payload_offset", "payload_length", "dropped_by"]
     places = ["url", "final_url", *more]
     table = read_shard(pages.shard(number, under="outcomes"), [*columns, *more])
     kept = table.filter(pc.is_null(table["dropped_by"])).select(columns)
@@ -278,16 +279,13 @@ def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes]:
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
         for row in _rows(kept):
-            path = pages.path / row["warc_file"]
-            if row["warc_file"] not in files:
-                files[row["warc_file"]] = stack.enter_context(packing.opened(path))
-            found = response_at(
-                files[row["warc_file"]],
-                path,
-                row["warc_offset"],
-                row["warc_length"],
-                max(row["body_bytes"], MAX_BODY),
-            )
+            where = "payload" if row["payload_file"] else "warc"  # of an earlier crawl, or its own
+            name, offset, length = (row[f"{where}_{part}"] for part in ("file", "offset", "length"))
+            path = pages.path / name
+            if name not in files:
+                files[name] = stack.enter_context(packing.opened(path))
+            most = max(row["body_bytes"], MAX_BODY)
+            found = response_at(files[name], path, offset, length, most)
             yield _checked(path, row, found)
 
 

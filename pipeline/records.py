@@ -73,6 +73,10 @@ OUTCOME = pa.schema(
         ("warc_file", pa.string()),  # relative to the pages directory, or a path as given
         ("warc_offset", pa.int64()),  # of the response record, in bytes of the file
         ("warc_length", pa.int64()),
+        ("revisit", pa.string()),  # why the record holds no payload: its WARC-Profile's last word
+        ("payload_file", pa.string()),  # where an earlier crawl archived the payload of a revisit
+        ("payload_offset", pa.int64()),
+        ("payload_length", pa.int64()),
         *WHY,
     ]
 )

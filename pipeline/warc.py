@@ -54,6 +54,7 @@ class Response:
     truncated: str | None = None  # WARC-Truncated, or "disconnect" where an encoding breaks off
     problem: str | None = None  # one of PROBLEMS; body is then what could be had
     ip: str | None = None
+    record_id: str | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the fields of the head, in order."""
@@ -298,6 +299,7 @@ def _response(record: WarcRecord, max_body: int) -> Response:
         truncated,
         problem or body.problem,
         record.headers.get("WARC-IP-Address"),
+        record.record_id,
     )
 
 

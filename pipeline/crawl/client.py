@@ -7,7 +7,7 @@ import asyncio
 import errno
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -225,8 +225,12 @@ class Client:
             raise refusal(error) from error
 
     @asynccontextmanager
-    async def get(self, url: str) -> AsyncIterator[Arrived]:
+    async def get(
+        self, url: str, conditions: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Arrived]:
         """Ask for `url`, which is in WHATWG form; redirects are the caller's to follow.
+
+        `conditions` are headers that say under which the answer is wanted.
 
         Raises:
             Failed: whatever the host did wrong, in the body of the `with` too.
@@ -238,7 +242,7 @@ class Client:
         try:
             async with self._session.get(
                 self._target(url),
-                headers={"Host": authority(url), **self._fields},
+                headers={"Host": authority(url), **self._fields, **(conditions or {})},
                 server_hostname=host_and_port(url)[0].strip("[]").rstrip("."),
                 allow_redirects=False,
             ) as response:

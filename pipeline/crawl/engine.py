@@ -27,8 +27,11 @@ def crawl(
     workers: int = 1,  # noqa: ARG001 - one event loop keeps every delay; it waits for hosts, not cores
     progress: Progress = silent,
     fetcher: MakeFetcher = Fetcher,
+    earlier: Directory | None = None,
 ) -> list[Passage]:
     """Fetch every link, archive the answers in `out`, and write one outcome a link.
+
+    Where `earlier` holds the pages of these links, hosts are asked whether those have changed.
 
     Called again after it was stopped or killed, it goes on where it was.
 
@@ -41,10 +44,11 @@ def crawl(
         settings.check_contact()
         if not path.exists():
             outcomes.discard(out)
-        frontier = Frontier(path, rest=settings.delay)
+        with room_needed(out):
+            frontier = Frontier(path, rest=settings.delay)
         try:
             with room_needed(out, frontier):
-                frontier.fill(links)
+                frontier.fill(links, earlier)
                 Loop(settings, frontier, Sink(out.path, settings), progress).run(fetcher)
                 outcomes.write_all(frontier, links, out)
             frontier.remove()
@@ -55,7 +59,7 @@ def crawl(
 
 
 @contextmanager
-def room_needed(out: Directory, frontier: Frontier) -> Iterator[None]:
+def room_needed(out: Directory, frontier: Frontier | None = None) -> Iterator[None]:
     """Say what to do when the disk takes no more.
 
     Raises:
@@ -66,9 +70,13 @@ def room_needed(out: Directory, frontier: Frontier) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        free = shutil.disk_usage(out.path).free
+        free = f"{shutil.disk_usage(out.path).free / 1e6:,.0f} MB free"
+        done = (
+            f", {sum(frontier.tally().values()):,} of {frontier.total():,} links done"
+            if frontier
+            else ""
+        )
         raise UserError(
-            f"{out.path}: cannot write ({error.strerror or error}) with {free / 1e6:,.0f} MB free, "
-            f"{sum(frontier.tally().values()):,} of {frontier.total():,} links done; make room and "
-            "run the same command again: it goes on from there"
+            f"{out.path}: cannot write ({error.strerror or error}) with {free}{done}; make room "
+            "and run the same command again: it goes on from there"
         ) from error

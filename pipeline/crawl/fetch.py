@@ -7,6 +7,7 @@ Every hop of a redirect goes the whole way anew: its scheme and port, its host's
 robots.txt, its turn. The string that was vetted is the string that is sent.
 """
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
@@ -24,9 +25,11 @@ from pipeline.crawl.client import (
     origin,
     redirected,
 )
+from pipeline.crawl.earlier import Earlier
 from pipeline.crawl.permissions import Permissions
 from pipeline.crawl.settings import Crawl, Gate
 
+NOT_MODIFIED = 304
 PAGES = frozenset({200, 203})  # 203: the same, touched by a proxy
 # Statuses that pass: overload, maintenance, and what content networks say of the server behind.
 PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
@@ -44,6 +47,8 @@ class Exchange:
     truncated: str | None  # WARC-Truncated: None, "length", "time", "disconnect"
     started: float  # Unix time, seconds
     elapsed: float  # seconds
+    earlier: Earlier | None = None  # the page of this URL as an earlier crawl kept it
+    not_modified: bool = False  # whether the host says that it still stands; `body` is then its
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Trip:
     """One URL's way, as far as it has come."""
 
     url: str
+    earlier: Earlier | None = None  # what is known of where it led to
     redirects: list[str] = field(default_factory=list)
     robots: str = robots.NOT_ASKED
     robots_time: float | None = None
@@ -87,6 +93,18 @@ class Trip:
     content_type: str | None = None
     signals: tuple[optout.Signal, ...] = ()
     refreshed: bool = False  # whether a page's markup has sent it on
+
+    @property
+    def known(self) -> Earlier | None:
+        """The page of the URL where the trip stands, as an earlier crawl kept it."""
+        return self.earlier if self.earlier and self.earlier.url == self.url else None
+
+    def validator(self, name: str) -> str | None:
+        """Return what may ask later whether the page has changed; a 304 need not repeat it."""
+        sent = self.arrived.validator(name) if self.arrived else None
+        if sent or self.status != NOT_MODIFIED or self.known is None:
+            return sent
+        return self.known.etag if name == "ETag" else self.known.last_modified
 
     def arrive(self, arrived: Arrived) -> None:
         """Note what a response says of itself."""
@@ -116,8 +134,8 @@ class Trip:
             elapsed=self.elapsed,
             wire_bytes=last.wire_bytes if last else None,
             body_bytes=self.body_bytes,
-            etag=last.validator("ETag") if last else None,
-            last_modified=last.validator("Last-Modified") if last else None,
+            etag=self.validator("ETag"),
+            last_modified=self.validator("Last-Modified"),
         )
 
 
@@ -146,9 +164,16 @@ class Fetcher:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
-    async def fetch(self, url: str) -> Fetched:
-        """Fetch `url`, following its redirects; never raises for what a page or a host does."""
-        trip = Trip(url)
+    async def fetch(self, url: str, earlier: Earlier | None = None) -> Fetched:
+        """Fetch `url`, following its redirects; never raises for what a page or a host does.
+
+        Where `earlier` is what it led to once, that host is asked whether it has changed. If not,
+        the page of then is judged as if it had come again.
+
+        Raises:
+            UserError: the archive that holds the page of then is gone.
+        """
+        trip = Trip(url, earlier)
         try:
             trip.url = checked(url, fates.BAD_URL)
             while True:
@@ -186,15 +211,19 @@ class Fetcher:
         """Make one request; None where it was redirected and `trip` now stands at the next URL."""
         await self._client.vet(trip.url)
         await self._permitted(trip)
-        async with self._client.get(trip.url) as arrived:
+        conditions = trip.known.conditions() if trip.known else {}
+        async with self._client.get(trip.url, conditions) as arrived:
             trip.arrive(arrived)
             try:
                 if arrived.head.status in REDIRECTS:
                     self._turn(trip, arrived.head)
                     return None
-                self._check_status(arrived.head)
-                self._check_head(trip, arrived.head)
-                body = await arrived.read(self._settings.max_body)
+                if trip.known and conditions and arrived.head.status == NOT_MODIFIED:
+                    body = await self._unchanged(trip, trip.known, arrived.head)
+                else:
+                    self._check_status(arrived.head)
+                    self._check_head(trip, optout.in_headers(arrived.head, self._product))
+                    body = await arrived.read(self._settings.max_body)
                 trip.body_bytes = len(body.data)
             finally:
                 trip.elapsed = arrived.elapsed
@@ -227,9 +256,25 @@ class Fetcher:
             fate, status, again, head.retry_after(self._settings.max_backoff) if again else None
         )
 
-    def _check_head(self, trip: Trip, head: messages.Head) -> None:
-        """Stop before the body where the headers suffice."""
-        trip.signals += optout.in_headers(head, self._product)
+    async def _unchanged(self, trip: Trip, known: Earlier, head: messages.Head) -> Body:
+        """Return the body that an earlier crawl archived, since the host says that it stands.
+
+        What the headers of then said stands too, where the new ones do not say otherwise.
+
+        Source: RFC 9111, section 3.2.
+        """
+        stored = await asyncio.to_thread(known.response)
+        trip.content_type = known.content_type
+        then = messages.Head.of(200, stored.headers())
+        said = optout.in_headers(head, self._product)
+        self._check_head(trip, said or optout.in_headers(then, self._product))
+        if len(stored.body) > self._settings.max_body:
+            raise Failed(fates.TOO_LARGE, self._settings.max_body)
+        return Body(stored.body, None)
+
+    def _check_head(self, trip: Trip, said: tuple[optout.Signal, ...]) -> None:
+        """Stop before the body where the headers, and what they say of its use, suffice."""
+        trip.signals += said
         self._check_signals(trip)
         if sniff.hopeless(trip.content_type, self._settings.content_types):
             raise Failed(fates.WRONG_TYPE)
@@ -281,6 +326,8 @@ class Fetcher:
             truncated=body.truncated,
             started=arrived.started,
             elapsed=trip.elapsed or 0.0,
+            earlier=trip.known,
+            not_modified=trip.status == NOT_MODIFIED,
         )
         if body.truncated == "length":
             return trip.end(Failed(fates.TOO_LARGE, len(body.data)), exchange)

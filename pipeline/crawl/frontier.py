@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.crawl import fates
+from pipeline.crawl.earlier import rows as rows_of
 from pipeline.crawl.rows import (
     ACTIVE,
     DONE,
@@ -81,6 +83,8 @@ CREATE TABLE IF NOT EXISTS url (
     started INTEGER, first_byte_ms INTEGER, elapsed_ms INTEGER,
     wire_bytes INTEGER, body_bytes INTEGER, truncated TEXT, etag TEXT, last_modified TEXT,
     warc_file TEXT, warc_offset INTEGER, warc_length INTEGER, digest TEXT,
+    revisit TEXT, payload_file TEXT, payload_offset INTEGER, payload_length INTEGER,
+    earlier TEXT,  -- the page as an earlier crawl kept it
     dropped_by TEXT, dropped_value REAL,
     PRIMARY KEY (host, n)  -- so that a host's rows share pages, however many others there are
 ) WITHOUT ROWID;
@@ -183,21 +187,28 @@ class Frontier:
 
     # Filling
 
-    def fill(self, links: Directory) -> None:
-        """Take in the links of every shard that is not in yet."""
+    def fill(self, links: Directory, earlier: Directory | None = None) -> None:
+        """Take in the links of every shard that is not in yet, and what became of them earlier."""
         with self.explained():
             known = {number for (number,) in self.db.execute("SELECT number FROM shard")}
             for number in links.numbers():
                 if number not in known:
                     with self.transaction():
-                        self.fill_shard(number, wanted(links.shard(number)))
+                        before = rows_of(earlier, number, self.path.parent) if earlier else None
+                        self.fill_shard(number, wanted(links.shard(number)), before)
 
-    def fill_shard(self, number: int, batches: Iterable[list[Wanted]]) -> None:
-        """Take in one shard's links, which keep their order in `n`.
+    def fill_shard(
+        self,
+        number: int,
+        batches: Iterable[list[Wanted]],
+        known: Iterable[tuple[str | None, str | None]] | None = None,
+    ) -> None:
+        """Take in one shard's links, which keep their order in `n`; `known` has them in that order.
 
         Raises:
-            PipelineError: a host lies in another shard as well.
+            PipelineError: a host lies in another shard as well; `known` is of other links.
         """
+        earlier = iter(known) if known is not None else repeat((None, None))
         (last,) = self.db.execute("SELECT coalesce(max(host), 0) FROM host").fetchone()
         hosts: dict[str, int] = {}
         counts: Counter[int] = Counter()
@@ -207,12 +218,15 @@ class Frontier:
             for i, row in enumerate(batch):
                 name = host_of(row.url) or f"?{number}"
                 host = hosts.setdefault(name, last + 1 + len(hosts))
-                rows.append((host, n + i, *row))
+                identity, packed = next(earlier, ("", None))
+                if identity not in (None, row.id):
+                    raise PipelineError(f"links shard {number}: the earlier crawl had other links")
+                rows.append((host, n + i, *row, packed))
             counts.update(row[0] for row in rows)
             n += len(batch)
             self.db.executemany(
-                "INSERT INTO url (host, n, id, url, domain, score, subreddit, linked)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO url (host, n, id, url, domain, score, subreddit, linked, earlier)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 sorted(rows, key=itemgetter(0, 1)),
             )
         try:
@@ -256,7 +270,8 @@ class Frontier:
     def lease(self, hosts: Sequence[tuple[int, int]], each: int) -> list[list[Item]]:
         """Lease up to `each` URLs of each host, as (host, cursor), in the order of their rows."""
         query = (
-            f"SELECT host, n, url, attempts FROM url WHERE host = ? AND n > ? AND state = {PENDING}"
+            "SELECT host, n, url, attempts, earlier FROM url"
+            f" WHERE host = ? AND n > ? AND state = {PENDING}"
             " ORDER BY n LIMIT ?"
         )
         with self.explained(), self.transaction():
@@ -345,11 +360,11 @@ class Frontier:
             yield pa.RecordBatch.from_pylist(batch, OUTCOME)
 
     def archived(self) -> Iterator[tuple[Any, ...]]:
-        """Yield each response's URL, time, type, status, digest, file, offset and length."""
+        """Yield each response's URL, time, type, status, digest, file, offset, length, revisit."""
         self.db.create_function("surt", 1, surt, deterministic=True)
         return self.db.execute(
             "SELECT coalesce(final_url, url) AS found, started, content_type, status, digest,"
-            " warc_file, warc_offset, warc_length FROM url WHERE warc_file IS NOT NULL"
+            " warc_file, warc_offset, warc_length, revisit FROM url WHERE warc_file IS NOT NULL"
             " ORDER BY surt(found), started, warc_file, warc_offset"
         )
 

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pipeline.crawl.earlier import Earlier
 from pipeline.crawl.fetch import Fetched
 from pipeline.crawl.frontier import Frontier
 from pipeline.crawl.meter import Meter
@@ -42,8 +43,8 @@ UNWRITTEN = 256_000_000  # bytes of bodies after which no turn is taken before s
 class Fetches(Protocol):
     """What the crawl asks of a fetcher."""
 
-    async def fetch(self, url: str) -> Fetched:
-        """Fetch a URL; never raises for what a page or a host does."""
+    async def fetch(self, url: str, earlier: Earlier | None = None) -> Fetched:
+        """Fetch a URL, or ask whether it changed; never raises for what a page or a host does."""
 
     async def addresses(self, url: str) -> tuple[str, ...]:
         """Return the addresses of the URL's host, () where pacing by address has no sense."""
@@ -135,6 +136,7 @@ class Loop:
             await self._feed()
             for helper in helpers:
                 helper.cancel()
+        self.meter.look(0, 0, 0)
         if self._timer:
             self._timer.cancel()
 
@@ -288,8 +290,9 @@ class Loop:
         visit = Visit(turn, item.url)
         VISIT.set(visit)
         started = self.frontier.clock()
+        known = item.earlier and Earlier.unpacked(item.earlier, self.sink.directory)
         try:
-            fetched = await self.fetcher.fetch(item.url)
+            fetched = await self.fetcher.fetch(item.url, *([known] if known else []))
         finally:
             self._end_turn(visit)
         wall = self.frontier.clock()
@@ -341,6 +344,10 @@ class Loop:
                 place = self.sink.write(done.n // SHARD, result.exchange, result.notes)
                 done.warc_file, done.digest = place.file, place.digest
                 done.warc_offset, done.warc_length = place.offset, place.length
+                done.revisit, before = place.revisit, result.exchange.earlier
+                if place.revisit and before:
+                    done.payload_file = before.file
+                    done.payload_offset, done.payload_length = before.offset, before.length
             if done:
                 changes.done.append(done)
             changes.add(result.changes)

@@ -35,6 +35,13 @@ class Head:
     reason: bytes
     fields: tuple[Field, ...]
 
+    @classmethod
+    def of(cls, status: int, fields: Iterable[tuple[str, str]]) -> "Head":
+        """Make one of fields in text, as archives give them back."""
+        return cls(
+            b"HTTP/1.1", status, b"", tuple((a.encode(), b.encode("latin-1")) for a, b in fields)
+        )
+
     @property
     def raw(self) -> bytes:
         """The whole as bytes, ending in an empty line."""

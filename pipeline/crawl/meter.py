@@ -18,6 +18,7 @@ class Meter:
         self.progress = progress
         self.total = 0
         self.tally: Counter[str] = Counter()
+        self.unchanged = 0  # since an earlier crawl, of those counted here
         self._pages = self._bytes = 0  # since the last look
         self._rate = self._speed = 0.0  # a second, smoothed
         self._looked = time.monotonic()
@@ -31,6 +32,7 @@ class Meter:
     def count(self, done: Done) -> None:
         """Count an outcome."""
         self.tally[done.dropped_by or "kept"] += 1
+        self.unchanged += done.revisit is not None
         self._pages += 1
         self._bytes += done.body_bytes or 0
 
@@ -61,6 +63,7 @@ class Meter:
             f"{self.total - done - leased:,} pending",
             f"{leased:,} leased",
             f"{self.tally['kept']:,} kept",
+            *([f"{self.unchanged:,} unchanged"] if self.unchanged else []),
             *top[:3],
         ]
         self.progress(done, self.total, ", ".join(parts))

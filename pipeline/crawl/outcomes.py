@@ -42,10 +42,12 @@ def write_all(frontier: Frontier, links: Directory, out: Directory) -> None:
 
 def index(frontier: Frontier) -> Iterator[str]:
     """Yield the lines of a CDXJ index: every response record, by URL and time."""
-    for url, started, content_type, status, digest, file, offset, length in frontier.archived():
+    found = frontier.archived()
+    for url, started, content_type, status, digest, file, offset, length, revisit in found:
+        mime = (content_type or "unk").partition(";")[0].strip().lower()
         fields = {
             "url": url,
-            "mime": (content_type or "unk").partition(";")[0].strip().lower(),
+            "mime": "warc/revisit" if revisit else mime,
             "status": str(status),
             "digest": digest,
             "length": str(length),

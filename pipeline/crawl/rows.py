@@ -18,6 +18,7 @@ class Item(NamedTuple):
     n: int
     url: str
     attempts: int  # made already
+    earlier: str | None = None  # its page as an earlier crawl kept it, packed
 
     @property
     def shard(self) -> int:
@@ -75,6 +76,10 @@ class Done:
     warc_offset: int | None = None
     warc_length: int | None = None
     digest: str | None = None
+    revisit: str | None = None
+    payload_file: str | None = None
+    payload_offset: int | None = None
+    payload_length: int | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the values under the names that SQL uses."""

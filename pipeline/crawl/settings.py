@@ -47,6 +47,8 @@ class Crawl:
     attempts: int = 3  # at one URL, where a later one may do better
     host_errors: int = 5  # failures in a row after which a host is given up
 
+    refreshes: int = field(default=0, metadata=MACHINE)  # times that all links are asked again
+
     respect_robots: bool = True
     enforce_opt_out: bool = True
     opt_out_files: bool = False  # ask for tdmrep.json and ai.txt too: two more requests a host
@@ -67,6 +69,7 @@ class Crawl:
         for key in ("hosts_in_flight", "max_body", "attempts", "host_errors"):
             self.at_least(key, 1)
         self.at_least("max_redirects", 0)
+        self.at_least("refreshes", 0)
         self.at_least("max_backoff", self.backoff)
         self.at_least("max_delay", self.delay)
         for rule in self.connect_to:

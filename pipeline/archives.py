@@ -166,8 +166,8 @@ def _outputs(member: _Piecewise, data: bytes) -> Iterator[bytes]:
         data = b""
 
 
-def lines(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes | int]:
-    """Cut a stream into lines, without their ends, one at a time.
+def chunks(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes | int]:
+    """Cut a stream behind ends of lines, some blocks at a time; the last line may have no end.
 
     A line of more than `bound` bytes (by default `LINE_BOUND`) is not kept: its length in bytes
     stands in its place. Where the stream raises ArchiveError, `CUT_SHORT` stands for the line that
@@ -178,25 +178,64 @@ def lines(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes |
     length = 0  # of that line, also where its pieces are not kept any more
     try:
         for block in stream:
-            start, end = 0, block.find(b"\n")
-            while end >= 0:
-                if length:
-                    length += end
-                    begun.append(block[:end])
-                    yield b"".join(begun) if length <= longest else length
-                    begun.clear()
-                    length = 0
+            end = block.rfind(b"\n") + 1
+            if end:
+                first = block.find(b"\n") if length or end > longest else 0
+                if length + first > longest:
+                    yield length + first
+                    yield from _bounded(block[first + 1 : end], longest)
+                elif end > longest:
+                    begun.append(block[: first + 1])
+                    yield b"".join(begun)
+                    yield from _bounded(block[first + 1 : end], longest)
                 else:
-                    yield block[start:end] if end - start <= longest else end - start
-                start = end + 1
-                end = block.find(b"\n", start)
-            length += len(block) - start
+                    begun.append(block[:end])
+                    yield b"".join(begun)
+                begun.clear()
+                length = 0
+            length += len(block) - end
             if length > longest:
                 begun.clear()
-            elif start < len(block):
-                begun.append(block[start:])
+            elif end < len(block):
+                begun.append(block[end:])
     except ArchiveError:
         yield CUT_SHORT
         return
     if length:
         yield b"".join(begun) if length <= longest else length
+
+
+def _bounded(block: bytes, longest: int) -> Iterator[bytes | int]:
+    """Yield whole lines, those in a row together, and lengths for those that are too long."""
+    if len(block) <= longest:
+        if block:
+            yield block
+        return
+    start = kept = 0
+    while start < len(block):
+        end = block.index(b"\n", start)
+        if end - start > longest:
+            if start > kept:
+                yield block[kept:start]
+            yield end - start
+            kept = end + 1
+        start = end + 1
+    if kept < len(block):
+        yield block[kept:]
+
+
+def lines(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes | int]:
+    """Cut a stream into lines, without their ends, one at a time; as `chunks` for odd ones."""
+    for chunk in chunks(stream, bound):
+        if isinstance(chunk, int):
+            yield chunk
+        else:
+            yield from cut(chunk)
+
+
+def cut(chunk: bytes) -> list[bytes]:
+    """Return the lines of a chunk, without their ends."""
+    found = chunk.split(b"\n")
+    if not found[-1]:
+        found.pop()
+    return found

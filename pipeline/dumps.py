@@ -18,9 +18,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.archives import CUT_SHORT, LINE_BOUND, blocks, container, lines
+from pipeline.archives import CUT_SHORT, LINE_BOUND, blocks, chunks, container, cut
 from pipeline.errors import UserError
-from pipeline.submissions import COLUMNS, Post, Raw, Submission, posted, submission, without_halves
+from pipeline.submissions import COLUMNS, Raw, Submission, submission, without_halves
 
 HEAD_LINES = 64  # lines that are looked at to tell a format
 CSV_LINES = 100  # a quoted field that runs over more lines than this was never closed
@@ -35,7 +35,6 @@ class Flaw(NamedTuple):
     value: float | None = None  # bytes of the line, where that decided it
 
 
-_decode_post = msgspec.json.Decoder(Post).decode
 _decode = msgspec.json.Decoder(Raw).decode
 
 
@@ -48,47 +47,62 @@ def records(
     what it holds and then one Flaw for the rest, of which nobody knows how much it was.
 
     Raises:
-        UserError: a table without a column of URLs.
+        UserError: a table without a column of URLs, or a file that is no dump and no list.
     """
     if container(path) == "parquet":
         yield from _parquet(path, tick)
         return
-    yield from _by_format(path, enumerate(lines(blocks(path, tick)), 1))
-
-
-def _by_format(path: Path, numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Look at the first lines to tell JSON from a table from a plain list; read on as that."""
-    numbered = iter(numbered)
-    head = list(islice(numbered, HEAD_LINES))
-    if head and isinstance(head[0][1], bytes):
-        head[0] = (1, head[0][1].removeprefix(b"\xef\xbb\xbf"))
-    texts = [line.strip() for _, line in head if isinstance(line, bytes)]
-    names = {suffix.lower() for suffix in path.suffixes}
-    whole = chain(head, numbered)
-    if any(text.startswith(b"{") for text in texts) or names & {".jsonl", ".ndjson", ".json"}:
-        yield from _json(whole)
-    elif names & {".csv", ".tsv"}:
-        yield from _csv(path, whole, "\t" if ".tsv" in names else ",")
+    kind, stream = opened(path, tick)
+    numbered = enumerate(_lines(stream), 1)
+    if kind == "json":
+        yield from ((number, found) for number, line in numbered if (found := read_json(line)))
+    elif kind == "plain":
+        yield from _plain(numbered)
     else:
-        yield from _plain(whole)
+        yield from _csv(path, numbered, "\t" if kind == "tsv" else ",")
 
 
-def _json(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Read JSON lines."""
-    for number, line in numbered:
-        record: Submission | Flaw
-        try:
-            post = _decode_post(line)  # type: ignore[arg-type]  # a length is a TypeError
-            if post.is_self is None or post.created_utc is None:  # not a usual one
-                record = submission(_decode(line))  # type: ignore[arg-type]
-            else:
-                record = posted(post)
-        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
-            odd = _odd_line(line)
-            if odd is None:
-                continue
-            record = odd
-        yield number, record
+def opened(
+    path: Path, tick: Callable[[int], None] = lambda _: None
+) -> tuple[str, Iterator[bytes | int]]:
+    """Return json, csv, tsv or plain, by a file's first lines and its name; and its chunks.
+
+    Raises:
+        UserError: a file that is no dump and no list.
+    """
+    stream = chunks(blocks(path, tick))
+    head: list[bytes | int] = []
+    texts: list[bytes] = []
+    while len(texts) < HEAD_LINES and (chunk := next(stream, None)) is not None:
+        if not head and isinstance(chunk, bytes):
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+        head.append(chunk)
+        texts += [b""] if isinstance(chunk, int) else chunk.split(b"\n", HEAD_LINES)
+    texts = [text.strip() for text in texts[:HEAD_LINES]]
+    names = {suffix.lower() for suffix in path.suffixes}
+    if any(text.startswith(b"{") for text in texts) or names & {".jsonl", ".ndjson", ".json"}:
+        kind = "json"
+    elif names & {".csv", ".tsv"}:
+        kind = "tsv" if ".tsv" in names else "csv"
+    else:
+        kind = "plain"
+    return kind, chain(head, stream)
+
+
+def _lines(stream: Iterable[bytes | int]) -> Iterator[bytes | int]:
+    for chunk in stream:
+        if isinstance(chunk, int):
+            yield chunk
+        else:
+            yield from cut(chunk)
+
+
+def read_json(line: bytes | int) -> Submission | Flaw | None:
+    """Read a line of JSON, of any source and era; a blank one is nothing."""
+    try:
+        return submission(_decode(line))  # type: ignore[arg-type]  # a length is a TypeError
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        return _odd_line(line)
 
 
 def _odd_line(line: bytes | int) -> Submission | Flaw | None:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline import spill
 from pipeline.harvest import Harvest
+from pipeline.plain_urls import digits
 from pipeline.records import LINK, LINK_DROPPED, SUBMISSION
 from pipeline.shards import Directory, write_parquet
 from pipeline.submissions import INT32
@@ -18,18 +19,19 @@ ROWS = 1 << 14  # of a row group
 
 MERGED = pa.schema([*spill.SPILL, ("source", pa.int32())])
 
+REASONS = (*spill.REASONS, "links.repeated", "links.low_score")
+REPEATED, LOW_SCORE = len(REASONS) - 2, len(REASONS) - 1
+
 
 def merge(settings: Harvest, out: Directory, sources: list[dict[str, Any]], shard: int) -> None:
     """Write one shard of links, and of dropped rows before it, so that a link shard is the last."""
     names = pa.array([source["source"] for source in sources], pa.string())
     rows = pa.Table.from_batches(_rows(settings, out, len(sources), shard), MERGED)
-    alive = pc.is_null(rows["dropped_by"])
+    alive = pc.equal(rows["reason"], 0)
     once, again = told_once(by_url(rows.filter(alive)))
     kept, low = scored(settings, once)
     gone = pa.concat_tables([rows.filter(pc.invert(alive)), again, low])
-    gone = gone.sort_by([("source", "ascending"), ("line", "ascending")])
-    dropped = gone.set_column(gone.num_columns - 1, "source", pc.take(names, gone["source"]))
-    write_parquet(out.shard(shard, under="dropped"), _grouped(dropped, LINK_DROPPED), LINK_DROPPED)
+    write_parquet(out.shard(shard, under="dropped"), _dropped_rows(gone, names), LINK_DROPPED)
     write_parquet(out.shard(shard), _grouped(links(kept, names), LINK), LINK)
 
 
@@ -51,7 +53,10 @@ def _rows(settings: Harvest, out: Directory, sources: int, shard: int) -> Iterat
 
 def by_url(rows: pa.Table) -> pa.Table:
     """Sort by id, then oldest first; of the same second, in the order read."""
-    return rows.sort_by([("id", "ascending"), ("created", "ascending")]).combine_chunks()
+    latest = np.iinfo(np.int64).max
+    created = pc.fill_null(rows["created"].cast(pa.int64()), latest).to_numpy()
+    order = np.lexsort((created, rows["id"].to_numpy()))
+    return rows.take(pa.array(order)).combine_chunks()
 
 
 def told_once(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -73,15 +78,31 @@ def told_once(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     if not repeated.any():
         return rows, rows.slice(0, 0)
     again = rows.filter(pa.array(repeated))
-    return rows.filter(pa.array(~repeated)), _dropped(again, "links.repeated", None)
+    return rows.filter(pa.array(~repeated)), _dropped(again, REPEATED, None)
 
 
-def _dropped(rows: pa.Table, reason: str, values: pa.Array | None) -> pa.Table:
+def _dropped(rows: pa.Table, reason: int, values: pa.Array | None) -> pa.Table:
     """Return the rows with one reason."""
-    at = rows.schema.get_field_index("dropped_by")
+    at = rows.schema.get_field_index("reason")
     measures = pa.nulls(rows.num_rows, pa.float64()) if values is None else values
-    rows = rows.set_column(at, "dropped_by", pa.repeat(reason, rows.num_rows))
-    return rows.set_column(at + 1, "dropped_value", measures)
+    reasons = pa.repeat(pa.scalar(reason, pa.uint8()), rows.num_rows)
+    return rows.set_column(at, "reason", reasons).set_column(at + 1, "value", measures)
+
+
+def _dropped_rows(gone: pa.Table, names: pa.Array) -> Iterator[pa.RecordBatch]:
+    """Yield what was dropped, in the order read."""
+    order = np.lexsort((gone["line"].to_numpy(), gone["source"].to_numpy()))
+    gone = gone.take(pa.array(order)).combine_chunks()
+    ids = gone["id"]
+    known = pc.is_valid(ids).to_numpy()
+    made = {
+        "id": digits(pc.fill_null(ids, 0).to_numpy(), known),
+        "source": pc.take(names, gone["source"]),
+        "dropped_by": pc.take(pa.array(REASONS, pa.string()), gone["reason"]),
+        "dropped_value": gone["value"],
+    }
+    columns = {name: made[name] if name in made else gone[name] for name in LINK_DROPPED.names}
+    yield from _grouped(pa.table(columns), LINK_DROPPED)
 
 
 def scored(settings: Harvest, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -98,18 +119,17 @@ def scored(settings: Harvest, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
         vouched = np.repeat(np.logical_or.reduceat(listed, starts), sizes)
     high = vouched | (total >= settings.min_score)
     measures = pa.array(total[~high].astype(np.float64))
-    low = _dropped(rows.filter(pa.array(~high)), "links.low_score", measures)
+    low = _dropped(rows.filter(pa.array(~high)), LOW_SCORE, measures)
     merged = np.clip(total[high], -INT32, INT32).astype(np.int32)
     return rows.filter(pa.array(high)).append_column("merged", pa.array(merged)), low
 
 
 def _starts(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return where the rows of each id begin."""
-    ids = rows["id"]
     if not rows.num_rows:
         return np.empty(0, np.int64)
-    new = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
-    return np.concatenate([[0], np.flatnonzero(new) + 1]).astype(np.int64)
+    ids = rows["id"].to_numpy()
+    return np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1]).astype(np.int64)
 
 
 def links(rows: pa.Table, names: pa.Array) -> pa.Table:
@@ -128,7 +148,7 @@ def links(rows: pa.Table, names: pa.Array) -> pa.Table:
     firsts = rows.take(pa.array(starts))
     return pa.table(
         {
-            "id": firsts["id"],
+            "id": digits(firsts["id"].to_numpy(), np.ones(len(starts), bool)),
             "url": firsts["url"],
             "domain": firsts["domain"],
             "score": _scores(rows, starts),

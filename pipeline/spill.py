@@ -5,7 +5,7 @@ are s, s + shards, s + 2 shards, and so on: the reduce finds them without an ind
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,20 +13,41 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline import pool, urls
-from pipeline.dumps import records
+from pipeline import plain_urls, pool, urls
+from pipeline.columns import Found, batches
 from pipeline.harvest import Harvest
 from pipeline.lists import read_names
 from pipeline.shards import Directory, replacing, write_json
-from pipeline.submissions import Submission
 
 CHUNK = 1 << 14  # records held at a time: few enough to stay near the processor
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
 
+# The reasons that one submission alone can give, in the order in which they are asked; a row has
+# the place of its own here, 0 for none.
+REASONS = (
+    None,
+    "links.line_too_long",
+    "links.broken_line",
+    "links.truncated_archive",
+    "links.self_post",
+    "links.no_url",
+    "links.bad_url",
+    "links.not_http",
+    "links.over_18",
+    "links.deleted",
+    "links.subreddit",
+    "links.out_of_window",
+    "links.url_too_long",
+    "links.domain",
+    "links.extension",
+)
+NUMBER = {reason: number for number, reason in enumerate(REASONS)}
+
 SPILL = pa.schema(
     [
-        ("id", pa.string()),
+        ("id", pa.uint64()),  # null where there is no URL
         ("url", pa.string()),
         ("domain", pa.string()),
         ("line", pa.int64()),
@@ -36,13 +57,12 @@ SPILL = pa.schema(
         ("created", pa.timestamp("s", tz="UTC")),
         ("title", pa.string()),
         ("listed", pa.bool_()),
-        ("dropped_by", pa.string()),
-        ("dropped_value", pa.float64()),
+        ("reason", pa.uint8()),
+        ("value", pa.float64()),  # that decided it
     ]
 )
 
-Row = tuple[Any, ...]  # the shard, then the columns of SPILL
-WIDTH = 1 + len(SPILL)
+Array = np.ndarray[Any, Any]
 
 
 def paths(out: Directory, number: int) -> tuple[Path, Path]:
@@ -54,7 +74,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     """Read one source into its spill, unless that has been done; return its number of records.
 
     Raises:
-        UserError: a table without a column of URLs.
+        UserError: as `dumps.records`.
     """
     number, source = item
     rows, note = paths(out, number)
@@ -64,148 +84,183 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     count = 0
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
     options = pa.ipc.IpcWriteOptions(compression="lz4")
+    judge = Judge(settings, number % settings.shards)
     with (
         replacing(rows) as partial,
         pa.OSFile(str(partial), "wb") as sink,
         pa.ipc.new_file(sink, SPILL, options=options) as writer,
     ):
-        for held in _chunks(judged(settings, source, number), chunk):
-            count += len(held) // WIDTH
-            for batch in _by_shard(held, settings.shards):
+        for found in batches(source, chunk, pool.tick):
+            count += found.columns.num_rows
+            for batch in _by_shard(*judge(found), settings.shards):
                 writer.write_batch(batch)
     write_json(note, {"records": count})
     return count
 
 
-def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Any]]:
-    """Yield the cells of some rows, row after row.
-
-    One flat list holds them, because a million tuples that live for a while are a million things
-    for the garbage collector to look at.
-    """
-    held: list[Any] = []
-    for row in rows:
-        held += row
-        if len(held) >= size * WIDTH:
-            yield held
-            held = []
-    if held:
-        yield held
-
-
-def _by_shard(cells: list[Any], shards: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of each shard, in their order; empty batches where there are none."""
-    columns = (cells[at::WIDTH] for at in range(1, WIDTH))
-    arrays = [pa.array(values, kind) for values, kind in zip(columns, SPILL.types, strict=True)]
-    batch = pa.RecordBatch.from_arrays(arrays, schema=SPILL)
-    numbers = np.array(cells[::WIDTH], np.int64)
+def _by_shard(batch: pa.RecordBatch, numbers: Array, shards: int) -> list[pa.RecordBatch]:
+    """Return the rows of each shard, in their order; empty batches where there are none."""
     order = np.argsort(numbers, kind="stable")
     ends = np.searchsorted(numbers[order], np.arange(shards + 1))
     batch = batch.take(pa.array(order))
-    for start, end in pairwise(ends):
-        yield batch.slice(start, end - start)
-
-
-def judged(settings: Harvest, source: Path, number: int) -> Iterator[Row]:
-    """Yield a row for every record of a source: kept so far, or why not."""
-    judge = Judge(settings)
-    home = number % settings.shards  # of rows without a URL, which belong to no site
-    for line, record in records(source, pool.tick):
-        if isinstance(record, Submission):
-            yield judge(record, line, home)
-        else:
-            yield _homeless(home, line, f"links.{record.reason}", value=record.value)
-
-
-def _homeless(
-    home: int,
-    line: int,
-    reason: str,
-    found: Submission | None = None,
-    url: str | None = None,
-    value: float | None = None,
-) -> Row:
-    """Return the row of what belongs to no site."""
-    name, score = (None, None) if found is None else (found.id, found.score)
-    return (home, None, url, None, line, name, None, score, None, None, False, reason, value)
+    return [batch.slice(start, end - start) for start, end in pairwise(ends)]
 
 
 class Judge:
-    """Decides what a submission alone can decide."""
+    """Decides what a submission alone can decide, for many at once."""
 
-    def __init__(self, settings: Harvest) -> None:
-        self.longest = settings.max_url_length
-        self.nsfw_too = settings.keep_nsfw
-        self.deleted_too = settings.keep_deleted
+    def __init__(self, settings: Harvest, home: int) -> None:
+        """Get ready for one source, whose rows without a URL belong to no site and go to `home`."""
+        self.settings = settings
         self.subreddits = excluded(settings, "subreddits", settings.exclude_subreddits)
-        self.extensions = excluded(settings, "extensions", ())
-        self.after, self.before = settings.window()
-        self.always = self.after is None and self.before is None
+        extensions = excluded(settings, "extensions", ())
+        self.extensions = np.array(sorted(map(plain_urls.packed, extensions)), np.uint64)
         domains = excluded(settings, "domains", settings.exclude_domains)
-        self.site = _sites(domains, settings.shards)
+        self.site = _sites(domains, settings.shards, home)
 
-    def __call__(self, found: Submission, line: int, home: int) -> Row:
-        """Return the row of a submission, with its shard; one without a URL goes to `home`."""
-        raw = found.url
-        if found.self_post:
-            return _homeless(home, line, "links.self_post", found)
-        if raw is None or not raw.strip():
-            return _homeless(home, line, "links.no_url", found)
-        try:
-            url, key, host = urls.forms(raw)
-        except urls.NotHttpError:
-            return _homeless(home, line, "links.not_http", found, raw[: self.longest])
-        except ValueError:
-            return _homeless(home, line, "links.bad_url", found, raw[: self.longest])
-        domain, shard, excluded_site = self.site(host)
-        reason, value = self.objection(found, url, excluded_site)
-        title = found.title
-        if reason is not None:
-            url, title = url[: self.longest], None
-        return (
-            shard,
-            urls.key_id(key),
-            url,
-            domain,
-            line,
-            found.id,
-            found.subreddit,
-            found.score,
-            found.created,
-            title,
-            found.listed,
-            reason,
-            value,
-        )
+    def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
+        """Return a row for every record, kept so far or with the reason why not; and its shard."""
+        columns = found.columns
+        reasons = np.zeros(columns.num_rows, np.uint8)
+        values = np.full(columns.num_rows, np.nan)
+        for at, flaw in found.flaws.items():
+            reasons[at] = NUMBER[f"links.{flaw.reason}"]
+            values[at] = np.nan if flaw.value is None else flaw.value
+        reasons[(reasons == 0) & _flags(columns["self_post"])] = NUMBER["links.self_post"]
+        read = _addresses(columns["url"], reasons, self.settings.max_url_length)
+        hosts = read.hosts.dictionary_encode()
+        sites = [self.site(host) for host in hosts.dictionary.to_pylist()]
+        domains = pa.array([domain for domain, _, _ in sites], pa.string()).take(hosts.indices)
+        places = hosts.indices.to_numpy()
+        banned = np.array([excluded for _, _, excluded in sites], bool)[places]
+        self.object(columns, read, banned, reasons, values)
+        alive = reasons == 0
+        url = _cut(read.urls, ~alive, self.settings.max_url_length)
+        title = columns["title"]
+        if not alive.all():
+            title = pc.if_else(pa.array(alive), title, pa.scalar(None, pa.string()))
+        made = {
+            "id": pa.array(read.ids, mask=~read.known),
+            "url": url,
+            "domain": domains,
+            "created": columns["created"].cast(pa.timestamp("s", tz="UTC")),
+            "title": title,
+            "reason": pa.array(reasons),
+            "value": pa.array(values, mask=np.isnan(values)),
+        }
+        arrays = [made[name] if name in made else columns[name] for name in SPILL.names]
+        shards = np.array([shard for _, shard, _ in sites], np.int64)[places]
+        return pa.RecordBatch.from_arrays(arrays, schema=SPILL), shards
 
-    def objection(
-        self, found: Submission, url: str, excluded_site: bool
-    ) -> tuple[str | None, float | None]:
-        """Return the first reason against a submission that has a URL, and what decided it."""
-        if found.over_18 and not self.nsfw_too:
-            return "links.over_18", None
-        if found.deleted and not self.deleted_too:
-            return "links.deleted", None
-        if found.subreddit is not None and found.subreddit.lower() in self.subreddits:
-            return "links.subreddit", None
-        if not self.always and self.outside(found):
-            return "links.out_of_window", found.created
-        if len(url) > self.longest:
-            return "links.url_too_long", len(url)
-        if excluded_site:
-            return "links.domain", None
-        if extension(url) in self.extensions:
-            return "links.extension", None
-        return None, None
+    def object(
+        self, columns: pa.RecordBatch, read: "_Read", banned: Array, reasons: Array, values: Array
+    ) -> None:
+        """Write the first reason against each submission that has a URL, and what decided it."""
+        settings = self.settings
+        free = reasons == 0  # of any reason to drop it so far; the first one counts
 
-    def outside(self, found: Submission) -> bool:
+        def drop(reason: str, which: Array, measures: Array | None = None) -> None:
+            which = which & free
+            reasons[which] = NUMBER[reason]
+            free[which] = False
+            if measures is not None:
+                values[which] = measures[which]
+
+        if not settings.keep_nsfw:
+            drop("links.over_18", _flags(columns["over_18"]))
+        if not settings.keep_deleted:
+            drop("links.deleted", _flags(columns["deleted"]))
+        if self.subreddits:
+            drop("links.subreddit", self.unwanted(columns["subreddit"]))
+        if settings.after is not None or settings.before is not None:
+            drop("links.out_of_window", *self.outside(columns))
+        lengths = pc.fill_null(pc.binary_length(read.urls), 0).to_numpy()  # all ASCII where known
+        drop("links.url_too_long", lengths > settings.max_url_length, lengths)
+        drop("links.domain", banned)
+        drop("links.extension", np.isin(read.extensions, self.extensions))
+
+    def unwanted(self, subreddits: pa.Array) -> Array:
+        """Whether a submission's subreddit is excluded."""
+        names = subreddits.dictionary_encode()
+        listed = [name.lower() in self.subreddits for name in names.dictionary.to_pylist()]
+        places: Array = pc.fill_null(names.indices, len(listed)).to_numpy()
+        return np.array([*listed, False])[places]
+
+    def outside(self, columns: pa.RecordBatch) -> tuple[Array, Array]:
         """Whether the time is not known to lie within the window, and ought to be known."""
-        created = found.created
-        if created is None:
-            return not found.listed
-        if self.after is not None and created < self.after:
-            return True
-        return self.before is not None and created >= self.before
+        created = columns["created"]
+        unknown = _flags(created.is_null())
+        seconds = pc.fill_null(created, 0).to_numpy()
+        after, before = self.settings.window()
+        out = np.zeros(len(seconds), bool) if after is None else seconds < after
+        if before is not None:
+            out |= seconds >= before
+        which = np.where(unknown, ~_flags(columns["listed"]), out)
+        return which, np.where(unknown, np.nan, seconds)
+
+
+class _Read:
+    """What the URLs of a chunk mean; `known` where one could be read."""
+
+    def __init__(self, urls: pa.Array, wanted: Array) -> None:
+        self.urls = urls
+        plain = plain_urls.read(pc.fill_null(urls, ""))
+        self.known = plain.plain & wanted
+        self.ids, self.extensions, self.hosts = plain.ids, plain.extensions, plain.hosts
+
+
+def _addresses(column: pa.Array, reasons: Array, longest: int) -> _Read:
+    """Read the URLs of the rows that have no reason yet; write one for those that are none."""
+    wanted = reasons == 0
+    read = _Read(column, wanted)
+    places = np.flatnonzero(wanted & ~read.known)
+    raws = column.take(pa.array(places)).to_pylist()
+    forms: list[str | None] = []
+    hosts: list[str] = []
+    for at, raw in zip(places, raws, strict=True):
+        url, key, host, reason = _forms(raw, longest)
+        forms.append(url)
+        hosts.append(host)
+        reasons[at] = NUMBER[reason]
+        if key is not None and url is not None:
+            read.known[at] = True
+            read.ids[at] = plain_urls.number(key)
+            read.extensions[at] = plain_urls.packed(extension(url))
+    if len(places) or not wanted.all():
+        slow = np.zeros(len(column), bool)
+        slow[places] = True
+        read.urls = pc.replace_with_mask(column, pa.array(slow), pa.array(forms, pa.string()))
+        read.hosts = pc.replace_with_mask(read.hosts, pa.array(slow), pa.array(hosts, pa.string()))
+        if not wanted.all():
+            read.urls = pc.if_else(pa.array(wanted), read.urls, pa.scalar(None, pa.string()))
+            read.hosts = pc.if_else(pa.array(wanted), read.hosts, "")
+    return read
+
+
+def _forms(raw: str | None, longest: int) -> tuple[str | None, str | None, str, str | None]:
+    """Return the URL to fetch, its key and host, or as much of it as is told, and the reason."""
+    if raw is None or not raw.strip():
+        return None, None, "", "links.no_url"
+    try:
+        return *urls.forms(raw), None
+    except urls.NotHttpError:
+        return raw[:longest], None, "", "links.not_http"
+    except ValueError:
+        return raw[:longest], None, "", "links.bad_url"
+
+
+def _cut(column: pa.Array, which: Array, longest: int) -> pa.Array:
+    """Shorten some URLs, if they are longer than any that is kept."""
+    longer = pc.fill_null(pc.greater(pc.binary_length(column), longest), False)
+    if not longer.true_count:
+        return column
+    return pc.if_else(
+        pc.and_(longer, pa.array(which)), pc.utf8_slice_codeunits(column, 0, longest), column
+    )
+
+
+def _flags(column: pa.Array) -> Array:
+    return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # pyarrow has none
 
 
 def extension(url: str) -> str:
@@ -230,14 +285,19 @@ def excluded(settings: Harvest, file: str, more: tuple[str, ...]) -> frozenset[s
     }
 
 
-def _sites(excluded: frozenset[str], shards: int) -> Callable[[str], tuple[str, int, bool]]:
+def _sites(
+    excluded: frozenset[str], shards: int, home: int
+) -> Callable[[str], tuple[str | None, int, bool]]:
     """Return a function from a host to its domain, its shard, and whether it is excluded."""
 
     @lru_cache(1 << 17)
-    def site(host: str) -> tuple[str, int, bool]:
+    def site(host: str) -> tuple[str | None, int, bool]:
+        if not host:
+            return None, home, False
         domain = urls.registrable(host)
-        labels = host.removesuffix(".").split(".")
-        parents = (".".join(labels[start:]) for start in range(len(labels)))
-        return domain, urls.bucket(domain, shards), any(name in excluded for name in parents)
+        name = host.removesuffix(".")
+        while name and name not in excluded:
+            name = name.partition(".")[2]
+        return domain, urls.bucket(domain, shards), bool(name)
 
     return site

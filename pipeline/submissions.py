@@ -30,29 +30,60 @@ class Submission(msgspec.Struct, gc=False):
     listed: bool = False  # from a list without scores, whose maker vouches for it
 
 
-class Post(msgspec.Struct, gc=False):
-    """The fields of a Reddit submission that are looked at; all others are skipped unread.
+class Parent(msgspec.Struct, gc=False):
+    """What a crosspost says of the submission that it repeats."""
 
-    As few as will do: the decoder compares every name of a line with every field here.
+    url: str | None = None
+    is_self: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Notes(msgspec.Struct, gc=False):
+    """What Arctic Shift found when it looked again, 36 hours later."""
+
+    removal_type: Any = None
+    was_deleted_later: Any = None
+
+    def removed(self) -> bool:
+        """Whether the submission was gone by then."""
+        return bool(self.removal_type) or as_truth(self.was_deleted_later)
+
+
+class Usual(msgspec.Struct, gc=False):
+    """The fields of a Reddit submission that are looked at, in the types that nearly all have.
+
+    All other fields are skipped unread. As few as will do: the decoder compares every name of a
+    line with every field here. A line that has other types is read as `Raw`.
     """
+
+    created_utc: int | float | str
+    is_self: bool
+    crosspost_parent_list: list[Parent] | None = None
+    id: str | None = None
+    over_18: bool | None = None
+    removed_by_category: str | None = None  # who removed it, since 2019
+    score: int | None = None
+    subreddit: str | None = None
+    title: str | None = None
+    url: str | None = None
+    url_overridden_by_dest: str | None = None  # since 2019, where `url` may be Reddit's own
+    meta: Notes | None = msgspec.field(default=None, name="_meta")
+
+
+class Raw(msgspec.Struct, gc=False):
+    """The fields of any source, as they come."""
 
     created_utc: Any = None
     crosspost_parent_list: Any = None
     id: Any = None
     is_self: Any = None
     over_18: Any = None
-    removed_by_category: Any = None  # who removed it, since 2019
+    removed_by_category: Any = None
     score: Any = None
     subreddit: Any = None
     title: Any = None
     url: Any = None
-    url_overridden_by_dest: Any = None  # since 2019, where `url` may be Reddit's own
-    meta: Any = msgspec.field(default=None, name="_meta")  # Arctic Shift's own notes
-
-
-class Raw(Post, gc=False):
-    """The fields of any source, as they come."""
-
+    url_overridden_by_dest: Any = None
+    meta: Any = msgspec.field(default=None, name="_meta")
     permalink: Any = None
     domain: Any = None
     created: Any = None
@@ -94,36 +125,29 @@ def submission(raw: Raw) -> Submission:
     )
 
 
-def posted(post: Post) -> Submission:
-    """Return what a Reddit submission links to, and the facts that decide about it.
-
-    Reddit's answers escape `&`, `<` and `>` in every string, and so do all dumps of them.
-    """
+def posted(post: Raw) -> Submission:
+    """Return what a Reddit submission links to, and the facts that decide about it."""
     url, self_post = post.url_overridden_by_dest or post.url, post.is_self
     if post.crosspost_parent_list:
         url, self_post = _crossposted(post.crosspost_parent_list, url, self_post)
-    score, created, title = post.score, post.created_utc, post.title
     return Submission(
-        url if type(url) is str and "&" not in url and url[:1] != "/" else _target(url),
-        post.id if type(post.id) is str else as_text(post.id),
-        post.subreddit if type(post.subreddit) is str else as_text(post.subreddit),
-        score if type(score) is int and -INT32 <= score <= INT32 else as_score(score),
-        created if type(created) is int and 0 <= created < YEAR_10000 else as_time(created),
-        title
-        if type(title) is str and "&" not in title
-        else unescaped(as_text(title) or "") or None,
-        self_post if type(self_post) is bool else as_truth(self_post),
-        post.over_18 if type(post.over_18) is bool else as_truth(post.over_18),
+        target(as_text(url)),
+        as_text(post.id),
+        as_text(post.subreddit),
+        as_score(post.score),
+        as_time(post.created_utc),
+        unescaped(as_text(post.title)),
+        as_truth(self_post),
+        as_truth(post.over_18),
         post.removed_by_category is not None or (post.meta is not None and _removed(post.meta)),
     )
 
 
-def _target(url: Any) -> str | None:
+def target(url: str | None) -> str | None:
     """Return a Reddit URL as its poster meant it; one without a host is of Reddit itself."""
-    text = as_text(url)
-    if text is None:
-        return None
-    return f"https://www.reddit.com{text}" if text.startswith("/") else unescaped(text)
+    if url is None or not url.startswith("/"):
+        return unescaped(url)
+    return f"https://www.reddit.com{url}"
 
 
 def _crossposted(parents: Any, url: Any, self_post: Any) -> tuple[Any, Any]:
@@ -135,9 +159,9 @@ def _crossposted(parents: Any, url: Any, self_post: Any) -> tuple[Any, Any]:
 
 
 def _removed(meta: Any) -> bool:
-    """Whether Arctic Shift found the submission removed when it looked again, 36 hours later."""
-    return isinstance(meta, dict) and (
-        bool(meta.get("removal_type")) or as_truth(meta.get("was_deleted_later"))
+    return (
+        isinstance(meta, dict)
+        and Notes(meta.get("removal_type"), meta.get("was_deleted_later")).removed()
     )
 
 
@@ -151,12 +175,14 @@ def without_halves(found: Submission) -> Submission:
     return found
 
 
-def unescaped(text: str) -> str:
-    """Undo the three escapes that Reddit puts into strings.
+def unescaped(text: str | None) -> str | None:
+    """Undo the three escapes that Reddit's answers, and so all dumps, put into every string.
 
     >>> unescaped("a?b=1&amp;c=2&amp;lt;")
     'a?b=1&c=2&lt;'
     """
+    if text is None or "&" not in text:
+        return text
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 

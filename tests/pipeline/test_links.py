@@ -343,7 +343,7 @@ def test_a_harvest_that_is_killed_anywhere_goes_on_to_the_same_bytes(tmp_path):
 
 def test_a_finished_harvest_reads_no_source_again(tmp_path, monkeypatch):
     out, passage = taken(tmp_path, Harvest(), [post("http://a.com")])
-    monkeypatch.setattr(spill, "records", None)
+    monkeypatch.setattr(spill, "batches", None)
     assert harvest(Harvest(), [tmp_path / "0.jsonl"], out, 0) == [passage]
     assert not (out.path / "spill").exists()
 

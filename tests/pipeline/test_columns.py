@@ -1,0 +1,84 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.columns import batches, usual
+from pipeline.dumps import records
+from pipeline.submissions import Submission
+
+POST = {"id": "87", "subreddit": "pics", "score": 5, "created_utc": 1119552233, "title": "&lt;3"}
+POST |= {"url": "http://a.com/?b&amp;c", "is_self": False, "over_18": False}
+LINE = json.dumps(POST).encode()
+
+
+def in_columns(path, rows=1 << 14):
+    """Read a file as columns and give it as `records` does."""
+    for columns, flaws in batches(path, rows):
+        for at, row in enumerate(columns.to_pylist()):
+            line, row["id"] = row.pop("line"), row.pop("submission")
+            yield line, flaws.get(at) or Submission(**row)
+
+
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "is_self": st.sampled_from([True, None, "true"]),
+        "over_18": st.sampled_from([True, None, 1]),
+        "score": st.sampled_from(["7", 2**40, -(10**30), None, 1.5]),
+        "created_utc": st.sampled_from(["1119552233", 1.5e9, -1, 10**18, 1e400, None, "soon", "0"]),
+        "url": st.sampled_from([None, "", "/r/a", 7, [1]]),
+        "url_overridden_by_dest": st.sampled_from(["http://b.org/&gt;", "", None]),
+        "title": st.sampled_from(["\ud800", "", None, "é\n"]),
+        "id": st.sampled_from([None, 7]),
+        "removed_by_category": st.sampled_from(["author", None, False]),
+        "_meta": st.sampled_from([None, {}, {"removal_type": "x"}, {"was_deleted_later": "1"}, 7]),
+        "crosspost_parent_list": st.sampled_from(
+            [
+                [],
+                None,
+                [None],
+                [{"url": "http://p.com", "is_self": True}],
+                [{"url": "http://q.com"}],
+            ]
+        ),
+    },
+)
+ODD = st.sampled_from(
+    [b"", b"{", b"[1]", b'"http://c.com"', LINE + b" " + LINE, b" " + LINE + b"\r"]
+)
+ODD |= st.just(b'{"id":\n1}')
+LINES = st.lists(
+    st.one_of(CHANGES.map(lambda change: json.dumps(POST | change).encode()), st.just(LINE), ODD),
+    max_size=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(LINES, st.sampled_from([1, 3, 1000]), st.booleans())
+def test_columns_hold_what_the_records_say(tmp_path_factory, lines, rows, ended):
+    path = tmp_path_factory.mktemp("columns") / "dump.jsonl"
+    path.write_bytes(b"\n".join(lines) + b"\n" * ended)
+    assert list(in_columns(path, rows)) == list(records(path))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_tables_and_lists_are_read_as_columns_too(name, tmp_path):
+    path = tmp_path / name
+    path.write_text("url\n" + "\n".join(f"http://a.com/{n}" for n in range(50)))
+    assert list(in_columns(path, 7)) == list(records(path))
+
+
+def test_only_lines_that_each_are_one_submission_are_read_at_once():
+    assert len(usual(LINE + b"\n" + LINE) or []) == 2
+    assert len(usual(LINE + b"\n") or []) == 1
+    two, torn = LINE + LINE, LINE.replace(b", ", b",\n", 1)
+    for chunk in (b"\n", b"\n" + LINE, LINE + b"\n\n", two, two + b"\n" + torn, torn + b"\n" + two):
+        assert usual(chunk) is None
+
+
+def test_the_real_dumps_are_read_alike_in_columns_and_line_by_line(shared):
+    for name in ("RS_2005-07.zst", "RS_v2_2005-07.xz", "reddit_api_submissions_praw.jsonl.zst"):
+        path = shared / "links" / name
+        assert list(in_columns(path)) == list(records(path))

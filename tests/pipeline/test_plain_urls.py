@@ -1,0 +1,76 @@
+import doctest
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline import plain_urls, urls
+from pipeline.spill import extension
+from tests.pipeline.test_urls import ANYTHING
+
+PIECES = ["a", "Z", "7", "/", ".", "-", "x", "n", "w", "www.", "?", "&", "=", "utm_x=1", "FBCLID=2"]
+PIECES += ["b=1", "a=2", "a=1", ":", "'", ";", "~", "+", "%41", "#", "é", ".JPG", "xn--", "@", "_"]
+PLAIN = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["http://", "https://", "http:/", "https:"]),
+    st.sampled_from(["", "www.", "www.www.", "a.", "a-.", "xn--a."]),
+    st.sampled_from(["example.com", "com", "www.com", "a.b.c1", "a.1com", "a" * 64 + ".de"]),
+    st.lists(st.sampled_from(PIECES), max_size=12).map("".join),
+)
+WRITTEN = st.one_of(PLAIN, PLAIN, ANYTHING.filter(lambda url: url.isascii() or url.isprintable()))
+
+
+def agrees(found, at, url):
+    """Whether what was read of a plain URL is what the parser reads."""
+    normal = urls.normalise(url)
+    assert normal == url
+    ids = plain_urls.digits(found.ids[at : at + 1], np.array([True])).to_pylist()
+    assert ids == [urls.key_id(urls.key_of_normal(normal))]
+    assert found.hosts[at].as_py() == urls.host_of_normal(normal)
+    assert found.extensions[at] == plain_urls.packed(extension(normal))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(WRITTEN, min_size=1, max_size=12))
+@example(["http://www.example.com/a.b/c.PDF?b=1&a=2&&a=1&Utm_Medium=x&a"])
+@example(["http://example.com/a?" + "&".join(f"{n % 7}={n}" for n in range(16))])
+@example([f"http://example.com/{'a' * n}" for n in range(130)])
+def test_what_is_taken_for_plain_is_read_as_the_parser_reads_it(column):
+    column = [url.encode("utf-8", "replace").decode() for url in column]
+    found = plain_urls.read(pa.array(column))
+    for at, url in enumerate(column):
+        if found.plain[at]:
+            agrees(found, at, url)
+        else:
+            assert found.hosts[at].as_py() == ""
+
+
+def test_usual_urls_are_plain_and_what_the_parser_would_change_is_not():
+    usual = ["http://example.com/", "https://www.example.co.uk/a_b/c-d.html?id=3&utm_source=x"]
+    odd = ["http://example.com", "http://example.com/a b", "http://Example.com/", "http://1.2.3.4/"]
+    odd += [
+        "http://example.com/a/../b",
+        "http://example.com:80/",
+        "http://xn--a.com/",
+        "",
+        "http://",
+    ]
+    odd += [f"http://example.com/{'a' * 2000}", "http://example.com/a;jsessionid=1"]
+    assert plain_urls.read(pa.array(usual + odd)).plain.tolist() == [True, True] + [False] * len(
+        odd
+    )
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_a_part_of_a_column_is_read_like_the_whole(start):
+    column = pa.array([f"http://example{n}.com/{n}" for n in range(5)])
+    whole, part = plain_urls.read(column), plain_urls.read(column.slice(start))
+    assert part.hosts.to_pylist() == whole.hosts.to_pylist()[start:]
+    assert part.ids.tolist() == whole.ids.tolist()[start:]
+    assert not len(plain_urls.read(column.slice(5)).ids)
+
+
+def test_doctests():
+    assert doctest.testmod(plain_urls).failed == 0

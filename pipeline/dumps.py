@@ -12,16 +12,32 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.archives import CUT_SHORT, LINE_BOUND, blocks, chunks, container, cut
+from pipeline.archives import (
+    CUT_SHORT,
+    LINE_BOUND,
+    ArchiveError,
+    blocks,
+    chunks,
+    container,
+    cut,
+)
 from pipeline.errors import UserError
 from pipeline.submissions import COLUMNS, Raw, Submission, submission, without_halves
 
+PACKED = {".zst", ".xz", ".bz2", ".gz"}  # an empty file of such a name is a failed download
+SORTS = "zstd, xz, bz2 or gzip"
+# PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite: what gets saved under the name of a dump.
+# Source: `man 5 magic`, as the `file` command has them
+BINARIES = tuple(
+    b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite".split(b" "),
+)
+HEAD_BYTES = 64  # bytes that are looked at to tell what is no dump at all
 HEAD_LINES = 64  # lines that are looked at to tell a format
 CSV_LINES = 100  # a quoted field that runs over more lines than this was never closed
 
@@ -70,7 +86,9 @@ def opened(
     Raises:
         UserError: a file that is no dump and no list.
     """
-    stream = chunks(blocks(path, tick))
+    if not path.stat().st_size and path.suffix in PACKED:
+        raise UserError(f"{path}: is empty; download it again, or take it off the sources")
+    stream = chunks(_looked_at(path, blocks(path, tick)))
     head: list[bytes | int] = []
     texts: list[bytes] = []
     while len(texts) < HEAD_LINES and (chunk := next(stream, None)) is not None:
@@ -87,6 +105,35 @@ def opened(
     else:
         kind = "plain"
     return kind, chain(head, stream)
+
+
+def _looked_at(path: Path, stream: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass a file on, unless its first bytes show that it is no lines of records.
+
+    Raises:
+        UserError: it is something else.
+    """
+    head = b""
+    try:
+        for block in stream:
+            head += block
+            if len(head) >= HEAD_BYTES:
+                break
+    except ArchiveError:
+        yield head
+        raise
+    start = head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"[") and start[1:].lstrip().startswith((b"{", b'"')):
+        raise UserError(
+            f"{path}: is one array of JSON; wanted an object a line: jq -c '.[]' turns it into that"
+        )
+    if start[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise UserError(f"{path}: is a page of HTML, as a failed download leaves; download it anew")
+    if start.startswith(BINARIES):
+        raise UserError(f"{path}: is no text; wanted a dump or a list, plain or in {SORTS}")
+    yield head
+    head = block = b""  # they can be large
+    yield from stream
 
 
 def _lines(stream: Iterable[bytes | int]) -> Iterator[bytes | int]:
@@ -236,9 +283,23 @@ def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Sub
                 names = ", ".join(file.schema_arrow.names)[:200]
                 raise UserError(f"{path}: found the columns {names}; wanted one named url")
             for batch in file.iter_batches(batch_size=1 << 14, columns=list(named)):
-                for row in batch.to_pylist():
+                for row in _rows(batch):
                     number += 1
-                    yield number, submission(Raw(**{named[name]: row[name] for name in named}))
+                    if isinstance(row, Flaw):
+                        yield number, row
+                    else:
+                        yield number, submission(Raw(**{named[name]: row[name] for name in named}))
     except (pa.ArrowInvalid, OSError):
         yield number + 1, Flaw("truncated_archive")
     tick(path.stat().st_size)
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Flaw]:
+    """Return the rows of a batch; writers put bytes into columns of strings that are no UTF-8."""
+    try:
+        return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow states no types
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            return [Flaw("broken_line")]
+    half = batch.num_rows // 2
+    return _rows(batch.slice(0, half)) + _rows(batch.slice(half))

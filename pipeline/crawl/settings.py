@@ -24,6 +24,9 @@ class Crawl:
     How fast and from where (delays, back-off, addresses) is no part of what a crawl makes, so a
     crawl that was stopped can be resumed with a longer delay.
 
+    Source: 5 s a host, 5 failures in a row and 3 attempts are Apache Nutch's defaults, 2 s an
+    address is BUbiNG's; ARCHITECTURE.md says why the others are as they are.
+
     Raises:
         UserError: a value that no crawl could work with.
     """

@@ -95,7 +95,9 @@ def usage_reserved(value: str) -> bool:
     return next((stated[name] == "n" for name in USAGES if stated.get(name) in ("y", "n")), False)
 
 
-_meta = re.compile(rb"<meta\b([^<>]{1,2000})>", re.IGNORECASE)
+# Both cases are spelt out, since "<" alone is searched for many times as fast as a letter of any
+# case is.
+_meta = re.compile(rb"<[mM][eE][tT][aA]\b([^<>]{1,2000})>")
 _attribute = re.compile(
     rb"""([a-z:-]{1,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
 )
@@ -106,7 +108,13 @@ def in_markup(body: bytes, product: str) -> tuple[Signal, ...]:
     head = body[:HEAD_BYTES]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         head = head.replace(b"\0", b"")  # 16-bit characters: the markup itself is ASCII
-    found = (signal for match in _meta.finditer(head) for signal in _said(match[1], product))
+    names = (b"robots", b"tdm-reservation", product.lower().encode())
+    found = (
+        signal
+        for match in _meta.finditer(head)
+        if any(name in match[1].lower() for name in names)  # few: the rest is costly
+        for signal in _said(match[1], product)
+    )
     return tuple(signal for signal, _ in zip(found, range(MAX_SIGNALS), strict=False))
 
 

@@ -15,7 +15,6 @@ import hashlib
 import io
 import os
 import re
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fastwarc.warc import WarcRecord, WarcRecordType
+from isal import isal_zlib
 
 from pipeline.crawl.fetch import Exchange
 from pipeline.crawl.settings import Crawl
@@ -32,7 +32,7 @@ from pipeline.shards import sync_directory
 
 ROLL = 1 << 30  # bytes after which a series gets its next file. Source: WARC 1.1, annex C: 1 GB
 OPEN_FILES = 64  # at a time
-LEVEL = 3  # of gzip; on news pages, 6 saves 10 % of the bytes and takes twice as long
+LEVEL = 2  # of ISA-L's gzip, 0 to 3: 3 % more bytes than zlib's level 3 in a fifth of the time
 
 # Source: WARC 1.1, section 6.7.2 and 6.7.3
 PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
@@ -331,9 +331,9 @@ def warc_fields(notes: Iterable[tuple[str, str]]) -> bytes:
 def member(made: Any, payload: bytes | None = None) -> bytes:
     """Return a record as one gzip member.
 
-    FastWARC frames and digests; zlib compresses, since FastWARC's writer needs 70 microseconds
-    for a record of a few lines where zlib needs 8.
+    FastWARC frames and digests; ISA-L compresses, since FastWARC's writer needs 70 microseconds
+    for a record of a few lines where a compressor needs 5.
     """
     plain = io.BytesIO()
     made.write(plain, checksum_data=True, payload_digest=payload)
-    return zlib.compress(plain.getbuffer(), LEVEL, 31)
+    return isal_zlib.compress(plain.getbuffer(), LEVEL, 31)

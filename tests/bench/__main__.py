@@ -11,6 +11,7 @@ from tests.bench.peers import ROOT
 BENCHES = (
     ("harvest against merely parsing", "tests.bench.harvest", ()),
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
+    ("a crawl against Scrapy and bare aiohttp", "tests.bench.crawl", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),

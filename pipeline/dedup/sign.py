@@ -34,7 +34,7 @@ from pipeline.stage import Passage
 
 READ_ROWS = 256  # documents read at once
 READ_BYTES = 2 << 20  # text folded at once; ten times as much memory is used
-TAIL = 3  # bytes that the hash kernel may read beyond the text
+TAIL = 72  # bytes that the hash kernel may read beyond the text: `sha1.READ_AHEAD`
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,14 @@ def signatures(
 
     A text without words has the values that datasketch starts from, no shingles and no hash.
     """
-    from pipeline.dedup import kernels  # numba takes half a second to import
+    from pipeline.dedup import kernels, sha1  # numba takes half a second to import
 
     folded, words, doc_end, doc_words = fold_texts(texts)
     counts = np.diff(doc_words)
     shingles = np.maximum(counts - settings.ngram + 1, np.minimum(counts, 1))
     hashes = np.empty(int(shingles.sum()), np.uint32)
     doc_shingles = np.empty(len(texts) + 1, np.int64)
-    kernels.hash_batch(folded, words, doc_end, doc_words, settings.ngram, doc_shingles, hashes)
+    sha1.hash_batch(folded, words, doc_end, doc_words, settings.ngram, doc_shingles, hashes)
     minima = np.empty((settings.permutations, len(texts)), np.uint32)
     multipliers, addends = permutations(settings.permutations, settings.seed)
     kernels.minima(hashes, doc_shingles, multipliers, addends, minima)

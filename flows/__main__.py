@@ -25,6 +25,7 @@ for command in (
     bands.bands,
     corpus.path,
     crawl.crawl,
+    crawl.refresh,
     corpus.report,
     corpus.trace,
     tools.extract,

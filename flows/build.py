@@ -14,6 +14,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
+from flows.live import live
 from flows.run import build_steps
 from flows.settings import load
 from flows.steps import Step, plan, run_step
@@ -39,7 +40,8 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
 )
 def make(name: str, step: Step, workers: int, progress: Progress) -> list[Passage]:  # noqa: ARG001
     """Make one step's directory whole; `name` is for Prefect's pages."""
-    return run_step(step, workers, progress)
+    with live(step.name, progress) as told:
+        return run_step(step, workers, told)
 
 
 @flow(name="webtext-build", persist_result=False)

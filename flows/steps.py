@@ -169,6 +169,8 @@ def _front(recipe: Recipe, data: Path) -> list[Step]:
         )
     elif linked is not None:
         steps.append(crawl_step(recipe.crawl, linked, data))
+        for _ in range(recipe.crawl.refreshes):
+            steps.append(crawl_step(recipe.crawl, linked, data, steps[-1].home))
     else:
         raise UserError(
             "nothing to begin with: the recipe names no links.sources and no pages.warc; name "
@@ -194,14 +196,16 @@ def harvest_step(settings: Harvest, data: Path) -> Step:
     )
 
 
-def crawl_step(settings: Crawl, links: Directory, data: Path) -> Step:
-    """Return the step that fetches the pages of these links."""
+def crawl_step(
+    settings: Crawl, links: Directory, data: Path, earlier: Directory | None = None
+) -> Step:
+    """Return the step that fetches the pages of these links, or those that changed since."""
     return make_step(
         data,
         "pages",
         [settings],
-        [links],
-        lambda *to: crawl(settings, links, *to),
+        [links, *([earlier] if earlier else [])],
+        partial(crawl, settings, links, earlier=earlier),
         foretell=lambda: politeness(settings, links),
     )
 

@@ -99,7 +99,7 @@ def meters() -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn(
             "{task.fields[note]}",
-            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            table_column=Column(ratio=1),  # on further lines where one is too short
         ),
     )
     with Bars(*columns, console=console, expand=True) as bars:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +57,74 @@ def made(path: Path, stage: str) -> Directory:
     if (maker := found.manifest().get("stage")) != stage:
         raise UserError(f"{path}: holds {maker}, wanted a directory of {stage}")
     return found
+
+
+@click.command()
+@click.argument("source", metavar="RECIPE|PAGES")
+@options.data
+@options.contact
+@options.workers
+@options.overrides
+def refresh(
+    source: str, data: Path, contact: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Crawl links again, asking each host whether its page has changed since.
+
+    Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. What has
+    not changed is not archived again. Stop it whenever you like; the same command goes on.
+    """
+    from flows.settings import load
+
+    lines = with_contact(overrides, contact)
+    if Path(source).is_dir():
+        recipe, planned = again(made(Path(source), "pages"), data, lines)
+        run_crawl(planned, data, workers, recipe)
+        return
+    recipe, planned = next_round(load(source, lines), data)
+    run_crawl(planned, data, workers, recipe)
+    click.echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
+
+
+def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Step]]":
+    """Return what crawls the links of a pages directory again, with the settings of then.
+
+    Raises:
+        UserError: nothing was crawled for it, or its links are gone.
+    """
+    from flows.settings import overridden
+    from flows.steps import crawl_step
+
+    manifest = pages.manifest()
+    if "crawl" not in manifest["stages"]:
+        raise UserError(
+            f"{pages}: made of WARC files of others; only what was crawled is refreshed"
+        )
+    settings = manifest["stages"]["crawl"]["settings"]
+    recipe = overridden({"crawl": settings}, overrides, str(pages.manifest_path))
+    links = Directory(pages.path.parent / next(iter(manifest["inputs"])))
+    if not links.whole:
+        raise UserError(f"{pages}: its links are gone; wanted {links}")
+    return recipe, [crawl_step(recipe.crawl, links, data, pages)]
+
+
+def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Step]]":
+    """Return the recipe and steps of its first refresh that is not whole.
+
+    Raises:
+        UserError: its first crawl is not whole, or it has none.
+    """
+    from flows.steps import plan
+
+    if recipe.pages.warc:
+        raise UserError("pages.warc: pages that others crawled cannot be refreshed, only replaced")
+    for rounds in count():
+        tried = replace(recipe, crawl=replace(recipe.crawl, refreshes=rounds))
+        planned = plan(tried, data, "pages")
+        if not all(step.done for step in planned):
+            break
+    if rounds == 0:
+        raise UserError(f"{data}: holds no whole crawl of this recipe yet; build it first")
+    return tried, planned
 
 
 def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:

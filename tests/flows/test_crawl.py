@@ -13,6 +13,10 @@ import polars as pl
 import pytest
 import zstandard
 
+from flows.commands.crawl import next_round
+from flows.settings import load
+from flows.steps import plan
+from pipeline.errors import UserError
 from tests.flows.conftest import command, environment, webtext
 
 
@@ -106,3 +110,38 @@ def test_a_mistake_is_said_before_anything_is_fetched(tmp_path, arguments, said)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_pages_are_refreshed_and_what_did_not_change_stays_where_it_was(small_web, urls, tmp_path):
+    quick = options(small_web, "crawl.delay = 0.01")
+    first = webtext("crawl", urls, "--data", tmp_path, *quick).stdout.strip()
+    done = webtext("refresh", first, "--data", tmp_path)
+    assert done.returncode == 0, done.stderr
+    second = done.stdout.strip()
+    assert second != first
+    assert outcomes(second) == outcomes(first)
+    rows = pl.read_parquet(f"{second}/outcomes/*.parquet").filter(pl.col("dropped_by").is_null())
+    assert set(rows["revisit"]) == {"identical-payload-digest"}
+    assert all(name.startswith(f"../{Path(first).name}/") for name in rows["payload_file"])
+    again = webtext("refresh", first, "--data", tmp_path)
+    assert again.stdout == done.stdout
+    assert "nothing to do" in again.stderr
+
+
+def test_a_recipe_is_refreshed_round_by_round(small_web, urls, tmp_path):
+    lines = [*options(small_web, "crawl.delay = 0.01"), "--set", f"links.sources = ['{urls}']"]
+    where = ("webtext", "--data", tmp_path, *lines)
+    recipe = load("webtext", [line for line in lines if line != "--set"])
+    with pytest.raises(UserError, match="no whole crawl of this recipe yet"):
+        next_round(recipe, tmp_path)
+    assert webtext("build", *where, "--until", "pages", "--no-prefect").returncode == 0
+    done = webtext("refresh", *where)
+    assert done.returncode == 0, done.stderr
+    assert "to build on it: --set 'crawl.refreshes = 1'" in done.stderr
+    recipe, planned = next_round(recipe, tmp_path)
+    assert recipe.crawl.refreshes == 2
+    homes = [str(step.home) for step in planned]
+    assert [step.done for step in planned] == [True, True, True, False]
+    assert homes[2] == done.stdout.strip()
+    assert homes[2] in map(str, planned[3].inputs)
+    assert homes[3] == str(plan(recipe, tmp_path, "pages")[-1].home)

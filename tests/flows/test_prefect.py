@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,13 +43,27 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_build_needs_no_server_and_leaves_none(links):
-    done = run(links, *build())
+def test_a_build_needs_no_server_and_leaves_none(links, small_web):
+    nowhere = f"crawl.connect_to = ['*:80:127.0.0.1:{small_web.port}']"
+    quick = ("crawl.delay = 0.01", "crawl.delay_per_ip = 0", "crawl.latency_factor = 0")
+    lines = [part for line in (nowhere, *quick) for part in ("--set", line)]
+    me = ("--set", "crawl.contact = 'me@example.org'")
+    done = run(links, *build(*lines, *me), "--until", "pages")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert len(list(links.glob("data/links-*/manifest.json"))) == 1
-    assert (links / "data" / ".prefect" / "prefect.db").exists()
+    assert len(list(links.glob("data/pages-*/manifest.json"))) == 1
+    told = artifacts(links / "data" / ".prefect" / "prefect.db")
+    assert set(told) == {"webtext-links", "webtext-pages", "webtext-funnel"}
+    assert "pages: 2 of 2 (100 %)" in told["webtext-pages"]
+    assert "http_4xx 2" in told["webtext-pages"]
+    assert "pages/s" in told["webtext-pages"]
     assert not servers(links)
+
+
+def artifacts(database: Path) -> dict[str, str]:
+    """Return what Prefect's server keeps for its pages: the last of each key."""
+    with closing(sqlite3.connect(database)) as db:
+        return dict(db.execute("SELECT key, data FROM artifact ORDER BY created").fetchall())
 
 
 def test_a_mistake_inside_the_flow_is_one_line_and_exit_code_2(links):

@@ -7,7 +7,7 @@ from types import FrameType
 
 import click
 
-from flows.commands import bands, corpus, crawl, demo, evaluate, models, tools
+from flows.commands import bands, corpus, crawl, demo, evaluate, models, quality, tools, transfer
 from model.errors import UserError as ModelError
 from pipeline.errors import PipelineError, UserError
 
@@ -28,6 +28,9 @@ for command in (
     crawl.refresh,
     corpus.report,
     corpus.trace,
+    quality.audit,
+    quality.overlap,
+    quality.quality,
     tools.extract,
     tools.judge,
     tools.dedup,
@@ -35,6 +38,8 @@ for command in (
     models.train,
     models.sample,
     evaluate.evaluate,
+    evaluate.ablate,
+    transfer.export,
     models.batch,
     tools.replay,
     corpus.serve,

@@ -120,17 +120,22 @@ def training(steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 @contextmanager
 def passes() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows how far each task is; one may begin anew, as often as it likes."""
+    """Give a function that shows how far each task is."""
     with meters() as meter:
-        shown: dict[str, tuple[int, Any]] = {}
+        yield anew(meter)
 
-        def watch(task: str, done: int, total: int) -> None:
-            before, show = shown.get(task, (done, None))
-            show = meter(task) if show is None or done < before else show
-            shown[task] = done, show
-            show(done, total)
 
-        yield watch
+def anew(meter: Callable[[str], Callable[..., None]]) -> Callable[[str, int, int], None]:
+    """Return what shows tasks that may begin again and again: each time with a meter of its own."""
+    shown: dict[str, tuple[int, Callable[..., None]]] = {}
+
+    def watch(task: str, done: int, total: int) -> None:
+        before, show = shown.get(task) or (done, meter(task))
+        show = meter(task) if done < before else show
+        shown[task] = done, show
+        show(done, total)
+
+    return watch
 
 
 def step_figures(line: dict[str, Any]) -> str:

@@ -92,14 +92,17 @@ def config(gpt: GPT2) -> dict[str, Any]:
 
 
 def export(model: GPT, folder: Path) -> Path:
-    """Write model.safetensors and config.json, which `from_pretrained(folder)` reads."""
+    """Write model.safetensors and its two configurations, which `from_pretrained(folder)` reads."""
     from safetensors.torch import save
 
     replace(
         folder / "model.safetensors",
         lambda file: file.write(save(to_transformers(model), metadata={"format": "pt"})),
     )
-    write_json(folder / "config.json", config(model.settings))
+    found = config(model.settings)
+    write_json(folder / "config.json", found)
+    tokens = {name: found[name] for name in ("bos_token_id", "eos_token_id")}
+    write_json(folder / "generation_config.json", {"_from_model_config": True, **tokens})
     return folder
 
 

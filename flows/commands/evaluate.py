@@ -1,13 +1,22 @@
 """Measure what a model has learnt, and what a filter is worth."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from flows.commands import options
 from flows.commands.models import run_directory
+
+if TYPE_CHECKING:
+    from model.settings import Train
+
+DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 local = click.option(
     "--data",
+    "--sets",
     "sets",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("eval"),
@@ -42,6 +51,7 @@ def evaluate(
     device: str | None,
 ) -> None:
     """Score RUN, or a model in transformers' layout, on GPT-2's Table 3 and choices, zero-shot."""
+    give_way()
     from flows.evaluation import Gpt2, load, row_json, table
     from flows.terminal import passes
     from model.checkpoint import write_json
@@ -64,6 +74,11 @@ def evaluate(
         write_json(path, found)
 
 
+def give_way() -> None:
+    """Let threads that wait give way to others; read when torch is loaded."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def names(tasks: str) -> list[str]:
     """Return the names in a list with commas.
 
@@ -71,3 +86,96 @@ def names(tasks: str) -> list[str]:
     ['lambada', 'copa']
     """
     return [name.strip() for name in tasks.split(",") if name.strip()]
+
+
+@click.command()
+@click.argument("recipe_a")
+@click.argument("recipe_b")
+@options.data
+@click.option("--tokens-a", type=DIRECTORY, help="Tokens of A, which RECIPE_A then only names.")
+@click.option("--tokens-b", type=DIRECTORY, help="Tokens of B.")
+@click.option("--model", default="tiny", show_default=True, help="Recipe of the model.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="As the model's recipe says, by default.")
+@click.option("--sets", type=DIRECTORY, help="Directory of evaluation sets, as for eval.")
+@tasks
+@click.option("--limit", type=click.IntRange(1), help="Items at most, of each set.")
+@click.option("--out", type=DIRECTORY, default=Path("runs/ablation"), show_default=True)
+@click.option("--device", help="As for train.")
+@options.workers
+@options.overrides
+def ablate(
+    recipe_a: str,
+    recipe_b: str,
+    data: Path,
+    tokens_a: Path | None,
+    tokens_b: Path | None,
+    model: str,
+    seeds: int,
+    steps: int | None,
+    sets: Path | None,
+    tasks: str,
+    limit: int | None,
+    out: Path,
+    device: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train the same small model on the corpora of two recipes, and say which is better.
+
+    Tokens that are missing are built in --data. Stopped, the same command goes on. --set is for the
+    model and its training. Prints a table; OUT has it as JSON and as a page with plots.
+    """
+    give_way()
+    from dataclasses import replace
+
+    from flows.ablation import Corpus, Plan, StoppedError, compare, table
+    from flows.ablation_page import write_page
+    from flows.settings import load
+    from flows.terminal import meters
+    from model.eval.sets import present
+
+    loaded = load(model, overrides)
+    train = loaded.train if steps is None else shortened(loaded.train, steps)
+    a = Corpus(called(recipe_a), tokens_a or built(recipe_a, data, workers))
+    b = Corpus(called(recipe_b), tokens_b or built(recipe_b, data, workers))
+    if a.name == b.name:
+        a, b = replace(a, name=f"{a.name}-a"), replace(b, name=f"{b.name}-b")
+    wanted = tuple(names(tasks) or (present(sets) if sets else ()))
+    plan = Plan((a, b), loaded.model, train, seeds, sets, wanted, limit)
+    with meters() as meter:
+        try:
+            found = compare(plan, out, device, meter)
+        except StoppedError:
+            raise KeyboardInterrupt from None
+    click.echo(table(found))
+    click.echo(f"{out / 'ablation.json'}\nwith plots: {write_page(plan, found, out)}", err=True)
+
+
+def called(recipe: str) -> str:
+    """Return the name of a recipe without its place.
+
+    >>> called("recipes/no_rules.toml")
+    'no_rules'
+    """
+    return Path(recipe).name.removesuffix(".toml")
+
+
+def built(recipe: str, data: Path, workers: int) -> Path:
+    """Return the tokens of a recipe, built where they are missing."""
+    from flows.commands.corpus import run_build
+    from flows.settings import load
+    from flows.steps import plan
+
+    last = plan(load(recipe), data)[-1]
+    if not last.done:
+        run_build(recipe, data, None, workers, (), no_prefect=True)
+    return last.home.path
+
+
+def shortened(train: "Train", steps: int) -> "Train":
+    """Return a training of other length; the warm-up keeps its share of the steps at most."""
+    from dataclasses import replace
+
+    warmup = min(train.warmup, round(train.warmup * steps / train.steps) or 1)
+    return replace(train, steps=steps, warmup=warmup)

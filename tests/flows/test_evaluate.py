@@ -1,13 +1,17 @@
 """Measuring models from the command line, on sets of a few items."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from flows.ablation import Corpus, Plan, StoppedError, compare
 from model.gpt import build
-from model.settings import GPT2
+from model.settings import GPT2, Train
 from model.weights import export
 from tests.flows.conftest import webtext
 
@@ -36,12 +40,12 @@ def shard(path: Path, tokens: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory) -> list[Path]:
-    """Two corpora: one that counts, one that does so backwards."""
+    """Two corpora that have no token in common."""
     folders = []
-    for name, step in (("up", 1), ("down", -1)):
+    for name, first in (("up", 0), ("down", 500)):
         folder = tmp_path_factory.mktemp("tokens") / name
-        shard(folder / "train-00000.bin", np.arange(0, step * 9_000, step) % 700)
-        shard(folder / "val-00000.bin", np.arange(0, step * 900, step) % 700)
+        shard(folder / "train-00000.bin", first + np.arange(9_000) % 50)
+        shard(folder / "val-00000.bin", first + np.arange(900) % 50)
         folders.append(folder)
     return folders
 
@@ -111,3 +115,59 @@ def test_tasks_are_measured_in_the_loop_and_logged_with_the_loss(sets, shards, t
     done = webtext("train", "tiny", "--tokens", shards[0], "--run", run, *SMALL_RUN, *lines)
     assert done.returncode == 2
     assert "has no file of piqa; wanted piqa.jsonl" in done.stderr
+
+
+def test_ablate_says_which_corpus_taught_the_same_model_more_and_goes_on_where_it_was(
+    sets, shards, tmp_path
+):
+    out = tmp_path / "out"
+    asked = ["ablate", "up.toml", "down.toml", "--out", out, "--sets", sets, "--tasks", "copa"]
+    asked += ["--tokens-a", shards[0], "--tokens-b", shards[1], "--steps", "30", *SMALL_RUN]
+    asked += ["--set", "train.lr = 1e-2"]
+    once = webtext(*asked, "--seeds", "1")
+    assert once.returncode == 0, once.stderr
+    first = {path: path.stat().st_mtime_ns for path in out.glob("*seed0/checkpoints/*.pt")}
+    assert len(first) == 2
+
+    done = webtext(*asked, "--seeds", "3")
+    assert done.returncode == 0, done.stderr
+    assert all(path.stat().st_mtime_ns == when for path, when in first.items())
+    found = json.loads((out / "ablation.json").read_text())
+    rows = {row["measure"]: row for row in found["rows"]}
+    assert list(rows) == ["loss on up, held out", "loss on down, held out", "copa/lm-eval/acc"]
+    up, down = rows["loss on up, held out"], rows["loss on down, held out"]
+    assert (up["better"], down["better"]) == ("a", "b")
+    values = up["a"]["values"]
+    assert up["a"]["mean"] == pytest.approx(np.mean(values))
+    assert up["a"]["error"] == pytest.approx(np.std(values, ddof=1) / 3**0.5)
+    pairs = np.subtract(values, up["b"]["values"])
+    assert up["difference"]["values"] == pytest.approx(list(pairs))
+    low, high = scipy.stats.t.interval(0.95, 2, loc=pairs.mean(), scale=scipy.stats.sem(pairs))
+    assert up["difference"]["half"] == pytest.approx((high - low) / 2)
+    assert done.stdout.splitlines()[0].split()[:3] == ["measure", "up", "+-"]
+    page = (out / "index.html").read_text()
+    assert "up against down" in page
+    assert "://" not in page
+    assert "<script" not in page
+
+
+def test_an_ablation_that_is_stopped_says_so_and_goes_on(shards, tmp_path):
+    gpt = GPT2(layers=1, heads=1, width=16, context=64)
+    settings = Train(steps=6, batch_tokens=128, warmup=1, eval_tokens=128)
+    corpora = (Corpus("up", shards[0]), Corpus("down", shards[1]))
+    plan = Plan(corpora, gpt, settings, 1, None)
+
+    def show(name):
+        def tell(done, total, note=""):
+            if name.startswith("b-") and done == 3 and total == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return tell
+
+    with pytest.raises(StoppedError):
+        compare(plan, tmp_path, "cpu", show)
+    assert not (tmp_path / "ablation.json").exists()
+    found = compare(plan, tmp_path, "cpu", lambda name: lambda *told: None)
+    straight = compare(plan, tmp_path / "straight", "cpu", lambda name: lambda *told: None)
+    assert found == straight
+    assert found["rows"][0]["difference"]["half"] is None

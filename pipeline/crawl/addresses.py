@@ -288,15 +288,17 @@ class ConnectTo:
     """One rule of `connect_to`, `HOST:PORT:ADDRESS:PORT`, where HOST and PORT may be `*`."""
 
     def __init__(self, rule: str) -> None:
-        self._host, self._port, rest = rule.split(":", 2)
+        host, self._port, rest = rule.split(":", 2)
+        self._host = host.lower()
         address, _, port = rest.rpartition(":")
         self.address = literal(address) or socket.gethostbyname(address)
         self.port = int(port)
 
     def matches(self, host: str, port: int) -> bool:
         """Tell whether the rule speaks of this host and port."""
-        name = host.strip("[]").rstrip(".").lower()
-        return self._host.lower() in ("*", name) and self._port in ("*", str(port))
+        if self._port not in ("*", str(port)):
+            return False
+        return self._host == "*" or self._host == host.strip("[]").rstrip(".").lower()
 
 
 # aiohttp asks no resolver about a host that is an address, so under `connect_to` such a host is

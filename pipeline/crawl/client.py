@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, Self
 
 import ada_url
@@ -323,6 +323,7 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
+@lru_cache(1024)  # asked at every step of a visit
 def host_and_port(url: str) -> tuple[str, int]:
     """Return the host (an IPv6 address in brackets) and the port of a URL in WHATWG form."""
     scheme, _, _ = url.partition("://")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 
 Field = tuple[bytes, bytes]
 
@@ -49,8 +50,15 @@ class Head:
 
     def every(self, name: str) -> list[str]:
         """Return each value of the header `name`, an empty list where it was not sent."""
-        wanted = name.lower().encode()
-        return [text(value) for key, value in self.fields if key.lower() == wanted]
+        return [text(value) for value in self._values.get(name.lower().encode(), ())]
+
+    @cached_property
+    def _values(self) -> dict[bytes, list[bytes]]:
+        """The values of each header, by its name in lower case."""
+        found: dict[bytes, list[bytes]] = {}
+        for name, value in self.fields:
+            found.setdefault(name.lower(), []).append(value)
+        return found
 
     def first(self, name: str) -> str | None:
         """Return the first value of the header `name`, None where it was not sent."""

@@ -112,10 +112,14 @@ def in_markup(body: bytes, product: str) -> tuple[Signal, ...]:
     found = (
         signal
         for match in _meta.finditer(head)
-        if any(name in match[1].lower() for name in names)  # few: the rest is costly
+        if _named(match[1].lower(), names)  # few are, and to read the others' pairs is costly
         for signal in _said(match[1], product)
     )
     return tuple(signal for signal, _ in zip(found, range(MAX_SIGNALS), strict=False))
+
+
+def _named(attributes: bytes, names: tuple[bytes, ...]) -> bool:
+    return any(map(attributes.__contains__, names))
 
 
 def _said(attributes: bytes, product: str) -> Iterable[Signal]:

@@ -21,7 +21,9 @@ from model.settings import GPT2, Train
 from pipeline.clean import Clean
 from pipeline.corpus import Corpus
 from pipeline.crawl.settings import Crawl
+from pipeline.decontaminate import Decontaminate
 from pipeline.dedup.cluster import Cluster, check_length
+from pipeline.dedup.paragraphs import Paragraphs
 from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
 from pipeline.extract import Extract
@@ -29,6 +31,7 @@ from pipeline.filters.rules import Rules
 from pipeline.harvest import Harvest
 from pipeline.language import Language
 from pipeline.pages import ImportWarc
+from pipeline.pii import Pii
 from pipeline.tokens import Tokens
 
 SHIPPED = Path(str(files("flows"))) / "recipes"
@@ -45,6 +48,9 @@ class Recipe:
     clean: Clean = field(default_factory=Clean)
     language: Language = field(default_factory=Language)
     rules: Rules = field(default_factory=Rules)
+    decontaminate: Decontaminate = field(default_factory=Decontaminate)  # off, without `against`
+    pii: Pii = field(default_factory=Pii)  # off, unless `enabled`
+    paragraphs: Paragraphs = field(default_factory=Paragraphs)  # off, unless `enabled`
     signatures: Sign = field(default_factory=Sign)
     duplicates: Cluster = field(default_factory=Cluster)
     corpus: Corpus = field(default_factory=Corpus)

@@ -25,6 +25,7 @@ from pipeline.crawl.engine import crawl
 from pipeline.crawl.settings import Crawl
 from pipeline.crawl.targets import busiest_host, politeness_bound
 from pipeline.dedup.cluster import cluster
+from pipeline.dedup.paragraphs import paragraphs
 from pipeline.dedup.sign import sign
 from pipeline.documents import documents
 from pipeline.errors import PipelineError, UserError
@@ -32,15 +33,25 @@ from pipeline.harvest import Harvest
 from pipeline.links import fingerprint, harvest, resolve
 from pipeline.progress import Progress
 from pipeline.shards import Directory, digest, write_json
-from pipeline.stage import Passage, settings
+from pipeline.stage import Passage, Stage, settings
 from pipeline.tokens import tokens
 
-STEPS = ("links", "pages", "documents", "signatures", "duplicates", "corpus", "tokens")
+STEPS = (
+    "links",
+    "pages",
+    "documents",
+    "paragraphs",
+    "signatures",
+    "duplicates",
+    "corpus",
+    "tokens",
+)
 
 LIBRARIES = {  # whose versions shape a step's bytes
     "links": ("ada-url", "orjson", "tldextract", "zstandard"),
     "pages": ("ada-url", "aiohttp", "FastWARC", "protego", "zstandard"),
     "documents": ("langdetect", "lxml", "Resiliparse", "trafilatura"),
+    "paragraphs": ("numba", "numpy"),
     "signatures": ("datasketch", "numba", "numpy"),
     "duplicates": ("numpy", "scipy"),
     "corpus": ("pyarrow",),
@@ -101,6 +112,16 @@ def make_step(
     return Step(name, home, tuple(inputs), recorded, work, foretell)
 
 
+def chain_of(recipe: Recipe) -> tuple[Stage, ...]:
+    """Return the stages from a page to a document, those that are off left out."""
+    chain: list[Stage] = [recipe.extract, recipe.clean, recipe.language, recipe.rules]
+    if recipe.decontaminate.against:
+        chain.append(recipe.decontaminate)
+    if recipe.pii.enabled:
+        chain.append(recipe.pii)
+    return tuple(chain)
+
+
 def plan(recipe: Recipe, data: Path, until: str | None = None) -> list[Step]:
     """Return the steps from links to tokens, up to `until`, each with its directory.
 
@@ -111,8 +132,15 @@ def plan(recipe: Recipe, data: Path, until: str | None = None) -> list[Step]:
         raise UserError(f"--until {until}: no such stage; there are {', '.join(STEPS)}")
     front = _front(recipe, data)
     pages = front[-1].home
-    chain = (recipe.extract, recipe.clean, recipe.language, recipe.rules)
-    texts = make_step(data, "documents", chain, [pages], lambda *to: documents(chain, pages, *to))
+    chain = chain_of(recipe)
+    files = recipe.rules.quality.fingerprints() | recipe.decontaminate.fingerprints()
+    texts = make_step(
+        data, "documents", chain, [pages], lambda *to: documents(chain, pages, *to), files or None
+    )
+    steps = [*front, texts]
+    if recipe.paragraphs.enabled:
+        texts = _without_repeats(recipe, texts.home, data)
+        steps.append(texts)
     signed = make_step(
         data,
         "signatures",
@@ -143,9 +171,20 @@ def plan(recipe: Recipe, data: Path, until: str | None = None) -> list[Step]:
         [packed.home],
         lambda *to: tokens(recipe.tokens, packed.home, *to),
     )
-    steps = [*front, texts, signed, clustered, packed, encoded]
+    steps += [signed, clustered, packed, encoded]
     last = STEPS.index(until) if until else len(STEPS)
     return [step for step in steps if STEPS.index(step.name) <= last]
+
+
+def _without_repeats(recipe: Recipe, documents: Directory, data: Path) -> Step:
+    """Return the step that takes from documents the paragraphs that others have too."""
+    return make_step(
+        data,
+        "paragraphs",
+        [recipe.paragraphs],
+        [documents],
+        lambda *to: paragraphs(recipe.paragraphs, documents, *to),
+    )
 
 
 def _front(recipe: Recipe, data: Path) -> list[Step]:
@@ -242,6 +281,12 @@ STARTED = "started.json"  # which inputs a directory that is not whole yet is be
 
 def begin(step: Step) -> None:
     """Prepare the directory; what was made of inputs that have changed since is removed."""
+    join(step)
+    step.home.sweep()
+
+
+def join(step: Step) -> None:
+    """Prepare the directory, but leave alone what others may be writing there just now."""
     mark = step.home.path / STARTED
     fingerprints = step.fingerprints()
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
@@ -250,7 +295,6 @@ def begin(step: Step) -> None:
     if not fresh:
         shutil.rmtree(step.home.path, ignore_errors=True)
         write_json(mark, fingerprints)
-    step.home.sweep()
 
 
 def end(step: Step, passages: Sequence[Passage]) -> None:
@@ -321,8 +365,10 @@ def latest(data: Path, name: str) -> Directory:
 
 
 @contextmanager
-def locked(data: Path) -> Iterator[None]:
+def locked(data: Path, wait: bool = False) -> Iterator[None]:
     """Hold the data directory, so that two builds never write the same files.
+
+    `wait` is for what others hold for a short while only.
 
     Raises:
         UserError: another build holds it, or it cannot be written to.
@@ -331,7 +377,7 @@ def locked(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         with (data / ".lock").open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 raise UserError(
                     f"{data}: another build is at work there; wait, or stop it"

@@ -25,7 +25,16 @@ from pipeline.render import render
 from pipeline.shards import Directory, read_batches, write_text
 
 # The directories of a build, in the order in which it makes them.
-STAGES = ("links", "pages", "documents", "signatures", "duplicates", "corpus", "tokens")
+STAGES = (
+    "links",
+    "pages",
+    "documents",
+    "paragraphs",
+    "signatures",
+    "duplicates",
+    "corpus",
+    "tokens",
+)
 
 SAMPLED = 10  # documents shown
 EXCERPT = 420  # characters of each

@@ -26,9 +26,12 @@ KINDS = {
     "dedup.near": "a near copy",
 }
 
-# The keys of a trace, in the order in which a URL meets the stages. `clean` is only there where it
-# dropped the document.
-STAGES = ("links", "crawl", "extract", "clean", "language", "rules", "dedup", "corpus", "tokens")
+# The keys of a trace, in the order in which a URL meets the stages. `clean` and `decontaminate` are
+# only there where they dropped the document.
+STAGES = (
+    *("links", "crawl", "extract", "clean", "language", "rules", "decontaminate"),
+    *("paragraphs", "dedup", "corpus", "tokens"),
+)
 
 
 def trace(data: Path, url: str) -> Row:
@@ -45,7 +48,7 @@ def trace(data: Path, url: str) -> Row:
     except ValueError as error:
         return unreadable(made, url, str(error))
     found: Row = {"url": url, "key": key, "id": identity, "fate": "kept"}
-    for step in (follow_links, follow_pages, follow_documents):
+    for step in (follow_links, follow_pages, follow_documents, follow_paragraphs):
         found |= step(made, identity, urls.domain(url))
         if found["fate"] != "kept":
             return found
@@ -108,9 +111,23 @@ def follow_documents(made: Mapping[str, Directory], identity: str, domain: str) 
         if name == stage:
             why = {"dropped_by": reason, "dropped_value": row["dropped_value"]}
             return {**found, name: {**told, **why}}
-        if name != "clean":
+        if name not in {"clean", "decontaminate"}:
             found[name] = told
     return found
+
+
+def follow_paragraphs(made: Mapping[str, Directory], identity: str, _domain: str) -> Row:
+    """Return what is left of the text without the paragraphs that other documents have."""
+    if "paragraphs" not in made:
+        return {}
+    kept = first_row(made["paragraphs"], identity)
+    if not (document := kept or first_row(made["paragraphs"], identity, "dropped")):
+        return {}
+    told: Row = {"characters": len(document[2]["text"] or "")}
+    if kept:
+        return {"paragraphs": told}
+    why = {name: document[2][name] for name in ("dropped_by", "dropped_value")}
+    return {"paragraphs": told | why, "fate": why["dropped_by"]}
 
 
 def told_of_document(directory: Directory, row: Row, shard: int) -> Row:
@@ -130,6 +147,7 @@ def told_of_document(directory: Directory, row: Row, shard: int) -> Row:
             },
         },
         "rules": measures(stages, text),
+        "decontaminate": {},
     }
 
 
@@ -265,6 +283,8 @@ def describe(found: Row) -> str:
         "clean": lambda _: ["nothing was left of the text"],
         "language": tell_language,
         "rules": tell_rules,
+        "decontaminate": lambda _: ["holds word n-grams of an evaluation set"],
+        "paragraphs": lambda row: [f"{row['characters']:,} characters that no other page has"],
         "dedup": tell_dedup,
         "corpus": lambda row: [f"row {row['row']:,} of {row['file']}, {row['bytes']:,} bytes"],
         "tokens": tell_tokens,
@@ -317,15 +337,15 @@ def tell_crawl(row: Row) -> list[str]:
     if row["status"] is not None:
         size = f"{row['body_bytes'] or 0:,} bytes"
         lines.append(f"status {row['status']}, {row['content_type'] or 'no type'}, {size}")
-    hops = [*(row["redirects"] or []), row["final_url"]][1:]
-    lines += [f"redirected to {hop}" for hop in hops]
-    tries = f", attempt {row['attempts']}" if row["attempts"] else ""
+    lines += [f"redirected to {hop}" for hop in [*(row["redirects"] or []), row["final_url"]][1:]]
     if row["started"]:
+        tries = f", attempt {row['attempts']}" if row["attempts"] else ""
         lines.append(f"on {day(row['started'])}{tries}")
     if row["robots"]:
         lines.append(f"robots: {row['robots']}")
     if row["warc_file"]:
         lines.append(f"{row['warc_file']} at byte {row['warc_offset']}")
+    lines += [f"unchanged since {row['payload_file']}"] if row.get("revisit") else []
     return lines
 
 

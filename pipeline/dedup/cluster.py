@@ -35,6 +35,7 @@ from pipeline.records import DUPLICATE
 from pipeline.shards import Directory, read_shard, write_json, write_parquet
 from pipeline.stage import Passage
 
+PAIRS = "pairs"  # where bands leave their candidate pairs until they are merged
 VERIFIES = ("signature", "jaccard")
 KEEPERS = ("score", "longest", "earliest")
 SCOPES = ("global", "snapshot", "index")
@@ -125,7 +126,7 @@ def cluster(
     path = out.shard(0)
     found = Signatures(tuple(signatures.shards()))
     _check_pairing(signatures, documents)
-    pairs = out.path / "pairs"
+    pairs = out.path / PAIRS
     if not path.exists():
         table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor)
         write_json(out.path / "histogram.json", sizes)
@@ -196,6 +197,28 @@ def before_bands(settings: Cluster, signatures: Signatures, earlier: Sequence[Sn
     ignored = given.ignored.copy()
     ignored[same.gone] = True
     return Compare(given, same, exact_copies(given.signatures, ignored))
+
+
+def prepare_bands(
+    settings: Cluster,
+    signatures: Directory,
+    documents: Directory,
+    out: Directory,
+    earlier: Sequence[Snapshot] = (),
+) -> Signatures:
+    """Write what all bands need to know, and return the signatures that they read.
+
+    Raises:
+        UserError: as `cluster`.
+    """
+    _check_pairing(signatures, documents)
+    given = Signatures(tuple(signatures.shards()))
+    store = out.path / PAIRS
+    if bands.prepared(store):
+        return compared(given, earlier if settings.scope != "snapshot" else ()).signatures
+    found = before_bands(settings, given, earlier)
+    bands.prepare(store, found.copies)
+    return found.given.signatures
 
 
 def clusters(

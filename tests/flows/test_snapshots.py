@@ -146,3 +146,20 @@ def test_a_snapshot_that_cannot_be_compared_with_is_a_clear_error(months, agains
     shutil.copytree(months / "2016-01", months / "x" / "2016-01")
     with pytest.raises(UserError, match=said):
         build(months / "2016-02", [months / name for name in against])
+
+
+def test_paragraphs_that_several_pages_have_can_be_taken_out_on_the_way(tmp_path):
+    notice = "This is the notice that each of the pages of the site has at its end and no other."
+    pages = {name: f"{story(n)}</p><p>{notice}" for n, name in enumerate("abc")}
+    warc(tmp_path / "x.warc", pages)
+    kept, _ = build(
+        tmp_path / "x", more=["paragraphs.enabled = true", "paragraphs.keep_words = 10"]
+    )
+    assert kept == {"a", "b", "c"}
+    texts = read_shard(latest(tmp_path / "x", "corpus").shard(0), ["text"])["text"].to_pylist()
+    assert sum(notice in text for text in texts) == 1
+    stages = {line["stage"]: line for line in funnel(tmp_path / "x")["stages"]}
+    assert (stages["paragraphs"]["read"], stages["paragraphs"]["kept"]) == (3, 3)
+    assert "characters that no other page has" in describe(
+        trace(tmp_path / "x", "http://site.test/a")
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from flows import steps
 from flows.settings import load
-from flows.steps import Step, locked, out_of_room, plan, run_step
+from flows.steps import Step, chain_of, locked, out_of_room, plan, run_step
 from pipeline.errors import PipelineError, UserError
 from pipeline.progress import silent
 from pipeline.shards import Directory
@@ -43,6 +43,29 @@ def test_a_changed_source_moves_everything(sources, tmp_path):
 def test_where_and_how_fast_a_crawl_runs_moves_nothing(sources, tmp_path):
     slower = [sources, "crawl.delay = 9.0", "crawl.connect_to = ['*:80:127.0.0.1:1']"]
     assert homes([sources], tmp_path) == homes(slower, tmp_path)
+
+
+def test_what_an_evaluation_set_holds_moves_the_documents_and_its_place_does_not(sources, tmp_path):
+    for name, text in (("one.txt", "a b c"), ("two.txt", "a b c"), ("three.txt", "d e f")):
+        (tmp_path / name.removesuffix(".txt")).mkdir()
+        (tmp_path / name.removesuffix(".txt") / "set.txt").write_text(text)
+    none = homes([sources], tmp_path)
+    one, two, three = (
+        homes([sources, f"decontaminate.against = ['{name}/set.txt']"], tmp_path)
+        for name in ("one", "two", "three")
+    )
+    assert one == two
+    assert none["pages"] == one["pages"] == three["pages"]
+    assert len({made["documents"] for made in (none, one, three)}) == 3
+    with pytest.raises(UserError, match=r"four/set.txt: no such file"):
+        homes([sources, "decontaminate.against = ['four/set.txt']"], tmp_path)
+
+
+def test_stages_that_are_off_are_not_in_the_chain(sources, tmp_path):
+    on = [sources, "pii.enabled = true", "decontaminate.against = ['links.txt']"]
+    chains = [[stage.name for stage in chain_of(load("webtext", more))] for more in ([], on)]
+    assert chains[0] == ["extract", "clean", "language", "rules"]
+    assert chains[1] == [*chains[0], "decontaminate", "pii"]
 
 
 def test_a_recipe_without_sources_says_what_to_name(tmp_path):

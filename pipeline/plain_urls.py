@@ -2,7 +2,7 @@
 
 `urls.forms` costs a microsecond or two a URL, and hashing its key another: for the lines of old
 dumps that is more than reading them. Here whole columns go through compiled code, and what is not
-plain, about one URL in six, is left to `urls`. Tests hold the two together, byte by byte.
+plain, about one URL in twenty, is left to `urls`. Tests hold the two together, byte by byte.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import ResolveResult
 from aiohttp.resolver import AsyncResolver
 
 from pipeline.crawl.settings import Crawl
@@ -137,7 +137,7 @@ class NoAddressError(OSError):
         self.temporary = temporary
 
 
-class Resolver(AbstractResolver):
+class Resolver:
     """Turn hosts into addresses that may be connected to, asking for each name once at a time.
 
     Also applies `connect_to`, by which a recipe sends all or some hosts to a server of its own.
@@ -177,15 +177,13 @@ class Resolver(AbstractResolver):
     def _rule(self, host: str, port: int) -> "ConnectTo | None":
         return next((rule for rule in self._rules if rule.matches(host, port)), None)
 
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - aiohttp's interface
-    ) -> list[ResolveResult]:
-        """Answer aiohttp's connector: vetted addresses, and the port that `connect_to` says."""
-        name = unmasked(host)
-        rule = self._rule(name, port)
+    async def resolve(self, host: str, port: int) -> list[ResolveResult]:
+        """Return the vetted addresses of `host`, each with the port that `connect_to` says.
+
+        Raises:
+            BlockedError, NoAddressError: as `vetted`.
+        """
+        rule = self._rule(host, port)
         return [
             ResolveResult(
                 hostname=host,
@@ -195,7 +193,7 @@ class Resolver(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in await self.vetted(name, port)
+            for address in await self.vetted(host, port)
         ]
 
     def socket(self, info: tuple[Any, ...]) -> socket.socket:
@@ -299,24 +297,3 @@ class ConnectTo:
         if self._port not in ("*", str(port)):
             return False
         return self._host == "*" or self._host == host.strip("[]").rstrip(".").lower()
-
-
-# aiohttp asks no resolver about a host that is an address, so under `connect_to` such a host is
-# given to it in this disguise.
-MASK = ".address.invalid"  # Source: RFC 6761, section 6.4: no name server knows it
-
-
-def masked(host: str) -> str:
-    """Return an address as a name that aiohttp asks the resolver about.
-
-    >>> masked("93.184.216.34"), unmasked(masked("2606:2800::1"))
-    ('5db8d822.address.invalid', '2606:2800::1')
-    """
-    return ip_address(host).packed.hex() + MASK
-
-
-def unmasked(host: str) -> str:
-    """Return the address behind a disguise, any other host as it is."""
-    if not host.endswith(MASK):
-        return host
-    return str(ip_address(bytes.fromhex(host.removesuffix(MASK))))

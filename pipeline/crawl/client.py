@@ -15,18 +15,15 @@ from typing import Final, Self
 
 import ada_url
 import aiohttp
-import yarl
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pipeline import urls
 from pipeline.crawl import decode, fates, messages
-from pipeline.crawl.addresses import BlockedError, NoAddressError, Resolver, literal, masked
+from pipeline.crawl.addresses import BlockedError, NoAddressError, Resolver
+from pipeline.crawl.connection import Answer, Broken, UnconnectedError, asked, connected
 from pipeline.crawl.settings import Crawl
 from pipeline.errors import PipelineError, UserError
 
-MAX_FIELD: Final = 32_768  # bytes of one header; real content security policies reach half of it
-MAX_FIELDS: Final = 128  # headers of one response
 MAX_VALIDATOR: Final = 1000  # characters of an ETag that are worth keeping; most have 40
 MAX_URL: Final = 8_000  # bytes. Source: RFC 9110, section 4.1 asks for support of as many
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -60,56 +57,27 @@ class Body:
     truncated: str | None  # WARC-Truncated: None, "length", "disconnect"
 
 
-class Broken(aiohttp.ClientPayloadError):
-    """The connection was given up in the middle of a body that could not be read on."""
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response that remembers whom it came from, and notices when its connection is dropped.
-
-    aiohttp lets go of a connection as soon as the last byte is in, and with it of the address; and
-    where a body turns into nonsense half-way, it closes the connection but leaves whoever reads
-    waiting for the time limit.
-    """
-
-    peer = ""
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        if connection.transport is not None:
-            self.peer = (connection.transport.get_extra_info("peername") or ("",))[0]
-        protocol = connection.protocol
-        if protocol is not None and protocol.closed is not None:
-            protocol.closed.add_done_callback(self._lost)
-        return await super().start(connection)
-
-    def _lost(self, closed: asyncio.Future[None]) -> None:
-        if not closed.cancelled():
-            closed.exception()  # read, or the loop complains that nobody did
-        content = getattr(self, "content", None)
-        if content is not None and not content.is_eof() and content.exception() is None:
-            content.set_exception(Broken("the connection was closed within the body"))
-
-
 class Arrived:
     """A response whose headers are in and whose body may be read."""
 
-    def __init__(self, url: str, response: _Response, started: float, clock: float) -> None:
+    def __init__(
+        self, url: str, request: bytes, answer: Answer, started: float, clock: float
+    ) -> None:
         self.url = url
-        self.ip = response.peer
+        self.request = request
+        self.ip = answer.peer
         self.started = started
         self.first_byte = time.monotonic() - clock  # s until the headers were in
         self.wire_bytes = 0  # of the body, as it came
         self._clock = clock
-        self._response = response
-        version = response.version or aiohttp.HttpVersion11
+        self._content = answer.content
+        message = answer.message
         self.head = messages.Head(
-            b"HTTP/%d.%d" % (version.major, version.minor),
-            response.status,
-            (response.reason or "").encode("utf-8", "surrogateescape"),
-            tuple((bytes(name), bytes(value)) for name, value in response.raw_headers),
+            b"HTTP/%d.%d" % (message.version.major, message.version.minor),
+            message.code,
+            (message.reason or "").encode("utf-8", "surrogateescape"),
+            tuple((bytes(name), bytes(value)) for name, value in message.raw_headers),
         )
-        info = response.request_info
-        self.request = messages.request(info.url.raw_path_qs, info.headers.items())
 
     @property
     def elapsed(self) -> float:
@@ -131,7 +99,7 @@ class Arrived:
         """
         raw, truncated = bytearray(), None
         try:
-            async for chunk in self._response.content.iter_any():
+            async for chunk in self._content.iter_any():
                 raw += chunk
                 self.wire_bytes = len(raw)
                 if len(raw) > most:
@@ -168,7 +136,6 @@ class Client:
     def __init__(self, settings: Crawl, resolver: Resolver) -> None:
         self._settings = settings
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
         self._tls = tls_context(settings.ca_file)
         self._fields = {
             "User-Agent": settings.agent,
@@ -178,37 +145,10 @@ class Client:
         }
 
     async def __aenter__(self) -> Self:
-        patience = aiohttp.ClientTimeout(
-            total=self._settings.timeout,
-            sock_connect=self._settings.connect_timeout,
-            sock_read=self._settings.first_byte_timeout,
-        )
-        connector = aiohttp.TCPConnector(
-            resolver=self._resolver,
-            use_dns_cache=False,  # the resolver keeps its own, of vetted addresses
-            socket_factory=self._resolver.socket,
-            ssl=self._tls,
-            limit=0,  # the crawl bounds the hosts in flight
-            force_close=True,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=patience,
-            response_class=_Response,
-            auto_decompress=False,
-            trust_env=False,
-            max_line_size=MAX_FIELD,
-            max_field_size=MAX_FIELD,
-            max_headers=MAX_FIELDS,
-        )
-        # A request that breaks would be sent again at once, past the gate; there is no public way.
-        self._session._retry_connection = False  # noqa: SLF001
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await asyncio.sleep(0)  # so that the loop lets go of what was closed last
 
     async def vet(self, url: str) -> tuple[str, ...]:
         """Return the addresses that a request for `url` may go to.
@@ -235,30 +175,27 @@ class Client:
         Raises:
             Failed: whatever the host did wrong, in the body of the `with` too.
         """
-        assert self._session is not None, "a client is entered before it is used"
         await self.vet(url)
+        host, port = host_and_port(url)
+        secure = url.startswith("https:")
+        path = url[url.index("://") + 3 + len(authority(url)) :]
+        fields = {"Host": authority(url), **self._fields, **(conditions or {})}
+        request = messages.request(path, fields.items())
+        limits = self._settings
+        tls = self._tls if secure else None
         started, clock = time.time(), time.monotonic()
         arrived: Arrived | None = None
         try:
-            async with self._session.get(
-                self._target(url),
-                headers={"Host": authority(url), **self._fields, **(conditions or {})},
-                server_hostname=host_and_port(url)[0].strip("[]").rstrip("."),
-                allow_redirects=False,
-            ) as response:
-                assert isinstance(response, _Response), "the session was told to make these"
-                arrived = Arrived(url, response, started, clock)
+            async with (
+                asyncio.timeout(limits.timeout),
+                connected(self._resolver, host, port, tls, limits.connect_timeout) as connection,
+            ):
+                answer = await asked(connection, request, limits.first_byte_timeout)
+                arrived = Arrived(url, request, answer, started, clock)
                 yield arrived
         except (aiohttp.ClientError, OSError, HttpProcessingError) as error:
-            seconds, secure = time.monotonic() - clock, url.startswith("https:")
+            seconds = time.monotonic() - clock
             raise failure(error, arrived is not None, seconds, secure) from error
-
-    def _target(self, url: str) -> yarl.URL:
-        target = yarl.URL(url, encoded=True)
-        host, port = host_and_port(url)
-        if (address := literal(host)) and self._resolver.pretended(host, port):
-            return target.with_host(masked(address))
-        return target
 
 
 def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> Failed:
@@ -278,14 +215,12 @@ def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> F
             connected = not isinstance(error, aiohttp.ConnectionTimeoutError)
             return Failed(fates.TIMEOUT, seconds, again=True, connected=connected)
         return Failed(fates.TOO_SLOW, seconds)
-    if isinstance(error, aiohttp.InvalidURL):
-        return Failed(fates.BAD_URL, connected=False)
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
-        return Failed(fates.TLS, connected=False)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, HANG_UPS) and secure:
+    if isinstance(error, UnconnectedError):
+        if isinstance(error.cause, ssl.SSLError):
+            return Failed(fates.TLS, connected=False)
+        if isinstance(error.cause, HANG_UPS) and secure:
             return Failed(fates.TLS, again=True, connected=False)
-        return refusal(error.os_error)
+        return refusal(error.cause)
     if isinstance(error, BAD):
         return Failed(fates.BAD_HTTP)
     return Failed(fates.CONNECT, again=True)

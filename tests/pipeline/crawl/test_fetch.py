@@ -70,7 +70,7 @@ def test_what_is_no_url_to_fetch_is_never_asked_for(url):
         ("http://a.test\\x\\y", "/x/y"),
         (" http://a.test/\t\n ", "/"),
         ("http://a.test./", "/"),
-        ("http://a.test/?", "/"),
+        ("http://a.test/?", "/?"),
     ],
 )
 def test_odd_spellings_are_read_as_browsers_read_them(url, asked):

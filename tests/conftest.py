@@ -1,6 +1,8 @@
 """Fixtures that all tests may ask for."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,6 +14,8 @@ os.environ.pop("PREFECT_API_URL", None)
 
 import hypothesis
 import pytest
+
+atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 
 # A loaded machine is slow, not wrong; the same examples every time, so that a failure is a change.
 hypothesis.settings.register_profile("webtext", deadline=None, derandomize=True)

@@ -5,7 +5,9 @@ the connection is closed, or a coroutine that may do anything to the connection.
 """
 
 import asyncio
+import atexit
 import contextlib
+import shutil
 import socket
 import ssl
 import struct
@@ -259,5 +261,6 @@ def ca_file(ca: Authority) -> str:
     Two: the good one, and one whose key is good but which signs by SHA-1.
     """
     path = Path(tempfile.mkdtemp(prefix="hostile-web-")) / "ca.pem"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     path.write_bytes(ca.good.cert_pem.bytes() + (CERTIFICATES / "sha1-ca.pem").read_bytes())
     return str(path)

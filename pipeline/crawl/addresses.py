@@ -175,7 +175,10 @@ class Resolver:
         return self._rule(host, port) is not None
 
     def _rule(self, host: str, port: int) -> "ConnectTo | None":
-        return next((rule for rule in self._rules if rule.matches(host, port)), None)
+        for rule in self._rules:
+            if rule.matches(host, port):
+                return rule
+        return None
 
     async def resolve(self, host: str, port: int) -> list[ResolveResult]:
         """Return the vetted addresses of `host`, each with the port that `connect_to` says.

@@ -20,8 +20,8 @@ def request(path: str, fields: Iterable[tuple[str, str]]) -> bytes:
     >>> request("/a", [("Host", "example.com")])
     b'GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n'
     """
-    raw = [(name.encode(), value.encode()) for name, value in fields]
-    return _lines(f"GET {path} HTTP/1.1".encode(), raw)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
+    return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 @dataclass(frozen=True)

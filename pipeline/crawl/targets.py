@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ class Wanted(NamedTuple):
     linked: int | None  # Unix time of the first submission, in milliseconds
 
 
+@lru_cache(1024)  # asked at every step of a visit
 def host_of(url: str) -> str:
     """Return the name that politeness is kept towards: the host without its port.
 

@@ -13,11 +13,13 @@ BENCHES = (
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
     ("a crawl against Scrapy and bare aiohttp", "tests.bench.crawl", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
+    ("copies found by true similarity, beside the S-curve", "tests.bench.dedup_recall", ()),
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),
     ("a training step against nanoGPT's, on this CPU", "tests.bench.training", ()),
     ("training on a CUDA device against compiled nanoGPT", "tests.bench.gpu", ()),
+    ("our scores against lm-eval's own", "tests.bench.agreement", ()),
 )
 
 

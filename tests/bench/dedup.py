@@ -1,11 +1,14 @@
 """Deduplication against other libraries, in one run: signing, the whole job, accuracy.
 
-    python -m tests.bench.dedup [--documents 20000] [--data DIR]
+    python -m tests.bench.dedup [--documents 20000] [--data DIR] [--parts sign job labelled]
+        [--only webtext rensa] [--dir DIR]
 
 Texts are the labelled ones of the shared data where they are, else generated. For the whole job
 they are repeated in many worlds (in each, other words are renamed, so worlds do not resemble each
 other), and a third of each world is a copy edited to a known similarity. Every contender gets the
-same file; wall time, peak memory (all processes) and the share of planted pairs found are printed.
+same file; wall time on all cores, processor seconds, peak memory (all processes) and the share of
+planted pairs found are printed. `--dir` keeps the file from run to run, so that a long comparison
+can be made in pieces.
 """
 
 import argparse
@@ -14,11 +17,13 @@ import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -28,6 +33,7 @@ from tests.bench import peers
 from tests.bench.memory import Memory
 
 ROOT = peers.ROOT
+PARTS = ("sign", "job", "labelled")
 PEERS = ("datasketch", "rensa", "text_dedup", "datatrove")
 WORD = re.compile(r"\w+")
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
@@ -95,9 +101,9 @@ def texts_of(data: Path) -> list[str]:
     return [" ".join(f"w{rng.randrange(20000)}" for _ in range(600)) for _ in range(1000)]
 
 
-def run(command: list[str]) -> tuple[float, float]:
-    """Run a contender; return its seconds and peak bytes."""
-    started = time.perf_counter()
+def run(command: list[str]) -> tuple[float, float, float]:
+    """Run a contender; return its seconds, its processor seconds and its peak bytes."""
+    started, used = time.perf_counter(), processor_seconds()
     one_thread = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "0"}
     with (
         subprocess.Popen(
@@ -113,7 +119,13 @@ def run(command: list[str]) -> tuple[float, float]:
     if process.returncode:
         print(errors.decode(errors="replace")[-800:], file=sys.stderr)
         raise SystemExit(f"{' '.join(command)}: exit {process.returncode}")
-    return time.perf_counter() - started, memory.peak
+    return time.perf_counter() - started, processor_seconds() - used, memory.peak
+
+
+def processor_seconds() -> float:
+    """Return what all processes that have ended used."""
+    times = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return times.ru_utime + times.ru_stime
 
 
 def found(groups: list[list[str]], pairs: list[tuple[str, str, float]]) -> str:
@@ -156,39 +168,44 @@ def ours_job(path: Path, out: Path) -> None:
     out.write_text(json.dumps({"groups": found_}))
 
 
-def contenders() -> dict[str, list[str]]:
-    """Return the command that each contender is, but for what it is to do."""
+def contenders(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the command that each contender is, but for what it is to do; ours first."""
     script = str(Path(__file__).with_name("dedup_peers.py"))
     ours = [sys.executable, "-m", "tests.bench.dedup", "--ours"]
-    return {"webtext": ours} | {peer: [str(peers.python(peer)), script] for peer in PEERS}
+    theirs = {peer: [str(peers.python(peer)), script] for peer in PEERS if peer in names}
+    return {"webtext": ours} | theirs
 
 
-def compare(options: argparse.Namespace, scratch: Path) -> None:
-    texts = texts_of(options.data)
-    out = scratch / "out.json"
-    sample = scratch / "sample.jsonl"
-    material(texts, min(6000, options.documents), sample)
+def signing(options: argparse.Namespace, commands: dict[str, list[str]], scratch: Path) -> None:
+    """Print how fast each makes signatures."""
+    sample, out = scratch / "sample.jsonl", scratch / "out.json"
+    material(texts_of(options.data), min(6000, options.documents), sample)
     size = sum(len(json.loads(line)["text"].encode()) for line in sample.open()) / 1e6
-    commands = contenders()
     print(f"signing {size:.1f} MB of text on one core (CPU seconds)")
     speed = {}
     for name, command in commands.items():
         run([*command, "sign", name, str(sample), str(out)])
         speed[name] = size / json.loads(out.read_text())["cpu"]
-        print(
-            f"  {name:11} {speed[name]:7.2f} MB/s  {speed['webtext'] / speed[name]:6.1f}x as long"
-        )
-    whole = scratch / "whole.jsonl"
-    pairs = material(texts, options.documents, whole)
+        times = speed["webtext"] / speed[name]
+        print(f"  {name:11} {speed[name]:7.2f} MB/s  {times:6.1f}x as long", flush=True)
+
+
+def whole_job(options: argparse.Namespace, commands: dict[str, list[str]], scratch: Path) -> None:
+    """Print what each takes from a file to clusters."""
+    whole, out = scratch / f"whole-{options.documents}.jsonl", scratch / "out.json"
+    planted = whole.with_suffix(".pairs.json")
+    if not planted.exists():
+        planted.write_text(json.dumps(material(texts_of(options.data), options.documents, whole)))
+    pairs = json.loads(planted.read_text())
     print(f"whole job, {options.documents} documents, {whole.stat().st_size / 1e6:.0f} MB")
     for name, command in commands.items():
-        if name in options.skip:
-            continue
-        elapsed, peak = run([*command, "job", name, str(whole), str(out)])
+        elapsed, used, peak = run([*command, "job", name, str(whole), str(out)])
         groups = json.loads(out.read_text())["groups"]
-        print(f"  {name:11} {elapsed:7.1f} s  {peak / 1e9:5.2f} GB  {found(groups, pairs)}")
-        sys.stdout.flush()
-    labelled(options.data, commands, scratch)
+        print(
+            f"  {name:11} {elapsed:7.1f} s ({used:.1f} s of processors)  {peak / 1e9:5.2f} GB  "
+            f"{found(groups, pairs)}",
+            flush=True,
+        )
 
 
 def labelled(data: Path, commands: dict[str, list[str]], scratch: Path) -> None:
@@ -225,10 +242,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--skip", nargs="*", default=[], help="peers to leave out of the whole job")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", nargs="+", choices=("webtext", *PEERS))
+    parser.add_argument("--dir", type=Path, help="where files are made, and kept")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        compare(options, Path(scratch))
+    commands = contenders(options.only or ("webtext", *PEERS))
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = options.dir or Path(temporary)
+        scratch.mkdir(parents=True, exist_ok=True)
+        if "sign" in options.parts:
+            signing(options, commands, scratch)
+        if "job" in options.parts:
+            whole_job(options, commands, scratch)
+        if "labelled" in options.parts:
+            labelled(options.data, commands, scratch)
 
 
 if __name__ == "__main__":

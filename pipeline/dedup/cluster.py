@@ -7,7 +7,7 @@ grows large (see `stars`). Everything is decided by what the documents say and t
 neither the order of the shards nor the number of workers changes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,19 +16,18 @@ from shutil import rmtree
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dedup import bands
-from pipeline.dedup.banding import Pairs, unpack
+from pipeline.dedup.banding import Pairs, distinct, unpack
 from pipeline.dedup.curve import PRESETS
 from pipeline.dedup.exact import Copies, exact_copies
 from pipeline.dedup.members import Choice, Evidence, assemble, ranks
 from pipeline.dedup.pages import Repeats, page_groups, repeats
 from pipeline.dedup.signatures import Signatures, row_count
 from pipeline.dedup.snapshots import Compared, Snapshot, compared
-from pipeline.dedup.verify import similarity
+from pipeline.dedup.texts import Measure, Texts, spill, texts_of
 from pipeline.errors import UserError
 from pipeline.progress import Progress, silent
 from pipeline.records import DUPLICATE
@@ -53,7 +52,9 @@ class Cluster:
     bands: int = 14  # Source: FineWeb (Penedo et al., 2024), section 3.4, as the next
     rows: int = 8
     verify_at: float = 0.7  # least Jaccard similarity of a pair
-    verify: str = "signature"  # how it is measured; or "jaccard": over the texts' own shingles
+    # How it is measured: by the signatures, or "jaccard", by the texts' own shingles. Pairs with an
+    # earlier snapshot, whose texts are not read again, are always measured by the signatures.
+    verify: str = "signature"
     keeper: str = "score"  # or "longest", "earliest"; the smaller id where they are equal
     max_cluster: int = 10  # documents; in a larger cluster all must be near the keeper itself
     # Data directories of earlier snapshots. Only signatures and duplicates are read there.
@@ -128,7 +129,8 @@ def cluster(
     _check_pairing(signatures, documents)
     pairs = out.path / PAIRS
     if not path.exists():
-        table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor)
+        texts = partial(texts_of, documents)
+        table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor, texts)
         write_json(out.path / "histogram.json", sizes)
         write_parquet(path, [table], DUPLICATE)
     rmtree(pairs, ignore_errors=True)
@@ -229,10 +231,12 @@ def clusters(
     progress: Progress = silent,
     earlier: Sequence[Snapshot] = (),
     executor: Executor | None = None,
+    texts: Callable[[], Iterable[pa.RecordBatch]] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the members of all clusters as DUPLICATE rows, and the histogram of sizes.
 
     `store` is a directory for the candidate pairs of each band, from which a killed run goes on.
+    `texts` gives the documents' texts in their order, where they are to be verified by those.
 
     Raises:
         UserError: the signatures are too short for the bands, damaged or mixed.
@@ -248,7 +252,8 @@ def clusters(
     bands.find(settings.bands, settings.rows, signatures, store, workers, show, executor)
     pairs = _in_scope(settings, bands.merged(settings.bands, store), found.given.earlier)
     progress(settings.bands, steps, f"{len(pairs)} candidate pairs")
-    measured = partial(_measured, signatures, workers)
+    chosen = _texts(found, pairs, texts, store) if settings.verify == "jaccard" else None
+    measured = Measure(signatures, workers, chosen)
     jaccard = measured(pairs)
     alike = jaccard >= settings.verify_at
     pairs, jaccard = pairs[alike], jaccard[alike]
@@ -262,8 +267,19 @@ def clusters(
     return done
 
 
-def _measured(signatures: Signatures, workers: int, pairs: Pairs) -> npt.NDArray[np.float32]:
-    return similarity(signatures, pairs, workers)
+def _texts(
+    found: Compare, pairs: Pairs, texts: Callable[[], Iterable[pa.RecordBatch]] | None, store: Path
+) -> Texts:
+    """Copy the texts of all that may have to be compared."""
+    assert texts is not None, "who sets verify to jaccard also says where the texts are"
+    first, same = found.copies.first.astype(np.int64), found.repeats
+    rows = distinct([*unpack(pairs), first[same.gone], first[same.kept]]).astype(np.int64)
+    start = found.given.earlier
+    rows = rows[rows >= start]
+    path = store / "texts.arrow"
+    if not path.exists():
+        spill(texts(), rows - start, path)
+    return Texts(path, rows, start, int(found.given.signatures.made.get("ngram", 1)))
 
 
 def _in_scope(settings: Cluster, pairs: Pairs, earlier: int) -> Pairs:

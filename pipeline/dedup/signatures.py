@@ -169,7 +169,7 @@ class Signatures:
                         table = file.read_row_group(group, columns=list(columns))
                         yield start, table
                         start += table.num_rows
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError) as error:  # of a flipped bit, all three
                 raise damaged(path, error) from error
 
     def read(self, name: str) -> pa.ChunkedArray:
@@ -193,7 +193,7 @@ def _footer(path: Path) -> pq.FileMetaData:
         return pq.read_metadata(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such shard; run the stage that makes it") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # of a flipped bit, all three
         raise damaged(path, error) from error
 
 

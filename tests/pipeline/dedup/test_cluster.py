@@ -377,3 +377,41 @@ def test_the_keeper_of_a_page_is_a_document_that_is_kept(tmp_path):
     told = {row["id"][0]: (row["keeper"][0], row["reason"]) for row in found_in(out)}
     assert told == {"1": ("3", "dedup.url"), "2": ("3", "dedup.near"), "3": ("3", None)}
     assert (passage.read, passage.kept) == (3, 1)
+
+
+def test_pairs_can_be_verified_by_their_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.dedup.texts.BLOCK_BYTES", 10_000)  # many blocks
+    given, *_ = planted(20, 10)
+    given += [{"id": f"{900 + n:016x}", "text": edited(prose(900, 150), 2, n)} for n in range(30)]
+    found = documents(tmp_path / "d", given, shards=3)
+    out, _ = clustered(tmp_path / "a", found, Cluster(verify="jaccard"))
+    text = {row["id"]: row["text"] for row in given}
+    rows = found_in(out)
+    assert len(rows) > 40
+    for row in rows:
+        true = jaccard(text[row["id"]], text[row["keeper"]])
+        assert row["jaccard"] == pytest.approx(true, abs=1e-6)
+    turned = documents(tmp_path / "turned", given[::-1], shards=2)
+    other, _ = clustered(tmp_path / "b", turned, Cluster(verify="jaccard"), workers=2)
+    assert other.shard(0).read_bytes() == out.shard(0).read_bytes()
+
+
+def test_true_similarity_keeps_what_an_estimate_would_have_dropped(tmp_path):
+    base = prose(1, 400)
+    given = rows([base, *(edited(base, n, n) for n in range(8, 40))])
+    text = {row["id"]: row["text"] for row in given}
+    settings = Cluster(bands=112, rows=1, max_cluster=1)
+    estimated, _ = clustered(tmp_path / "a", documents(tmp_path / "a" / "d", given), settings)
+    measured, _ = clustered(
+        tmp_path / "b",
+        documents(tmp_path / "b" / "d", given),
+        Cluster(bands=112, rows=1, max_cluster=1, verify="jaccard"),
+    )
+
+    def wrong(out):
+        """Count the dropped documents that are not as near their keeper as was asked for."""
+        dropped = [row for row in found_in(out) if row["reason"]]
+        return sum(jaccard(text[row["id"]], text[row["keeper"]]) < 0.7 for row in dropped)
+
+    assert wrong(estimated) > 0
+    assert wrong(measured) == 0

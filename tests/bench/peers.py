@@ -24,7 +24,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("aiohttp",),
 }
 ON_OURS: dict[str, tuple[str, ...]] = {  # see our own packages too: torch is not installed twice
-    "lm_eval": ("lm_eval",),
+    "lm_eval": ("lm_eval[hf]",),
 }
 
 

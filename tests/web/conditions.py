@@ -31,8 +31,10 @@ CONDITIONS = (
         "a disk that is full, or that may not be written to",
         "one clear line; with room made, the crawl goes on and nothing is lost or doubled",
         (
-            HERE + "test_engine.py::test_a_full_disk_is_said_and_mended",
-            HERE + "test_sink.py::test_a_full_disk_is_an_os_error",
+            HERE + "test_disk.py::test_a_crawl_on_a_full_disk_goes_on_once_there_is_room",
+            HERE + "test_disk.py::test_a_crawl_whose_files_may_not_grow_goes_on_once_they_may",
+            HERE + "test_disk.py::test_a_disk_that_fails_at_any_write_is_said_and_mended",
+            HERE + "test_disk.py::test_two_thousand_hosts_survive_a_full_disk",
         ),
     ),
     Condition(

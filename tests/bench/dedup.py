@@ -33,6 +33,7 @@ from tests.bench import peers
 from tests.bench.memory import Memory
 
 ROOT = peers.ROOT
+BY_TEXT = "by text"  # ours, where the texts themselves verify a pair
 PARTS = ("sign", "job", "labelled")
 PEERS = ("datasketch", "rensa", "text_dedup", "datatrove")
 WORD = re.compile(r"\w+")
@@ -155,12 +156,12 @@ def ours_sign(path: Path, out: Path) -> None:
     out.write_text(json.dumps(took))
 
 
-def ours_job(path: Path, out: Path) -> None:
+def ours_job(path: Path, out: Path, verify: str) -> None:
     from pipeline.dedup.cluster import Cluster
     from pipeline.dedup.file import dedup_file
     from pipeline.dedup.sign import Sign
 
-    dedup_file(path, out.with_suffix(".parquet"), Sign(), Cluster())
+    dedup_file(path, out.with_suffix(".parquet"), Sign(), Cluster(verify=verify))
     groups: dict[str, list[str]] = {}
     for row in pq.read_table(out.with_suffix(".parquet"), columns=["id", "cluster"]).to_pylist():
         groups.setdefault(str(row["cluster"]), []).append(str(row["id"]))
@@ -236,8 +237,12 @@ def labelled(data: Path, commands: dict[str, list[str]], scratch: Path) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["--ours"]:
-        what, _, path, out = sys.argv[2:]
-        (ours_sign if what == "sign" else ours_job)(Path(path), Path(out))
+        what, name, path, out = sys.argv[2:]
+        if what == "sign":
+            ours_sign(Path(path), Path(out))
+        else:
+            verify = "jaccard" if name == BY_TEXT else "signature"
+            ours_job(Path(path), Path(out), verify)
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=20_000)
@@ -255,7 +260,8 @@ def main() -> None:
         if "job" in options.parts:
             whole_job(options, commands, scratch)
         if "labelled" in options.parts:
-            labelled(options.data, commands, scratch)
+            both = {"webtext": commands["webtext"], BY_TEXT: commands["webtext"]}
+            labelled(options.data, both | commands, scratch)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python -m tests.bench.dedup_scale [--millions 0.5 1 2 4 8] [--workers 2] [--dir DIR]
 
 Each size needs 0.45 GB of disk a million documents. Prints seconds, peak memory (all processes) and
-how many of the planted pairs were found, by their similarity.
+how many of the planted pairs were found, by their similarity; of three sizes or more also the
+exponent of growth, 1 where it is linear.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pipeline.shards import Directory, write_parquet
 from tests.bench.memory import Memory
 
 SHARD = 100_000
+WARM = 0.01  # million documents that are not measured
 COPIES = 0.15  # of the documents are copies, of originals that are themselves documents
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # similarity of a copy to its original, in turn
 
@@ -103,7 +105,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dir", type=Path, default=None)
     options = parser.parse_args()
-    for millions in options.millions:
+    curve = []
+    for millions in [WARM, *options.millions]:  # the first one compiles
         total = int(millions * 1e6)
         with tempfile.TemporaryDirectory(dir=options.dir) as scratch:
             path = Path(scratch)
@@ -116,6 +119,9 @@ def main() -> None:
                 table, _ = clusters(Cluster(), given, out.path / "pairs", options.workers, show)
                 write_parquet(out.shard(0), [table], table.schema)
             elapsed, used = time.perf_counter() - started, processor_seconds() - used
+            if millions == WARM:
+                continue
+            curve.append((millions, used))
             dropped = passage("duplicates", total, table).dropped
             print(
                 f"{millions:4g} M: {elapsed:6.1f} s ({used:.1f} s of processors), peak "
@@ -123,6 +129,9 @@ def main() -> None:
                 f"found {recall(out, total, originals)}",
                 flush=True,
             )
+    if len(curve) > 2:
+        exponent = np.polyfit(*np.log(np.array(curve).T), 1)[0]
+        print(f"processor seconds grow with the documents to the power of {exponent:.2f}")
 
 
 def processor_seconds() -> float:

@@ -56,6 +56,10 @@ CREATE TABLE IF NOT EXISTS shard (
     first_host INTEGER NOT NULL,
     last_host INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS seen (
+    one INTEGER PRIMARY KEY,
+    at REAL NOT NULL  -- Unix time of the last commit
+);
 CREATE TABLE IF NOT EXISTS file (
     name TEXT PRIMARY KEY,
     shard INTEGER NOT NULL,
@@ -132,11 +136,28 @@ class Frontier:
             self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             self.db.executescript(SCHEMA)
             with self.transaction():
+                self._set_back()
                 self.db.execute(f"UPDATE url SET state = {PENDING} WHERE state = {LEASED}")
                 self.db.execute(  # it may have been asked a moment before the process died
                     f"UPDATE host SET state = {PARKED}, not_before = ? WHERE state = {ACTIVE}",
                     (self.clock() + rest,),
                 )
+
+    def _set_back(self) -> None:
+        """Set back the times that hosts wait for, if the clock was since the last commit.
+
+        One that was set forward looks like one that ran on while nobody crawled.
+        """
+        (seen,) = self.db.execute("SELECT coalesce(max(at), 0) FROM seen").fetchone()
+        self.db.execute(
+            f"UPDATE host SET not_before = not_before - ? WHERE state = {PARKED}",
+            (max(0.0, seen - self.clock()),),
+        )
+        self._see()
+
+    def _see(self) -> None:
+        """Note the time, so that a step back of the clock shows."""
+        self.db.execute("INSERT OR REPLACE INTO seen VALUES (0, ?)", (self.clock(),))
 
     def close(self) -> None:
         """Let go of the table."""
@@ -316,6 +337,7 @@ class Frontier:
                 [{"host": host, "until": until} for host, until in changes.passed],
             )
             self.db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", changes.files)
+            self._see()
         return done
 
     # Asking

@@ -55,7 +55,7 @@ CONDITIONS = (
     Condition(
         73,
         "the clock jumps by a day, either way, during a crawl or between two",
-        "delays, leases and dates as without",
+        "delays and leases as without; dates are those that the clock showed",
         (HERE + "test_engine.py::test_a_step_of_the_clock_disturbs_nothing",),
     ),
     Condition(

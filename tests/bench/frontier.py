@@ -8,6 +8,7 @@ Each size runs in a process of its own, since the peak of memory is a process's.
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ SHARDS = 64
 BATCH = 500  # rows a commit
 EACH = 16  # URLs leased to a host at a time
 ACTIVE = 4800  # hosts on the workbench
+REPEATS = 4  # of the small size, before the large one and after
 
 
 def shard(number: int, urls: int, hosts: int) -> Iterator[list[Wanted]]:
@@ -102,15 +104,32 @@ def measure(urls: int) -> dict[str, float]:
     }
 
 
-def main(sizes: list[int]) -> None:
-    """Measure each size and print a JSON line for it."""
-    for size in sizes:
-        command = [sys.executable, "-m", "tests.bench.frontier", str(size)]
-        if len(sizes) > 1:
-            subprocess.run(command, check=True)
-        else:
-            print(json.dumps(measure(size)))
+def alone(size: int) -> dict[str, float]:
+    """Measure one size in a process of its own."""
+    command = [sys.executable, "-m", "tests.bench.frontier", str(size)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    print(done.stdout.decode(), end="", flush=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def compare(small: int, large: int) -> None:
+    """Measure the small size several times around the large one, and print how they compare."""
+    before = [alone(small) for _ in range(REPEATS)]
+    big = alone(large)
+    after = [alone(small) for _ in range(REPEATS)]
+    for what in ("cpu_us_per_url", "leased_and_acked_per_s"):
+        usual = statistics.median(run[what] for run in before + after)
+        print(f"{what}: {big[what] / usual:.2f} of that at {small:,} (median {usual:,g})")
+
+
+def main() -> None:
+    """Compare two sizes, or measure the one asked for."""
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(int(sys.argv[1]))))
+    else:
+        compare(10_000, 1_000_000)
 
 
 if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or [10_000, 1_000_000])
+    main()

@@ -13,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+
+from tests.realdata.pace import pace_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -41,6 +44,7 @@ def main() -> None:
                 stage, "build", str(RECIPE), "--data", str(data), "--until", stage, *overrides(work)
             )
         timed("again", "build", str(RECIPE), "--data", str(data), *overrides(work))
+    print(pace_of(work / "access.jsonl", tomllib.loads(RECIPE.read_text())["crawl"]["delay"]))
     tokens = said("path", "tokens", "--data", str(data))
     timed("train", "train", "tiny", "--tokens", tokens, "--run", str(work / "tiny"))
     print(said("report", "--data", str(data), "--run", str(work / "tiny")))

@@ -56,7 +56,12 @@ CONDITIONS = (
         73,
         "the clock jumps by a day, either way, during a crawl or between two",
         "delays and leases as without; dates are those that the clock showed",
-        (HERE + "test_engine.py::test_a_step_of_the_clock_disturbs_nothing",),
+        (
+            HERE + "test_clock.py::test_a_clock_that_jumps_during_a_crawl_disturbs_nothing",
+            HERE
+            + "test_clock.py::test_a_clock_set_back_between_two_crawls_parks_no_host_for_longer",
+            HERE + "test_clock.py::test_two_thousand_hosts_survive_a_clock_that_jumps",
+        ),
     ),
     Condition(
         74,

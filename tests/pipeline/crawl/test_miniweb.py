@@ -5,7 +5,6 @@ import json
 from collections import defaultdict
 from contextlib import redirect_stdout
 from io import StringIO
-from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -18,6 +17,7 @@ from pipeline.crawl.settings import Crawl
 from pipeline.records import LINK
 from pipeline.replay import replaying
 from pipeline.shards import Directory, read_shard, write_parquet
+from tests.realdata.pace import pace, pace_of
 
 SHARDS = 4
 DELAY = 0.1  # s
@@ -57,17 +57,22 @@ def crawled(tmp_path, sources, wanted):
     return outcomes, log
 
 
-def check(tmp_path, log):
+def check(tmp_path):
     """Check that no host was hit sooner than its delay, and that every WARC file is clean."""
-    times = defaultdict(list)
-    for entry in log:
-        times[entry["host"].partition(":")[0]].append(entry["time"])
-    assert min((b - a for at in times.values() for a, b in pairwise(at)), default=1) >= DELAY
+    seen = pace_of(tmp_path / "log", DELAY)
+    print(seen)
+    assert seen.smallest >= 1
     paths = sorted(map(str, (tmp_path / "pages").glob("*.warc.gz")))
     checker = Checker(type("Options", (), {"inputs": paths, "verbose": False}))
     with redirect_stdout(StringIO()) as said:
         checker.process_all()
     assert (checker.exit_value, said.getvalue()) == (0, "")
+
+
+def test_a_host_that_is_hit_too_soon_shows_in_the_log():
+    hits = [("a", 0.0), ("b", 0.01), ("a:80", 0.25), ("b", 0.06)]
+    lines = [json.dumps({"host": host, "time": at}) for host, at in hits]
+    assert pace(lines, DELAY) == (2, 4, pytest.approx(0.5))
 
 
 def test_real_pages_are_crawled_politely_over_http_and_https(tmp_path, shared):
@@ -76,7 +81,7 @@ def test_real_pages_are_crawled_politely_over_http_and_https(tmp_path, shared):
     wanted = [row["url"] for row in rows]
     wanted += [url.replace("https://", "http://") for url in wanted[:10]]  # the same page again
     outcomes, log = crawled(tmp_path, [miniweb / "news.warc.zst"], wanted)
-    check(tmp_path, log)
+    check(tmp_path)
     kept = [row for row in outcomes if row["dropped_by"] is None]
     assert len(kept) >= 60
     assert {entry["scheme"] for entry in log} == {"http", "https"}
@@ -87,8 +92,8 @@ def test_every_page_of_the_mini_web_is_crawled_politely(tmp_path, shared):
     miniweb = shared / "miniweb"
     rows = listed(miniweb, "sites") + listed(miniweb, "news")
     sources = [miniweb / "sites.warc.zst", miniweb / "news.warc.zst"]
-    outcomes, log = crawled(tmp_path, sources, [row["url"] for row in rows])
-    check(tmp_path, log)
+    outcomes, _ = crawled(tmp_path, sources, [row["url"] for row in rows])
+    check(tmp_path)
     fates = {row["dropped_by"] for row in outcomes}
     assert fates <= {None, "crawl.wrong_type", "crawl.robots_denied", "crawl.opted_out"}
     assert sum(row["dropped_by"] is None for row in outcomes) > 5000

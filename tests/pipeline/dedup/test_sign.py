@@ -20,6 +20,25 @@ KINDS = [Sign(), Sign(ngram=1, permutations=16, seed=7), Sign(3, 200, 2**32 - 1)
 KIND_NAMES = ["default", "words", "triples", "one permutation"]
 
 
+# What texts are made of elsewhere: nothing, a word, every plane, marks to put in order, scripts
+# from right to left, digits of others, characters that mean something to machines only.
+ODD = [
+    "",
+    " ",
+    "word",
+    "...",
+    "\0",
+    "a\0b \0 c\u2028d\u0085e",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001d4d0\U0001d4d1 \U00010400\U00020000 end",
+    "e\u0301\u0323 e\u0323\u0301 \u1ec7 \u0344 n\u0303o\u0308",
+    "\u05e9\u05dc\u05d5\u05dd \u202e\u05e2\u05d5\u05dc\u05dd\u202c",
+    "\u0645\u0631\u062d\u0628\u0627 \u0628\u0643 \u0640",
+    "\u0661\u0662\u0663 \u0967\u0968\u0969 \uff11\uff12 \u2163 \u00bd \U0001d7d8 12 days",
+    "\ufeffone\u00ad two\ufe0f three\ufffd four\uffff five \U000e0041 six \U0010fffd",
+    "\u0130stanbul \u1e9e \ufb03 \u01c5 \ua64a \u03a3\u03c2 \u212a",
+]
+
+
 def reference(kind: Sign, text: str) -> np.ndarray:
     """Return datasketch's own signature."""
     sketch = MinHash(num_perm=kind.permutations, seed=kind.seed)
@@ -49,13 +68,21 @@ def test_signatures_of_ten_thousand_real_documents_are_datasketchs(shared, kind)
     texts += [row["text"] for row in json_lines(shared / "dedup" / "mccormick_1000.jsonl.zst")]
     texts += [row["text"] for row in json_lines(shared / "langid" / "udhr.jsonl.zst")]
     texts += [row["title"] for row in json_lines(shared / "links" / "RS_top2013_sample.jsonl.zst")]
-    agrees(kind, texts[:10_000])
+    texts = [*ODD, *texts[: 10_000 - len(ODD)]]
+    assert len(texts) == 10_000
+    agrees(kind, texts)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
 def test_signatures_of_every_language_are_datasketchs(shared, kind):
     found = json_lines(shared / "langid" / "udhr.jsonl.zst")
     agrees(kind, [row["text"][:600] for row in found])
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
+def test_signatures_of_odd_texts_are_datasketchs(kind):
+    agrees(kind, ODD)
+    agrees(kind, [" ".join(ODD), "", *ODD])
 
 
 @settings(deadline=None, max_examples=60)

@@ -22,6 +22,7 @@ from rich.table import Column, Table
 
 from pipeline.stage import Passage
 
+SIZES_SHOWN = 20  # of clusters
 LOG_SECONDS = 30.0  # between the lines of one step where no terminal shows a bar
 
 console = Console(stderr=True, highlight=False)
@@ -218,3 +219,26 @@ def judgement(found: dict[str, Any]) -> str:
         mark = " " if asked["kept"] else "x" if asked["enabled"] else "-"
         lines.append(f"  {mark} {rule:<47} {asked['measure']:>8.4g}   {', '.join(bounds)}")
     return "\n".join(lines)
+
+
+def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
+    r"""Yield what became of a file's rows, and how large the clusters are.
+
+    >>> sizes = {"clusters": 3, "sizes": {"2": 2, "12": 1}, "large_clusters": 1}
+    >>> print(*cluster_lines(Passage("dedup", 20, 7, {"dedup.near": 13}), sizes), sep="\n")
+    7 of 20 rows kept; dropped: 13 near
+    3 clusters by size: 2 of 2, 1 of 12
+    1 was above the limit: each of its rows was measured against the keeper
+    """
+    reasons = ", ".join(f"{n:,} {why.partition('.')[2]}" for why, n in passage.dropped.items())
+    yield f"{passage.kept:,} of {passage.read:,} rows kept" + f"; dropped: {reasons}" * bool(
+        reasons
+    )
+    groups = list(sizes["sizes"].items())
+    told = ", ".join(f"{count:,} of {size}" for size, count in groups[:SIZES_SHOWN])
+    more = f", and {len(groups) - SIZES_SHOWN} more sizes" if len(groups) > SIZES_SHOWN else ""
+    if groups:
+        yield f"{sizes['clusters']:,} clusters by size: {told}{more}"
+    if large := sizes["large_clusters"]:
+        were = "was" if large == 1 else "were"
+        yield f"{large:,} {were} above the limit: each of its rows was measured against the keeper"

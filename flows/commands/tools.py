@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import shutil
+import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -44,20 +47,69 @@ def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) ->
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--keep", type=click.Path(path_type=Path), help="Write the rows kept here, whole.")
+@click.option("--id", "identity", default="id", show_default=True, help="Column of the id.")
+@click.option("--text", default="text", show_default=True, help="Column of the text.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Least similarity of a pair; bands and rows, which find the pairs, stay as they are.",
+)
 @click.option("--recipe", default="webtext", show_default=True, help="Whose bands and rows.")
+@options.workers
 @options.overrides
-def dedup(file: Path, output: Path, recipe: str, overrides: tuple[str, ...]) -> None:
-    """Cluster any JSONL or Parquet file with id and text: id, cluster, keeper, jaccard."""
-    from flows.settings import load
-    from flows.terminal import meters
-    from pipeline.dedup.file import dedup_file
+def dedup(
+    files: tuple[Path, ...],
+    output: Path,
+    keep: Path | None,
+    identity: str,
+    text: str,
+    threshold: float | None,
+    recipe: str,
+    workers: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Cluster the rows of any JSONL or Parquet files: id, cluster, keeper, jaccard.
 
-    loaded = load(recipe, overrides)
-    with meters() as meter:
-        dedup_file(file, output, loaded.signatures, loaded.duplicates, meter("dedup"))
+    JSON Lines may be packed (gz, zst, xz, bz2); - is the standard input.
+    """
+    from flows.settings import load
+    from flows.terminal import cluster_lines, meters
+    from pipeline.dedup.curve import verified_line
+    from pipeline.dedup.file import dedup_files
+
+    given = [] if threshold is None else [f"duplicates.verify_at = {threshold:f}"]
+    loaded = load(recipe, [*overrides, *given])
+    settings = loaded.duplicates
+    click.echo(verified_line(settings.bands, settings.rows, settings.verify_at), err=True)
+    names = {identity: "id", text: "text", "score": "score"}
+    with tempfile.TemporaryDirectory(prefix="webtext-") as scratch, meters() as meter:
+        paths = [_spooled(Path(scratch)) if str(path) == "-" else path for path in files]
+        passage, sizes = dedup_files(
+            paths,
+            output,
+            loaded.signatures,
+            settings,
+            meter("dedup"),
+            keep=keep,
+            workers=workers,
+            names=names,
+        )
+    for line in cluster_lines(passage, sizes):
+        click.echo(line, err=True)
     click.echo(output, err=True)
+
+
+def _spooled(folder: Path) -> Path:
+    """Copy the standard input to a file, which can be read again."""
+    path = folder / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
 
 
 @click.command()

@@ -2,8 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.archives import CUT_SHORT, blocks, container, lines
 from pipeline.dedup.cluster import Cluster, clusters, passage
+from pipeline.dedup.kept import check_kept, write_kept
 from pipeline.dedup.sign import READ_ROWS, Sign, sign_batches
 from pipeline.dedup.signatures import Signatures
 from pipeline.errors import UserError
@@ -21,6 +23,9 @@ from pipeline.shards import write_parquet
 from pipeline.stage import Passage
 
 LONGEST_LINE = 1 << 30  # bytes
+NAMES = MappingProxyType(
+    {"id": "id", "text": "text", "score": "score"}
+)  # columns, and what they are
 ROWS = pa.schema([("id", pa.string()), ("text", pa.string()), ("score", pa.int32())])
 
 
@@ -35,35 +40,61 @@ def dedup_file(
     id_column: str = "id",
     text_column: str = "text",
 ) -> Passage:
-    """Write id, cluster, keeper and jaccard for every row of a JSON Lines or Parquet file.
+    """Do one file as `dedup_files` does several; return what went in and what of it is kept."""
+    names = {id_column: "id", text_column: "text", "score": "score"}
+    return dedup_files([path], out_path, sign, cluster, progress, workers=workers, names=names)[0]
+
+
+def dedup_files(
+    paths: Sequence[Path],
+    out_path: Path,
+    sign: Sign,
+    cluster: Cluster,
+    progress: Progress = silent,
+    *,
+    keep: Path | None = None,
+    workers: int | None = None,
+    names: Mapping[str, str] = NAMES,
+) -> tuple[Passage, dict[str, Any]]:
+    """Write id, cluster, keeper and jaccard for every row of JSON Lines or Parquet files.
 
     The first bytes tell what it is, not the name; JSON Lines may be compressed (gzip, zstd, xz,
     bz2). The rows keep their order; one without a near copy is its own cluster and keeper. A
     `score` column is used where there is one. Ids, strings or integers, come out as they were.
-    `workers` (by default as many as processors) changes the time and nothing else.
+    `keep` gets the rows that are kept, whole. `workers` (by default as many as processors) changes
+    the time and nothing else. Returns what was kept, and the histogram of the clusters' sizes.
 
     Raises:
-        UserError: the file cannot be read as what its name says, or ids are missing or repeated.
+        UserError: a file cannot be read as what it is, or ids are missing or repeated.
     """
     if cluster.keeper == "earliest":
-        raise UserError(f"{path}: a file has no link times; set keeper to score or longest")
+        raise UserError(f"{paths[0]}: a file has no link times; set keeper to score or longest")
+    if keep is not None:
+        check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1
-    names = {id_column: "id", text_column: "text", "score": "score"}
     whole_numbers = [True]  # until an id is seen that is not one
+    named = ", ".join(map(str, paths))
     out_path.parent.mkdir(parents=True, exist_ok=True)
+
+    def batches(progress: Progress = silent) -> Iterator[pa.RecordBatch]:
+        for path in paths:
+            yield from _read(path, names, whole_numbers, progress)
+
     with tempfile.TemporaryDirectory(dir=out_path.parent, prefix=".dedup-") as scratch:
         signed = Path(scratch) / "00000.parquet"
-        batches = _read(path, names, whole_numbers, progress)
-        sign_batches(sign, batches, signed, workers)
+        sign_batches(sign, batches(progress), signed, workers)
         signatures = Signatures((signed,))
         ids = signatures.read("id").combine_chunks()
-        _check_unique(path, ids)
-        members, _ = clusters(cluster, signatures, Path(scratch) / "pairs", workers, progress)
+        _check_unique(named, ids)
+        pairs = Path(scratch) / "pairs"
+        members, sizes = clusters(cluster, signatures, pairs, workers, progress, texts=batches)
     table = _every_row(ids, members)
+    if keep is not None:
+        write_kept(paths, keep, pc.equal(table["id"], table["keeper"]).to_numpy())
     if whole_numbers[0]:
         table = table.cast(_schema(pa.int64()))
     write_parquet(out_path, [table], table.schema)
-    return passage("dedup", len(ids), members)
+    return passage("dedup", len(ids), members), sizes
 
 
 def _schema(kind: pa.DataType) -> pa.Schema:
@@ -83,7 +114,7 @@ def _every_row(ids: pa.StringArray, members: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=_schema(pa.string()))
 
 
-def _check_unique(path: Path, ids: pa.StringArray) -> None:
+def _check_unique(named: str, ids: pa.StringArray) -> None:
     """Raise unless every id occurs once."""
     if pc.count_distinct(ids).as_py() == len(ids):
         return
@@ -91,13 +122,13 @@ def _check_unique(path: Path, ids: pa.StringArray) -> None:
     repeated = counted.filter(pc.greater(counted.field("counts"), 1))
     shown = ", ".join(f"{entry['values']!r}" for entry in repeated[:3].to_pylist())
     raise UserError(
-        f"{path}: {len(repeated)} ids occur more than once, such as {shown}; an id must name one "
+        f"{named}: {len(repeated)} ids occur more than once, such as {shown}; an id must name one "
         "row: name another column as the id"
     )
 
 
 def _read(
-    path: Path, names: dict[str, str], whole_numbers: list[bool], progress: Progress
+    path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of ROWS; set `whole_numbers[0]` to whether all ids are integers."""
     try:
@@ -112,7 +143,7 @@ def _read(
 
 
 def _read_parquet(
-    path: Path, names: dict[str, str], whole_numbers: list[bool], progress: Progress
+    path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
 ) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         found = file.schema_arrow
@@ -121,7 +152,7 @@ def _read_parquet(
                 raise UserError(f"{path}: no column {name!r}; it has {', '.join(found.names)}")
         kept = {name: ours for name, ours in names.items() if name in found.names}
         (id_column,) = (name for name, ours in kept.items() if ours == "id")
-        whole_numbers[0] = pa.types.is_integer(found.field(id_column).type)
+        whole_numbers[0] &= pa.types.is_integer(found.field(id_column).type)
         done = 0
         for batch in file.iter_batches(batch_size=READ_ROWS, columns=list(kept)):
             columns = {kept[name]: batch[name] for name in kept}
@@ -142,7 +173,7 @@ def _read_parquet(
 
 
 def _read_lines(
-    path: Path, names: dict[str, str], whole_numbers: list[bool], progress: Progress
+    path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
 ) -> Iterator[pa.RecordBatch]:
     size = path.stat().st_size
     read = [0]  # bytes of the file
@@ -167,7 +198,7 @@ def _read_lines(
     yield pa.RecordBatch.from_pylist(rows, schema=ROWS)
 
 
-def _parse(where: str, line: bytes | int, names: dict[str, str]) -> dict[str, Any]:
+def _parse(where: str, line: bytes | int, names: Mapping[str, str]) -> dict[str, Any]:
     """Return a line's id, text and score.
 
     Raises:

@@ -1,11 +1,14 @@
 """The commands' contract: what they print, where, and with which exit code."""
 
+import gzip
 import json
+import subprocess
 
 import polars as pl
 import pytest
+import zstandard
 
-from tests.flows.conftest import webtext
+from tests.flows.conftest import command, environment, webtext
 
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "
@@ -53,6 +56,47 @@ def test_dedup_clusters_any_file_of_ids_and_texts(tmp_path):
     rows = {row["id"]: row for row in pl.read_parquet(out).to_dicts()}
     assert set(next(iter(rows.values()))) >= {"id", "cluster", "keeper", "jaccard"}
     assert rows["a"]["cluster"] == rows["b"]["cluster"] != rows["c"]["cluster"]
+
+
+def test_dedup_takes_several_files_and_names_and_keeps_whole_rows(tmp_path):
+    rows = [
+        {"key": 1, "body": PROSE * 2, "extra": [1]},
+        {"key": 2, "body": PROSE * 2 + "And so it ended."},
+        {"key": 3, "body": "Something else altogether."},
+        {"key": 4, "body": PROSE * 2},
+    ]
+    lines = [json.dumps(row) + "\n" for row in rows]
+    (tmp_path / "a.jsonl").write_text("".join(lines[:2]))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress("".join(lines[2:]).encode()))
+    out, keep = tmp_path / "out.parquet", tmp_path / "kept.jsonl.zst"
+    done = webtext(
+        *("dedup", tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz", "-o", out, "--keep", keep),
+        *("--id", "key", "--text", "body", "--threshold", "0.8"),
+        *("--set", "duplicates.verify = 'jaccard'"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(out)["keeper"].to_list() == [1, 1, 3, 1]
+    assert zstandard.decompress(keep.read_bytes(), 1 << 20).decode() == lines[0] + lines[2]
+    said = done.stderr
+    assert "pairs of Jaccard 0.8 and more; 14 bands of 8 rows find 92 % of those at 0.8" in said
+    assert "2 of 4 rows kept; dropped: 1 exact, 1 near" in said
+    assert "1 clusters by size: 1 of 3" in said
+
+
+def test_dedup_reads_the_standard_input(tmp_path):
+    out = tmp_path / "out.parquet"
+    lines = "".join(json.dumps({"id": n, "text": PROSE}) + "\n" for n in range(2))
+    done = subprocess.run(
+        command("dedup", "-", "-o", out),
+        input=lines,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(out)["keeper"].to_list() == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 import zstandard
 
 from pipeline.dedup.cluster import Cluster
-from pipeline.dedup.file import dedup_file
+from pipeline.dedup.file import dedup_file, dedup_files
 from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
-from tests.pipeline.dedup.material import edited, prose
+from tests.pipeline.dedup.material import edited, jaccard, prose
 
 TEXT = prose(1)
 ROWS = [
@@ -64,6 +64,14 @@ def test_every_row_comes_out_in_its_place(tmp_path, name):
     assert similar[0] == similar[2] == similar[4] == 1
     assert 0.8 < similar[1] == similar[3] < 1
     assert (passage.read, passage.kept, passage.dropped) == (5, 3, {"dedup.near": 2})
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_pairs_can_be_verified_by_the_texts_themselves(tmp_path, name):
+    table, _ = dedup(written(tmp_path, name), cluster=Cluster(verify="jaccard"))
+    assert triples(table) == WANTED
+    true = jaccard(ROWS[1]["text"], ROWS[2]["text"])
+    assert table["jaccard"].to_pylist() == pytest.approx([1, true, 1, true, 1])
 
 
 def test_nothing_else_is_left_beside_the_output(tmp_path):
@@ -148,3 +156,29 @@ def test_progress_is_told_from_signing_to_the_last_pair(tmp_path):
     dedup(path, progress=lambda done, total, note="": notes.append(note))
     assert notes[0] == "signing"
     assert notes[-1] == "3 documents in clusters"
+
+
+def test_parquet_rows_that_are_kept_are_written_with_all_their_columns(tmp_path):
+    path, keep = tmp_path / "in.parquet", tmp_path / "kept.parquet"
+    given = pa.Table.from_pylist([{**row, "more": n} for n, row in enumerate(ROWS)])
+    pq.write_table(given, path)
+    dedup_files([path], tmp_path / "out.parquet", Sign(), Cluster(), keep=keep)
+    assert pq.read_table(keep).equals(given.take([0, 2, 4]))
+
+
+def test_kept_rows_stay_what_they_were(tmp_path):
+    paths = [written(tmp_path, name) for name in ("in.jsonl", "in.2024.parquet")]
+    out = tmp_path / "out.parquet"
+    for given, name, said in (
+        (paths[:1], "kept.parquet", "the rows come from JSON Lines, so wanted a name in .jsonl"),
+        (paths[1:], "kept.jsonl", "the rows come from Parquet, so wanted a name in .parquet"),
+        (paths, "kept.jsonl", "cannot hold both JSON Lines and Parquet"),
+    ):
+        with pytest.raises(UserError, match=said):
+            dedup_files(given, out, Sign(), Cluster(), keep=tmp_path / name)
+
+
+def test_an_id_that_two_files_have_is_told(tmp_path):
+    path = written(tmp_path, "in.jsonl")
+    with pytest.raises(UserError, match=r"in\.jsonl, .*in\.jsonl: 5 ids occur more than once"):
+        dedup_files([path, path], tmp_path / "out.parquet", Sign(), Cluster())

@@ -38,6 +38,7 @@ from pipeline.errors import PipelineError
 
 POLL_SECONDS = 0.05  # how often a busy child's memory is looked at
 WALL_FACTOR = 20  # wall-clock seconds allowed for each CPU second, against work that only waits
+FAREWELL_SECONDS = 1.0  # for a supervisor to end by itself; it takes some milliseconds
 HARD_MEMORY = 3  # address space allowed, in multiples of the limit on resident memory
 PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 BOOT = (
@@ -138,7 +139,11 @@ class Sandbox:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None and self._owner == os.getpid():
-            self._process.kill()  # its child dies with it
+            # It ends by itself once its socket has, and buries its child, whose CPU time then
+            # counts as ours; whatever keeps it from that, its child dies with it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(FAREWELL_SECONDS)
+            self._process.kill()
             self._process.wait()
         self._process = self._connection = None
 

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -117,6 +118,19 @@ def test_close_ends_every_process(sandbox):
     pids = sandbox(PID), sandbox(PARENT)
     sandbox.close()
     assert gone(*pids)
+
+
+def test_the_cpu_time_of_children_counts_as_ours_once_closed():
+    def spent():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    sandbox = Sandbox(eval, Limits(seconds=5))
+    clock = "__import__('time').process_time()"
+    assert sandbox(f"[None for _ in iter(lambda: {clock} < 0.8, False)]")
+    before = spent()
+    sandbox.close()
+    assert spent() - before > 0.75
 
 
 def test_a_spinning_child_dies_with_its_killed_grandparent():

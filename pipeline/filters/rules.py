@@ -11,6 +11,7 @@ from pipeline.filters.c4 import C4
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition
 from pipeline.filters.quality import Quality
+from pipeline.filters.webtext import WebText
 from pipeline.records import DOCUMENT
 from pipeline.stage import judged
 
@@ -69,6 +70,7 @@ class Rules:
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
     c4: C4 = field(default_factory=C4)
     fineweb: FineWeb = field(default_factory=FineWeb)
+    webtext: WebText = field(default_factory=WebText)
     quality: Quality = field(default_factory=Quality)
 
     name: ClassVar[str] = "rules"

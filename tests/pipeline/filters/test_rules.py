@@ -12,7 +12,9 @@ from pipeline.filters.rules import Asked, Rules
 from pipeline.records import DOCUMENT
 
 ALL = Rules(
-    GopherRepetition(enabled=True), GopherQuality(), C4(enabled=True), FineWeb(enabled=True)
+    gopher_repetition=GopherRepetition(enabled=True),
+    c4=C4(enabled=True),
+    fineweb=FineWeb(enabled=True),
 )
 PROSE = (
     "The house that we have seen stood at the end of the road, and nobody had lived in it for "

@@ -35,6 +35,7 @@ from pipeline.pii import Pii
 from pipeline.tokens import Tokens
 
 SHIPPED = Path(str(files("flows"))) / "recipes"
+PRESETS = SHIPPED / "rules"  # published sets of rules, that a recipe may include by name
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,45 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
         UserError: no such recipe; not TOML; a key that no stage has, or a value it cannot take.
     """
     path = find(name)
+    return overridden(included(read(path), str(path)), overrides, str(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a file of TOML.
+
+    Raises:
+        UserError: it is none.
+    """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not TOML: {error}") from None
-    return overridden(tree, overrides, str(path))
+
+
+def presets() -> list[str]:
+    """Return the names that `include` knows."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def included(tree: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return plain values laid over the presets that `include` names, one after the other.
+
+    Raises:
+        UserError: no such preset; says the nearest one.
+    """
+    names = tree.pop("include", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{source}: include = {names!r}: wanted a list of {', '.join(presets())}")
+    below: dict[str, Any] = {}
+    for name in names:
+        if name not in presets():
+            near = difflib.get_close_matches(name, presets(), n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            known = ", ".join(presets())
+            raise UserError(f"{source}: include {name}: no such preset; {hint}shipped: {known}")
+        merge(below, read(PRESETS / f"{name}.toml"))
+    merge(below, tree)
+    return below
 
 
 def overridden(tree: dict[str, Any], overrides: Iterable[str], source: str) -> Recipe:
@@ -86,7 +121,7 @@ def overridden(tree: dict[str, Any], overrides: Iterable[str], source: str) -> R
     """
     for line in overrides:
         try:
-            merge(tree, tomllib.loads(line))
+            merge(tree, included(tomllib.loads(line), f"--set {line!r}"))
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"--set {line!r}: not a line of TOML: {error}") from None
     return build(tree, source)

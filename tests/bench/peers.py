@@ -19,7 +19,16 @@ PEERS: dict[str, tuple[str, ...]] = {
     "rensa": ("rensa",),
     "text_dedup": ("text-dedup",),
     # what its pipelines import without asking for it, and spaCy for its English words
-    "datatrove": ("datatrove[processing]", "spacy", "trafilatura<2", "lxml_html_clean", "orjson"),
+    "datatrove": (
+        "datatrove[processing]",
+        "spacy",
+        "trafilatura<2",
+        "lxml_html_clean",
+        "orjson",
+        "warcio",
+        "faust-cchardet",
+        "python-magic",
+    ),
     "scrapy": ("scrapy>=2.19", "warcio"),
     "aiohttp": ("aiohttp",),
 }

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.kernels import count_sentences, lay_out
 from pipeline.vocabulary import Counts, Rows, vocabulary
@@ -18,11 +19,19 @@ class Repeats(NamedTuple):
     characters: int  # in the repeated ones
 
 
+class Chunks(NamedTuple):
+    """A document's words as those take them who split at spaces."""
+
+    numbers: npt.NDArray[np.uint64]  # the same for the same word
+    lengths: npt.NDArray[np.int64]  # its characters
+
+
 class Document:
     """A text and, lazily, its lines, paragraphs and words."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, before: "Document | None" = None) -> None:
         self.text = text
+        self.before = before  # as it was before the edit of the group that asks
 
     @cached_property
     def lines(self) -> list[str]:
@@ -82,6 +91,14 @@ class Document:
     def rows(self) -> Rows:
         """The tokens in order, as numbers."""
         return Rows(*self._known[2][:3])
+
+    @cached_property
+    def chunks(self) -> Chunks:
+        """What stands between spaces, numbered by what it is."""
+        known: dict[str, int] = {}
+        chunks = self.text.split()
+        numbers = [known.setdefault(chunk, len(known)) for chunk in chunks]
+        return Chunks(np.array(numbers, np.uint64), np.array(list(map(len, chunks)), np.int64))
 
     @cached_property
     def sentences(self) -> int:

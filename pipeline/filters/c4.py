@@ -3,8 +3,7 @@
 Source of all values: Raffel et al. 2020, "Exploring the Limits of Transfer Learning", JMLR 21,
 section 2.2. Its reference code (tensorflow_datasets `text/c4_utils.py`) wants 5 words a line and 3
 sentences a page; datatrove 0.10 has them the other way round, and FineWeb was made with that.
-The defaults here are datatrove's. `[rules.c4] min_words = 5` with `sentences = {at_least = 3}` and
-`marks = '.?!"'` are the reference's.
+The defaults here are datatrove's; the preset `c4-tfds` is the reference.
 """
 
 import re
@@ -21,6 +20,19 @@ POLICIES = (
     "use of cookies",
     "use cookies",
 )
+
+
+@dataclass(frozen=True)
+class Length:
+    """How many characters the page had before its lines were looked at.
+
+    Source: the reference code, `is_valid_length`, 190,000; datatrove bounds nothing.
+    """
+
+    at_most: float | None = None
+
+    def __call__(self, doc: Document) -> float:
+        return len((doc.before or doc).text)
 
 
 @dataclass(frozen=True)
@@ -73,8 +85,10 @@ class C4:
     terminal: bool = True  # drop lines that do not end in one of `marks`, or end in an ellipsis
     marks: str = ".?!\"'"
     min_words: int = 3  # drop lines with fewer, counted between spaces
+    citation_words: bool = True  # count citations among these; the reference counts what is left
     max_word_length: int = 1000  # drop lines with a longer word
     citations: bool = False  # keep Wikipedia's [1], [edit] and [citation needed]
+    length: Length = Length()
     lorem_ipsum: LoremIpsum = LoremIpsum()
     curly_brackets: CurlyBrackets = CurlyBrackets()
     sentences: Sentences = Sentences()
@@ -82,7 +96,7 @@ class C4:
     def edit(self, doc: Document) -> Document:
         """Return the document with the lines that C4 keeps, and those that condemn the page."""
         lines = filter(None, map(self.line, doc.lines))
-        return Document("\n".join(lines).strip())
+        return Document("\n".join(lines).strip(), before=doc)
 
     def line(self, line: str) -> str | None:
         """Return a line as it is kept, or None."""
@@ -92,6 +106,7 @@ class C4:
             return None
         if not self.citations:
             line = CITATION.sub("", line)
+            words = words if self.citation_words else line.split()
         if self.terminal and (not line.endswith(tuple(self.marks)) or line.endswith("...")):
             return None
         if len(words) < self.min_words:

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.document import Document
-from pipeline.filters.c4 import C4
+from pipeline.filters.c4 import C4, Length
 
 KEPT = "This line is kept."
 
@@ -40,6 +40,20 @@ def test_the_mark_at_the_end_may_be_left_out_of_account():
 def test_citations_go():
     assert lines("It is so.[12] It was.[citation needed]") == ["It is so. It was."]
     assert lines("It is so [12] it is.", citations=True) == ["It is so [12] it is."]
+
+
+def test_the_words_of_citations_count_where_they_are_counted_before_these_go():
+    line = "It is so [citation needed] here."
+    assert lines(line, min_words=6) == ["It is so  here."]
+    assert lines(line, min_words=5, citation_words=False) == [""]
+    assert lines(line, min_words=4, citation_words=False) == ["It is so  here."]
+
+
+def test_a_page_is_as_long_as_it_was_before_its_lines_went():
+    c4 = C4(length=Length(at_most=190_000))
+    page = Document("This line is kept.\n" + "x" * 1000)
+    assert c4.length(c4.edit(page)) == 1019
+    assert c4.length(page) == 1019
 
 
 @pytest.mark.parametrize(

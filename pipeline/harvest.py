@@ -43,10 +43,10 @@ class Harvest:
     exclude_subreddits: tuple[str, ...] = ()
     lists: tuple[str, ...] = LISTS  # files of pipeline/data that exclude as well
     max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
-    shards: int = 16  # about one a 50,000 links wanted; a shard is merged in memory
+    shards: int = 16  # about one a 50,000 links wanted; memory holds 60 bytes a row of a shard
 
     name: ClassVar[str] = "links"
-    version: ClassVar[int] = 3  # raised too when a file of pipeline/data changes
+    version: ClassVar[int] = 4  # raised too when a file of pipeline/data changes
 
     def __post_init__(self) -> None:
         """Check the values.

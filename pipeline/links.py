@@ -89,7 +89,7 @@ def count(out: Directory, read: int) -> Passage:
     for path in out.shards():
         with pq.ParquetFile(path) as file:
             kept += file.metadata.num_rows
-            for batch in file.iter_batches(columns=["submissions"]):
+            for batch in file.iter_batches(columns=["submissions.list.element.score"]):
                 submissions += len(batch["submissions"].flatten())
     dropped = fates(out.shards("dropped"))
     if submissions > kept:
@@ -114,9 +114,22 @@ def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources")
         names = glob(whole, recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
         files = {path for name in (*names, whole) if (path := Path(name)).is_file()}
         if not files:
-            raise UserError(f"{setting}: no file matches {pattern!r} (looked in {base})")
+            raise UserError(f"{setting}: {_no_file(pattern, Path(whole), base)}")
         found |= files
     return sorted(found, key=lambda path: (path.name, str(path)))
+
+
+def _no_file(pattern: str, path: Path, base: Path) -> str:
+    """Say what was found in the place of a file, and what to do."""
+    if path.is_dir():
+        inside = str(Path(pattern) / "*.zst")
+        return f"{pattern!r} is a directory; wanted files: name those in it, such as {inside!r}"
+    if path.exists():
+        return (
+            f"{pattern!r} is a pipe or device, and a source is read more than once; wanted a file: "
+            f"write it to one (cat {pattern} > dump.jsonl) and name that"
+        )
+    return f"no file matches {pattern!r} (looked in {base})"
 
 
 def fingerprint(sources: Sequence[Path]) -> list[dict[str, Any]]:

@@ -58,14 +58,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_parquet(
-    path: Path, batches: Iterable[pa.RecordBatch | pa.Table], schema: pa.Schema
+    path: Path,
+    batches: Iterable[pa.RecordBatch | pa.Table],
+    schema: pa.Schema,
+    dictionary: bool | list[str] = True,
 ) -> int:
     """Write one Parquet file, whole or not at all; return its number of rows.
 
     Row groups are cut where the batches are, so the same batches give the same bytes.
+    `dictionary` names the columns that get a dictionary of their values; by default all do.
     """
     rows = 0
-    with replacing(path) as partial, parquet_writer(partial, schema) as writer:
+    with replacing(path) as partial, parquet_writer(partial, schema, dictionary) as writer:
         for batch in batches:
             if batch.num_rows:
                 writer.write(batch)
@@ -73,9 +77,13 @@ def write_parquet(
     return rows
 
 
-def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def parquet_writer(
+    path: Path, schema: pa.Schema, dictionary: bool | list[str] = True
+) -> pq.ParquetWriter:
     """Open a Parquet writer with the settings that all our files share."""
-    return pq.ParquetWriter(path, schema, compression="zstd", write_statistics=True)
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", write_statistics=True, use_dictionary=dictionary
+    )
 
 
 def sha256(path: Path) -> str:

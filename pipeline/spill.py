@@ -1,7 +1,8 @@
 """The map of the harvest: one source in, its rows out by shard, each kept so far or with a reason.
 
 The spill of a source is one Arrow file of `shards` batches a chunk, so that the batches of shard s
-are s, s + shards, s + 2 shards, and so on: the reduce finds them without an index.
+are s, s + shards, s + 2 shards, and so on: the reduce finds them without an index. It is not
+compressed, some 200 bytes a record: it is read and removed before it grows old.
 """
 
 import json
@@ -83,12 +84,11 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
         return int(json.loads(note.read_text())["records"])
     count = 0
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
     judge = Judge(settings, number % settings.shards)
     with (
         replacing(rows) as partial,
         pa.OSFile(str(partial), "wb") as sink,
-        pa.ipc.new_file(sink, SPILL, options=options) as writer,
+        pa.ipc.new_file(sink, SPILL) as writer,
     ):
         for found in batches(source, chunk, pool.tick):
             count += found.columns.num_rows

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from pipeline import links, spill, urls
+from pipeline import links, merge, spill, urls
 from pipeline.harvest import MERGES, Harvest
 from pipeline.links import count, harvest
 from pipeline.records import LINK, LINK_DROPPED
@@ -295,6 +295,17 @@ def test_the_bytes_do_not_depend_on_the_workers(tmp_path, monkeypatch):
     assert len(contents(alone)) == 11
     assert passage == other
     assert passage.dropped["links.truncated_archive"] == 1
+
+
+def test_links_are_the_same_however_many_have_their_texts_in_memory(tmp_path, monkeypatch):
+    sources = many(tmp_path)
+    whole, passage = taken(tmp_path, Harvest(shards=2), *sources)
+    monkeypatch.setattr(merge, "ROWS", 7)
+    (tmp_path / "few").mkdir()
+    parts, other = taken(tmp_path / "few", Harvest(shards=2), *sources)
+    assert (kept(parts), dropped(parts), other) == (kept(whole), dropped(whole), passage)
+    assert len(kept(parts)) > 100
+    assert len(dropped(parts)) > 1000
 
 
 PROGRAM = """

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline.document import Document
 from pipeline.filters.c4 import C4
+from pipeline.filters.dolma import DolmaRepetition
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition
 from pipeline.filters.quality import Quality
@@ -67,6 +68,7 @@ class Rules:
     """
 
     gopher_repetition: GopherRepetition = field(default_factory=GopherRepetition)
+    dolma_repetition: DolmaRepetition = field(default_factory=DolmaRepetition)
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
     c4: C4 = field(default_factory=C4)
     fineweb: FineWeb = field(default_factory=FineWeb)

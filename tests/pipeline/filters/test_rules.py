@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.filters.c4 import C4
+from pipeline.filters.dolma import DolmaRepetition
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition, StopWords
 from pipeline.filters.rules import Asked, Rules
@@ -13,6 +14,7 @@ from pipeline.records import DOCUMENT
 
 ALL = Rules(
     gopher_repetition=GopherRepetition(enabled=True),
+    dolma_repetition=DolmaRepetition(enabled=True),
     c4=C4(enabled=True),
     fineweb=FineWeb(enabled=True),
 )

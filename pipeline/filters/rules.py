@@ -12,6 +12,7 @@ from pipeline.filters.dolma import DolmaRepetition
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition
 from pipeline.filters.quality import Quality
+from pipeline.filters.refinedweb import RefinedWeb
 from pipeline.filters.webtext import WebText
 from pipeline.records import DOCUMENT
 from pipeline.stage import judged
@@ -72,6 +73,7 @@ class Rules:
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
     c4: C4 = field(default_factory=C4)
     fineweb: FineWeb = field(default_factory=FineWeb)
+    refinedweb: RefinedWeb = field(default_factory=RefinedWeb)
     webtext: WebText = field(default_factory=WebText)
     quality: Quality = field(default_factory=Quality)
 

@@ -74,6 +74,10 @@ PUBLISHED = {
         "fineweb.repeated_characters": (None, nextafter(0.1, 0)),
         "fineweb.newlines": (None, None),
     },
+    "refinedweb-lines": {
+        "refinedweb.removed_lines": (None, None),
+        "refinedweb.removed_words": (None, 0.05),
+    },
     "webtext": {"webtext.tokens": (128, None)},
 }
 OTHERS = {  # settings that are no bounds
@@ -93,6 +97,13 @@ OTHERS = {  # settings that are no bounds
         "c4.max_word_length": 1000,
         "c4.citations": False,
         "c4.citation_words": False,
+    },
+    "refinedweb-lines": {
+        "refinedweb.upper": 0.5,
+        "refinedweb.numbers": False,
+        "refinedweb.counters": False,
+        "refinedweb.min_words": 2,
+        "refinedweb.short": 10,
     },
     "fineweb-code": {"fineweb.short_lines.length": 30},
     "fineweb-paper": {"fineweb.short_lines.length": 29},

@@ -9,6 +9,7 @@ from pipeline.filters.c4 import C4
 from pipeline.filters.dolma import DolmaRepetition
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition, StopWords
+from pipeline.filters.refinedweb import RefinedWeb
 from pipeline.filters.rules import Asked, Rules
 from pipeline.records import DOCUMENT
 
@@ -17,6 +18,7 @@ ALL = Rules(
     dolma_repetition=DolmaRepetition(enabled=True),
     c4=C4(enabled=True),
     fineweb=FineWeb(enabled=True),
+    refinedweb=RefinedWeb(enabled=True),
 )
 PROSE = (
     "The house that we have seen stood at the end of the road, and nobody had lived in it for "

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline.crawl.sniff import fits
 from pipeline.errors import UserError
-from pipeline.maintext import SAMPLE, Article, Page, Reading, Unread, read
+from pipeline.firstlook import first_look
+from pipeline.maintext import ENGINES, SAMPLE, Article, Page, Reading, Unread, read
 from pipeline.records import DOCUMENT, PAGE
 from pipeline.sandbox import Death, Limits, shared
 from pipeline.stage import judged
@@ -16,6 +17,8 @@ REASONS = {
     "extract.not_html": "the header or the first bytes say that it is something else",
     "extract.too_large": "more than max_bytes; the value is its bytes",
     "extract.no_text": "fewer than min_chars characters were found; the value is how many",
+    "extract.bot_wall": "the page asks for proof of a human; the value is its visible bytes",
+    "extract.consent": "the page asks to accept cookies first; the value is its visible bytes",
     "extract.timeout": "not read within `deadline` seconds of CPU time",
     "extract.memory": "not read within `memory_mb`",
     "extract.error": "the extractor raised an exception",
@@ -27,7 +30,12 @@ HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 @dataclass(frozen=True)
 class Extract(Reading):
-    """Take the main text of a page with trafilatura, in a process that a bad page may kill.
+    """Take the main text of a page, in a process that a bad page may kill.
+
+    `first_look` drops pages by their bytes: known bot walls and consent pages, and those with fewer
+    than 150 visible bytes. Of the mini-web's 6,394 pages it drops 77, all for want of text and none
+    that the default rules keep, and none of scrapinghub's 181. It takes 73 us a page, 0.46 s for
+    all, and saves 0.54 s of minutes, so it is off. It is for crawls that met many walls.
 
     Raises:
         UserError: two settings contradict each other, or a limit leaves no room.
@@ -36,6 +44,7 @@ class Extract(Reading):
     deadline: float = 30.0  # seconds of CPU time a page; ordinary pages take 0.02
     memory_mb: int = 1024  # resident memory a page, beyond the extractor's own
     max_bytes: int = 10_000_000  # of a page as it was fetched, decompressed
+    first_look: bool = False  # drop walls and pages without text by a look at their bytes
     recycle: int = field(default=500, metadata={"machine": True})  # pages a process
 
     name: ClassVar[str] = "extract"
@@ -46,6 +55,8 @@ class Extract(Reading):
     def __post_init__(self) -> None:
         if self.favor_precision and self.favor_recall:
             raise UserError("extract: favor_precision and favor_recall are both true; choose one")
+        if self.engine not in ENGINES:
+            raise UserError(f"extract.engine = {self.engine!r}: use one of {', '.join(ENGINES)}")
         for setting, least in (("deadline", 0.05), ("memory_mb", 64), ("max_bytes", 1),
                                ("recycle", 1), ("min_chars", 1)):  # fmt: skip
             if getattr(self, setting) < least:
@@ -78,6 +89,8 @@ class Extract(Reading):
             return Unread("too_large", len(page.body))
         if not fits(page.content_type, page.body, HTML_TYPES):
             return Unread("not_html")
+        if self.first_look and (seen := first_look(page.body)):
+            return Unread(*seen)
         found = self._sandbox()(page)
         if found is Death.TIMEOUT:
             return Unread("timeout", self.deadline)

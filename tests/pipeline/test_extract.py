@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.extract import REASONS, Extract
-from pipeline.maintext import Article, Page, Reading, Unread, read
+from pipeline.maintext import ENGINES, Article, Page, Reading, Unread, read
 from pipeline.records import DOCUMENT, PAGE
 from pipeline.stage import run_chain
 
@@ -140,6 +140,20 @@ def test_the_same_page_gives_the_same_text_whatever_was_read_before():
     assert forth[:4] == forth[4:] == back[::-1]
 
 
+def test_the_fast_engine_makes_the_same_document_of_a_plain_page():
+    page = PROSE.replace(b"<article>", b"<nav><a href='/'>Home</a></nav><article>")
+    slow, fast = (read(Reading(engine=engine), Page(page, None, None)) for engine in ENGINES)
+    assert isinstance(slow, Article)
+    assert fast == slow
+
+
+def test_hostile_pages_cost_the_fast_engine_no_more_than_their_fate():
+    stage = Extract(engine="resiliparse", deadline=1.0, memory_mb=400, max_bytes=5_000_000)
+    *rows, last = stage(batch(*HOSTILE.values(), PROSE)).to_pylist()
+    assert all((row["text"] is None) is (row["dropped_by"] is not None) for row in rows)
+    assert last["text"].startswith("These are some words")
+
+
 def test_a_text_under_the_least_length_is_none():
     page = Page(html(b"<p>A short text, but a text.</p>"), None, None)
     found = read(Reading(min_chars=100), page)
@@ -153,6 +167,7 @@ def test_a_text_under_the_least_length_is_none():
     [
         ({"deadline": 0.0}, "extract.deadline = 0.0: too small; use 0.05 or more"),
         ({"memory_mb": 1}, "extract.memory_mb = 1: too small"),
+        ({"engine": "lynx"}, "extract.engine = 'lynx': use one of trafilatura, resiliparse"),
         ({"favor_precision": True, "favor_recall": True}, "choose one"),
     ],
 )
@@ -171,10 +186,11 @@ mark_up = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=500) | mark_up | mark_up.map(lambda body: PROSE + body))
-def test_any_bytes_give_a_text_or_a_fate(body):
-    found = read(Reading(), Page(body, "text/html", "http://a.test/"))
+@given(body=st.binary(max_size=500) | mark_up | mark_up.map(lambda body: PROSE + body))
+def test_any_bytes_give_a_text_or_a_fate(engine, body):
+    found = read(Reading(engine=engine), Page(body, "text/html", "http://a.test/"))
     if isinstance(found, Article):
         for value in filter(None, found):
             value.encode()
@@ -192,8 +208,8 @@ def share(part, whole):
     return part.total() / whole.total() if whole else 1.0
 
 
-def article(body, url=None):
-    found = read(Reading(metadata=False), Page(body, "text/html", url))
+def article(body, url=None, engine="trafilatura"):
+    found = read(Reading(metadata=False, engine=engine), Page(body, "text/html", url))
     return found.text if isinstance(found, Article) else ""
 
 

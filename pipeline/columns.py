@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipeline.archives import container, cut
 from pipeline.dumps import Flaw, opened, read_json, records
+from pipeline.jsonlines import decoded
 from pipeline.submissions import (
     YEAR_10000,
     Submission,
@@ -26,7 +27,6 @@ from pipeline.submissions import (
     unescaped,
 )
 
-NEWLINE, OPENS, CLOSES = b"\n{}"
 NOTHING = Submission(None)
 NOT_USUAL = Usual(0, is_self=False)  # stands where another record will
 
@@ -97,28 +97,8 @@ def _json(stream: Iterable[bytes | int], rows: int) -> Iterator[Found]:
 
 
 def usual(chunk: bytes) -> list[Usual] | None:
-    """Return what whole lines hold, if each is one usual submission and nothing else.
-
-    The decoder takes a line end for any other space, and a string cannot hold one. So where each
-    line end stands between a brace that closes and one that opens, and there are as many
-    submissions as lines, each line is one of them.
-    """
-    text = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(text == NEWLINE)
-    count = len(ends)
-    if count and ends[-1] == len(text) - 1:
-        ends = ends[:-1]
-    else:
-        count += 1
-    if (count > 1 and ends[0] == 0) or np.any(text[ends - 1] != CLOSES):
-        return None
-    if np.any(text[ends + 1] != OPENS):
-        return None
-    try:
-        found = _usual.decode_lines(chunk)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return found if len(found) == count else None
+    """Return what whole lines hold, if each is one usual submission and nothing else."""
+    return decoded(chunk, _usual)
 
 
 def _one_by_one(

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.archives import CUT_SHORT, blocks, container, lines
+from pipeline.archives import container
 from pipeline.dedup.cluster import Cluster, clusters, passage
 from pipeline.dedup.kept import check_kept, write_kept
+from pipeline.dedup.lines import ROWS, read_lines
 from pipeline.dedup.sign import READ_ROWS, Sign, sign_batches
 from pipeline.dedup.signatures import Signatures
 from pipeline.errors import UserError
@@ -22,11 +22,9 @@ from pipeline.progress import Progress, silent
 from pipeline.shards import write_parquet
 from pipeline.stage import Passage
 
-LONGEST_LINE = 1 << 30  # bytes
 NAMES = MappingProxyType(
     {"id": "id", "text": "text", "score": "score"}
 )  # columns, and what they are
-ROWS = pa.schema([("id", pa.string()), ("text", pa.string()), ("score", pa.int32())])
 
 
 def dedup_file(
@@ -135,7 +133,7 @@ def _read(
         if container(path) == "parquet":
             yield from _read_parquet(path, names, whole_numbers, progress)
         else:
-            yield from _read_lines(path, names, whole_numbers, progress)
+            yield from read_lines(path, names, whole_numbers, progress)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
@@ -170,58 +168,3 @@ def _read_parquet(
             )
             done += batch.num_rows
             progress(done, file.metadata.num_rows, "signing")
-
-
-def _read_lines(
-    path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
-) -> Iterator[pa.RecordBatch]:
-    size = path.stat().st_size
-    read = [0]  # bytes of the file
-    rows: list[dict[str, Any]] = []
-    done = 0
-
-    def tick(count: int) -> None:
-        read[0] += count
-
-    for number, line in enumerate(lines(blocks(path, tick), LONGEST_LINE), 1):
-        if isinstance(line, bytes) and not line.strip():
-            continue
-        row = _parse(f"{path}, line {number}", line, names)
-        whole_numbers[0] &= isinstance(row["id"], int) and abs(row["id"]) < 2**63
-        row["id"] = str(row["id"])
-        rows.append(row)
-        if len(rows) == READ_ROWS:
-            yield pa.RecordBatch.from_pylist(rows, schema=ROWS)
-            done += len(rows)
-            progress(min(read[0], size), size, f"signing, {done} documents")
-            rows = []
-    yield pa.RecordBatch.from_pylist(rows, schema=ROWS)
-
-
-def _parse(where: str, line: bytes | int, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return a line's id, text and score.
-
-    Raises:
-        UserError: it is not an object, or has no id or no text, or was not read (a number).
-    """
-    if line == CUT_SHORT:
-        raise UserError(f"{where}: the file is damaged or ends too early; fetch it again")
-    if isinstance(line, int):
-        raise UserError(f"{where}: {line} bytes long; wanted {LONGEST_LINE} at most")
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{where}: found {type(found).__name__}, wanted an object with id and text")
-    row: dict[str, Any] = {ours: found.get(name) for name, ours in names.items()}
-    for name, ours in names.items():
-        if ours == "id" and (isinstance(row[ours], bool) or not isinstance(row[ours], (str, int))):
-            raise UserError(f"{where}: {name!r} is {row[ours]!r}; wanted a string or a number")
-        if ours == "text" and not isinstance(row[ours], str) and name not in found:
-            raise UserError(f"{where}: no {name!r}; it has {', '.join(found)}")
-        if ours == "text" and not isinstance(row[ours], (str, type(None))):
-            raise UserError(f"{where}: {name!r} is not text but {type(row[ours]).__name__}")
-    if not (isinstance(row["score"], int) and abs(row["score"]) < 2**31):
-        row["score"] = None
-    return row

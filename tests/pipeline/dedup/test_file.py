@@ -182,3 +182,26 @@ def test_an_id_that_two_files_have_is_told(tmp_path):
     path = written(tmp_path, "in.jsonl")
     with pytest.raises(UserError, match=r"in\.jsonl, .*in\.jsonl: 5 ids occur more than once"):
         dedup_files([path, path], tmp_path / "out.parquet", Sign(), Cluster())
+
+
+def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path):
+    rows = [{"id": n, "text": prose(n % 7), "more": {"n": [n]}} for n in range(6000)]
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"\n" + lines(rows) + b'{"id": 6000, "text": "a"} {"id": 6001, "text": "b"}\n')
+    with pytest.raises(UserError, match=r"in\.jsonl, line 6002: not JSON"):
+        dedup(path)
+
+
+def test_odd_lines_are_read_as_usual_ones_are(tmp_path):
+    odd = [
+        b'  {"text": "one", "id": "1"}  \r\n\r\n',
+        b'{"id": "1", "id": 2, "text": null, "score": 1.5}\n',
+        b'{"id": -3, "text": "\\ud83d\\ude00", "score": true}\n',
+        b'{"id": 18446744073709551615, "text": "big", "score": 99999999999}\n',
+        b'{"id": "last", "text": "no end of line", "score": {"a": []}}',
+    ]
+    (tmp_path / "odd.jsonl").write_bytes(b"".join(odd))
+    (tmp_path / "usual.jsonl").write_bytes(b"\n".join(line.strip() for line in odd))
+    for name in ("odd.jsonl", "usual.jsonl"):
+        table, _ = dedup(tmp_path / name)
+        assert table["id"].to_pylist() == ["1", "2", "-3", "18446744073709551615", "last"]

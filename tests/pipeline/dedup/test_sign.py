@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup import kernels
-from pipeline.dedup.sign import Sign, sign, sign_batches, signatures
+from pipeline.dedup.sign import Sign, permutations, sign, sign_batches, signatures
 from pipeline.dedup.signatures import EXACT_BYTES, Signatures, column
 from pipeline.dedup.text import shingles
 from pipeline.errors import UserError
@@ -238,3 +238,11 @@ def test_kernels_work_where_machine_code_cannot_be_kept(monkeypatch):
 
     monkeypatch.setattr(kernels, "_jit", nowhere)
     assert kernels.compiled(len)([1, 2]) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7, 2**32 - 1])
+def test_permutations_are_those_that_datasketch_draws(seed):
+    for count in (1, 112, 9999):
+        theirs = MinHash(num_perm=count, seed=seed, scheme="affine32").permutations
+        for ours, wanted in zip(permutations(count, seed), theirs, strict=True):
+            np.testing.assert_array_equal(ours, wanted, strict=True)

@@ -1,0 +1,194 @@
+"""Spoil real pages and texts in thousands of ways: each must come out as a document or a fate.
+
+    python -m tests.mutations [--count 10000] [--seed 0] [--seconds 540]
+
+Half the inputs are pages, which go through charset, extraction in its sandbox, cleaning, language
+and every rule; half are texts, which go through all but the first two. What raises, and what kills
+an extractor's process, is a crash: it is printed with the seed of its batch, and the exit code is
+1. A batch depends on its own seed alone, so `--seed` with `--count 100` gives it again.
+"""
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import zstandard
+from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+from pipeline.clean import Clean
+from pipeline.extract import REASONS, Extract
+from pipeline.filters.c4 import C4
+from pipeline.filters.fineweb import FineWeb
+from pipeline.filters.gopher import GopherRepetition
+from pipeline.filters.rules import Rules
+from pipeline.language import Language
+from pipeline.records import DOCUMENT, PAGE
+from pipeline.stage import Stage, pass_batch
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+BATCH = 100
+LONGEST = 6_000  # bytes of a page before it is spoiled: small ones are many
+RULES = Rules(
+    gopher_repetition=GopherRepetition(enabled=True),
+    c4=C4(enabled=True, terminal=False),
+    fineweb=FineWeb(enabled=True),
+)
+AFTER: tuple[Stage, ...] = (Clean(), Language(keep=(), min_probability=0.0), RULES)
+WHOLE: tuple[Stage, ...] = (Extract(deadline=2.0, memory_mb=400), *AFTER)
+CHARSETS = ("utf-8", "utf-16", "utf-16-le", "utf-7", "windows-1251", "shift_jis", "iso-2022-jp",
+            "gb18030", "big5", "euc-kr", "nonsense-8", "x-user-defined", "ascii", "")  # fmt: skip
+CODECS = ("utf-16-le", "utf-16-be", "utf-8-sig", "cp1252", "cp1251", "shift_jis", "gb18030")
+TAGS = (b"<div>", b"<table><tr><td>", b"<b>", b"<a href='", b"<!--", b"<![CDATA[", b"<svg>",
+        b"<script>", b"</body>", b"<p", b"<title>", b"<li>", b"<select><option>", b"<math>",
+        b"<template>", b"<noscript>", b"<frameset>", b"<?php", b"<html>", b"</div>")  # fmt: skip
+ODDITIES = ("\0", "\ufeff", "\u202e", "\u0301" * 50, "\U0001f468\u200d" * 9, "\u2028", "\x85",
+            "&#0;", "&#xD800;", "&#1114112;", "&amp" * 30, "...", "…", "\r", "\x1b$B", "ß", "İ",
+            "\ufffe", "\U0010ffff", "{", "#" * 99, "-\n" * 40, "٣", "\u3000",
+            "http://")  # fmt: skip
+PAGE_AT_HAND = (
+    b"<html><head><title>A page</title><meta charset=utf-8></head><body><nav><a href=/>Home</a>"
+    b"</nav><article><h1>A page</h1><p>These are some words of a page that has something to say, "
+    b"and it says it twice.<p>It is the custom of the page, and that of <b>its</b> author, to have "
+    b"a list: <ul><li>one<li>two</ul></article><table><tr><td>a<td>b</table></body></html>"
+)
+
+
+def originals() -> tuple[list[bytes], list[str]]:
+    """Return real pages and texts, or the one at hand where there is no shared data."""
+    if not DATA.is_dir():
+        return [PAGE_AT_HAND], ["It is the custom of the page to have a list.\n- one\n- two\n" * 9]
+    with zstandard.open(DATA / "miniweb" / "news.warc.zst") as file:
+        records = ArchiveIterator(file, WarcRecordType.response, parse_http=True)
+        pages = [record.reader.read() for record in records]
+    with zstandard.open(DATA / "dedup" / "miniweb_texts.jsonl.zst") as file:
+        texts = [json.loads(line)["text"][:4000] for line in file.read().splitlines()]
+    with zstandard.open(DATA / "langid" / "udhr.jsonl.zst") as file:
+        texts += [json.loads(line)["text"][:4000] for line in file.read().splitlines()]
+    return pages, texts
+
+
+def cut(page: bytes, rng: random.Random) -> bytes:
+    """Return a page's beginning and a piece of its inside, or the whole of a small one."""
+    if len(page) <= LONGEST:
+        return page
+    at = rng.randrange(LONGEST // 6, len(page))
+    return page[: LONGEST // 6] + page[at : at + LONGEST]
+
+
+def spoilt(page: bytes, other: bytes, rng: random.Random) -> bytes:
+    """Return a page with one thing about it changed."""
+    at, end = sorted(rng.randrange(len(page) + 1) for _ in range(2))
+    kind = rng.randrange(11)
+    if kind == 0:  # flipped bytes
+        changed = bytearray(page)
+        for _ in range(rng.randint(1, 60) if page else 0):
+            changed[rng.randrange(len(page))] = rng.randrange(256)
+        return bytes(changed)
+    if kind == 1:  # cut off, before or after
+        return page[:at] if rng.random() < 0.7 else page[at:]
+    if kind == 2:  # a piece several times
+        piece = page[at : min(end, at + 300)]
+        return page[:at] + piece * rng.choice((2, 3, 30)) + page[at:]
+    if kind == 3:  # nesting
+        return page[:at] + rng.choice(TAGS) * rng.choice((1, 5, 50, 500)) + page[at:]
+    if kind == 4:  # tags doubled
+        parts = page.split(b">")
+        return b">".join(part for part in parts for _ in range(1 + (rng.random() < 0.2)))
+    if kind == 5:  # tags lost
+        return b">".join(part for part in page.split(b">") if rng.random() > 0.1)
+    if kind == 6:  # a charset that is none, or not this one
+        return b"<meta charset='%s'>" % rng.choice(CHARSETS).encode() + page
+    if kind == 7:  # another charset
+        codec = rng.choice(CODECS)
+        return page.decode("utf-8", "replace").encode(codec, "xmlcharrefreplace")
+    if kind == 8:  # oddities
+        odd = rng.choice(ODDITIES).encode("utf-8", "surrogatepass")
+        return page[:at] + odd * rng.choice((1, 1, 20)) + page[at:]
+    if kind == 9:  # two pages in one
+        return page[:at] + other[rng.randrange(len(other) + 1) :]
+    return page[end:] + page[:at] + page[at:end]  # pieces in another order
+
+
+def pages(originals: list[bytes], rng: random.Random) -> pa.RecordBatch:
+    """Return a batch of spoilt pages."""
+    rows = []
+    for number in range(BATCH):
+        body = cut(rng.choice(originals), rng)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            body = spoilt(body, cut(rng.choice(originals), rng), rng)
+        kind = f"text/html; charset={rng.choice(CHARSETS)}" if rng.random() < 0.5 else "text/html"
+        rows.append({"id": f"{number:016x}", "url": f"http://a.test/{number}", "body": body,
+                     "content_type": kind})  # fmt: skip
+    return pa.RecordBatch.from_pylist(rows, PAGE)
+
+
+def texts(originals: list[str], rng: random.Random) -> pa.RecordBatch:
+    """Return a batch of spoilt texts."""
+    rows = []
+    for number in range(BATCH):
+        body, other = (rng.choice(originals).encode() for _ in range(2))
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            body = spoilt(body, other, rng)
+        rows.append({"id": f"{number:016x}", "text": body.decode("utf-8", "replace")})
+    return pa.RecordBatch.from_pylist(rows, DOCUMENT)
+
+
+def fates(chain: tuple[Stage, ...], batch: pa.RecordBatch) -> Iterator[str]:
+    """Yield what becomes of each row, and hold the kept and the dropped to what they promise."""
+    kept, gone = pass_batch(chain, batch, DOCUMENT)
+    for row in kept.to_pylist():
+        assert row["text"], "a kept document has no text"
+        assert not {"\0", "\x7f"} & set(row["text"]), "a kept document holds control characters"
+        measures = [asked.measure for asked in RULES.measures(row["text"])]
+        assert all(map(math.isfinite, measures)), f"a rule measured no number: {measures}"
+        yield "kept"
+    for part in gone:
+        yield from part["dropped_by"].to_pylist()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    chosen = parser.parse_args(arguments)
+    known = originals()
+    began = time.monotonic()
+    counts = {"pages": Counter[str](), "texts": Counter[str]()}
+    crashes = 0
+    for seed in range(chosen.seed, chosen.seed + math.ceil(chosen.count / BATCH)):
+        rng = random.Random(seed)
+        what = "texts" if seed % 2 else "pages"
+        batch = texts(known[1], rng) if seed % 2 else pages(known[0], rng)
+        try:
+            found = Counter(fates(AFTER if seed % 2 else WHOLE, batch))
+            assert found.total() == BATCH, f"{BATCH} inputs, {found.total()} fates"
+        except Exception as error:  # noqa: BLE001 -- that nothing raises is what is held here
+            print(f"crash: seed {seed}: {type(error).__name__}: {error}", flush=True)
+            crashes += 1
+            continue
+        if found["extract.crashed"]:
+            print(f"crash: seed {seed}: an extractor's process died", flush=True)
+            crashes += found["extract.crashed"]
+        strange = [f for f in found if f.startswith("extract.") and f not in REASONS]
+        assert not strange, strange
+        counts[what] += found
+        if time.monotonic() - began > chosen.seconds:
+            break
+    for what, found in counts.items():
+        told = ", ".join(f"{count} {fate}" for fate, count in found.most_common())
+        print(f"{found.total()} {what}: {told}")
+    print(f"{sum(c.total() for c in counts.values())} inputs, seeds {chosen.seed} to {seed}, "
+          f"{crashes} crashes, {time.monotonic() - began:.0f} s")  # fmt: skip
+    return 1 if crashes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

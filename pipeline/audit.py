@@ -76,8 +76,8 @@ def audit(
     if not sample:
         raise UserError(f"{documents}: no document came as far as the rules, so there is no sample")
     asked: list[list[Asked]] = []
-    for done, (_, text) in enumerate(sample, start=1):
-        asked.append(list(rules.measures(text)))
+    for done, (url, text) in enumerate(sample, start=1):
+        asked.append(list(rules.measures(text, url)))
         progress(done, len(sample))
     return judged([document.url for document in sample], asked)
 

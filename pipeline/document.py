@@ -29,9 +29,10 @@ class Chunks(NamedTuple):
 class Document:
     """A text and, lazily, its lines, paragraphs and words."""
 
-    def __init__(self, text: str, before: "Document | None" = None) -> None:
+    def __init__(self, text: str, before: "Document | None" = None, url: str = "") -> None:
         self.text = text
         self.before = before  # as it was before the edit of the group that asks
+        self.url: str = before.url if before else url  # empty where it is not known
 
     @cached_property
     def lines(self) -> list[str]:

@@ -146,12 +146,12 @@ def told_of_document(directory: Directory, row: Row, shard: int) -> Row:
                 name: wanted[name] for name in ("keep", "min_probability") if name in wanted
             },
         },
-        "rules": measures(stages, text),
+        "rules": measures(stages, text, row["final_url"] or row["url"] or ""),
         "decontaminate": {},
     }
 
 
-def measures(stages: Row, text: str) -> Row:
+def measures(stages: Row, text: str, url: str = "") -> Row:
     """Return every rule's measure beside its threshold, by the settings that the build recorded.
 
     The text is the stored one: where a rule edits what passes, that is the edited text.
@@ -170,7 +170,7 @@ def measures(stages: Row, text: str) -> Row:
         rules: Rules = rebuilt(Rules, recorded["settings"])
     except (TypeError, ValueError) as error:
         return {"note": f"the recorded settings fit no rules of this version ({error})"}
-    return {"measures": {asked.rule: asked.told for asked in rules.measures(text)}}
+    return {"measures": {asked.rule: asked.told for asked in rules.measures(text, url)}}
 
 
 def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.document import Document
 from pipeline.filters.c4 import C4
 from pipeline.filters.dolma import DolmaRepetition
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition
+from pipeline.filters.lists import Urls, Words
 from pipeline.filters.quality import Quality
 from pipeline.filters.refinedweb import RefinedWeb
 from pipeline.filters.webtext import WebText
@@ -68,6 +70,7 @@ class Rules:
     may edit the text that its own rules and all later ones see, and that is kept.
     """
 
+    urls: Urls = field(default_factory=Urls)
     gopher_repetition: GopherRepetition = field(default_factory=GopherRepetition)
     dolma_repetition: DolmaRepetition = field(default_factory=DolmaRepetition)
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
@@ -75,6 +78,7 @@ class Rules:
     fineweb: FineWeb = field(default_factory=FineWeb)
     refinedweb: RefinedWeb = field(default_factory=RefinedWeb)
     webtext: WebText = field(default_factory=WebText)
+    words: Words = field(default_factory=Words)
     quality: Quality = field(default_factory=Quality)
 
     name: ClassVar[str] = "rules"
@@ -86,8 +90,9 @@ class Rules:
         texts: list[str | None] = []
         reasons: list[str | None] = []
         values: list[float | None] = []
-        for text in batch["text"].to_pylist():
-            objection, doc = self.judge(text or "")
+        urls = pc.coalesce(batch["final_url"], batch["url"], "")
+        for text, url in zip(batch["text"].to_pylist(), urls.to_pylist(), strict=True):
+            objection, doc = self.judge(text or "", url)
             reasons.append(f"rules.{objection.rule}.{objection.objection}" if objection else None)
             values.append(objection.measure if objection else None)
             texts.append(text if objection else doc.text)
@@ -96,9 +101,9 @@ class Rules:
         edited_batch = batch.set_column(column, field, pa.array(texts, field.type))
         return judged(edited_batch, reasons, values)
 
-    def judge(self, text: str) -> tuple[Asked | None, Document]:
+    def judge(self, text: str, url: str = "") -> tuple[Asked | None, Document]:
         """Return the first objection, or None, and the document as edited up to there."""
-        doc = Document(text)
+        doc = Document(text, url=url)
         for name, group in self.groups():
             if not group.enabled:
                 continue
@@ -108,14 +113,26 @@ class Rules:
                     return asked, doc
         return None, doc
 
-    def measures(self, text: str) -> Iterator[Asked]:
+    def measures(self, text: str, url: str = "") -> Iterator[Asked]:
         """Yield what every rule measures, those of disabled groups among them."""
-        doc = Document(text)
+        doc = Document(text, url=url)
         for name, group in self.groups():
             seen = edited(group, doc)
             yield from ask(name, group, seen)
             if group.enabled:
                 doc = seen
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the sha256 of each file that a rule reads.
+
+        Raises:
+            UserError: one is not there, or not what the rule wants.
+        """
+        found: dict[str, str] = {}
+        for _, group in self.groups():
+            if hasattr(group, "fingerprints"):
+                found |= group.fingerprints()
+        return found
 
     def groups(self) -> Iterator[tuple[str, Any]]:
         """Yield the groups of rules with their names, in the order in which they are asked."""

@@ -45,6 +45,21 @@ def test_where_and_how_fast_a_crawl_runs_moves_nothing(sources, tmp_path):
     assert homes([sources], tmp_path) == homes(slower, tmp_path)
 
 
+def test_what_a_list_of_words_holds_moves_the_documents_and_its_place_does_not(sources, tmp_path):
+    for name, text in (("one.txt", "darn"), ("two.txt", "darn"), ("three.txt", "heck")):
+        (tmp_path / name).write_text(text)
+    none = homes([sources], tmp_path)
+    one, two, three = (
+        homes([sources, f"rules.words.listed.file = '{name}.txt'"], tmp_path)
+        for name in ("one", "two", "three")
+    )
+    assert one == two
+    assert none["pages"] == one["pages"] == three["pages"]
+    assert len({made["documents"] for made in (none, one, three)}) == 3
+    with pytest.raises(UserError, match=r"rules.words.listed.file: four.txt: no such file"):
+        homes([sources, "rules.words.listed.file = 'four.txt'"], tmp_path)
+
+
 def test_what_an_evaluation_set_holds_moves_the_documents_and_its_place_does_not(sources, tmp_path):
     for name, text in (("one.txt", "a b c"), ("two.txt", "a b c"), ("three.txt", "d e f")):
         (tmp_path / name.removesuffix(".txt")).mkdir()

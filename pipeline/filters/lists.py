@@ -1,0 +1,155 @@
+"""Lists that the user brings, of words, domains or pieces of URLs, as rules.
+
+A file has an entry a line; what follows " #" is a comment. What is in it decides, not its name.
+"""
+
+import re
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.document import Document, share
+from pipeline.errors import UserError
+from pipeline.shards import sha256
+from pipeline.urls import host
+
+COMMENT = re.compile(r"(?:^|\s)#.*")
+
+
+@lru_cache(maxsize=8)
+def entries(file: str) -> frozenset[str]:
+    """Read a list, in lower case.
+
+    Raises:
+        UserError: there is none, or nothing in it.
+    """
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as a list ({error})") from None
+    found = frozenset(entry for line in lines if (entry := COMMENT.sub("", line).strip().lower()))
+    if not found:
+        raise UserError(f"{file}: an empty list; give an entry a line")
+    return found
+
+
+@lru_cache(maxsize=8)
+def pattern(file: str) -> re.Pattern[str]:
+    """Return what finds a list's words and phrases, the longest at each place."""
+    longest_first = sorted(entries(file), key=lambda entry: (-len(entry), entry))
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+@dataclass(frozen=True)
+class ListedWords:
+    """How often words and phrases of the list occur, in any case; or what share of words that is.
+
+    Source: C4, section 2.2, "removed any page that contained any word on the List of Dirty,
+    Naughty, Obscene or Otherwise Bad Words" (LDNOOBW); the list is the user's to choose.
+    """
+
+    file: str = field(metadata={"machine": True})
+    of_words: bool = False  # measure the share of the words, counted between spaces
+    at_most: float | None = 0.0
+
+    def __call__(self, doc: Document) -> float:
+        found = len(pattern(self.file).findall(doc.text.lower()))
+        return share(found, len(doc.text.split())) if self.of_words else found
+
+
+@dataclass(frozen=True)
+class ListedDomains:
+    """Whether the page's host, or a domain that it is under, is on the list: 1 or 0.
+
+    Source: RefinedWeb, G.1, and FineWeb, 3.1, drop the pages of listed domains.
+    """
+
+    file: str = field(metadata={"machine": True})
+    at_most: float | None = 0.0
+
+    def __call__(self, doc: Document) -> float:
+        return float(not names_above(doc.url).isdisjoint(entries(self.file)))
+
+
+def names_above(url: str) -> set[str]:
+    """Return a URL's host and all domains that it is under; none of what is no URL.
+
+    >>> sorted(names_above("https://news.example.org/a"))
+    ['example.org', 'news.example.org', 'org']
+    """
+    try:
+        labels = host(url).split(".")
+    except ValueError:
+        return set()
+    return {".".join(labels[start:]) for start in range(len(labels))}
+
+
+@dataclass(frozen=True)
+class ListedPieces:
+    """How many strings of the list occur in the page's URL, in any case.
+
+    Source: RefinedWeb, G.1: one that is always bad is enough (at_most 0), or two that only hint at
+    it (at_most 1).
+    """
+
+    file: str = field(metadata={"machine": True})
+    at_most: float | None = 0.0
+
+    def __call__(self, doc: Document) -> float:
+        url = doc.url.lower()
+        return sum(piece in url for piece in entries(self.file))
+
+
+@dataclass(frozen=True)
+class Words:
+    """Drop documents by a list of words; without a list, nothing."""
+
+    enabled: bool = True
+    listed: ListedWords | None = None
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the sha256 of the list.
+
+        Raises:
+            UserError: it is not there.
+        """
+        return fingerprints("words", self)
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Drop documents by lists of domains and of pieces of URLs; without a list, nothing.
+
+    Where a page was redirected, its last URL counts. `links.exclude_domains` keeps pages
+    from being fetched at all.
+    """
+
+    enabled: bool = True
+    domains: ListedDomains | None = None
+    pieces: ListedPieces | None = None
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the sha256 of each list.
+
+        Raises:
+            UserError: one is not there.
+        """
+        return fingerprints("urls", self)
+
+
+def fingerprints(name: str, group: Any) -> dict[str, str]:
+    """Return the sha256 of the list of each rule of a group that has a say.
+
+    Raises:
+        UserError: one is not there, or empty.
+    """
+    rules = {item.name: getattr(group, item.name) for item in fields(group)}
+    found = {}
+    for rule_name, rule in rules.items():
+        if group.enabled and hasattr(rule, "file"):
+            if not Path(rule.file).is_file():
+                raise UserError(f"rules.{name}.{rule_name}.file: {rule.file}: no such file")
+            entries(rule.file)
+            found[f"rules.{name}.{rule_name}"] = sha256(Path(rule.file))
+    return found

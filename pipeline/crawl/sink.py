@@ -10,21 +10,15 @@ Crawl does, and Content-Length is that of the stored body, so that any reader ta
 what it is.
 """
 
-import base64
-import hashlib
-import io
 import os
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from fastwarc.warc import WarcRecord, WarcRecordType
-from isal import isal_zlib
-
+from pipeline.crawl import records
 from pipeline.crawl.fetch import Exchange
 from pipeline.crawl.settings import Crawl
 from pipeline.errors import UserError
@@ -32,12 +26,15 @@ from pipeline.shards import sync_directory
 
 ROLL = 1 << 30  # bytes after which a series gets its next file. Source: WARC 1.1, annex C: 1 GB
 OPEN_FILES = 64  # at a time
-LEVEL = 2  # of ISA-L's gzip, 0 to 3: 3 % more bytes than zlib's level 3 in a fifth of the time
 
 # Source: WARC 1.1, section 6.7.2 and 6.7.3
 PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
 NOT_MODIFIED = "server-not-modified"
 IDENTICAL = "identical-payload-digest"
+
+RESPONSE = "application/http; msgtype=response"
+REQUEST = "application/http; msgtype=request"
+FIELDS = "application/warc-fields"
 
 ON_THE_WIRE = (b"content-encoding", b"transfer-encoding")
 CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"chunked", b"identity"))
@@ -112,26 +109,27 @@ class Sink:
         Raises:
             OSError: the disk is full; what was written is a torn tail, which `recover` cuts.
         """
-        payload = sha1(exchange.body)
-        digest = "sha1:" + base64.b32encode(payload).decode()
+        digest = records.sha1(exchange.body)
         revisit = revisited(exchange, digest)
-        response = answer(exchange, revisit)
-        request = record(
-            WarcRecordType.request,
-            exchange,
-            "application/http; msgtype=request",
+        key, when = records.new_id(), records.date(exchange.started)
+        first = answer(exchange, key, when, digest, revisit)
+        of = [("WARC-Target-URI", exchange.url)]
+        beside = [("WARC-Concurrent-To", key)]
+        request = records.member(
+            "request",
+            records.new_id(),
+            when,
+            [*of, ("Content-Type", REQUEST), *address(exchange), *beside],
             exchange.request,
-            response,
         )
-        metadata = record(
-            WarcRecordType.metadata,
-            exchange,
-            "application/warc-fields",
-            warc_fields(notes),
-            response,
+        metadata = records.member(
+            "metadata",
+            records.new_id(),
+            when,
+            [*of, ("Content-Type", FIELDS), *beside],
+            records.warc_fields(notes),
         )
-        first = member(response, payload)
-        group = first + member(request) + member(metadata)
+        group = first + request + metadata
         series = self._series(shard)
         offset = self._append(series, group)
         return Place(series.name, offset, len(first), digest, revisit)
@@ -207,11 +205,6 @@ def number_of(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def sha1(data: bytes) -> bytes:
-    """Return the digest that WARC files and their indexes carry."""
-    return hashlib.sha1(data, usedforsecurity=False).digest()
-
-
 def stored_head(head: bytes, size: int) -> bytes:
     r"""Return a response's status line and headers so that they describe a decoded body.
 
@@ -252,57 +245,43 @@ def revisited(exchange: Exchange, digest: str) -> str | None:
     return None
 
 
-def answer(exchange: Exchange, revisit: str | None) -> WarcRecord:
+def answer(exchange: Exchange, key: str, when: str, digest: str, revisit: str | None) -> bytes:
     """Return the record of what the host answered: all of it, or that it answered so before.
 
     Raises:
         UserError: the archive that holds the payload is gone.
     """
-    kind = WarcRecordType.revisit if revisit else WarcRecordType.response
     head, body = stored_head(exchange.head, len(exchange.body)), exchange.body
     if revisit:
         head, body = (exchange.head if exchange.not_modified else head), b""
-    made = record(kind, exchange, "application/http; msgtype=response", head + body)
+    fields = [
+        ("WARC-Target-URI", exchange.url),
+        ("Content-Type", RESPONSE),
+        *address(exchange),
+    ]
     if exchange.truncated:
-        made.headers.append("WARC-Truncated", exchange.truncated)
+        fields.append(("WARC-Truncated", exchange.truncated))
     if revisit and exchange.earlier:
         before = exchange.earlier.response()
-        made.headers.append("WARC-Profile", PROFILE + revisit)
+        fields.append(("WARC-Profile", PROFILE + revisit))
         if before.record_id:
-            made.headers.append("WARC-Refers-To", before.record_id)
-        made.headers.append("WARC-Refers-To-Target-URI", before.url)
+            fields.append(("WARC-Refers-To", before.record_id))
+        fields.append(("WARC-Refers-To-Target-URI", before.url))
         if before.date:
-            made.headers.append("WARC-Refers-To-Date", f"{before.date:%Y-%m-%dT%H:%M:%S.%fZ}")
-    return made
+            fields.append(("WARC-Refers-To-Date", f"{before.date:%Y-%m-%dT%H:%M:%S.%fZ}"))
+    fields.append(("WARC-Payload-Digest", digest))
+    kind = "revisit" if revisit else "response"
+    return records.member(kind, key, when, fields, head, body)
 
 
-def record(
-    kind: WarcRecordType,
-    exchange: Exchange,
-    content_type: str,
-    content: bytes,
-    concurrent_to: WarcRecord | None = None,
-) -> WarcRecord:
-    """Return one record of an exchange."""
-    made = WarcRecord()
-    made.init_headers(record_type=kind)
-    made.record_date = datetime.fromtimestamp(exchange.started, UTC)
-    made.headers.append("WARC-Target-URI", exchange.url)
-    made.headers.append("Content-Type", content_type)
-    if exchange.ip and kind != WarcRecordType.metadata:
-        made.headers.append("WARC-IP-Address", exchange.ip)
-    if concurrent_to is not None:
-        made.headers.append("WARC-Concurrent-To", concurrent_to.record_id or "")
-    made.set_bytes_content(content)
-    return made
+def address(exchange: Exchange) -> list[tuple[str, str]]:
+    """Return the field that says where an exchange went."""
+    return [("WARC-IP-Address", exchange.ip)] if exchange.ip else []
 
 
 def warcinfo(settings: Crawl, name: str) -> bytes:
     """Return the record that begins a file and says who made it, and how."""
-    made = WarcRecord()
-    made.init_headers(record_type=WarcRecordType.warcinfo)
-    made.headers.append("WARC-Filename", name)
-    made.headers.append("Content-Type", "application/warc-fields")
+    fields = [("WARC-Filename", name), ("Content-Type", FIELDS)]
     notes = [
         ("software", settings.agent.partition(" ")[0]),
         ("format", "WARC File Format 1.1"),
@@ -315,25 +294,5 @@ def warcinfo(settings: Crawl, name: str) -> bytes:
     ]
     if settings.contact:
         notes.append(("operator", settings.contact))
-    made.set_bytes_content(warc_fields(notes))
-    return member(made)
-
-
-def warc_fields(notes: Iterable[tuple[str, str]]) -> bytes:
-    r"""Return notes as a block of type application/warc-fields.
-
-    >>> warc_fields([("robots", "allowed\nby nobody")])
-    b'robots: allowed by nobody\r\n'
-    """
-    return "".join(f"{key}: {' '.join(text.split())}\r\n" for key, text in notes).encode()
-
-
-def member(made: Any, payload: bytes | None = None) -> bytes:
-    """Return a record as one gzip member.
-
-    FastWARC frames and digests; ISA-L compresses, since FastWARC's writer needs 70 microseconds
-    for a record of a few lines where a compressor needs 5.
-    """
-    plain = io.BytesIO()
-    made.write(plain, checksum_data=True, payload_digest=payload)
-    return isal_zlib.compress(plain.getbuffer(), LEVEL, 31)
+    when, block = records.date(time.time()), records.warc_fields(notes)
+    return records.member("warcinfo", records.new_id(), when, fields, block)

@@ -50,7 +50,7 @@ STEPS = (
 LIBRARIES = {  # whose versions shape a step's bytes
     "links": ("ada-url", "orjson", "tldextract", "zstandard"),
     "pages": ("ada-url", "aiohttp", "FastWARC", "protego", "zstandard"),
-    "documents": ("langdetect", "lxml", "Resiliparse", "trafilatura"),
+    "documents": ("ftfy", "langdetect", "lxml", "Resiliparse", "tiktoken", "trafilatura"),
     "paragraphs": ("numba", "numpy"),
     "signatures": ("datasketch", "numba", "numpy"),
     "duplicates": ("numba", "numpy"),

@@ -52,3 +52,18 @@ def test_every_row_is_accounted_for(texts):
     out = Clean()(given_rows)
     assert out["id"].equals(given_rows["id"])
     assert out.schema.names == [*DOCUMENT.names, "dropped_by", "dropped_value"]
+
+
+MOJIBAKE = "The cafÃ© was closed â€“ so we left."
+
+
+def test_text_that_was_read_by_the_wrong_charset_is_repaired_where_asked():
+    assert Clean(ftfy=True).text(MOJIBAKE) == "The café was closed – so we left."
+    assert Clean().text(MOJIBAKE) == MOJIBAKE
+
+
+@pytest.mark.parametrize(
+    "text", ["“Curly” ‘quotes’", "ＷＩＤＥ", "&lt;b&gt; is bold", "Ångström é"]
+)
+def test_repair_leaves_alone_what_an_author_may_have_meant(text):
+    assert Clean(ftfy=True).text(text) == text

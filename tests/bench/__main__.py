@@ -13,6 +13,11 @@ BENCHES = (
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
     ("a crawl against Scrapy and bare aiohttp", "tests.bench.crawl", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
+    (
+        "200,000 documents, against the fastest of them",
+        "tests.bench.dedup",
+        ("--documents", "200000", "--skip", "datasketch", "text_dedup", "datatrove"),
+    ),
     ("copies found by true similarity, beside the S-curve", "tests.bench.dedup_recall", ()),
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
     ("from a page to a judged document against datatrove", "tests.bench.extraction", ()),

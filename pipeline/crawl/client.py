@@ -97,10 +97,15 @@ class Arrived:
         Raises:
             Failed: it cannot be decoded.
         """
-        raw, truncated = bytearray(), None
+        raw: bytes | bytearray = b""  # nearly always one piece, which is then not copied
+        truncated = None
         try:
             async for chunk in self._content.iter_any():
-                raw += chunk
+                if not raw:
+                    raw = chunk
+                else:
+                    raw = bytearray(raw) if isinstance(raw, bytes) else raw
+                    raw += chunk
                 self.wire_bytes = len(raw)
                 if len(raw) > most:
                     truncated = "length"

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from pipeline.crawl import fates, messages, metarefresh, optout, robots, sniff, wellknown
+from pipeline.crawl import fates, markup, messages, metarefresh, optout, robots, sniff, wellknown
 from pipeline.crawl.addresses import Lookup, Resolver
 from pipeline.crawl.client import (
     REDIRECTS,
@@ -283,15 +283,18 @@ class Fetcher:
         if self._settings.enforce_opt_out and any(signal.reserves for signal in trip.signals):
             raise Failed(fates.OPTED_OUT)
 
-    def _refresh(self, trip: Trip, body: Body) -> bool:
+    def _refresh(self, trip: Trip, body: Body, metas: list[bytes]) -> bool:
         """Set the trip on, once, to where a page sends its readers at once; tell whether it does.
 
         One that leads nowhere leaves the page to be judged for what it holds.
         """
         if trip.refreshed or body.truncated or len(trip.redirects) >= self._settings.max_redirects:
             return False
+        found = metarefresh.target(body.data, trip.url, metas)
+        if not found:
+            return False
         try:
-            target = checked(metarefresh.target(body.data, trip.url) or "", fates.BAD_REDIRECT)
+            target = checked(found, fates.BAD_REDIRECT)
         except Failed:
             return False
         if target in (trip.url, *trip.redirects):
@@ -307,7 +310,8 @@ class Fetcher:
 
         None where it sends its readers elsewhere at once, and `trip` now stands there.
         """
-        trip.signals += optout.in_markup(body.data, self._product)
+        metas = markup.metas(body.data)
+        trip.signals += optout.in_markup(body.data, self._product, metas)
         self._check_signals(trip)
         if not body.data:
             if body.truncated:
@@ -315,7 +319,7 @@ class Fetcher:
             raise Failed(fates.EMPTY)
         if not sniff.fits(trip.content_type, body.data, self._settings.content_types):
             raise Failed(fates.WRONG_TYPE)
-        if self._refresh(trip, body):
+        if self._refresh(trip, body, metas):
             return None
         exchange = Exchange(
             url=trip.url,

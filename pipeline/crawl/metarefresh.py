@@ -8,21 +8,16 @@ for browsers without scripts, who are often led to a page that says no more than
 
 import html
 import re
-from typing import Final
 
 import ada_url
 
+from pipeline.crawl import markup
 from pipeline.crawl.messages import text
-
-HEAD_BYTES: Final = 131_072  # how much of a page is searched; heads end well before
 
 # Read in one pass that never goes back, so that no page of unclosed elements makes it slow.
 _token = re.compile(
     rb"<!--|-->|<(/?)(noscript|script|style|template|title|textarea)\b|<meta\b([^<>]{1,4000})>",
     re.IGNORECASE,
-)
-_attribute = re.compile(
-    rb"""([a-z:-]{1,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
 )
 # Whole seconds that are none, perhaps a fraction, a separator, and the URL, named or not, quoted
 # or not. Source: HTML Living Standard, "shared declarative refresh steps".
@@ -32,18 +27,17 @@ _at_once = re.compile(
 )
 
 
-def target(body: bytes, url: str) -> str | None:
+def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | None:
     """Return where the page `body` of `url` sends its readers at once, None where it does not.
+
+    `metas` are its meta elements, where they are known already.
 
     >>> target(b'<meta http-equiv=Refresh content="0;URL=/new">', "http://example.com/old")
     'http://example.com/new'
     """
-    head = body[:HEAD_BYTES]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        head = head.replace(b"\0", b"")  # 16-bit characters: the markup itself is ASCII
-    if b"refresh" not in head.lower():
+    if b"refresh" not in b"".join(markup.metas(body) if metas is None else metas).lower():
         return None  # nearly every page
-    found = _at_once.match(_refresh(head))
+    found = _at_once.match(_refresh(markup.head(body)))
     location = next(filter(None, found.groups()), "").strip() if found else ""
     try:
         return str(ada_url.join_url(url, location)) if location else None
@@ -65,10 +59,7 @@ def _refresh(head: bytes) -> str:
         elif name and not end:
             inside = name.lower()
         elif attributes:
-            pairs = {
-                match[1].lower(): match[2] or match[3] or match[4] or b""
-                for match in _attribute.finditer(attributes)
-            }
+            pairs = markup.attributes(attributes)
             if pairs.get(b"http-equiv", b"").strip().lower() == b"refresh":
                 return html.unescape(text(pairs.get(b"content", b"")))
     return ""

@@ -5,13 +5,12 @@ whether or not the recipe enforces it. `noindex` and the like ask search engines
 recorded, never enforced.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from pipeline.crawl import markup
 from pipeline.crawl.messages import Head
 
-HEAD_BYTES = 131_072  # how much of a page is searched for meta elements; heads end well before
 MAX_SIGNALS = 20  # kept a page
 MAX_TEXT = 200  # characters kept a signal
 
@@ -95,25 +94,17 @@ def usage_reserved(value: str) -> bool:
     return next((stated[name] == "n" for name in USAGES if stated.get(name) in ("y", "n")), False)
 
 
-# Both cases are spelt out, since "<" alone is searched for many times as fast as a letter of any
-# case is.
-_meta = re.compile(rb"<[mM][eE][tT][aA]\b([^<>]{1,2000})>")
-_attribute = re.compile(
-    rb"""([a-z:-]{1,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
-)
+def in_markup(body: bytes, product: str, metas: list[bytes] | None = None) -> tuple[Signal, ...]:
+    """Return what the meta elements of a page say to everybody or to `product`.
 
-
-def in_markup(body: bytes, product: str) -> tuple[Signal, ...]:
-    """Return what the meta elements of a page say to everybody or to `product`."""
-    head = body[:HEAD_BYTES]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        head = head.replace(b"\0", b"")  # 16-bit characters: the markup itself is ASCII
+    `metas` are these, where they are known already.
+    """
     names = (b"robots", b"tdm-reservation", product.lower().encode())
     found = (
         signal
-        for match in _meta.finditer(head)
-        if _named(match[1].lower(), names)  # few are, and to read the others' pairs is costly
-        for signal in _said(match[1], product)
+        for meta in (markup.metas(body) if metas is None else metas)
+        if _named(meta.lower(), names)  # few are, and to read the others' pairs is costly
+        for signal in _said(meta, product)
     )
     return tuple(signal for signal, _ in zip(found, range(MAX_SIGNALS), strict=False))
 
@@ -122,11 +113,8 @@ def _named(attributes: bytes, names: tuple[bytes, ...]) -> bool:
     return any(map(attributes.__contains__, names))
 
 
-def _said(attributes: bytes, product: str) -> Iterable[Signal]:
-    pairs = {
-        match[1].lower(): next((part for part in match.groups()[1:] if part is not None), b"")
-        for match in _attribute.finditer(attributes)
-    }
+def _said(meta: bytes, product: str) -> Iterable[Signal]:
+    pairs = markup.attributes(meta)
     name = pairs.get(b"name", b"").decode("latin-1").strip().lower()
     content = pairs.get(b"content", b"").decode("latin-1").strip().lower()
     if name in ("robots", product.lower()):

@@ -1,0 +1,46 @@
+"""The meta elements of a page: found once, for all who read them.
+
+Looking for them takes longer than all else that is done to a page before it is archived, so the
+opt-outs and the refresh share one pass.
+"""
+
+import re
+from typing import Final
+
+HEAD_BYTES: Final = 131_072  # how much of a page is searched; heads end well before
+
+# Both cases are spelt out, since "<" alone is searched for many times as fast as a letter of any
+# case is.
+_meta = re.compile(rb"<[mM][eE][tT][aA]\b([^<>]{1,4000})>")
+_attribute = re.compile(
+    rb"""([a-z:-]{1,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
+)
+
+
+def head(body: bytes) -> bytes:
+    """Return the part of a page that is searched, in a form in which markup is ASCII."""
+    found = body[:HEAD_BYTES]
+    if found[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        found = found.replace(b"\0", b"")  # 16-bit characters: the markup itself is ASCII
+    return found
+
+
+def metas(body: bytes) -> list[bytes]:
+    """Return what stands within each meta element of a page.
+
+    >>> metas(b"<p><META name=robots content=noai>")
+    [b' name=robots content=noai']
+    """
+    return _meta.findall(head(body))
+
+
+def attributes(meta: bytes) -> dict[bytes, bytes]:
+    """Return the attributes of an element, their names in lower case.
+
+    >>> attributes(b" Name=robots content='NoAI, noindex'")
+    {b'name': b'robots', b'content': b'NoAI, noindex'}
+    """
+    return {
+        found[1].lower(): found[2] or found[3] or found[4] or b""
+        for found in _attribute.finditer(meta)
+    }

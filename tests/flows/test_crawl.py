@@ -128,6 +128,7 @@ def test_pages_are_refreshed_and_what_did_not_change_stays_where_it_was(small_we
     assert "nothing to do" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_recipe_is_refreshed_round_by_round(small_web, urls, tmp_path):
     lines = [*options(small_web, "crawl.delay = 0.01"), "--set", f"links.sources = ['{urls}']"]
     where = ("webtext", "--data", tmp_path, *lines)

@@ -117,6 +117,7 @@ def test_tasks_are_measured_in_the_loop_and_logged_with_the_loss(sets, shards, t
     assert "has no file of piqa; wanted piqa.jsonl" in done.stderr
 
 
+@pytest.mark.slow
 def test_ablate_says_which_corpus_taught_the_same_model_more_and_goes_on_where_it_was(
     sets, shards, tmp_path
 ):

@@ -66,6 +66,7 @@ def artifacts(database: Path) -> dict[str, str]:
         return dict(db.execute("SELECT key, data FROM artifact ORDER BY created").fetchall())
 
 
+@pytest.mark.slow
 def test_a_mistake_inside_the_flow_is_one_line_and_exit_code_2(links):
     (links / "full").mkdir()
     done = run(links, *build("--data", "full", "--set", "links.min_score = 4"), "--workers", "1")

@@ -103,7 +103,7 @@ def test_a_second_build_does_nothing_and_says_so_at_once(undisturbed, small_web)
     assert before == {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*.parquet")}
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_build_killed_once_in_every_stage_ends_in_the_same_bytes(
     undisturbed, small_web, tmp_path, seed
 ):

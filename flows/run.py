@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flows.steps import Step, locked, note_latest, run_step
+from flows.data import locked
+from flows.steps import Step, note_latest, run_step
 from flows.terminal import meters, say
 from pipeline.progress import Progress
 from pipeline.stage import Passage

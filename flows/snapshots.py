@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.data import latest
 from pipeline.dedup.cluster import Cluster
 from pipeline.dedup.snapshots import Snapshot
 from pipeline.errors import UserError
@@ -15,8 +16,6 @@ def earlier_snapshots(settings: Cluster, data: Path) -> list[Snapshot]:
     Raises:
         UserError: one was not deduplicated, is this very directory, or has another one's name.
     """
-    from flows.steps import latest
-
     if settings.scope == "snapshot":
         return []
     found: dict[str, Snapshot] = {}

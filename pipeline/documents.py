@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.pages import page_batches
+from pipeline.pages import page_batches, page_count
 from pipeline.pool import each, tick
 from pipeline.progress import Progress
-from pipeline.shards import Directory, read_shard
+from pipeline.shards import Directory
 from pipeline.stage import Passage, Stage, fates, run_chain
 
 
@@ -29,7 +28,7 @@ def documents(
     """
     numbers = pages.numbers("outcomes")
     waiting = [number for number in numbers if not out.shard(number).exists()]
-    kept = {number: _kept(pages, number) for number in numbers}
+    kept = {number: page_count(pages, number) for number in numbers}
     # The largest shards first, so that no worker starts one when the others have finished.
     waiting.sort(key=lambda number: -kept[number])
     total = sum(kept[number] for number in waiting)
@@ -52,12 +51,6 @@ def _ticking(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         yield batch
         tick(batch.num_rows)
-
-
-def _kept(pages: Directory, number: int) -> int:
-    """Return how many pages of a shard are there to be read."""
-    reasons = read_shard(pages.shard(number, under="outcomes"), ["dropped_by"])["dropped_by"]
-    return int(pc.sum(pc.is_null(reasons)).as_py() or 0)
 
 
 def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]:

@@ -5,7 +5,7 @@ the rows that it was given, in their order, each kept (`dropped_by` null) or mar
 The runner checks that law at every batch, so the funnel is exact by construction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -162,10 +162,3 @@ def fates(paths: Iterable[Path]) -> dict[str, int]:
                 reason = entry["values"] or "kept"
                 counts[reason] = counts.get(reason, 0) + entry["counts"]
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def rechunk(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Cut batches to at most `rows` rows each, without moving any."""
-    for batch in batches:
-        for start in range(0, batch.num_rows, rows):
-            yield batch.slice(start, rows)

@@ -20,6 +20,7 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
     They share nothing but DATA. When all are done, `webtext build` merges what they found.
     """
     from flows import steps
+    from flows.data import locked
     from flows.settings import load
     from flows.snapshots import earlier_snapshots
     from flows.terminal import meters
@@ -39,7 +40,7 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
         )
     settings, earlier = loaded.duplicates, earlier_snapshots(loaded.duplicates, data)
     signed, documents = step.inputs[0], step.inputs[1]
-    with steps.locked(data, wait=True):
+    with locked(data, wait=True):
         steps.join(step)
         signatures = prepare_bands(settings, signed, documents, step.home, earlier)
     with meters() as meter:

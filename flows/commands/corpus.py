@@ -118,7 +118,7 @@ def _documents(planned: "Sequence[Step]") -> int | None:
 @options.data
 def path(stage: str, data: Path) -> None:
     """Print the newest whole directory of links, pages, documents, duplicates, corpus or tokens."""
-    from flows.steps import latest
+    from flows.data import latest
 
     click.echo(latest(data, stage).path)
 

@@ -70,7 +70,7 @@ def build(data: Path, workers: int) -> None:
 
 def newest_tokens(data: Path) -> Path:
     """Return the token shards that the build has made."""
-    from flows.steps import latest
+    from flows.data import latest
 
     return latest(data, "tokens").path
 

@@ -20,7 +20,7 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
 
     SETS are files: .jsonl, or any text; packed (.zst, .gz, .xz, .bz2) or not.
     """
-    from flows.steps import latest
+    from flows.data import latest
     from flows.terminal import meters
     from pipeline.overlap import STRINGS, corpus_filter, overlaps, verify
     from pipeline.shards import Directory
@@ -58,8 +58,8 @@ def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_j
     What each drops alone and together with the others, ten URLs a reason, and what another bound
     would do. Those that are off are asked too.
     """
+    from flows.data import latest
     from flows.settings import load
-    from flows.steps import latest
     from flows.terminal import meters
     from pipeline.audit import audit as ask
     from pipeline.audit import describe
@@ -102,7 +102,7 @@ def train(
 
     Use the model with --set 'rules.quality.score.model = "OUTPUT"' and a threshold, at_least.
     """
-    from flows.steps import latest
+    from flows.data import latest
     from pipeline import classifier, examples
     from pipeline.shards import sha256
 

@@ -27,22 +27,6 @@ NAMES = MappingProxyType(
 )  # columns, and what they are
 
 
-def dedup_file(
-    path: Path,
-    out_path: Path,
-    sign: Sign,
-    cluster: Cluster,
-    progress: Progress = silent,
-    *,
-    workers: int | None = None,
-    id_column: str = "id",
-    text_column: str = "text",
-) -> Passage:
-    """Do one file as `dedup_files` does several; return what went in and what of it is kept."""
-    names = {id_column: "id", text_column: "text", "score": "score"}
-    return dedup_files([path], out_path, sign, cluster, progress, workers=workers, names=names)[0]
-
-
 def dedup_files(
     paths: Sequence[Path],
     out_path: Path,

@@ -34,7 +34,6 @@ from pipeline.stage import Passage
 
 READ_ROWS = 256  # documents read at once
 READ_BYTES = 2 << 20  # text folded at once; ten times as much memory is used
-TAIL = 72  # bytes that the hash kernel may read beyond the text: `sha1.READ_AHEAD`
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def fold_texts(
     npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
 ]:
     """Fold texts; return the bytes, where words start, and each document's end in both."""
-    from pipeline.dedup import kernels
+    from pipeline.dedup import kernels, sha1
     from pipeline.dedup.text import folding
 
     table = folding()
@@ -202,7 +201,7 @@ def fold_texts(
     length = int(offsets[-1] - offsets[0])
     room = length + length // 4 + 4 * table.longest
     while True:
-        folded = np.empty(room + TAIL, np.uint8)
+        folded = np.empty(room + sha1.READ_AHEAD, np.uint8)
         words = np.empty(room // 2 + table.longest, np.int64)
         end = kernels.fold_batch(
             offsets, data, table.start, table.data, table.longest, folded[:room], words,

@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.document import Chunks, Document, share
-
-BASE = np.uint64(0x9E3779B97F4A7C15)  # of the hash of an n-gram, modulo 2 ** 64; odd
+from pipeline.ngrams import of_words
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,12 @@ def grams(chunks: Chunks, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[An
     ([2, 1, 2, 1], [3, 3, 3, 3])
     """
     count = max(0, len(chunks.numbers) - n + 1)
-    hashes, lengths = np.zeros(count, np.uint64), np.zeros(count, np.int64)
+    lengths = np.zeros(count, np.int64)
     for start in range(n):
-        hashes = hashes * BASE + chunks.numbers[start : start + count] + np.uint64(1)
         lengths += chunks.lengths[start : start + count]
-    _, which, times = np.unique(hashes, return_inverse=True, return_counts=True)
+    _, which, times = np.unique(
+        of_words(chunks.numbers, n), return_inverse=True, return_counts=True
+    )
     return times[which], lengths
 
 

@@ -158,10 +158,10 @@ def ours_sign(path: Path, out: Path) -> None:
 
 def ours_job(path: Path, out: Path, verify: str) -> None:
     from pipeline.dedup.cluster import Cluster
-    from pipeline.dedup.file import dedup_file
+    from pipeline.dedup.file import dedup_files
     from pipeline.dedup.sign import Sign
 
-    dedup_file(path, out.with_suffix(".parquet"), Sign(), Cluster(verify=verify))
+    dedup_files([path], out.with_suffix(".parquet"), Sign(), Cluster(verify=verify))
     groups: dict[str, list[str]] = {}
     for row in pq.read_table(out.with_suffix(".parquet"), columns=["id", "cluster"]).to_pylist():
         groups.setdefault(str(row["cluster"]), []).append(str(row["id"]))

@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
+from flows.data import latest
 from flows.run import build_steps
 from flows.settings import load
-from flows.steps import latest, plan
+from flows.steps import plan
 from pipeline.errors import UserError
 from pipeline.report import funnel
 from pipeline.shards import read_shard

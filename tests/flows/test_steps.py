@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from flows import steps
+from flows.data import latest, locked
 from flows.settings import load
-from flows.steps import Step, chain_of, locked, out_of_room, plan, run_step
+from flows.steps import Step, chain_of, out_of_room, plan, run_step
 from pipeline.errors import PipelineError, UserError
 from pipeline.progress import silent
 from pipeline.shards import Directory
@@ -176,8 +177,8 @@ def test_the_newest_whole_directory_is_found_by_name(tmp_path):
     step = a_step(tmp_path, write_one)
     steps.note_latest(tmp_path, [step])
     with pytest.raises(UserError, match="no whole corpus directory yet"):
-        steps.latest(tmp_path, "corpus")
+        latest(tmp_path, "corpus")
     run_step(step, 1, silent)
     steps.note_latest(tmp_path, [step, replace(step, name="tokens", home=Directory(tmp_path))])
-    assert steps.latest(tmp_path, "corpus") == step.home
+    assert latest(tmp_path, "corpus") == step.home
     assert json.loads((tmp_path / "latest.json").read_text()) == {"corpus": step.home.name}

@@ -6,10 +6,11 @@ from tests.web.framing import FRAMING
 from tests.web.inside import INSIDE
 from tests.web.links import LINKS
 from tests.web.markup import MARKUP
-from tests.web.pages import OPT_OUTS, STATUSES, TLS, TYPES
+from tests.web.pages import OPT_OUTS, STATUSES, TYPES
 from tests.web.redirects import REDIRECTS
 from tests.web.robots import ROBOTS
 from tests.web.server import Site
+from tests.web.transport import TLS
 
 CASES = (
     *FRAMING,

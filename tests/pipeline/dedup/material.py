@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import zstandard
 
+from pipeline.dedup.cluster import Cluster, cluster
 from pipeline.dedup.sign import Sign, sign
 from pipeline.records import DOCUMENT
-from pipeline.shards import Directory, write_parquet
+from pipeline.shards import Directory, read_shard, write_parquet
 
 WORDS = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "r", "st", "lt", "")]
 
@@ -63,3 +64,31 @@ def rows(texts: Iterable[str]) -> list[dict[str, Any]]:
 def json_lines(path: Path) -> list[dict[str, Any]]:
     with zstandard.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
+
+
+def clustered(path, found, settings=None, workers=0, sign=None):
+    """Sign and cluster documents; return the output directory and the passage."""
+    made = signed(path / "signatures", found, sign)
+    out = Directory(path / "duplicates")
+    out.path.mkdir(parents=True, exist_ok=True)
+    (passage,) = cluster(settings or Cluster(), made, found, out, workers)
+    return out, passage
+
+
+def found_in(out):
+    return read_shard(out.shard(0)).to_pylist()
+
+
+def sets(out):
+    """Return the clusters as sets of ids."""
+    by_name: dict[str, set[str]] = {}
+    for row in found_in(out):
+        by_name.setdefault(row["cluster"], set()).add(row["id"])
+    return sorted(map(sorted, by_name.values()))
+
+
+def planted(pairs=40, others=40, words=200):
+    """Return documents, some with a copy of which a few words were changed, far from each other."""
+    texts = [prose(seed, words) for seed in range(pairs + others)]
+    copies = [edited(texts[n], 1 + n % 3, n) for n in range(pairs)]
+    return rows(texts + copies), pairs, pairs + others

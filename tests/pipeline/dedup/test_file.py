@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from pipeline.dedup.cluster import Cluster
-from pipeline.dedup.file import dedup_file, dedup_files
+from pipeline.dedup.file import dedup_files
 from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
 from tests.pipeline.dedup.material import edited, jaccard, prose
@@ -31,7 +31,7 @@ def lines(rows):
 
 def dedup(path, **more):
     out = path.parent / "out" / "clusters.parquet"
-    passage = dedup_file(path, out, Sign(), more.pop("cluster", Cluster()), **more)
+    passage, _ = dedup_files([path], out, Sign(), more.pop("cluster", Cluster()), **more)
     return pq.read_table(out), passage
 
 
@@ -84,7 +84,9 @@ def test_columns_can_be_named_and_numbers_stay_numbers(tmp_path):
     (tmp_path / "in.jsonl").write_bytes(b"\n" + lines(rows) + b"\n")
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
     for name in ("in.jsonl", "in.parquet"):
-        table, passage = dedup(tmp_path / name, id_column="key", text_column="body")
+        table, passage = dedup(
+            tmp_path / name, names={"key": "id", "body": "text", "score": "score"}
+        )
         assert triples(table) == [(2**40 + n, 2**40, 2**40 + 2) for n in range(3)]
         assert passage.dropped == {"dedup.exact": 2}
 

@@ -6,7 +6,7 @@ strings, of which zero were found by the filter": so do we, each time. Source: R
 (2019), section 4 and table 6.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pipeline.bloom import Bloom
 from pipeline.errors import UserError
 from pipeline.evalsets import examples
-from pipeline.ngrams import ngrams, numbered, of_words
+from pipeline.ngrams import Hashes, ngrams, numbered, of_words
 from pipeline.progress import Progress, silent
 from pipeline.shards import Directory, read_batches
 
@@ -85,17 +85,27 @@ def verify(bloom: Bloom, seed: int = 0) -> int:
     return int(bloom.holds(of_words(drawn, WORDS)).sum())
 
 
-def overlaps(bloom: Bloom, sets: Sequence[Path]) -> Iterator[Overlap]:
-    """Yield each set's overlap; a name that the paper knows stands beside its figure.
+def read_sets(paths: Sequence[Path]) -> list[tuple[str, Hashes]]:
+    """Return the name of each set and its 8-grams, as often as they occur.
+
+    To be done first: a filter of a large corpus takes hours, and a misspelt name no time.
 
     Raises:
         UserError: a set is missing, not readable or empty.
     """
-    for path in sets:
+    found = []
+    for path in paths:
         parts = [ngrams(text, WORDS) for text in examples(path)]
         asked = np.concatenate([np.empty(0, np.uint64), *parts])
         if not len(asked):
             raise UserError(f"{path}: no text of {WORDS} words or more in it")
-        name = path.name.partition(".")[0].lower().replace("-", "").replace("_", "")
-        paper = next((PAPER[known][0] for known in sorted(PAPER) if name.startswith(known)), None)
-        yield Overlap(path.name, len(asked), int(bloom.holds(asked).sum()), paper)
+        found.append((path.name, asked))
+    return found
+
+
+def overlaps(bloom: Bloom, sets: Iterable[tuple[str, Hashes]]) -> Iterator[Overlap]:
+    """Yield each set's overlap; a name that the paper knows stands beside its figure."""
+    for name, asked in sets:
+        plain = name.partition(".")[0].lower().replace("-", "").replace("_", "")
+        paper = next((PAPER[known][0] for known in sorted(PAPER) if plain.startswith(known)), None)
+        yield Overlap(name, len(asked), int(bloom.holds(asked).sum()), paper)

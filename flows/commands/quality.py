@@ -22,14 +22,15 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
     """
     from flows.data import latest
     from flows.terminal import meters
-    from pipeline.overlap import STRINGS, corpus_filter, overlaps, verify
+    from pipeline.overlap import STRINGS, corpus_filter, overlaps, read_sets, verify
     from pipeline.shards import Directory
 
     home = Directory(corpus) if corpus else latest(data, "corpus")
+    asked = read_sets(sets)
     with meters() as meter:
         bloom = corpus_filter(home, meter("overlap"))
     wrong = verify(bloom)
-    found = list(overlaps(bloom, sets))
+    found = list(overlaps(bloom, asked))
     if as_json:
         rows = [{**asdict(row), "percent": row.percent} for row in found]
         click.echo(json.dumps({"corpus": str(home), "false_positives": wrong, "sets": rows}))

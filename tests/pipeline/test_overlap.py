@@ -4,7 +4,7 @@ import pytest
 from pipeline.bloom import Bloom
 from pipeline.errors import UserError
 from pipeline.ngrams import ngrams
-from pipeline.overlap import WORDS, corpus_filter, overlaps, verify
+from pipeline.overlap import WORDS, corpus_filter, overlaps, read_sets, verify
 from pipeline.records import CORPUS
 from pipeline.shards import Directory
 from tests.pipeline import fake_data
@@ -46,7 +46,7 @@ def test_the_share_found_is_that_of_the_planted_ngrams(corpus, tmp_path):
     (tmp_path / "half.txt").write_text(text + "\n" + foreign)
     (tmp_path / "lambada_test.txt").write_text(foreign)
     bloom = corpus_filter(corpus)
-    half, none = overlaps(bloom, [tmp_path / "half.txt", tmp_path / "lambada_test.txt"])
+    half, none = overlaps(bloom, read_sets([tmp_path / "half.txt", tmp_path / "lambada_test.txt"]))
     assert half.found == count
     assert half.ngrams == 2 * count
     assert (none.found, none.percent, none.paper) == (0, 0.0, 1.2)
@@ -58,4 +58,4 @@ def test_an_empty_corpus_or_set_is_said(corpus, tmp_path):
         corpus_filter(Directory(tmp_path / "none"))
     (tmp_path / "few.txt").write_text("only a few words")
     with pytest.raises(UserError, match=r"few.txt: no text of 8 words or more"):
-        list(overlaps(corpus_filter(corpus), [tmp_path / "few.txt"]))
+        read_sets([tmp_path / "few.txt"])

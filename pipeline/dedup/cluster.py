@@ -1,10 +1,10 @@
 """Clusters of near copies: which documents say the same, and which of them is kept.
 
 Documents of one page first, by the final URL, and exact copies, by the hash of the folded text;
-then one band at a time, candidate pairs; then
-every pair is verified against the whole signatures; what is left connected is a cluster, unless it
-grows large (see `stars`). Everything is decided by what the documents say and their ids, so
-neither the order of the shards nor the number of workers changes anything.
+then candidate pairs, one band at a time; then every pair is verified against the whole signatures,
+or by the texts; what is left connected is a cluster, unless it grows large (see `stars`).
+Everything is decided by what the documents say and their ids, so neither the order of the shards
+nor the number of workers changes anything.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -7,10 +7,13 @@ opt-outs and the refresh share one pass.
 import re
 from typing import Final
 
+import numpy as np
+
 HEAD_BYTES: Final = 131_072  # how much of a page is searched; heads end well before
 
-# Both cases are spelt out, since "<" alone is searched for many times as fast as a letter of any
-# case is.
+LESS, M, CASE = 0x3C, 0x6D, 0x20  # "<", "m", and the bit that makes a capital small
+
+# Only looked for where "<m" was found, which takes half the time that searching with it would.
 _meta = re.compile(rb"<[mM][eE][tT][aA]\b([^<>]{1,4000})>")
 _attribute = re.compile(
     rb"""([a-z:-]{1,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
@@ -31,7 +34,12 @@ def metas(body: bytes) -> list[bytes]:
     >>> metas(b"<p><META name=robots content=noai>")
     [b' name=robots content=noai']
     """
-    return _meta.findall(head(body))
+    found = head(body)
+    if len(found) < len("<m"):
+        return []
+    view = np.frombuffer(found, np.uint8)
+    places = np.flatnonzero((view[:-1] == LESS) & ((view[1:] | CASE) == M))
+    return [match[1] for at in places.tolist() if (match := _meta.match(found, at))]
 
 
 def attributes(meta: bytes) -> dict[bytes, bytes]:

@@ -100,11 +100,11 @@ def in_markup(body: bytes, product: str, metas: list[bytes] | None = None) -> tu
     `metas` are these, where they are known already.
     """
     names = (b"robots", b"tdm-reservation", product.lower().encode())
+    metas = markup.metas(body) if metas is None else metas
+    if not _named(b"\n".join(metas).lower(), names):
+        return ()  # most pages, and to read the elements' pairs is costly
     found = (
-        signal
-        for meta in (markup.metas(body) if metas is None else metas)
-        if _named(meta.lower(), names)  # few are, and to read the others' pairs is costly
-        for signal in _said(meta, product)
+        signal for meta in metas if _named(meta.lower(), names) for signal in _said(meta, product)
     )
     return tuple(signal for signal, _ in zip(found, range(MAX_SIGNALS), strict=False))
 

@@ -18,7 +18,7 @@ from pipeline.crawl.rows import (
 from pipeline.crawl.targets import host_of
 from pipeline.crawl.workbench import Host, Workbench
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"  # as WARC files have it
+SECONDS = len("2026-11-24T12:00:00")  # characters of a time without its fraction
 
 
 @dataclass
@@ -134,7 +134,8 @@ def notes(item: Item, fetched: Fetched) -> list[tuple[str, str]]:
     """Return what the metadata record says beside the response."""
     found = [("linked", item.url), ("robots", fetched.robots)]
     if fetched.robots_time is not None:
-        found.append(("robots-time", f"{datetime.fromtimestamp(fetched.robots_time, UTC):{TIME}}"))
+        when = datetime.fromtimestamp(fetched.robots_time, UTC).isoformat()[:SECONDS]
+        found.append(("robots-time", f"{when}Z"))
     found += [("redirected-from", url) for url in fetched.redirects]
     found += [("opt-out", signal) for signal in fetched.signals]
     if fetched.exchange:

@@ -111,20 +111,20 @@ class Sink:
         """
         digest = records.sha1(exchange.body)
         revisit = revisited(exchange, digest)
-        key, when = records.new_id(), records.date(exchange.started)
+        (key, *keys), when = records.new_ids(3), records.date(exchange.started)
         first = answer(exchange, key, when, digest, revisit)
         of = [("WARC-Target-URI", exchange.url)]
         beside = [("WARC-Concurrent-To", key)]
         request = records.member(
             "request",
-            records.new_id(),
+            keys[0],
             when,
             [*of, ("Content-Type", REQUEST), *address(exchange), *beside],
             exchange.request,
         )
         metadata = records.member(
             "metadata",
-            records.new_id(),
+            keys[1],
             when,
             [*of, ("Content-Type", FIELDS), *beside],
             records.warc_fields(notes),
@@ -211,6 +211,8 @@ def stored_head(head: bytes, size: int) -> bytes:
     >>> stored_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 5).split(b"\r\n")
     [b'HTTP/1.1 200 OK', b'X-Crawler-Transfer-Encoding: chunked', b'Content-Length: 5', b'', b'']
     """
+    if stands_as_it_is(head, size):
+        return head
     status, *lines = (line.rstrip(b"\r") for line in head.rstrip(b"\r\n").split(b"\n"))
     kept = [status]
     stands = False  # a Content-Length that is true of the stored body
@@ -229,6 +231,20 @@ def stored_head(head: bytes, size: int) -> bytes:
     if not stands:
         kept.append(b"Content-Length: %d" % size)
     return b"\r\n".join(kept) + b"\r\n\r\n"
+
+
+def stands_as_it_is(head: bytes, size: int) -> bool:
+    """Whether a head describes the decoded body already, as nearly every one does."""
+    lower = head.lower()
+    return (
+        lower.count(b"content-length") == 1
+        and b"\r\ncontent-length: %d\r\n" % size in lower
+        and b"content-encoding" not in lower
+        and b"transfer-encoding" not in lower
+        and lower.count(b"\n") == lower.count(b"\r\n")
+        and lower.endswith(b"\r\n\r\n")
+        and not lower.endswith(b"\r\n\r\n\r\n")
+    )
 
 
 def undone(codings: bytes) -> bool:
@@ -295,4 +311,5 @@ def warcinfo(settings: Crawl, name: str) -> bytes:
     if settings.contact:
         notes.append(("operator", settings.contact))
     when, block = records.date(time.time()), records.warc_fields(notes)
-    return records.member("warcinfo", records.new_id(), when, fields, block)
+    (key,) = records.new_ids(1)
+    return records.member("warcinfo", key, when, fields, block)

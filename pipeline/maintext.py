@@ -14,6 +14,7 @@ from trafilatura.settings import Document
 
 from pipeline.byline import Byline, byline
 from pipeline.charset import decode, printable
+from pipeline.parse import parse
 
 ENGINES = ("trafilatura", "resiliparse")
 LONGEST_LINE = 1000  # characters of a title or another line of metadata
@@ -93,7 +94,7 @@ def read(reading: Reading, page: Page) -> Article | Unread:
     try:
         tree = None
         if reading.engine == "trafilatura" or reading.metadata:
-            tree = trafilatura.load_html(html)
+            tree = parse(html)
             if tree is None:
                 return Unread("no_text", 0)
         said = byline(tree, page.url) if reading.metadata else Byline()

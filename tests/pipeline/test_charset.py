@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.charset import decode, printable
+from pipeline.charset import UNWANTED, decode, printable
 
 RUSSIAN = "<p>Съешь ещё этих мягких французских булок, да выпей чаю. Широкая электрификация."
 JAPANESE = "<p>いろはにほへと ちりぬるを わかよたれそ つねならむ。日本国民は、正当に選挙された"
@@ -86,3 +86,10 @@ def test_any_bytes_give_text_that_utf8_can_hold(body, content_type):
     text = decode(body, content_type).text
     assert text == printable(text)
     text.encode()
+
+
+@given(
+    st.text(st.characters() | st.sampled_from("\x00\x0b\x7f\ufffe\uffff\ud800ab\n"), max_size=20)
+)
+def test_the_quick_look_for_unwanted_characters_misses_none(text):
+    assert printable(text) == UNWANTED.sub("", text)

@@ -155,6 +155,7 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
         try:
             found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
             check_length(found.duplicates, found.signatures.permutations)
+            check_languages(found)
         except ValidationError as error:
             errors = [_said(item) for item in error.errors()]
         except UserError as error:
@@ -162,6 +163,21 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
         else:
             return found
     raise UserError(f"{source}:\n" + "\n".join(f"  {line}" for line in errors))
+
+
+def check_languages(recipe: Recipe) -> None:
+    """Raise where extraction would leave out pages in a language that is kept.
+
+    Raises:
+        UserError: says which.
+    """
+    looked_for, kept = set(recipe.extract.languages), set(recipe.language.keep)
+    if looked_for and not (kept and kept <= looked_for):
+        missing = ", ".join(sorted(kept - looked_for)) or "every other language"
+        raise UserError(
+            f"extract.languages = {sorted(looked_for)} leaves out {missing}, which language.keep = "
+            f"{sorted(kept)} keeps; name these in extract.languages too, or leave it empty"
+        )
 
 
 def _said(error: Any) -> str:

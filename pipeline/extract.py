@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline.crawl.sniff import fits
 from pipeline.errors import UserError
-from pipeline.firstlook import first_look
+from pipeline.firstlook import first_look, other_language
+from pipeline.langid import languages
 from pipeline.maintext import ENGINES, SAMPLE, Article, Page, Reading, Unread, read
 from pipeline.records import DOCUMENT, PAGE
 from pipeline.sandbox import Death, Limits, shared
@@ -19,6 +20,8 @@ REASONS = {
     "extract.no_text": "fewer than min_chars characters were found; the value is how many",
     "extract.bot_wall": "the page asks for proof of a human; the value is its visible bytes",
     "extract.consent": "the page asks to accept cookies first; the value is its visible bytes",
+    "extract.other_language": "all visible text is in none of `languages`; the value: the highest "
+    "probability of these in any of its parts",
     "extract.timeout": "not read within `deadline` seconds of CPU time",
     "extract.memory": "not read within `memory_mb`",
     "extract.error": "the extractor raised an exception",
@@ -37,6 +40,12 @@ class Extract(Reading):
     that the default rules keep, and none of scrapinghub's 181. It takes 73 us a page, 0.46 s for
     all, and saves 0.54 s of minutes, so it is off. It is for crawls that met many walls.
 
+    `languages` drops a page before it is read, where langdetect is sure of each of three parts of
+    what it shows. With "en", of the mini-web's 6,394 pages 1,263 go, of 1,492 whose main text is in
+    another language: for a millisecond a page, a fifth of all pages need no reading. None of the
+    2,216 that the default rules keep is lost; five of those go whose main text is English and that
+    the rules drop.
+
     Raises:
         UserError: two settings contradict each other, or a limit leaves no room.
     """
@@ -44,6 +53,7 @@ class Extract(Reading):
     deadline: float = 30.0  # seconds of CPU time a page; ordinary pages take 0.02
     memory_mb: int = 1024  # resident memory a page, beyond the extractor's own
     max_bytes: int = 10_000_000  # of a page as it was fetched, decompressed
+    languages: tuple[str, ...] = ()  # pages clearly in none of them are not read; empty: all are
     first_look: bool = False  # drop walls and pages without text by a look at their bytes
     recycle: int = field(default=500, metadata={"machine": True})  # pages a process
 
@@ -57,6 +67,9 @@ class Extract(Reading):
             raise UserError("extract: favor_precision and favor_recall are both true; choose one")
         if self.engine not in ENGINES:
             raise UserError(f"extract.engine = {self.engine!r}: use one of {', '.join(ENGINES)}")
+        if unknown := sorted(set(self.languages) - set(languages())):
+            known = ", ".join(languages())
+            raise UserError(f"extract.languages: no language {unknown[0]!r}; known: {known}")
         for setting, least in (("deadline", 0.05), ("memory_mb", 64), ("max_bytes", 1),
                                ("recycle", 1), ("min_chars", 1)):  # fmt: skip
             if getattr(self, setting) < least:
@@ -85,12 +98,8 @@ class Extract(Reading):
 
     def article(self, page: Page) -> Article | Unread:
         """Return the article of a page, or why there is none."""
-        if len(page.body) > self.max_bytes:
-            return Unread("too_large", len(page.body))
-        if not fits(page.content_type, page.body, HTML_TYPES):
-            return Unread("not_html")
-        if self.first_look and (seen := first_look(page.body)):
-            return Unread(*seen)
+        if before := self.before_reading(page):
+            return before
         found = self._sandbox()(page)
         if found is Death.TIMEOUT:
             return Unread("timeout", self.deadline)
@@ -100,6 +109,19 @@ class Extract(Reading):
             return Unread("crashed")
         assert isinstance(found, (Article, Unread))
         return found
+
+    def before_reading(self, page: Page) -> Unread | None:
+        """Return why a page need not be read, if its bytes tell."""
+        if len(page.body) > self.max_bytes:
+            return Unread("too_large", len(page.body))
+        if not fits(page.content_type, page.body, HTML_TYPES):
+            return Unread("not_html")
+        if self.first_look and (seen := first_look(page.body)):
+            return Unread(*seen)
+        if self.languages:
+            most = other_language(page.body, page.content_type, self.languages)
+            return None if most is None else Unread("other_language", most)
+        return None
 
     def _sandbox(self) -> Any:
         reading = Reading(**{f.name: getattr(self, f.name) for f in fields(Reading)})

@@ -14,6 +14,7 @@ import random
 import re
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 import numba
@@ -64,6 +65,23 @@ def detect(text: str, longest: int = LONGEST) -> Guess:
     return Guess(known.languages[best], float(found[best]))
 
 
+def chances(codes: npt.NDArray[np.uint32]) -> dict[str, float]:
+    """Return the probability of each language of a text, as code points; empty where none shows."""
+    known = profiles()
+    found = probabilities(without_latin(codes), *known[1:])
+    return dict(zip(known.languages, found.tolist(), strict=True)) if found.any() else {}
+
+
+def languages() -> list[str]:
+    """Return the names of the languages that can be told apart, sorted."""
+    return sorted(file.name for file in folder().iterdir() if not file.name.startswith("."))
+
+
+def folder() -> Traversable:
+    """Return where langdetect keeps its profiles, a file a language."""
+    return files("langdetect") / "profiles"
+
+
 def readable(text: str, longest: int) -> str:
     """Return the start of a text without addresses and repeated spaces, as langdetect reads it."""
     size = longest + 2 * LONGEST_ADDRESS
@@ -92,9 +110,7 @@ def without_latin(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 @cache
 def profiles() -> Profiles:
     """Read langdetect's profiles, in the order of their names."""
-    folder = files("langdetect") / "profiles"
-    named = sorted((file.name, file) for file in folder.iterdir() if not file.name.startswith("."))
-    read = [json.loads(file.read_text(encoding="utf-8")) for _, file in named]
+    read = [json.loads((folder() / name).read_text(encoding="utf-8")) for name in languages()]
     grams = sorted({gram for profile in read for gram in profile["freq"] if 1 <= len(gram) <= 3})
     row = {gram: number for number, gram in enumerate(grams)}
     chances = np.zeros((len(grams), len(read)))

@@ -70,3 +70,12 @@ def test_bands_that_need_longer_signatures_are_refused_before_anything_is_signed
     ):
         load("webtext", [wanted])
     assert load("webtext", [wanted, "signatures.permutations = 1395"]).duplicates.rows == 15
+
+
+def test_a_language_that_is_kept_must_be_read():
+    with pytest.raises(UserError, match=r"extract\.languages = \['en'\] leaves out fr, which"):
+        load("webtext", ["language.keep = ['en', 'fr']"])
+    with pytest.raises(UserError, match="leaves out every other language, which"):
+        load("webtext", ["language.keep = []"])
+    assert load("webtext", ["language.keep = ['en', 'fr']", "extract.languages = ['en', 'fr']"])
+    assert load("webtext", ["language.keep = []", "extract.languages = []"])

@@ -1,3 +1,4 @@
+import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
@@ -5,9 +6,11 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import UserError
 from pipeline.extract import REASONS, Extract
 from pipeline.filters.rules import Rules
-from pipeline.firstlook import first_look, visible, walls
+from pipeline.firstlook import first_look, other_language, visible, visible_text, walls
+from pipeline.langid import detect
 from pipeline.maintext import Article, Page, Reading, read
 from pipeline.records import PAGE
 
@@ -80,15 +83,77 @@ def test_a_trap_is_gone_through_once(trap, count):
     assert visible(trap * 300_000) == count  # a second look at each would take hours
 
 
+ENGLISH = "<p>All human beings are born free and equal in dignity and rights. "
+GERMAN = "<p>Alle Menschen sind frei und gleich an Würde und Rechten geboren. "
+RUSSIAN = "<p>Все люди рождаются свободными и равными в своем достоинстве и правах. "
+
+
+def shown(text):
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    return visible_text(codes).tobytes().decode("utf-32-le")
+
+
+def test_the_visible_text_is_without_markup_and_entities():
+    page = "<p>Caf&eacute; &amp bar <b>Öl</b>\n<script>a < b</script> &#1234;<!-- x -->end"
+    assert shown(page) == "Caf &amp bar Öl end"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "iso-8859-1"])
+def test_a_page_in_another_language_is_told_by_all_its_parts(charset):
+    page = (GERMAN * 200).encode(charset)
+    kind = f"text/html; charset={charset}"
+    assert other_language(page, kind, ("en",)) < 0.001
+    assert other_language(page, kind, ("en", "fr")) < 0.001
+    assert other_language(page, kind, ("en", "de")) is None
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        GERMAN * 100 + ENGLISH * 100,  # the article after a menu
+        ENGLISH * 100 + RUSSIAN * 100,
+        RUSSIAN * 100 + ENGLISH * 60 + RUSSIAN * 100,
+        GERMAN * 8,  # too little text
+        "<p>" + "1234 " * 2000,  # no language
+        "<p>",
+    ],
+)
+def test_a_page_that_may_have_something_in_the_language_is_read(page):
+    assert other_language(page.encode(), "text/html", ("en",)) is None
+
+
+def test_the_stage_reads_no_page_in_another_language_where_asked():
+    rows = [
+        {"id": f"{n:016x}", "url": "http://a.test/", "body": body.encode(),
+         "content_type": "text/html; charset=utf-8"}
+        for n, body in enumerate((GERMAN * 200, ENGLISH * 200))
+    ]  # fmt: skip
+    batch = pa.RecordBatch.from_pylist(rows, PAGE)
+    assert Extract()(batch)["dropped_by"].to_pylist() == [None, None]
+    german, english = Extract(languages=("en",))(batch).to_pylist()
+    assert german["dropped_by"] == "extract.other_language"
+    assert german["dropped_value"] < 0.001
+    assert english["dropped_by"] is None
+
+
+def test_a_language_that_is_none_is_refused():
+    with pytest.raises(UserError, match=r"no language 'english'; known: af, ar"):
+        Extract(languages=("english",))
+
+
 def test_no_page_that_the_rules_keep_is_lost(shared):
     """Under one in 200 was wanted; of the mini-web's 6,394 pages none is."""
-    pages = lost = 0
+    pages = others = lost = 0
     with zstandard.open(shared / "miniweb/news.warc.zst") as file:
         for record in ArchiveIterator(file, WarcRecordType.response, parse_http=True):
             body = record.reader.read()
             pages += 1
-            if first_look(body):
-                found = read(Reading(), Page(body, "text/html", None))
-                lost += isinstance(found, Article) and Rules().judge(found.text)[0] is None
+            foreign = other_language(body, "text/html", ("en",)) is not None
+            others += foreign
+            if foreign or first_look(body):
+                found = read(Reading(metadata=False), Page(body, "text/html", None))
+                if isinstance(found, Article) and Rules().judge(found.text)[0] is None:
+                    lost += not foreign or detect(found.text).language == "en"
     assert pages == 460
+    assert others > 50
     assert lost == 0

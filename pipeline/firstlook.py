@@ -32,10 +32,12 @@ def first_look(body: bytes) -> tuple[str, int] | None:
     if found >= ENOUGH:
         return None
     lower = body.lower()
+    if b"articlebody" in lower:  # its text stands in linked data
+        return None
     for kind, words in walls():
         if words in lower:
             return kind, found
-    return ("no_text", found) if found < LEAST and b"articlebody" not in lower else None
+    return ("no_text", found) if found < LEAST else None
 
 
 def visible(body: bytes, enough: int = ENOUGH) -> int:
@@ -84,7 +86,7 @@ def count_visible(body: Any, enough: int) -> Any:
     """Count the bytes beyond markup, comments, scripts, styles and white space, up to `enough`."""
     count = at = 0
     while at < len(body) and count < enough:
-        if body[at] == 60:  # "<"
+        if opens(body, at):
             at = after_tag(body, at)
         else:
             count += body[at] > 32
@@ -106,14 +108,24 @@ def visible_text(page: Any) -> Any:
         if end > at:
             at = end
             continue
-        if char > 32 and char != 60:
+        tag = opens(page, at)
+        if char > 32 and not tag:
             found[count] = char
             count += 1
         elif count and found[count - 1] != 32:
             found[count] = 32
             count += 1
-        at = after_tag(page, at) if char == 60 else at + 1
+        at = after_tag(page, at) if tag else at + 1
     return found[:count]
+
+
+@numba.njit(cache=True)
+def opens(page: Any, at: int) -> Any:
+    """Whether a tag or comment begins at `at`. Source: HTML standard 13.2.5.6, tag open state."""
+    if page[at] != 60 or at + 1 >= len(page):  # "<"
+        return False
+    char = page[at + 1]
+    return char == 33 or char == 47 or char == 63 or 65 <= char <= 90 or 97 <= char <= 122
 
 
 @numba.njit(cache=True)

@@ -11,12 +11,9 @@ from pipeline.charset import printable
 from pipeline.records import DOCUMENT
 from pipeline.stage import judged
 
-INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")  # soft hyphen, zero-width space, joiner, BOM
-LINE_ENDS = re.compile("\r\n?|[\u0085\u2028\u2029\x0b\x0c]")
-SPACES = re.compile(r"[^\S\n]+")  # any white space that does not end a line
-ENDS_OF_LINES = re.compile(r" ?\n ?")
+INVISIBLE = "\u00ad\u200b\u2060\ufeff"  # soft hyphen, zero-width space, joiner, BOM
+LINE_ENDS = ("\r\n", "\r", "\u0085", "\u2028", "\u2029", "\x0b", "\x0c")
 BLANK_LINES = re.compile(r"\n{3,}")
-ALREADY_CLEAN = re.compile(r"[\x21-\x7e]+(?:[ \n][\x21-\x7e]+)*")  # the common case, in one look
 
 
 @dataclass(frozen=True)
@@ -53,18 +50,22 @@ class Clean:
         >>> Clean().text("e\u0301te\u0301 \t\u00a0bleu\r\n\r\n\r\n\r\nmer ")
         'été bleu\n\nmer'
         """
-        if ALREADY_CLEAN.fullmatch(text):
-            return text
         if self.ftfy:
             text = repaired(text)
-        text = LINE_ENDS.sub("\n", text)
+        # `replace` finds in microseconds that there is nothing to replace; a search by a regular
+        # expression looks at every character.
+        for end in LINE_ENDS:
+            text = text.replace(end, "\n")
         text = printable(text)
         if self.unicode:
-            text = unicodedata.normalize("NFC", INVISIBLE.sub("", text))
+            for character in INVISIBLE:
+                text = text.replace(character, "")
+            text = unicodedata.normalize("NFC", text)
         if self.whitespace:
             if not self.indentation:
-                text = ENDS_OF_LINES.sub("\n", SPACES.sub(" ", text))
-            text = BLANK_LINES.sub("\n\n", text)
+                text = "\n".join([" ".join(line.split()) for line in text.split("\n")])
+            if "\n\n\n" in text:
+                text = BLANK_LINES.sub("\n\n", text)
         return text.strip()
 
 

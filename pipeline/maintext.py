@@ -6,13 +6,14 @@ fork. Measured settings stand with `Reading`; `tests/pipeline/test_extract.py` h
 
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
-from trafilatura.settings import Document
+from trafilatura.settings import Extractor
 
 from pipeline.byline import Byline, byline
+from pipeline.cascade import main_text
 from pipeline.charset import decode, printable
 from pipeline.parse import parse
 
@@ -98,10 +99,7 @@ def read(reading: Reading, page: Page) -> Article | Unread:
             if tree is None:
                 return Unread("no_text", 0)
         said = byline(tree, page.url) if reading.metadata else Byline()
-        if reading.engine == "resiliparse":
-            found = coarse(reading, html)
-        else:
-            found = fine(reading, tree, page.url)
+        found = coarse(reading, html) if reading.engine == "resiliparse" else fine(reading, tree)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 -- whatever a page makes a library raise is the page's fate
@@ -112,19 +110,23 @@ def read(reading: Reading, page: Page) -> Article | Unread:
     return Article(text, *map(line, said))
 
 
-def fine(reading: Reading, tree: Any, url: str | None) -> str:
-    """Return the main text as trafilatura finds it; empty where it finds none."""
-    found = trafilatura.bare_extraction(
-        tree,
-        url=url,
+def fine(reading: Reading, tree: Any) -> str:
+    """Return the main text as trafilatura finds it, "" where it finds none; uses the tree up."""
+    return main_text(tree, options(reading))
+
+
+@cache
+def options(reading: Reading) -> Extractor:
+    """Return trafilatura's form of the settings, which takes a while to make."""
+    return Extractor(
+        output_format="python",
         fast=reading.fast,
-        favor_precision=reading.favor_precision,
-        favor_recall=reading.favor_recall,
-        include_comments=reading.include_comments,
-        include_tables=reading.include_tables,
-        deduplicate=False,  # its memory of earlier pages would make the order of pages matter
+        precision=reading.favor_precision,
+        recall=reading.favor_recall,
+        comments=reading.include_comments,
+        tables=reading.include_tables,
+        dedup=False,  # its memory of earlier pages would make the order of pages matter
     )
-    return found.text or "" if isinstance(found, Document) else ""
 
 
 def coarse(reading: Reading, html: str) -> str:

@@ -7,8 +7,7 @@ import asyncio
 import errno
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final, Self
@@ -20,7 +19,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pipeline import urls
 from pipeline.crawl import decode, fates, messages
 from pipeline.crawl.addresses import BlockedError, NoAddressError, Resolver
-from pipeline.crawl.connection import Answer, Broken, UnconnectedError, asked, connected
+from pipeline.crawl.connection import Patience, UnconnectedError, Wire, asked
+from pipeline.crawl.reply import Counted, Parsed, received
 from pipeline.crawl.settings import Crawl
 from pipeline.errors import PipelineError, UserError
 
@@ -58,31 +58,30 @@ class Body:
 
 
 class Arrived:
-    """A response whose headers are in and whose body may be read."""
+    """A response whose headers are in and whose body may be read; closed by whoever asked."""
 
-    def __init__(
-        self, url: str, request: bytes, answer: Answer, started: float, clock: float
-    ) -> None:
-        self.url = url
-        self.request = request
-        self.ip = answer.peer
-        self.started = started
-        self.first_byte = time.monotonic() - clock  # s until the headers were in
+    def __init__(self, sent: "Sent", wire: Wire, reply: Counted | Parsed) -> None:
+        self.url = sent.url
+        self.request = sent.request
+        self.started = sent.started
+        self.ip = wire.peer
+        self.head = reply.head
+        self.first_byte = sent.elapsed  # s until the headers were in
         self.wire_bytes = 0  # of the body, as it came
-        self._clock = clock
-        self._content = answer.content
-        message = answer.message
-        self.head = messages.Head(
-            b"HTTP/%d.%d" % (message.version.major, message.version.minor),
-            message.code,
-            (message.reason or "").encode("utf-8", "surrogateescape"),
-            tuple((bytes(name), bytes(value)) for name, value in message.raw_headers),
-        )
+        self._sent = sent
+        self._wire = wire
+        self._reply = reply
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._wire.close()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the request began."""
-        return time.monotonic() - self._clock
+        return self._sent.elapsed
 
     def validator(self, name: str) -> str | None:
         """Return a header that a later request may send back, None where none could."""
@@ -95,28 +94,19 @@ class Arrived:
         """Return at most `most` bytes of the decoded body.
 
         Raises:
-            Failed: it cannot be decoded.
+            Failed: it cannot be had or decoded.
         """
-        raw: bytes | bytearray = b""  # nearly always one piece, which is then not copied
-        truncated = None
         try:
-            async for chunk in self._content.iter_any():
-                if not raw:
-                    raw = chunk
-                else:
-                    raw = bytearray(raw) if isinstance(raw, bytes) else raw
-                    raw += chunk
-                self.wire_bytes = len(raw)
-                if len(raw) > most:
-                    truncated = "length"
-                    break
-        except aiohttp.ClientPayloadError as error:
-            if isinstance(error, Broken) or not incomplete(error):
-                raise
-            truncated = "disconnect"
+            raw = await self._reply.read(most)
+        except ERRORS as error:
+            raise failure(error, True, self.elapsed, self._sent.secure) from error
+        self.wire_bytes = len(raw.data)
+        truncated = None if raw.whole else "disconnect"
+        if len(raw.data) > most:
+            truncated = "length"
         encoding = ",".join(self.head.every("Content-Encoding"))
         try:
-            data, was_cut, whole = decode.decoded(bytes(raw), encoding, most)
+            data, was_cut, whole = decode.decoded(raw.data, encoding, most)
         except decode.EncodingError as error:
             raise Failed(fates.BAD_ENCODING) from error
         if was_cut:
@@ -126,9 +116,20 @@ class Arrived:
         return Body(data, truncated)
 
 
-def incomplete(error: aiohttp.ClientPayloadError) -> bool:
-    """Tell a body that ended too early from one that is not HTTP."""
-    return "Not enough data" in str(error.__cause__)
+@dataclass(slots=True)
+class Sent:
+    """A request that is under way."""
+
+    url: str
+    secure: bool  # over TLS
+    request: bytes
+    started: float  # Unix time
+    clock: float  # the same moment, monotonic
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.clock
 
 
 class Client:
@@ -142,12 +143,17 @@ class Client:
         self._settings = settings
         self._resolver = resolver
         self._tls = tls_context(settings.ca_file)
-        self._fields = {
-            "User-Agent": settings.agent,
-            "Accept": ",".join([*settings.content_types, "*/*;q=0.1"]),
-            "Accept-Encoding": ", ".join(decode.DECODERS),
-            "Connection": "close",
-        }
+        self._patience = Patience(
+            settings.connect_timeout, settings.first_byte_timeout, settings.timeout
+        )
+        self._fields = messages.lines(
+            {
+                "User-Agent": settings.agent,
+                "Accept": ",".join([*settings.content_types, "*/*;q=0.1"]),
+                "Accept-Encoding": ", ".join(decode.DECODERS),
+                "Connection": "close",
+            }
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -169,38 +175,36 @@ class Client:
         except (BlockedError, NoAddressError) as error:
             raise refusal(error) from error
 
-    @asynccontextmanager
-    async def get(
-        self, url: str, conditions: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Arrived]:
+    async def get(self, url: str, conditions: Mapping[str, str] | None = None) -> Arrived:
         """Ask for `url`, which is in WHATWG form; redirects are the caller's to follow.
 
         `conditions` are headers that say under which the answer is wanted.
 
         Raises:
-            Failed: whatever the host did wrong, in the body of the `with` too.
+            Failed: whatever the host did wrong.
         """
-        await self.vet(url)
         host, port = host_and_port(url)
+        if port not in self._settings.ports:
+            raise Failed(fates.BAD_URL)
         secure = url.startswith("https:")
-        path = url[url.index("://") + 3 + len(authority(url)) :]
-        fields = {"Host": authority(url), **self._fields, **(conditions or {})}
-        request = messages.request(path, fields.items())
-        limits = self._settings
-        tls = self._tls if secure else None
-        started, clock = time.time(), time.monotonic()
-        arrived: Arrived | None = None
+        here = authority(url)
+        path = url[url.index("://") + 3 + len(here) :]
+        request = messages.request(path, here, self._fields, conditions)
+        tls = (self._tls, host.strip("[]").rstrip(".")) if secure else None
+        sent = Sent(url, secure, request, time.time(), time.monotonic())
         try:
-            async with (
-                asyncio.timeout(limits.timeout),
-                connected(self._resolver, host, port, tls, limits.connect_timeout) as connection,
-            ):
-                answer = await asked(connection, request, limits.first_byte_timeout)
-                arrived = Arrived(url, request, answer, started, clock)
-                yield arrived
-        except (aiohttp.ClientError, OSError, HttpProcessingError) as error:
-            seconds = time.monotonic() - clock
-            raise failure(error, arrived is not None, seconds, secure) from error
+            addresses = await self._resolver.resolve(host, port)
+            wire = await asked(self._resolver, addresses, request, tls, self._patience)
+            try:
+                reply = await received(wire)
+            except BaseException:
+                wire.close()
+                raise
+        except (BlockedError, NoAddressError) as error:
+            raise refusal(error) from error
+        except ERRORS as error:
+            raise failure(error, False, sent.elapsed, secure) from error
+        return Arrived(sent, wire, reply)
 
 
 def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> Failed:
@@ -233,6 +237,7 @@ def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> F
 
 # How a server without a cipher in common often says so: it was there, and left the handshake.
 HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+ERRORS = (aiohttp.ClientError, OSError, HttpProcessingError)
 BAD = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, HttpProcessingError)
 
 

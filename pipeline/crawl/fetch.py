@@ -212,7 +212,7 @@ class Fetcher:
         await self._client.vet(trip.url)
         await self._permitted(trip)
         conditions = trip.known.conditions() if trip.known else {}
-        async with self._client.get(trip.url, conditions) as arrived:
+        with await self._client.get(trip.url, conditions) as arrived:
             trip.arrive(arrived)
             try:
                 if arrived.head.status in REDIRECTS:

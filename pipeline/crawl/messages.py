@@ -1,7 +1,8 @@
 """HTTP messages as bytes: what was sent, what came back, and what its headers ask for."""
 
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -9,19 +10,37 @@ from functools import cached_property
 
 Field = tuple[bytes, bytes]
 
+SIMPLE_HEAD = 32_768  # bytes of a head above which it is not read here
+
+# A head that every parser reads alike: no folded lines, no odd bytes, no line end but CRLF.
+# Source: RFC 9110, section 5.6.2 for the characters of a name
+_simple = re.compile(
+    rb"(HTTP/1\.[01]) ([2-5]\d\d)(?: ([!-~]*(?: +[!-~]+)*))?\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n){1,128})\r\n"
+)
+
 
 def _lines(first: bytes, fields: Iterable[Field]) -> bytes:
     return b"\r\n".join([first, *(b": ".join(field) for field in fields), b"", b""])
 
 
-def request(path: str, fields: Iterable[tuple[str, str]]) -> bytes:
-    r"""Return a GET request as it goes over the wire.
+def lines(fields: Mapping[str, str]) -> str:
+    r"""Return headers as they are sent.
 
-    >>> request("/a", [("Host", "example.com")])
-    b'GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n'
+    >>> lines({"Accept": "text/html"})
+    'Accept: text/html\r\n'
     """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
-    return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+    return "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+
+
+def request(path: str, authority: str, fields: str, more: Mapping[str, str] | None = None) -> bytes:
+    r"""Return a GET request as it goes over the wire; `fields` are headers, as `lines` has them.
+
+    >>> request("/a", "example.com", "", {"A": "b"})
+    b'GET /a HTTP/1.1\r\nHost: example.com\r\nA: b\r\n\r\n'
+    """
+    fields += lines(more) if more else ""
+    return f"GET {path} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n".encode()
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,26 @@ class Head:
     def retry_after(self, most: float) -> float | None:
         """Return how many seconds the host asks to be left alone, at most `most`, if it does."""
         return retry_after(self.first("Retry-After"), time.time(), most)
+
+
+def simple(data: bytes) -> tuple[Head, int] | None:
+    r"""Return the head that `data` begins with and where it ends, if all of it is plain.
+
+    >>> simple(b"HTTP/1.1 200 OK\r\nServer: a \r\n\r\n<p>")
+    (Head(version=b'HTTP/1.1', status=200, reason=b'OK', fields=((b'Server', b'a'),)), 30)
+    """
+    found = _simple.match(data, 0, SIMPLE_HEAD)
+    if found is None:
+        return None
+    version, status, reason, lines = found.groups()
+    fields = [line.partition(b":") for line in lines[:-2].split(b"\r\n")]
+    head = Head(
+        version,
+        int(status),
+        reason or b"",
+        tuple([(name, value.strip(b" \t")) for name, _, value in fields]),
+    )
+    return head, found.end()
 
 
 def text(value: bytes) -> str:

@@ -81,7 +81,7 @@ class Permissions:
         url, seen = f"{here}/robots.txt", 0
         try:
             while True:
-                async with self._client.get(url) as arrived:
+                with await self._client.get(url) as arrived:
                     if arrived.head.status not in REDIRECTS:
                         return await self._read(arrived)
                     url, seen = redirected(url, arrived.head), seen + 1
@@ -110,7 +110,7 @@ class Permissions:
         for path in wellknown.FILES:
             await self.wait(here + path)
             try:
-                async with self._client.get(here + path) as arrived:
+                with await self._client.get(here + path) as arrived:
                     if arrived.head.status == 200:
                         bodies[path] = (await arrived.read(wellknown.MAX_BYTES)).data
             except Failed:

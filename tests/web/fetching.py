@@ -2,8 +2,12 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 
+import pytest
+
+from pipeline.crawl import connection
 from pipeline.crawl.fetch import Fetcher
 from pipeline.crawl.settings import Crawl
 from tests.web.server import Web
@@ -50,3 +54,17 @@ def serving(sites):
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+
+
+def watch_connecting(
+    monkeypatch: pytest.MonkeyPatch, leads: Callable[[tuple[str, int]], tuple[str, int]]
+) -> None:
+    """Let `leads` say where a connection to an address goes, or raise."""
+    loop = asyncio.selector_events.BaseSelectorEventLoop
+    one_of_many, only = loop.sock_connect, connection.reach
+
+    async def watched(loop, sock, address):
+        return await one_of_many(loop, sock, leads(address))
+
+    monkeypatch.setattr(loop, "sock_connect", watched)
+    monkeypatch.setattr(connection, "reach", lambda sock, address: only(sock, leads(address)))

@@ -1,4 +1,3 @@
-import asyncio
 import gzip
 import time
 
@@ -7,7 +6,7 @@ import pytest
 from pipeline.crawl import client, fates
 from pipeline.errors import PipelineError, UserError
 from tests.web.case import HTML, head, page, to
-from tests.web.fetching import fetched
+from tests.web.fetching import fetched, watch_connecting
 from tests.web.server import Peer, Site
 
 
@@ -89,11 +88,10 @@ def test_a_host_spelt_in_another_script_is_asked_by_its_ascii_name():
 
 
 def test_a_machine_out_of_files_is_not_blamed_on_the_host(monkeypatch):
-    async def full(loop, sock, address):
+    def full(address):
         raise OSError(24, "Too many open files")
 
-    loop = asyncio.selector_events.BaseSelectorEventLoop
-    monkeypatch.setattr(loop, "sock_connect", full)
+    watch_connecting(monkeypatch, full)
     with pytest.raises(PipelineError, match="hosts_in_flight"):
         fetched({"a.test": Site(page())}, "http://a.test/")
 

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from pipeline.crawl import fates
 from pipeline.crawl.fetch import Fetcher
 from pipeline.crawl.settings import Crawl
 from tests.web.case import HTML, chunked, page, plain, to
-from tests.web.fetching import run
+from tests.web.fetching import run, watch_connecting
 from tests.web.server import Peer, Site
 
 few = settings(
@@ -49,19 +50,20 @@ urls = st.builds(
 @few
 @given(st.lists(urls | st.text(), min_size=10, max_size=40))
 def test_no_link_raises(links):
-    async def refused(loop, sock, address):
+    def refused(address):
         raise ConnectionRefusedError("nobody is asked in this test")
 
     async def lookup(_):
         return ["93.184.216.34"]
 
     async def whole():
-        loop = asyncio.get_running_loop()
-        loop.sock_connect = lambda sock, address: refused(loop, sock, address)
         async with Fetcher(Crawl(contact="me"), lookup=lookup) as fetcher:
             return await asyncio.gather(*map(fetcher.fetch, links))
 
-    for found in asyncio.run(whole()):
+    with pytest.MonkeyPatch.context() as patch:
+        watch_connecting(patch, refused)
+        ends = asyncio.run(whole())
+    for found in ends:
         assert found.fate in fates.MEANING
 
 

@@ -9,7 +9,7 @@ from pipeline.crawl import fates
 from pipeline.crawl.fetch import Fetcher
 from pipeline.crawl.settings import Crawl
 from tests.web.case import page
-from tests.web.fetching import fetched, run
+from tests.web.fetching import fetched, run, watch_connecting
 from tests.web.server import Site, Web
 
 
@@ -18,12 +18,11 @@ def tried(monkeypatch):
     """Every address that a socket was connected to; none is reached."""
     addresses = []
 
-    async def refused(loop, sock, address):
+    def refused(address):
         addresses.append(address[0])
         raise ConnectionRefusedError(f"{address} is off limits")
 
-    loop = asyncio.selector_events.BaseSelectorEventLoop
-    monkeypatch.setattr(loop, "sock_connect", refused)
+    watch_connecting(monkeypatch, refused)
     return addresses
 
 

@@ -26,7 +26,7 @@ from pipeline.shards import Directory, read_shard
 from tests.pipeline.crawl.fakes import links
 from tests.web.case import MAX_BODY, Case
 from tests.web.conditions import CONDITIONS
-from tests.web.fetching import nobody, serving
+from tests.web.fetching import nobody, serving, watch_connecting
 from tests.web.names import PUBLIC
 from tests.web.rows import ROWS, markdown
 from tests.web.server import SECRET, Authority, Site, Web, ca_file
@@ -62,12 +62,7 @@ class Reached:
 @pytest.fixture
 def reached(monkeypatch: pytest.MonkeyPatch) -> Reached:
     tried = Reached()
-    connect = asyncio.selector_events.BaseSelectorEventLoop.sock_connect
-
-    async def watched(loop, sock, address):
-        return await connect(loop, sock, tried.leads(address))
-
-    monkeypatch.setattr(asyncio.selector_events.BaseSelectorEventLoop, "sock_connect", watched)
+    watch_connecting(monkeypatch, tried.leads)
     return tried
 
 

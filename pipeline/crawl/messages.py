@@ -92,7 +92,7 @@ def simple(data: bytes) -> tuple[Head, int] | None:
     r"""Return the head that `data` begins with and where it ends, if all of it is plain.
 
     >>> simple(b"HTTP/1.1 200 OK\r\nServer: a \r\n\r\n<p>")
-    (Head(version=b'HTTP/1.1', status=200, reason=b'OK', fields=((b'Server', b'a'),)), 30)
+    (Head(version=b'HTTP/1.1', status=200, reason=b'OK', fields=((b'Server', b'a'),)), 31)
     """
     found = _simple.match(data, 0, SIMPLE_HEAD)
     if found is None:

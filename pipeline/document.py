@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kernels import count_sentences, lay_out
-from pipeline.vocabulary import Counts, Rows, vocabulary
+from pipeline.kernels import lengthened
+from pipeline.words import Counts, Rows, Words, read
+
+Grams = npt.NDArray[np.uint64]
 
 
 class Repeats(NamedTuple):
@@ -33,6 +35,7 @@ class Document:
         self.text = text
         self.before = before  # as it was before the edit of the group that asks
         self.url: str = before.url if before else url  # empty where it is not known
+        self._grams: dict[int, tuple[int, Grams]] = {}  # the longest asked for, by what is between
 
     @cached_property
     def lines(self) -> list[str]:
@@ -63,35 +66,32 @@ class Document:
         return repeats([stripped for piece in pieces if (stripped := piece.strip("\n"))] or [""])
 
     @cached_property
-    def _known(self) -> tuple[Counts, int, Any, Any]:
-        """What the vocabulary knows of the text, taken at once, as it may forget."""
-        numbers = vocabulary.numbers(self.text)
-        counts = Counts(*vocabulary.counts[numbers].sum(axis=0).tolist())
-        stops = int(np.bitwise_or.reduce(vocabulary.stops[numbers], initial=0))
-        tokens = lay_out(
-            numbers,
-            vocabulary.starts,
-            vocabulary.hashes,
-            vocabulary.powers,
-            vocabulary.lengths,
-            vocabulary.kinds,
-        )
-        return counts, stops.bit_count(), tokens, vocabulary.counts[numbers, 0]
+    def words(self) -> Words:
+        """What there is to know of its words."""
+        return read(self.text)
 
     @property
     def counts(self) -> Counts:
         """How many tokens and words there are, and what is in them."""
-        return self._known[0]
-
-    @property
-    def stop_words(self) -> int:
-        """How many of Gopher's eight stop words occur, in lower case."""
-        return self._known[1]
+        return self.words.counts
 
     @property
     def rows(self) -> Rows:
         """The tokens in order, as numbers."""
-        return Rows(*self._known[2][:3])
+        return self.words.rows
+
+    def grams(self, n: int, between: int) -> Grams:
+        """Return a hash for each n-gram of tokens; `between` is kernels.NOTHING or SPACE_HASH.
+
+        They are made of the shorter ones where these were asked for before.
+        """
+        rows = self.rows
+        held, shorter = self._grams.get(between, (0, rows.hashes))
+        if held > n or not held:
+            held, shorter = 0, np.zeros_like(rows.hashes)
+        grams: Grams = lengthened(shorter, rows.hashes, rows.powers, held, n, np.uint64(between))
+        self._grams[between] = n, grams
+        return grams
 
     @cached_property
     def chunks(self) -> Chunks:
@@ -100,12 +100,6 @@ class Document:
         chunks = self.text.split()
         numbers = [known.setdefault(chunk, len(known)) for chunk in chunks]
         return Chunks(np.array(numbers, np.uint64), np.array(list(map(len, chunks)), np.int64))
-
-    @cached_property
-    def sentences(self) -> int:
-        """How many sentences the lines have, taken one by one."""
-        sizes = np.array([len(line.split()) for line in self.lines], np.int64)
-        return int(count_sentences(self._known[2][3], sizes, self._known[3]))
 
 
 def share(part: float, whole: float) -> float:

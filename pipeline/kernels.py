@@ -9,14 +9,14 @@ from typing import Any
 import numba
 import numpy as np
 
+from pipeline.characters import ALPHA, ENDS, LINE_END, NO_WORD, PUNCTUATION, SPACE
+
 BASE = 0x9E3779B97F4A7C15  # of the hash of a token's characters, modulo 2 ** 64; odd
 MASK = (1 << 64) - 1
 SPREAD = 0xBF58476D1CE4E5B9  # odd, and bits of no pattern: spreads hashes over a table
-SPACE = 0x9E3779B0  # what a space between two tokens adds to a hash; even, so that + 1 is odd
+SPACE_HASH = 0x9E3779B0  # what a space between two tokens adds to a hash; even, so that + 1 is odd
 NOTHING = 0
-
-LETTER, PUNCTUATION, NO_WORD, ENDS = 1, 2, 4, 8  # what a code point is
-WORD, MARK, TERMINAL = 0, 1, 2  # kinds of tokens; a mark that ends sentences is TERMINAL
+NEVER_ZERO = 1 << 63  # a bit that every key of a table has, as 0 is no key
 
 
 def hashed(token: str) -> int:
@@ -33,89 +33,54 @@ def hashed(token: str) -> int:
 
 
 @numba.njit(cache=True)
-def look(codes: Any, lengths: Any, sizes: Any, traits: Any, stop_hashes: Any) -> Any:
-    """Return what there is to know of chunks of `sizes` tokens of `lengths` characters each.
+def look(codes: Any, ends: Any, classes: Any, stop_hashes: Any) -> Any:
+    """Return what there is to know of a text whose tokens end there.
 
-    That is for each chunk its counts (as `vocabulary.Counts`) and its stop words as bits, and for
-    each token the hash of its characters, the factor that a hash before it needs, and its kind.
+    That is its counts (as `words.Counts`), how many sentences its lines have, its stop words as
+    bits, and for each token the hash of its characters, the factor that a hash before it needs,
+    and how many they are. A sentence begins with a line, and with the first token that is no
+    punctuation after one that ends sentences.
     """
-    counts = np.zeros((len(sizes), 5), np.int64)
-    stops = np.zeros(len(sizes), np.uint8)
-    hashes = np.zeros(len(lengths), np.uint64)
-    powers = np.ones(len(lengths), np.uint64)
-    kinds = np.zeros(len(lengths), np.uint8)
-    at = token = 0
-    for chunk in range(len(sizes)):
-        for _ in range(sizes[chunk]):
-            either, every = 0, 0xFF
-            value, power = np.uint64(0), np.uint64(1)
-            for code in codes[at : at + lengths[token]]:
-                either |= traits[code]
-                every &= traits[code]
-                value = value * np.uint64(BASE) + np.uint64(code) + np.uint64(1)
-                power *= np.uint64(BASE)
-            hashes[token], powers[token] = value, power
-            if lengths[token] == 1 and every & ENDS:
-                kinds[token] = TERMINAL
-            elif every & PUNCTUATION:
-                kinds[token] = MARK
-            word = not every & NO_WORD
-            letter = either & LETTER
-            counts[chunk, 0] += 1
-            counts[chunk, 1] += word
-            counts[chunk, 2] += lengths[token] if word else 0
-            counts[chunk, 3] += letter
-            counts[chunk, 4] += letter and word
-            for stop in range(len(stop_hashes)):
-                if value == stop_hashes[stop]:
-                    stops[chunk] |= np.uint8(1 << stop)
-            at += lengths[token]
-            token += 1
-    return counts, stops, hashes, powers, kinds
-
-
-@numba.njit(cache=True)
-def lay_out(numbers: Any, starts: Any, hashes: Any, powers: Any, lengths: Any, kinds: Any) -> Any:
-    """Return the hashes, powers, lengths and kinds of a document's tokens, given its chunks."""
-    count = 0
-    for number in numbers:
-        count += starts[number + 1] - starts[number]
-    found_hashes = np.empty(count, np.uint64)
-    found_powers = np.empty(count, np.uint64)
-    found_lengths = np.empty(count, np.int64)
-    found_kinds = np.empty(count, np.uint8)
-    at = 0
-    for number in numbers:
-        for token in range(starts[number], starts[number + 1]):
-            found_hashes[at] = hashes[token]
-            found_powers[at] = powers[token]
-            found_lengths[at] = lengths[token]
-            found_kinds[at] = kinds[token]
+    counts = np.zeros(5, np.int64)
+    stops = np.uint8(0)
+    hashes = np.empty(len(ends), np.uint64)
+    powers = np.empty(len(ends), np.uint64)
+    lengths = np.empty(len(ends), np.int32)
+    sentences = at = 0
+    line, ended = True, False
+    for token in range(len(ends)):
+        while classes[codes[at]] & SPACE:
+            line |= classes[codes[at]] & LINE_END != 0
             at += 1
-    return found_hashes, found_powers, found_lengths, found_kinds
-
-
-@numba.njit(cache=True)
-def count_sentences(kinds: Any, sizes: Any, chunk_sizes: Any) -> int:
-    """Return how many sentences lines have, of `sizes` chunks each, of so many tokens each.
-
-    A sentence begins with a line, and with the first token that is no punctuation after one that
-    ends sentences.
-    """
-    count = token = chunk = 0
-    for size in sizes:
-        count += size > 0
-        ended = False
-        for _ in range(size):
-            for _ in range(chunk_sizes[chunk]):
-                if kinds[token] == TERMINAL:
-                    ended = True
-                elif ended and kinds[token] == WORD:
-                    count += 1
-                    ended = False
-                token += 1
-            chunk += 1
-    return count
+        either, every = 0, 0xFFFFFFFF
+        value, power = np.uint64(0), np.uint64(1)
+        length = ends[token] - at
+        for code in codes[at : ends[token]]:
+            either |= classes[code]
+            every &= classes[code]
+            value = value * np.uint64(BASE) + np.uint64(code) + np.uint64(1)
+            power *= np.uint64(BASE)
+        at = ends[token]
+        hashes[token], powers[token], lengths[token] = value, power, length
+        word = not every & NO_WORD
+        letter = either & ALPHA != 0
+        counts[0] += 1
+        counts[1] += word
+        counts[2] += length if word else 0
+        counts[3] += letter
+        counts[4] += letter and word
+        for stop in range(len(stop_hashes)):
+            if value == stop_hashes[stop]:
+                stops |= np.uint8(1 << stop)
+        if line:
+            sentences += 1
+            line = ended = False
+        if length == 1 and every & ENDS:
+            ended = True
+        elif ended and not every & PUNCTUATION:
+            sentences += 1
+            ended = False
+    return counts, sentences, stops, hashes, powers, lengths
 
 
 @numba.njit(cache=True)
@@ -128,13 +93,18 @@ def table_size(count: int) -> int:
 
 
 @numba.njit(cache=True)
-def gram(hashes: Any, powers: Any, start: int, n: int, space: Any) -> Any:
-    """Return the hash of n tokens joined, never 0; `space` is what is added between them."""
-    value = np.uint64(0)
-    for at in range(start, start + n):
-        value = value * powers[at] + hashes[at]
-        value = value * (space + np.uint64(1)) + space
-    return value | np.uint64(1) << np.uint64(63)
+def lengthened(grams: Any, hashes: Any, powers: Any, held: int, n: int, between: Any) -> Any:
+    """Return the hashes of a text's n-grams, given those of its `held`-grams.
+
+    `between` is what is added between two tokens: NOTHING or SPACE_HASH.
+    """
+    count = max(0, len(hashes) - n + 1)
+    found = grams[:count].copy()
+    for size in range(held, n):
+        for start in range(count):
+            value = found[start] * powers[start + size] + hashes[start + size]
+            found[start] = value * (between + np.uint64(1)) + between
+    return found
 
 
 @numba.njit(cache=True)
@@ -148,46 +118,43 @@ def slot(value: Any, keys: Any) -> Any:
 
 
 @numba.njit(cache=True)
-def top(hashes: Any, powers: Any, lengths: Any, n: int) -> Any:
+def top(grams: Any, lengths: Any, n: int) -> Any:
     """Return how many characters the most frequent n-gram has, spaces included, times its count.
 
     Of n-grams equally frequent the first counts; fewer than n words have none.
     """
-    grams = len(hashes) - n + 1
-    if grams < 1:
+    if not len(grams):
         return 0
-    keys = np.zeros(table_size(grams), np.uint64)
-    counts = np.zeros(len(keys), np.int64)
-    firsts = np.zeros(len(keys), np.int64)
-    for start in range(grams):
-        value = gram(hashes, powers, start, n, np.uint64(SPACE))
+    keys = np.zeros(table_size(len(grams)), np.uint64)
+    counts = np.empty(len(keys), np.int32)
+    firsts = np.empty(len(keys), np.int32)
+    most = first = 0
+    for start in range(len(grams)):
+        value = grams[start] | np.uint64(NEVER_ZERO)
         at = slot(value, keys)
         if not keys[at]:
             keys[at] = value
             firsts[at] = start
+            counts[at] = 0
         counts[at] += 1
-    most = counts.max()
-    first = grams
-    for at in range(len(keys)):
-        if counts[at] == most:
-            first = min(first, firsts[at])
+        if counts[at] > most or (counts[at] == most and firsts[at] < first):
+            most, first = counts[at], firsts[at]
     return most * (lengths[first : first + n].sum() + n - 1)
 
 
 @numba.njit(cache=True)
-def repeated(hashes: Any, powers: Any, lengths: Any, n: int) -> int:
+def repeated(grams: Any, lengths: Any, n: int) -> int:
     """Return how many characters lie in n-grams that came before, spaces left out.
 
     The scan goes on after a repeated n-gram, so that no word is counted twice. N-grams are the
     same if their characters are, wherever a space lay.
     """
-    grams = len(hashes) - n + 1
-    if grams < 1:
+    if not len(grams):
         return 0
-    keys = np.zeros(table_size(grams), np.uint64)
+    keys = np.zeros(table_size(len(grams)), np.uint64)
     characters = start = 0
-    while start < grams:
-        value = gram(hashes, powers, start, n, np.uint64(NOTHING))
+    while start < len(grams):
+        value = grams[start] | np.uint64(NEVER_ZERO)
         at = slot(value, keys)
         if keys[at]:
             characters += lengths[start : start + n].sum()

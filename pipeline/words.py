@@ -2,29 +2,28 @@
 
 FineWeb's filters and others count the tokens of spaCy's English tokenizer: punctuation stands
 alone, "don't" is two tokens, "U.S." is one. The rules below follow its documented order: peel
-marks off both ends until nothing or a known form is left, then cut inside. What lies between two
-spaces is always split alike; `pipeline.vocabulary` splits each such chunk once.
+marks off both ends until nothing or a known form is left, then cut inside. The lists are here, the
+compiled code is in `pipeline.splitting`; the same in plain Python is what the tests hold it to.
+
+That is where the time of the published filters goes: they split and look at each word anew, rule by
+rule, and word by word in Python.
 """
 
-import re
-import unicodedata
 from functools import cache
-from itertools import chain
+from typing import NamedTuple
 
-LONGEST = 1000  # characters of a chunk that are looked into; more is no word of any language
+import numpy as np
+import numpy.typing as npt
 
-QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
-MARKS = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
-MONEY = "$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿"
+from pipeline import kernels, splitting
+from pipeline.characters import classes
+
 UNITS = (
     "km² km³ km m² m³ m dm² dm³ dm cm² cm³ cm mm² mm³ mm ha µm nm yd in ft kg g mg µg t lb oz m/s "
-    "km/h kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K %"
+    "km/h kmh mph hPa Pa mbar mb MB kb KB gb GB tb TB T G M K % + US$ C$ A$"
 )
 
-PLANES = 0x20000  # code points looked at for letters and signs: the two planes that have them
-LONGEST_FORM = 5  # tokens that one known form may have been cut into
 
-LETTER = r"[^\W\d_]"
 STATES_AND_TITLES = (
     "Mt. Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. "
     "Ill. Ind. Jan. Jul. Jun. Kan. Kans. Ky. La. Mar. Mass. Mich. Minn. Miss. N.C. N.D. N.H. "
@@ -54,9 +53,86 @@ CUT = (
 )
 IN_THEIR_OWN_RIGHT = "Ill ill Its its Hell hell Shell shell Shed shed were Were Well well"
 
-# Ends that no mark, clitic or unit can be taken off: five letters (no unit has more than four),
-# letters and nothing else, letters after a hyphen, or a digit.
-PLAIN_END = re.compile(r"(?:[A-Za-z]{5}|(?:^|-)[A-Za-z]+|\d)$")
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Source: Gopher A.1.1
+
+
+class Counts(NamedTuple):
+    """What there is of words in a text."""
+
+    tokens: int  # words and punctuation marks
+    words: int  # tokens that are more than punctuation
+    characters: int  # in words
+    letter_tokens: int  # tokens with a letter
+    letter_words: int  # words with a letter
+
+
+class Rows(NamedTuple):
+    """A text's tokens, one after the other: what n-grams are made of."""
+
+    hashes: npt.NDArray[np.uint64]  # of a token's characters
+    powers: npt.NDArray[np.uint64]  # the hash's base to the number of its characters
+    lengths: npt.NDArray[np.int32]  # its characters
+
+
+class Words(NamedTuple):
+    """All that is known of the words of a text."""
+
+    counts: Counts
+    sentences: int  # of its lines, taken one by one
+    stop_words: int  # how many of the eight occur, in lower case
+    rows: Rows
+
+
+def read(text: str) -> Words:
+    """Return what there is to know of a text's words.
+
+    >>> read("It is. Is it not?").counts.tokens, read("It is. Is it not?").sentences
+    (7, 2)
+    """
+    codes = code_points(text)
+    ends = splitting.cut(codes, classes(), *known())
+    counts, sentences, stops, *rows = kernels.look(codes, ends, classes(), stop_hashes())
+    return Words(Counts(*counts.tolist()), sentences, int(stops).bit_count(), Rows(*rows))
+
+
+def split(text: str) -> list[str]:
+    """Return the tokens of a text, punctuation among them.
+
+    >>> split("Don't panic (yet).")
+    ['Do', "n't", 'panic', '(', 'yet', ')', '.']
+    """
+    ends = splitting.cut(code_points(text), classes(), *known()).tolist()
+    return [text[low:high].lstrip() for low, high in zip([0, *ends], ends, strict=False)]
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """Return a text as numbers."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+@cache
+def stop_hashes() -> npt.NDArray[np.uint64]:
+    """Return the hashes of the stop words."""
+    return np.array([kernels.hashed(word) for word in STOP_WORDS], np.uint64)
+
+
+@cache
+def known() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+    """Return the filter, the table of known forms, and the units, as `splitting` wants them."""
+    found = known_forms()
+    assert max(map(len, found)) <= splitting.LONGEST_FORM
+    sieve = np.zeros(splitting.FILTER, np.bool_)
+    forms = np.zeros((1 << (2 * len(found)).bit_length(), 2), np.uint64)
+    for form, tokens in found.items():
+        sieve[splitting.likely.py_func(ord(form[0]), ord(form[-1]), len(form))] = True
+        value = kernels.hashed(form)
+        at = (value >> 32) & (len(forms) - 1)
+        while forms[at, 0]:
+            at = (at + 1) & (len(forms) - 1)
+        ends = np.cumsum([len(token) for token in tokens]).tolist()
+        forms[at] = value, sum(1 << (end - 1) for end in ends)
+    units = [int.from_bytes(unit.encode("latin-1"), "big") for unit in UNITS.split()]
+    return sieve, forms, np.array(units, np.uint32)
 
 
 def known_forms() -> dict[str, tuple[str, ...]]:
@@ -106,122 +182,3 @@ def known_forms() -> dict[str, tuple[str, ...]]:
         if "'" in form:
             forms[form.replace("'", "’")] = tuple(token.replace("'", "’") for token in tokens)
     return forms
-
-
-def character_class(wanted: set[str]) -> str:
-    """Return the inside of a regex class for the characters of these Unicode categories."""
-    ranges: list[list[int]] = []
-    for code in range(PLANES):
-        if unicodedata.category(chr(code)) in wanted:
-            if ranges and ranges[-1][1] == code - 1:
-                ranges[-1][1] = code
-            else:
-                ranges.append([code, code])
-    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
-
-
-class Splitter:
-    """Splits chunks; made once, as its tables take half a second."""
-
-    def __init__(self) -> None:
-        self.forms = known_forms()
-        quotes, marks, money = (re.escape(chars) for chars in (QUOTES, MARKS, MONEY))
-        signs = character_class({"So"})
-        lower, upper = character_class({"Ll", "Lo"}), character_class({"Lu", "Lt", "Lo"})
-        units = "|".join(re.escape(unit) for unit in UNITS.split())
-        self.front = re.compile(
-            rf"……|\.\.+|[§%=—–{marks}{quotes}{money}{signs}]|\+(?!\d)|(?:US|C|A)\$"
-        )
-        self.back = re.compile(
-            rf"(?:……|\.\.+|['’][sS]|[—–{marks}{quotes}{signs}]|(?<=\d)(?:\+|(?:US|C|A)\$|[{money}]"
-            rf"|{units})|(?<=[\d{lower}%²+\-{quotes}{marks}])\.|(?<=[{upper}][{upper}])\.)$"
-        )
-        self.inside = re.compile(
-            rf"\.\.+|[…{signs}]|(?<=\d)[+\-*^](?=[\d-])|(?<=[{lower}{quotes}])\.(?=[{upper}{quotes}])"
-            rf"|(?<={LETTER}),(?={LETTER})|(?<=[^\W_])(?:---|--|——|[-–—~])(?={LETTER})"
-            rf"|(?<=[^\W_])[:<>=/](?={LETTER})"
-        )
-        self.address = re.compile(
-            r"(?:[\w+\-.]{2,}://)?(?:\S+(?::\S*)?@)?(?:(?!10\.|127\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)\d{1,3}(?:\.\d{1,3}){3}"
-            r"|(?:[A-Za-z0-9\u00a1-\uffff][A-Za-z0-9\u00a1-\uffff_-]{0,62}\.)+"
-            rf"[{lower}]{{2,63}})(?::\d{{2,5}})?(?:[/?#]\S*)?$"
-        )
-
-    def split(self, chunk: str) -> tuple[str, ...]:
-        """Return the tokens of a chunk that holds no space."""
-        head, rest, tail = self.peel(chunk)
-        return self.joined([*head, *self.middle(rest), *reversed(tail)])
-
-    def joined(self, tokens: list[str]) -> tuple[str, ...]:
-        """Put together again what makes a known form, such as a face before a bracket."""
-        if len(tokens) < 2:
-            return tuple(tokens)
-        found: list[str] = []
-        start = 0
-        while start < len(tokens):
-            for end in range(min(len(tokens), start + LONGEST_FORM), start + 1, -1):
-                if form := self.forms.get("".join(tokens[start:end])):
-                    found += form
-                    start = end
-                    break
-            else:
-                found.append(tokens[start])
-                start += 1
-        return tuple(found)
-
-    def peel(self, rest: str) -> tuple[list[str], str, list[str]]:
-        """Take marks off both ends; the tail comes outermost first."""
-        head: list[str] = []
-        tail: list[str] = []
-        while rest and rest not in self.forms:
-            before = rest
-            if not (rest[0].isalnum() and "$" not in rest) and (found := self.front.match(rest)):
-                head.append(found.group())
-                rest = rest[found.end() :]
-                if rest in self.forms:
-                    break
-            if not PLAIN_END.search(rest) and (found := self.back.search(rest)):
-                tail.append(found.group())
-                rest = rest[: found.start()]
-            if rest == before:
-                break
-        return head, rest, tail
-
-    def middle(self, rest: str) -> tuple[str, ...]:
-        """Split what is left when no mark is at either end."""
-        if not rest:
-            return ()
-        if rest in self.forms:
-            return self.forms[rest]
-        if rest.isalnum() or ("." in rest and self.address.match(rest)):
-            return (rest,)
-        pieces = []
-        start = 0
-        for found in self.inside.finditer(rest):
-            if found.start() == start:
-                continue
-            pieces += [rest[start : found.start()], found.group()]
-            start = found.end()
-        return (*pieces, rest[start:]) if start < len(rest) else tuple(pieces)
-
-
-@cache
-def splitter() -> Splitter:
-    """Return the one splitter."""
-    return Splitter()
-
-
-def split_chunk(chunk: str) -> tuple[str, ...]:
-    """Return the tokens of what stands between two spaces."""
-    if len(chunk) > LONGEST or (chunk.isalpha() and chunk not in splitter().forms):
-        return (chunk,)
-    return splitter().split(chunk)
-
-
-def split(text: str) -> list[str]:
-    """Return the tokens of a text, punctuation among them.
-
-    >>> split("Don't panic (yet).")
-    ['Do', "n't", 'panic', '(', 'yet', ')', '.']
-    """
-    return list(chain.from_iterable(map(split_chunk, text.split())))

@@ -71,7 +71,7 @@ class Sentences:
     at_least: float | None = 5.0
 
     def __call__(self, doc: Document) -> float:
-        return doc.sentences
+        return doc.words.sentences
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class C4:
         """Return a line as it is kept, or None."""
         line = line.strip()
         words = line.split()
-        if max(map(len, words), default=0) > self.max_word_length:
+        if len(line) > self.max_word_length and max(map(len, words)) > self.max_word_length:
             return None
-        if not self.citations:
+        if not self.citations and "[" in line:
             line = CITATION.sub("", line)
             words = words if self.citation_words else line.split()
         if self.terminal and (not line.endswith(tuple(self.marks)) or line.endswith("...")):
@@ -116,6 +116,6 @@ class C4:
             return line
         if "javascript" in lower:
             return None
-        if "{" not in line and any(policy in lower for policy in POLICIES):
+        if "{" not in line and any(map(lower.__contains__, POLICIES)):
             return None
         return line

@@ -7,8 +7,8 @@ than the paper, or something else.
 
 from dataclasses import dataclass
 
+from pipeline.characters import TERMINAL
 from pipeline.document import Document, share
-from pipeline.vocabulary import TERMINAL
 
 
 @dataclass(frozen=True)

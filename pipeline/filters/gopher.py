@@ -11,7 +11,7 @@ as what a word is, is as in datatrove 0.10, which made FineWeb.
 from dataclasses import dataclass
 
 from pipeline.document import Document, share
-from pipeline.kernels import repeated, top
+from pipeline.kernels import NOTHING, SPACE_HASH, repeated, top
 
 BULLETS = ("•", "-")
 ELLIPSES = ("...", "…")
@@ -126,7 +126,7 @@ class StopWords:
     at_least: float | None = 2.0
 
     def __call__(self, doc: Document) -> float:
-        return doc.stop_words
+        return doc.words.stop_words
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class TopGram:
     at_most: float | None
 
     def __call__(self, doc: Document) -> float:
-        return share(top(*doc.rows, self.n), len(doc.text))
+        return share(top(doc.grams(self.n, SPACE_HASH), doc.rows.lengths, self.n), len(doc.text))
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class RepeatedGrams:
     at_most: float | None
 
     def __call__(self, doc: Document) -> float:
-        return share(repeated(*doc.rows, self.n), len(doc.text))
+        return share(repeated(doc.grams(self.n, NOTHING), doc.rows.lengths, self.n), len(doc.text))
 
 
 @dataclass(frozen=True)

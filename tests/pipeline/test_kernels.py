@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.document import Document
-from pipeline.kernels import repeated, top
+from pipeline.kernels import NOTHING, SPACE_HASH, repeated, top
 from pipeline.words import split
 
 
@@ -30,6 +30,14 @@ def plain_repeated(words, n):
     return characters
 
 
+def measured(doc, n):
+    lengths = doc.rows.lengths
+    return (
+        top(doc.grams(n, SPACE_HASH), lengths, n),
+        repeated(doc.grams(n, NOTHING), lengths, n),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "n", "most", "again"),
     [
@@ -42,12 +50,17 @@ def plain_repeated(words, n):
     ],
 )
 def test_worked_examples(text, n, most, again):
-    rows = Document(text).rows
-    assert (top(*rows, n), repeated(*rows, n)) == (most, again)
+    assert measured(Document(text), n) == (most, again)
 
 
 @given(st.text("ab .,'\n", max_size=200) | st.text(max_size=60), st.integers(2, 10))
 def test_the_kernels_count_as_plain_python_does(text, n):
-    rows, words = Document(text).rows, split(text)
-    assert top(*rows, n) == plain_top(words, n)
-    assert repeated(*rows, n) == plain_repeated(words, n)
+    words = split(text)
+    assert measured(Document(text), n) == (plain_top(words, n), plain_repeated(words, n))
+
+
+def test_n_grams_are_the_same_in_whatever_order_they_are_asked_for():
+    text = "one two three one two three four one two three four five one two " * 3
+    doc = Document(text)
+    for n in (2, 5, 3, 3, 90, 4):
+        assert measured(doc, n) == measured(Document(text), n)

@@ -83,4 +83,4 @@ def test_rules_are_asked_about_the_lines_that_are_left(rule, text, measure):
     ],
 )
 def test_sentences_begin_after_marks_that_end_one(line, count):
-    assert Document(line).sentences == count
+    assert Document(line).words.sentences == count

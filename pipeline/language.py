@@ -28,6 +28,11 @@ class Language:
     mean) 3 in 1,000 are decided otherwise by the first 5,000, 9 by the first 1,000, which takes
     85 us a page instead of 170: not worth it.
 
+    On translations of the Declaration of Human Rights into the languages that it knows, it is right
+    in 97.5 % of 80 whole texts and 98.1 % of 1,598 pieces of 200 characters, as langdetect itself
+    is, at 37 times its speed. CLD2 at about the same speed: 97.5 and 96.3; fastText's lid.176.ftz,
+    a fifth as fast: 96.2 and 95.1 (`python -m tests.bench.language`).
+
     Raises:
         UserError: a setting is out of its range.
     """

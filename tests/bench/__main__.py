@@ -21,6 +21,7 @@ BENCHES = (
     ("copies found by true similarity, beside the S-curve", "tests.bench.dedup_recall", ()),
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
     ("from a page to a judged document against datatrove", "tests.bench.extraction", ()),
+    ("what language a text is in, seven engines", "tests.bench.language", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),
     ("a training step against nanoGPT's, on this CPU", "tests.bench.training", ()),

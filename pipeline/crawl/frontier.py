@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
 """Which URLs are still to be fetched: a table on disk that survives being killed at any moment.
 
-A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in the same row. A
+A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in a further row. A
 host is WAITING for its turn, ACTIVE on the workbench, PARKED until a time, or FINISHED. A host's
 URLs are taken in the order of their rows; those that are to be tried again come in a further pass,
 so what a host is asked, and in which order, depends on its answers alone.
@@ -27,12 +27,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.crawl import fates
+from pipeline.crawl import fates, schema
 from pipeline.crawl.earlier import rows as rows_of
 from pipeline.crawl.rows import (
     ACTIVE,
     DONE,
     FINISHED,
+    FOUND,
     LEASED,
     LISTS,
     PARKED,
@@ -43,56 +44,14 @@ from pipeline.crawl.rows import (
     Done,
     HostRow,
     Item,
+    key,
+    span,
 )
 from pipeline.crawl.targets import Wanted, host_of, surt, wanted
 from pipeline.errors import PipelineError, UserError
 from pipeline.records import OUTCOME
 from pipeline.shards import Directory
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS shard (
-    number INTEGER PRIMARY KEY,
-    rows INTEGER NOT NULL,
-    first_host INTEGER NOT NULL,
-    last_host INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS seen (
-    one INTEGER PRIMARY KEY,
-    at REAL NOT NULL  -- Unix time of the last commit
-);
-CREATE TABLE IF NOT EXISTS file (
-    name TEXT PRIMARY KEY,
-    shard INTEGER NOT NULL,
-    end INTEGER NOT NULL  -- bytes that hold records of DONE rows; what lies behind is a torn tail
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS host (
-    host INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    urls INTEGER NOT NULL DEFAULT 0,
-    state INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0,  -- Unix time, while PARKED
-    errors INTEGER NOT NULL DEFAULT 0,  -- failures in a row
-    cursor INTEGER NOT NULL DEFAULT -1  -- the last URL that had its turn in this pass
-);
-CREATE INDEX IF NOT EXISTS host_state ON host (state, urls DESC);
-CREATE INDEX IF NOT EXISTS host_parked ON host (not_before) WHERE state = 2;
-CREATE TABLE IF NOT EXISTS url (
-    host INTEGER NOT NULL,
-    n INTEGER NOT NULL,
-    state INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    id TEXT, url TEXT, domain TEXT, score INTEGER, subreddit TEXT, linked INTEGER,
-    final_url TEXT, redirects TEXT, status INTEGER, content_type TEXT,
-    robots TEXT, robots_time INTEGER, signals TEXT, ip TEXT,
-    started INTEGER, first_byte_ms INTEGER, elapsed_ms INTEGER,
-    wire_bytes INTEGER, body_bytes INTEGER, truncated TEXT, etag TEXT, last_modified TEXT,
-    warc_file TEXT, warc_offset INTEGER, warc_length INTEGER, digest TEXT,
-    revisit TEXT, payload_file TEXT, payload_offset INTEGER, payload_length INTEGER,
-    earlier TEXT,  -- the page as an earlier crawl kept it
-    dropped_by TEXT, dropped_value REAL,
-    PRIMARY KEY (host, n)  -- so that a host's rows share pages, however many others there are
-) WITHOUT ROWID;
-"""
 DISK = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_IOERR: errno.EIO,
@@ -101,8 +60,7 @@ DISK = {
 CACHE_KIB = 64 << 10  # SQLite's own page cache
 
 
-_FOUND = ", ".join(f"{name} = :{name}" for name in Done.__dataclass_fields__)
-ACK = f"UPDATE url SET state = {DONE}, {_FOUND} WHERE host = :host AND n = :n"
+ACK = f"INSERT INTO outcome (key, {', '.join(FOUND)}) VALUES (?{', ?' * len(FOUND)})"
 
 
 def steady() -> Callable[[], float]:
@@ -129,13 +87,14 @@ class Frontier:
         # Calls come from one thread at a time, though not always from the same.
         self.db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         with self.explained():
+            self.db.execute(f"PRAGMA page_size = {schema.PAGE}")  # of a new file
             self.db.execute("PRAGMA locking_mode = EXCLUSIVE")  # held until we close or die
             self.db.execute("PRAGMA journal_mode = WAL")
             # A power cut may then undo the last commits, never part of one.
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self.db.executescript(SCHEMA)
             with self.transaction():
+                schema.prepare(self.db, path)
                 self._set_back()
                 self.db.execute(f"UPDATE url SET state = {PENDING} WHERE state = {LEASED}")
                 self.db.execute(  # it may have been asked a moment before the process died
@@ -242,14 +201,18 @@ class Frontier:
                 identity, packed = next(earlier, ("", None))
                 if identity not in (None, row.id):
                     raise PipelineError(f"links shard {number}: the earlier crawl had other links")
-                rows.append((host, n + i, *row, packed))
-            counts.update(row[0] for row in rows)
+                rows.append((key(host, n + i), n + i, *row, packed))
+            counts.update(row[0] // SHARD for row in rows)
             n += len(batch)
             self.db.executemany(
-                "INSERT INTO url (host, n, id, url, domain, score, subreddit, linked, earlier)"
+                "INSERT INTO link (key, n, id, url, domain, score, subreddit, linked, earlier)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                sorted(rows, key=itemgetter(0, 1)),
+                sorted(rows, key=itemgetter(0)),
             )
+        self.db.execute(
+            f"INSERT INTO url SELECT key, {PENDING}, 0 FROM link WHERE key > ? ORDER BY key",
+            (key(last + 1, 0) - 1,),
+        )
         try:
             self.db.executemany(
                 "INSERT INTO host (host, name, urls) VALUES (?, ?, ?)",
@@ -291,18 +254,18 @@ class Frontier:
     def lease(self, hosts: Sequence[tuple[int, int]], each: int) -> list[list[Item]]:
         """Lease up to `each` URLs of each host, as (host, cursor), in the order of their rows."""
         query = (
-            "SELECT host, n, url, attempts, earlier FROM url"
-            f" WHERE host = ? AND n > ? AND state = {PENDING}"
-            " ORDER BY n LIMIT ?"
+            "SELECT ?1, n, url, attempts, earlier FROM url CROSS JOIN link USING (key)"
+            f" WHERE key > ?2 AND key < ?3 AND state = {PENDING}"
+            " ORDER BY key LIMIT ?4"
         )
         with self.explained(), self.transaction():
             leased = [
-                [Item(*row) for row in self.db.execute(query, (host, cursor, each))]
+                list(map(Item._make, self.db.execute(query, (host, *span(host, cursor), each))))
                 for host, cursor in hosts
             ]
             self.db.executemany(
-                f"UPDATE url SET state = {LEASED} WHERE host = ? AND n = ?",
-                [item[:2] for items in leased for item in items],
+                f"UPDATE url SET state = {LEASED} WHERE key BETWEEN ? AND ? AND state = {PENDING}",
+                [(key(*items[0][:2]), key(*items[-1][:2])) for items in leased if items],
             )
         return leased
 
@@ -314,31 +277,56 @@ class Frontier:
         """
         done = len(changes.done)
         with self.explained(), self.transaction():
-            self.db.executemany(ACK, [outcome.row() for outcome in changes.done])
+            self._acknowledge(changes.done)
             self.db.executemany(
                 f"UPDATE url SET state = {PENDING}, attempts = ?"
-                f" WHERE host = ? AND n = ? AND state = {LEASED}",  # not where given up since
-                [(item.attempts, item.host, item.n) for item in changes.returned],
+                f" WHERE key = ? AND state = {LEASED}",  # not where given up since
+                [(item.attempts, key(item.host, item.n)) for item in changes.returned],
             )
             for host, errors in changes.given_up:
-                done += self.db.execute(
-                    f"UPDATE url SET state = {DONE}, dropped_by = ?, dropped_value = ?"
-                    f" WHERE host = ? AND state < {DONE}",
-                    (fates.HOST_GIVEN_UP, errors, host),
-                ).rowcount
+                done += self._give_up(host, errors)
             self.db.executemany(
                 "UPDATE host SET state = ?, not_before = ?, errors = ?, cursor = ? WHERE host = ?",
                 changes.hosts,
             )
             self.db.executemany(
                 f"UPDATE host SET cursor = -1, not_before = :until, state = CASE WHEN EXISTS"
-                f" (SELECT 1 FROM url WHERE url.host = :host AND url.state = {PENDING})"
+                f" (SELECT 1 FROM url WHERE key >= :host * {SHARD}"
+                f" AND key < (:host + 1) * {SHARD} AND url.state = {PENDING})"
                 f" THEN {PARKED} ELSE {FINISHED} END WHERE host = :host",
                 [{"host": host, "until": until} for host, until in changes.passed],
             )
             self.db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", changes.files)
             self._see()
         return done
+
+    def _acknowledge(self, done: Sequence[Done]) -> None:
+        """Put down outcomes, and that their URLs have one.
+
+        Raises:
+            PipelineError: one of them had one already.
+        """
+        if not done:
+            return
+        (last,) = self.db.execute("SELECT coalesce(max(rowid), 0) FROM outcome").fetchone()
+        self.db.executemany(ACK, [outcome.row() for outcome in done])
+        count = self.db.execute(
+            f"UPDATE url SET state = {DONE}"
+            f" WHERE key IN (SELECT key FROM outcome WHERE rowid > ?) AND state < {DONE}",
+            (last,),
+        ).rowcount
+        if count != len(done):
+            raise PipelineError(f"{self.path}: {len(done)} outcomes of {count} URLs")
+
+    def _give_up(self, host: int, errors: int) -> int:
+        """Give up what is left of a host's URLs; return how many that are."""
+        left = f"key > ? AND key < ? AND state < {DONE}"
+        self.db.execute(
+            "INSERT INTO outcome (key, attempts, dropped_by, dropped_value)"
+            f" SELECT key, attempts, ?, ? FROM url WHERE {left}",
+            (fates.HOST_GIVEN_UP, errors, *span(host)),
+        )
+        return self.db.execute(f"UPDATE url SET state = {DONE} WHERE {left}", span(host)).rowcount
 
     # Asking
 
@@ -358,10 +346,7 @@ class Frontier:
 
     def tally(self) -> Counter[str]:
         """Count the DONE URLs by reason, "kept" where there is none."""
-        query = (
-            "SELECT coalesce(dropped_by, 'kept'), count(*) FROM url"
-            f" WHERE state = {DONE} GROUP BY 1"
-        )
+        query = "SELECT coalesce(dropped_by, 'kept'), count(*) FROM outcome GROUP BY 1"
         with self.explained():
             return Counter(dict(self.db.execute(query).fetchall()))
 
@@ -372,11 +357,16 @@ class Frontier:
 
     def outcomes(self, shard: int, rows: int = 4096) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a shard in the order of its links."""
+        with self.explained():  # made so late, it costs a crawl the least
+            self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS outcome_key ON outcome (key)")
+        query = "SELECT first_host, last_host FROM shard WHERE number = ?"
+        first, last = self.db.execute(query, (shard,)).fetchone()
+        columns = ("outcome." + name if name in FOUND else name for name in OUTCOME.names)
         query = (
-            f"SELECT {', '.join(OUTCOME.names)} FROM url JOIN shard ON shard.number = ?"
-            " WHERE host BETWEEN first_host AND last_host ORDER BY n"
+            f"SELECT {', '.join(columns)} FROM link LEFT JOIN outcome USING (key)"
+            " WHERE key >= ? AND key < ? ORDER BY n"
         )
-        found = self.db.execute(query, (shard,))
+        found = self.db.execute(query, (key(first, 0), key(last + 1, 0)))
         found.row_factory = _as_outcome
         while batch := found.fetchmany(rows):
             yield pa.RecordBatch.from_pylist(batch, OUTCOME)
@@ -386,8 +376,8 @@ class Frontier:
         self.db.create_function("surt", 1, surt, deterministic=True)
         return self.db.execute(
             "SELECT coalesce(final_url, url) AS found, started, content_type, status, digest,"
-            " warc_file, warc_offset, warc_length, revisit FROM url WHERE warc_file IS NOT NULL"
-            " ORDER BY surt(found), started, warc_file, warc_offset"
+            " warc_file, warc_offset, warc_length, revisit FROM outcome JOIN link USING (key)"
+            " WHERE warc_file IS NOT NULL ORDER BY surt(found), started, warc_file, warc_offset"
         )
 
 

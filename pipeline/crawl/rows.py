@@ -2,13 +2,36 @@
 
 import json
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-PENDING, LEASED, DONE = range(3)  # of a URL
+# Of a URL. Not from 0: SQLite has no byte for 0 and 1, and a row that keeps its length is written
+# over in place.
+PENDING, LEASED, DONE = range(2, 5)
 WAITING, ACTIVE, PARKED, FINISHED = range(4)  # of a host
 
 LISTS = frozenset(("redirects", "signals"))  # columns that the frontier holds as JSON
 SHARD = 1 << 32  # a URL's number is its shard times this, plus its row there
+
+
+def key(host: int, n: int) -> int:
+    """Return where a host's URL lies in the frontier: a host's URLs are neighbours.
+
+    A host lies in one shard, so the row there is enough.
+
+    >>> key(3, 2 * SHARD + 5) == 3 * SHARD + 5
+    True
+    """
+    return host * SHARD + n % SHARD
+
+
+def span(host: int, cursor: int = -1) -> tuple[int, int]:
+    """Return the keys between which a host's URLs lie, those after `cursor` alone.
+
+    >>> span(3) == (3 * SHARD - 1, 4 * SHARD)
+    True
+    """
+    return key(host, cursor) if cursor >= 0 else key(host, 0) - 1, key(host + 1, 0)
 
 
 class Item(NamedTuple):
@@ -81,16 +104,22 @@ class Done:
     payload_offset: int | None = None
     payload_length: int | None = None
 
-    def row(self) -> dict[str, Any]:
-        """Return the values under the names that SQL uses."""
-        row = {
-            **self.__dict__,
-            "started": milliseconds(self.started),
-            "robots_time": milliseconds(self.robots_time),
-        }
-        for name in LISTS:
-            row[name] = json.dumps(row[name]) if row[name] else None
-        return row
+    def row(self) -> tuple[Any, ...]:
+        """Return the URL's key and the values in the order of FOUND, as the frontier holds them."""
+        return (
+            key(self.host, self.n),
+            milliseconds(self.started),
+            milliseconds(self.robots_time),
+            json.dumps(self.redirects) if self.redirects else None,
+            json.dumps(self.signals) if self.signals else None,
+            *_as_they_are(self),
+        )
+
+
+_CHANGED = ("started", "robots_time", "redirects", "signals")
+_KEPT = [name for name in Done.__dataclass_fields__ if name not in ("host", "n", *_CHANGED)]
+FOUND = (*_CHANGED, *_KEPT)  # the columns of an outcome
+_as_they_are = attrgetter(*_KEPT)
 
 
 def milliseconds(seconds: float | None) -> int | None:

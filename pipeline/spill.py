@@ -6,8 +6,6 @@ compressed, some 200 bytes a record: it is read and removed before it grows old.
 """
 
 import json
-from collections.abc import Callable
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import plain_urls, pool, urls
+from pipeline import plain_urls, pool, sha256, sites, urls
 from pipeline.columns import Found, batches
 from pipeline.harvest import Harvest
 from pipeline.lists import read_names
@@ -115,8 +113,9 @@ class Judge:
         self.subreddits = excluded(settings, "subreddits", settings.exclude_subreddits)
         extensions = excluded(settings, "extensions", ())
         self.extensions = np.array(sorted(map(plain_urls.packed, extensions)), np.uint64)
-        domains = excluded(settings, "domains", settings.exclude_domains)
-        self.site = _sites(domains, settings.shards, home)
+        self.domains = excluded(settings, "domains", settings.exclude_domains)
+        self.names = sites.names(self.domains)
+        self.home = home
 
     def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
         """Return a row for every record, kept so far or with the reason why not; and its shard."""
@@ -127,13 +126,8 @@ class Judge:
             reasons[at] = NUMBER[f"links.{flaw.reason}"]
             values[at] = np.nan if flaw.value is None else flaw.value
         reasons[(reasons == 0) & _flags(columns["self_post"])] = NUMBER["links.self_post"]
-        read = _addresses(columns["url"], reasons, self.settings.max_url_length)
-        hosts = read.hosts.dictionary_encode()
-        sites = [self.site(host) for host in hosts.dictionary.to_pylist()]
-        domains = pa.array([domain for domain, _, _ in sites], pa.string()).take(hosts.indices)
-        places = hosts.indices.to_numpy()
-        banned = np.array([excluded for _, _, excluded in sites], bool)[places]
-        self.object(columns, read, banned, reasons, values)
+        read = _addresses(columns["url"], reasons, self)
+        self.object(columns, read, reasons, values)
         alive = reasons == 0
         url = _cut(read.urls, ~alive, self.settings.max_url_length)
         title = columns["title"]
@@ -142,19 +136,16 @@ class Judge:
         made = {
             "id": pa.array(read.ids, mask=~read.known),
             "url": url,
-            "domain": domains,
+            "domain": read.domains,
             "created": columns["created"].cast(pa.timestamp("s", tz="UTC")),
             "title": title,
             "reason": pa.array(reasons),
             "value": pa.array(values, mask=np.isnan(values)),
         }
         arrays = [made[name] if name in made else columns[name] for name in SPILL.names]
-        shards = np.array([shard for _, shard, _ in sites], np.int64)[places]
-        return pa.RecordBatch.from_arrays(arrays, schema=SPILL), shards
+        return pa.RecordBatch.from_arrays(arrays, schema=SPILL), self.shards(read.domains)
 
-    def object(
-        self, columns: pa.RecordBatch, read: "_Read", banned: Array, reasons: Array, values: Array
-    ) -> None:
+    def object(self, columns: pa.RecordBatch, read: "_Read", reasons: Array, values: Array) -> None:
         """Write the first reason against each submission that has a URL, and what decided it."""
         settings = self.settings
         free = reasons == 0  # of any reason to drop it so far; the first one counts
@@ -176,7 +167,7 @@ class Judge:
             drop("links.out_of_window", *self.outside(columns))
         lengths = pc.fill_null(pc.binary_length(read.urls), 0).to_numpy()  # all ASCII where known
         drop("links.url_too_long", lengths > settings.max_url_length, lengths)
-        drop("links.domain", banned)
+        drop("links.domain", read.excluded)
         drop("links.extension", np.isin(read.extensions, self.extensions))
 
     def unwanted(self, subreddits: pa.Array) -> Array:
@@ -198,42 +189,55 @@ class Judge:
         which = np.where(unknown, ~_flags(columns["listed"]), out)
         return which, np.where(unknown, np.nan, seconds)
 
+    def shards(self, domains: pa.Array) -> Array:
+        """Return the shard of each row, as `urls.bucket`: all of a site are in one."""
+        _, ends, text = domains.buffers()
+        places = np.frombuffer(ends, np.int32)[domains.offset :][: len(domains) + 1]
+        found = sha256.leading(text or b"", places) % np.uint64(self.settings.shards)
+        found[_flags(domains.is_null())] = self.home
+        return found.astype(np.int64)
+
 
 class _Read:
     """What the URLs of a chunk mean; `known` where one could be read."""
 
-    def __init__(self, urls: pa.Array, wanted: Array) -> None:
-        self.urls = urls
-        plain = plain_urls.read(pc.fill_null(urls, ""))
-        self.known = plain.plain & wanted
-        self.ids, self.extensions, self.hosts = plain.ids, plain.extensions, plain.hosts
+    def __init__(self, column: pa.Array, wanted: Array, names: sites.Names) -> None:
+        plain = plain_urls.read(column, wanted & _flags(column.is_valid()), names)
+        self.known, self.ids, self.extensions = plain.plain, plain.ids, plain.extensions
+        self.excluded = plain.excluded
+        self.urls = _valid_where(plain.urls, self.known)
+        self.domains = _valid_where(plain.domains, self.known)
 
 
-def _addresses(column: pa.Array, reasons: Array, longest: int) -> _Read:
+def _valid_where(column: pa.Array, known: Array) -> pa.Array:
+    """Return a column, null where not known."""
+    bits = pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.StringArray.from_buffers(len(column), *column.buffers()[1:], bits)
+
+
+def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> _Read:
     """Read the URLs of the rows that have no reason yet; write one for those that are none."""
     wanted = reasons == 0
-    read = _Read(column, wanted)
-    places = np.flatnonzero(wanted & ~read.known)
-    raws = column.take(pa.array(places)).to_pylist()
+    read = _Read(column, wanted, judge.names)
+    slow = wanted & ~read.known
+    places = np.flatnonzero(slow)
+    if not len(places):
+        return read
     forms: list[str | None] = []
-    hosts: list[str] = []
-    for at, raw in zip(places, raws, strict=True):
-        url, key, host, reason = _forms(raw, longest)
+    domains: list[str | None] = []
+    for at, raw in zip(places, column.take(pa.array(places)).to_pylist(), strict=True):
+        url, key, host, reason = _forms(raw, judge.settings.max_url_length)
         forms.append(url)
-        hosts.append(host)
+        domains.append(urls.registrable(host) if host else None)
         reasons[at] = NUMBER[reason]
         if key is not None and url is not None:
             read.known[at] = True
             read.ids[at] = plain_urls.number(key)
             read.extensions[at] = plain_urls.packed(extension(url))
-    if len(places) or not wanted.all():
-        slow = np.zeros(len(column), bool)
-        slow[places] = True
-        read.urls = pc.replace_with_mask(column, pa.array(slow), pa.array(forms, pa.string()))
-        read.hosts = pc.replace_with_mask(read.hosts, pa.array(slow), pa.array(hosts, pa.string()))
-        if not wanted.all():
-            read.urls = pc.if_else(pa.array(wanted), read.urls, pa.scalar(None, pa.string()))
-            read.hosts = pc.if_else(pa.array(wanted), read.hosts, "")
+            read.excluded[at] = _is_under(host, judge.domains)
+    mask = pa.array(slow)
+    read.urls = pc.replace_with_mask(read.urls, mask, pa.array(forms, pa.string()))
+    read.domains = pc.replace_with_mask(read.domains, mask, pa.array(domains, pa.string()))
     return read
 
 
@@ -285,19 +289,9 @@ def excluded(settings: Harvest, file: str, more: tuple[str, ...]) -> frozenset[s
     }
 
 
-def _sites(
-    excluded: frozenset[str], shards: int, home: int
-) -> Callable[[str], tuple[str | None, int, bool]]:
-    """Return a function from a host to its domain, its shard, and whether it is excluded."""
-
-    @lru_cache(1 << 17)
-    def site(host: str) -> tuple[str | None, int, bool]:
-        if not host:
-            return None, home, False
-        domain = urls.registrable(host)
-        name = host.removesuffix(".")
-        while name and name not in excluded:
-            name = name.partition(".")[2]
-        return domain, urls.bucket(domain, shards), bool(name)
-
-    return site
+def _is_under(host: str, names: frozenset[str]) -> bool:
+    """Whether a host is one of some names, or under one."""
+    name = host.removesuffix(".")
+    while name and name not in names:
+        name = name.partition(".")[2]
+    return bool(name)

@@ -269,6 +269,11 @@ def _suffixes() -> tldextract.TLDExtract:
     return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
+def public_suffixes() -> list[str]:
+    """Return the rules by which `registrable` goes, as the public suffix list spells them."""
+    return _suffixes().tlds
+
+
 @lru_cache(1 << 16)
 def bucket(domain: str, buckets: int) -> int:
     """Return the shard of a domain's pages, so that one worker owns a whole site.

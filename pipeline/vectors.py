@@ -13,8 +13,7 @@ from typing import Any
 
 import numba
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import extending, types
 
 BLOCK = 64  # bytes
 
@@ -22,9 +21,9 @@ _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _LANES = ir.VectorType(_BYTE, BLOCK)
 
 
-def _intrinsic(build: Callable[..., Any]) -> Any:
+def intrinsic(build: Callable[..., Any]) -> Any:
     """Make a function of what builds its code; numba's own type for it is that of the builder."""
-    return intrinsic(build)
+    return extending.intrinsic(build)
 
 
 def _load(builder: Any, at: Any, kind: Any) -> Any:
@@ -40,7 +39,7 @@ def _every(byte: int) -> Any:
     return ir.Constant(_LANES, [byte] * BLOCK)
 
 
-@_intrinsic
+@intrinsic
 def byte_at(_: Any, _at: Any) -> Any:
     """Return a byte, as a number of 64 bits."""
 
@@ -50,7 +49,7 @@ def byte_at(_: Any, _at: Any) -> Any:
     return types.int64(types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def word_at(_: Any, _at: Any) -> Any:
     """Return eight bytes as a number; the first is the lowest on all machines that wheels are for.
 
@@ -63,7 +62,7 @@ def word_at(_: Any, _at: Any) -> Any:
     return types.int64(types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def put_byte(_: Any, _at: Any, _value: Any) -> Any:
     """Store the lowest byte of a number."""
 
@@ -74,7 +73,7 @@ def put_byte(_: Any, _at: Any, _value: Any) -> Any:
     return types.void(types.int64, types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def put_word(_: Any, _at: Any, _value: Any) -> Any:
     """Store a number in eight bytes."""
 
@@ -85,7 +84,7 @@ def put_word(_: Any, _at: Any, _value: Any) -> Any:
     return types.void(types.int64, types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def string_stops(_: Any, _at: Any) -> Any:
     """Return which bytes of a block end a run of a JSON string: a quote, a backslash, a control."""
 
@@ -99,7 +98,7 @@ def string_stops(_: Any, _at: Any) -> Any:
     return types.uint64(types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def beyond_ascii(_: Any, _at: Any) -> Any:
     """Return which bytes of a block are no ASCII."""
 
@@ -110,7 +109,7 @@ def beyond_ascii(_: Any, _at: Any) -> Any:
     return types.uint64(types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def equal_bytes(_: Any, _at: Any, _byte: Any) -> Any:
     """Return which bytes of a block are this one."""
 
@@ -128,7 +127,7 @@ def equal_bytes(_: Any, _at: Any, _byte: Any) -> Any:
     return types.uint64(types.int64, types.int64), build
 
 
-@_intrinsic
+@intrinsic
 def first_bit(_: Any, _bits: Any) -> Any:
     """Return the place of the lowest bit that is set; one of them must be."""
 
@@ -138,7 +137,7 @@ def first_bit(_: Any, _bits: Any) -> Any:
     return types.int64(types.uint64), build
 
 
-@_intrinsic
+@intrinsic
 def copy_block(_: Any, _to: Any, _at: Any) -> Any:
     """Copy a block."""
 

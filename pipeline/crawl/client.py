@@ -19,9 +19,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pipeline import urls
 from pipeline.crawl import decode, fates, messages
 from pipeline.crawl.addresses import BlockedError, NoAddressError, Resolver
-from pipeline.crawl.connection import Patience, UnconnectedError, Wire, asked
+from pipeline.crawl.connection import asked
+from pipeline.crawl.plain import AVAILABLE, Watch
 from pipeline.crawl.reply import Counted, Parsed, received
 from pipeline.crawl.settings import Crawl
+from pipeline.crawl.wire import Patience, UnconnectedError, Wire
 from pipeline.errors import PipelineError, UserError
 
 MAX_VALIDATOR: Final = 1000  # characters of an ETag that are worth keeping; most have 40
@@ -143,6 +145,7 @@ class Client:
         self._settings = settings
         self._resolver = resolver
         self._tls = tls_context(settings.ca_file)
+        self._watch: Watch | None = None
         self._patience = Patience(
             settings.connect_timeout, settings.first_byte_timeout, settings.timeout
         )
@@ -156,10 +159,14 @@ class Client:
         )
 
     async def __aenter__(self) -> Self:
+        if AVAILABLE:
+            self._watch = Watch()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await asyncio.sleep(0)  # so that the loop lets go of what was closed last
+        if self._watch is not None:
+            self._watch.close()
 
     async def vet(self, url: str) -> tuple[str, ...]:
         """Return the addresses that a request for `url` may go to.
@@ -194,7 +201,7 @@ class Client:
         sent = Sent(url, secure, request, time.time(), time.monotonic())
         try:
             addresses = await self._resolver.resolve(host, port)
-            wire = await asked(self._resolver, addresses, request, tls, self._patience)
+            wire = await asked(self._resolver, addresses, request, tls, self._patience, self._watch)
             try:
                 reply = await received(wire)
             except BaseException:

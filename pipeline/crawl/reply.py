@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import (
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 
 from pipeline.crawl import messages
-from pipeline.crawl.connection import Wire
+from pipeline.crawl.wire import Wire
 
 MAX_FIELD: Final = 32_768  # bytes of one header; real content security policies reach half of it
 MAX_FIELDS: Final = 128  # headers of one response

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.crawl import connection
+from pipeline.crawl import plain
 from pipeline.crawl.fetch import Fetcher
 from pipeline.crawl.settings import Crawl
 from tests.web.server import Web
@@ -61,10 +61,10 @@ def watch_connecting(
 ) -> None:
     """Let `leads` say where a connection to an address goes, or raise."""
     loop = asyncio.selector_events.BaseSelectorEventLoop
-    one_of_many, only = loop.sock_connect, connection.reach
+    one_of_many, only = loop.sock_connect, plain.reach
 
     async def watched(loop, sock, address):
         return await one_of_many(loop, sock, leads(address))
 
     monkeypatch.setattr(loop, "sock_connect", watched)
-    monkeypatch.setattr(connection, "reach", lambda sock, address: only(sock, leads(address)))
+    monkeypatch.setattr(plain, "reach", lambda sock, address: only(sock, leads(address)))

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.crawl import client, fates
 from pipeline.errors import PipelineError, UserError
-from tests.web.case import HTML, head, page, to
+from tests.web.case import HTML, chunked, head, page, to
 from tests.web.fetching import fetched, watch_connecting
 from tests.web.server import Peer, Site
 
@@ -82,6 +82,20 @@ def test_a_host_spelt_in_another_script_is_asked_by_its_ascii_name():
     found, web = fetched({"xn--80ak6aa92e.test": Site(page())}, "http://аррӏе.test/")
     assert found.final_url == "http://xn--80ak6aa92e.test/"
     assert web.requests[-1] == ("xn--80ak6aa92e.test", "/")
+
+
+@pytest.mark.parametrize("answer", [page(), page()[:-9], chunked(HTML), b"nonsense", b""])
+def test_a_system_without_epoll_fetches_the_same(answer, monkeypatch):
+    sites, url = {"a.test": Site(answer)}, "http://a.test/x"
+    usual, _ = fetched(sites, url)
+    monkeypatch.setattr(client, "AVAILABLE", False)
+    found, web = fetched(sites, url)
+    assert (found.fate, found.status, found.ip) == (usual.fate, usual.status, usual.ip)
+    if found.exchange:
+        assert found.exchange.request == web.heard[-1]
+        assert found.exchange.head == usual.exchange.head
+        assert found.exchange.body == usual.exchange.body
+        assert found.exchange.truncated == usual.exchange.truncated
 
 
 # ---- ours, not the host's

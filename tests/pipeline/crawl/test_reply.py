@@ -9,8 +9,9 @@ import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pipeline.crawl import messages
-from pipeline.crawl.connection import PIECE, UNREAD, Patience, Plain
+from pipeline.crawl.plain import Plain, Watch
 from pipeline.crawl.reply import Counted, Parsed, Raw, received
+from pipeline.crawl.wire import PIECE, UNREAD, Patience
 from tests.web.case import HTML, chunked, head, page
 
 
@@ -155,15 +156,13 @@ def over(use, request=b"GET / HTTP/1.1\r\n\r\n", **patience):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        with (
-            theirs,
-            Plain(
-                ours, request, Patience(**{"connect": 5, "silence": 5, "whole": 5, **patience})
-            ) as wire,
-        ):
-            wire.listen()
-            wire.ask()
-            return await use(wire, theirs)
+        watch = Watch()
+        bounds = Patience(**{"connect": 5, "silence": 5, "whole": 5, **patience})
+        with theirs, Plain(watch, ours, request, bounds) as wire:
+            wire.begin()
+            found = await use(wire, theirs)
+        watch.close()
+        return found
 
     return asyncio.run(whole())
 

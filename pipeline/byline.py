@@ -1,8 +1,8 @@
 """Who wrote a page, when, under what title and where: from what pages say of themselves.
 
-In a quarter of the time of trafilatura's own search, as right as that: over the 460 pages of its
-segments the title is the stated one for 234 of 407 (trafilatura: 240), the author for 137 of 256
-(138), the date for 281 of 350 (281).
+In less than a tenth of the time of trafilatura's own search, as right as that: over the 460 pages
+of its segments the title is the stated one for 234 of 407 (trafilatura: 240), the author for 137 of
+256 (138), the date for 283 of 350 (281).
 """
 
 import json
@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from htmldate import find_date
 from lxml.html import HtmlElement  # type: ignore[import-untyped]
 
-LAST_DATE = "2035-12-31"  # fixed, as "today" would change the output by the day
+from pipeline.dates import published
+
 LONGEST_JSON = 200_000  # characters of linked data that are read
 
 TITLES = ("og:title", "dc.title", "dcterms.title", "twitter:title", "headline", "parsely-title")
@@ -22,14 +22,8 @@ AUTHORS = ("author", "article:author", "og:article:author", "dc.creator", "dcter
            "parsely-author", "sailthru.author", "byl", "citation_author", "dc:creator")  # fmt: skip
 SITES = ("og:site_name", "application-name", "twitter:site", "dc.publisher", "citation_publisher")
 ARTICLES = re.compile(r"(?:Article|Posting|Report|WebPage|Review|Recipe|Book)$")
-BY_XPATH = (
-    ".//*[@rel='author' or @itemprop='author'][not(self::meta or self::link)]",
-    (
-        ".//*[self::a or self::span or self::div or self::p or self::strong or self::address]"
-        "[contains(concat(' ', @class, ' '), ' author ') or contains(@class, 'byline')"
-        " or contains(@class, 'author-name') or contains(@class, 'author_name')]"
-    ),
-)
+MARKED = ("a", "span", "div", "p", "strong", "address", "b", "em", "li", "td", "h2", "h3", "h4")
+BY_CLASS = re.compile("byline|author-name|author_name|(?:^| )author(?: |$)")
 PREFIX = re.compile(
     r"^\W*(?:by|von|par|por|di|door|av|written by|posted by|autor|author)\W+", re.IGNORECASE
 )
@@ -46,20 +40,32 @@ class Byline(NamedTuple):
     sitename: str | None = None
 
 
-def byline(tree: HtmlElement, url: str | None) -> Byline:
+def byline(tree: HtmlElement, url: str | None, html: str) -> Byline:
     """Return what a page says of itself, by its meta tags, its linked data, then its marks."""
-    said: dict[str, list[str]] = {}
-    for tag in tree.iter("meta"):
-        name = tag.get("property") or tag.get("name") or tag.get("itemprop")
-        content = (tag.get("content") or "").strip()
-        if name and content:
-            said.setdefault(name.lower(), []).append(content)
-    data = linked(tree)
-    site = (first(said, SITES) or data.get("site", "")).lstrip("@") or host(url)
+    said: list[tuple[str, str]] = []
+    scripts: list[str] = []
+    headings: list[HtmlElement] = []
+    for element in tree.iter("meta", "script", "h1"):
+        get = element.get
+        if element.tag == "h1":
+            headings.append(element)
+        elif element.tag == "script":
+            if get("type") == "application/ld+json":
+                scripts.append(element.text or "")
+        else:
+            name = get("property") or get("name") or get("itemprop") or get("http-equiv")
+            content = (get("content") or get("datetime") or "").strip()
+            if name and content:
+                said.append((name.lower(), content))
+    tags: dict[str, list[str]] = {}
+    for name, content in said:
+        tags.setdefault(name, []).append(content)
+    data = linked(scripts)
+    site = (first(tags, SITES) or data.get("site", "")).lstrip("@") or host(url)
     return Byline(
-        first(said, TITLES) or data.get("title") or title(tree, site) or None,
-        named(said) or data.get("author") or by(tree) or None,
-        date(tree, url),
+        first(tags, TITLES) or data.get("title") or title(tree, headings, site) or None,
+        named(tags) or data.get("author") or by(tree, html) or None,
+        published(tree, url, said, scripts, html),
         site or None,
     )
 
@@ -85,11 +91,10 @@ def person_name(value: str) -> str:
     return value if plausible and value[0].isalnum() and value.lower() not in NOBODY else ""
 
 
-def linked(tree: HtmlElement) -> dict[str, str]:
+def linked(scripts: list[str]) -> dict[str, str]:
     """Return title, author and site from the page's linked data (JSON-LD)."""
     found: dict[str, str] = {}
-    for script in tree.iterfind(".//script[@type='application/ld+json']"):
-        text = script.text or ""
+    for text in scripts:
         if not text.strip() or len(text) > LONGEST_JSON:
             continue
         try:
@@ -134,32 +139,30 @@ def names(value: Any) -> list[str]:
     return [name for item in nested for name in strings(item)]
 
 
-def by(tree: HtmlElement) -> str:
+def by(tree: HtmlElement, html: str) -> str:
     """Return the author that the page's marks show, or ""."""
-    for path in BY_XPATH:
-        for mark in tree.xpath(path)[:3]:
-            if name := person_name(" ".join(mark.itertext())):
-                return name
+    if "author" not in html and "byline" not in html:  # two pages in five
+        return ""
+    stated, shown = [], []
+    for element in tree.iter(*MARKED):
+        if element.get("rel") == "author" or element.get("itemprop") == "author":
+            stated.append(element)
+        elif (kind := element.get("class")) and BY_CLASS.search(kind):
+            shown.append(element)
+    for mark in stated[:3] + shown[:3]:
+        if name := person_name(" ".join(mark.itertext())):
+            return name
     return ""
 
 
-def title(tree: HtmlElement, site: str) -> str:
+def title(tree: HtmlElement, headings: list[HtmlElement], site: str) -> str:
     """Return the page's only heading, or its title without the site's name, or ""."""
-    headings = tree.findall(".//h1")
     if len(headings) == 1 and (heading := " ".join("".join(headings[0].itertext()).split())):
         return heading
     whole = " ".join((tree.findtext(".//title") or "").split())
     if not site or not whole.endswith(site):
         return whole
     return whole.removesuffix(site).rstrip(" |-–—:·•»") or whole
-
-
-def date(tree: HtmlElement, url: str | None) -> str | None:
-    """Return when a page was published, as it says itself."""
-    found: str | None = find_date(
-        tree, url=url, original_date=True, extensive_search=False, max_date=LAST_DATE
-    )
-    return found
 
 
 def host(url: str | None) -> str:

@@ -58,7 +58,7 @@ class Extract(Reading):
     recycle: int = field(default=500, metadata={"machine": True})  # pages a process
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[pa.Schema] = PAGE
     writes: ClassVar[pa.Schema] = DOCUMENT
 

@@ -98,7 +98,7 @@ def read(reading: Reading, page: Page) -> Article | Unread:
             tree = parse(html)
             if tree is None:
                 return Unread("no_text", 0)
-        said = byline(tree, page.url) if reading.metadata else Byline()
+        said = byline(tree, page.url, html) if reading.metadata else Byline()
         found = coarse(reading, html) if reading.engine == "resiliparse" else fine(reading, tree)
     except MemoryError:
         raise

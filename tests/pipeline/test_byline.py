@@ -1,13 +1,14 @@
 import pytest
-from trafilatura import load_html
 
 from pipeline.byline import Byline, byline, person_name
+from pipeline.parse import parse
 
 URL = "https://www.a-site.test/2016/an-article"
 
 
 def of(head="", body="<p>Words.</p>"):
-    return byline(load_html(f"<html><head>{head}</head><body>{body}</body></html>"), URL)
+    html = f"<html><head>{head}</head><body>{body}</body></html>"
+    return byline(parse(html), URL, html)
 
 
 def linked(json):
@@ -68,11 +69,15 @@ def test_the_title_is_the_pages_own(head, body, title):
 def test_a_mark_in_the_page_names_the_author():
     assert of(body='<p class="byline">by Ann Example</p><p>Words.</p>').author == "Ann Example"
     assert of(body='<a rel="author" href="/">Bo Sample</a><p>Words.</p>').author == "Bo Sample"
+    assert of(body='<p class="authority">The Crown</p><p>Words.</p>').author is None
+    both = '<p class="author">Ann Example</p><b itemprop="author">Bo Sample</b>'
+    assert of(body=both).author == "Bo Sample"
 
 
 def test_the_host_stands_for_a_site_without_a_name():
     assert of().sitename == "a-site.test"
-    assert byline(load_html("<html><body><p>a</p><p>b</p></body></html>"), None).sitename is None
+    html = "<html><body><p>a</p><p>b</p></body></html>"
+    assert byline(parse(html), None, html).sitename is None
 
 
 @pytest.mark.parametrize("value", ["", "x", "null", "https://a.test", "a@b.test", "w" * 99, "?!"])

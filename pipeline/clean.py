@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import pyarrow as pa
@@ -10,10 +11,24 @@ import pyarrow as pa
 from pipeline.charset import printable
 from pipeline.records import DOCUMENT
 from pipeline.stage import judged
+from pipeline.urls import public_suffixes
 
 INVISIBLE = "\u00ad\u200b\u2060\ufeff"  # soft hyphen, zero-width space, joiner, BOM
 LINE_ENDS = ("\r\n", "\r", "\u0085", "\u2028", "\u2029", "\x0b", "\x0c")
 BLANK_LINES = re.compile(r"\n{3,}")
+
+# What an address is made of; its path takes brackets and marks after it as well. Source: DCLM,
+# `mappers/modifiers.py`, url_removal_modifier.
+SCHEME = r"(?:https?|ftp)://"
+SITE = r"-\w@:%+~#="  # and dots
+NAME = re.compile(
+    rf"\s{{0,10}}(?:{SCHEME}|(?<![{SITE}.]))((?:[{SITE}]*+\.)+[a-z]{{2,}}\b)", re.ASCII
+)
+LABEL = re.compile(rf"(?<=[{SITE}.]\.)[a-z]{{2,}}\b", re.ASCII)
+PATH = re.compile(rf"[{SITE}.()?&/]*", re.ASCII)
+NUMBER = re.compile(
+    rf"\s{{0,10}}\b(?:{SCHEME})?(?:[0-2]?\d{{1,2}}\.){{3}}[0-2]?\d{{1,2}}{PATH.pattern}", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Clean:
     ftfy: bool = False  # undo text that was read by the wrong charset ("cafÃ©") and stored so
     whitespace: bool = True
     indentation: bool = False  # keep the white space inside lines, as in code and tables
+    remove_urls: bool = False  # as RefinedWeb did, by DCLM's reading, which takes "setup.py" too
 
     name: ClassVar[str] = "clean"
     version: ClassVar[int] = 1
@@ -52,6 +68,8 @@ class Clean:
         """
         if self.ftfy:
             text = repaired(text)
+        if self.remove_urls:
+            text = without_urls(text)
         # `replace` finds in microseconds that there is nothing to replace; a search by a regular
         # expression looks at every character.
         for end in LINE_ENDS:
@@ -67,6 +85,34 @@ class Clean:
             if "\n\n\n" in text:
                 text = BLANK_LINES.sub("\n\n", text)
         return text.strip()
+
+
+def without_urls(text: str) -> str:
+    """Leave out web and mail addresses, and the white space before them.
+
+    An address is a word with a dot and a top-level domain in it, with or without a scheme, or four
+    numbers of an IP address. Source: Penedo et al. 2023, arXiv 2306.01116, section 3.1, "we remove
+    all URLs"; DCLM says what that is.
+
+    >>> without_urls("Write to a@b.example.org, or see https://c.test.com/d?e=f today. Done.")
+    'Write to, or see today. Done.'
+    """
+    known = top_level_domains()
+    left = []
+    at = 0
+    for found in NAME.finditer(text):
+        if found.start() >= at and not known.isdisjoint(LABEL.findall(found[1])):
+            left.append(text[at : found.start()])
+            path = PATH.match(text, found.end())
+            assert path is not None  # it may be empty
+            at = path.end()
+    return NUMBER.sub("", "".join([*left, text[at:]]))
+
+
+@cache
+def top_level_domains() -> frozenset[str]:
+    """Return the top-level domains of the bundled list of public suffixes, those in ASCII."""
+    return frozenset(suffix.rpartition(".")[2] for suffix in public_suffixes())
 
 
 def repaired(text: str) -> str:

@@ -167,6 +167,11 @@ def test_webtext_leaves_wikipedia_out_and_asks_no_rule_of_later_years():
     assert not recipe.rules.gopher_quality.enabled
 
 
+def test_refinedwebs_lines_come_without_urls():
+    assert load("tiny", ['include = ["refinedweb-lines"]']).clean.remove_urls
+    assert not load("tiny").clean.remove_urls
+
+
 def test_presets_lie_one_on_another_below_the_recipe_and_the_overrides(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(

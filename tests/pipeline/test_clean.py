@@ -67,3 +67,30 @@ def test_text_that_was_read_by_the_wrong_charset_is_repaired_where_asked():
 )
 def test_repair_leaves_alone_what_an_author_may_have_meant(text):
     assert Clean(ftfy=True).text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("See https://a.test.com/b?c=d#e now.", "See now."),
+        ("See www.example.org, or\nftp://b.org/c", "See, or"),
+        ("Write to me@example.co.uk today", "Write to today"),
+        ("(at 10.0.0.1:80/x)", "(at"),  # as DCLM has it: a path takes brackets
+        ("It is example.com.", "It is"),
+        ("It went.In the end", "It went.In the end"),
+        ("e.g. the U.S. at 3 a.m.; Node.js 1.2.3", "e.g. the U.S. at 3 a.m.; Node.js 1.2.3"),
+        ("http://localhost/x", "http://localhost/x"),
+        ("~/.config/fish/config.fish: it", "~/.config/fish/ it"),  # .fish is a domain
+        ("a.b1/c.com d", "a.b1/ d"),
+    ],
+)
+def test_addresses_are_left_out_where_that_is_asked_for(text, left):
+    assert Clean(remove_urls=True).text(text) == left
+    assert Clean().text(text) == text
+
+
+@given(st.text("ab.:/@ 1(com") | st.lists(st.sampled_from([".com", "http://", "a", " ", "1."])))
+def test_without_addresses_a_text_is_what_it_was_in_the_same_order(parts):
+    text = "".join(parts)
+    left = iter(text)
+    assert all(char in left for char in Clean(remove_urls=True, whitespace=False).text(text))

@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -149,6 +150,7 @@ class Resolver:
         self._lookup = lookup or self._ask
         self._names: AsyncResolver | None = None
         self._rules = [ConnectTo(rule) for rule in settings.connect_to]
+        self._rule = lru_cache(KNOWN_HOSTS)(self._matching)  # asked at every step of a visit
         self._known: OrderedDict[str, tuple[float, tuple[str, ...] | OSError]] = OrderedDict()
         self._asked: dict[str, asyncio.Task[tuple[str, ...] | OSError]] = {}
 
@@ -174,7 +176,7 @@ class Resolver:
         """Tell whether `connect_to` sends this host somewhere else."""
         return self._rule(host, port) is not None
 
-    def _rule(self, host: str, port: int) -> "ConnectTo | None":
+    def _matching(self, host: str, port: int) -> "ConnectTo | None":
         for rule in self._rules:
             if rule.matches(host, port):
                 return rule

@@ -38,7 +38,7 @@ def metas(body: bytes) -> list[bytes]:
     if len(found) < len("<m"):
         return []
     view = np.frombuffer(found, np.uint8)
-    places = np.flatnonzero((view[:-1] == LESS) & ((view[1:] | CASE) == M))
+    (places,) = ((view[:-1] == LESS) & ((view[1:] | CASE) == M)).nonzero()
     return [match[1] for at in places.tolist() if (match := _meta.match(found, at))]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 Field = tuple[bytes, bytes]
 
@@ -18,10 +18,6 @@ _simple = re.compile(
     rb"(HTTP/1\.[01]) ([2-5]\d\d)(?: ([!-~]*(?: +[!-~]+)*))?\r\n"
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n){1,128})\r\n"
 )
-
-
-def _lines(first: bytes, fields: Iterable[Field]) -> bytes:
-    return b"\r\n".join([first, *(b": ".join(field) for field in fields), b"", b""])
 
 
 def lines(fields: Mapping[str, str]) -> str:
@@ -65,23 +61,31 @@ class Head:
     @property
     def raw(self) -> bytes:
         """The whole as bytes, ending in an empty line."""
-        return _lines(b"%s %03d %s" % (self.version, self.status, self.reason), self.fields)
+        first = b"%s %03d %s" % (self.version, self.status, self.reason)
+        fields = [name + b": " + value for name, value in self.fields]
+        return b"\r\n".join([first, *fields, b"", b""])
 
     def every(self, name: str) -> list[str]:
         """Return each value of the header `name`, an empty list where it was not sent."""
-        return [text(value) for value in self._values.get(name.lower().encode(), ())]
+        found = self._values.get(_key(name))
+        return [text(value) for value in found] if found else []
 
     @cached_property
     def _values(self) -> dict[bytes, list[bytes]]:
         """The values of each header, by its name in lower case."""
         found: dict[bytes, list[bytes]] = {}
         for name, value in self.fields:
-            found.setdefault(name.lower(), []).append(value)
+            key = name.lower()
+            if key in found:
+                found[key].append(value)
+            else:
+                found[key] = [value]
         return found
 
     def first(self, name: str) -> str | None:
         """Return the first value of the header `name`, None where it was not sent."""
-        return next(iter(self.every(name)), None)
+        found = self._values.get(_key(name))
+        return text(found[0]) if found else None
 
     def retry_after(self, most: float) -> float | None:
         """Return how many seconds the host asks to be left alone, at most `most`, if it does."""
@@ -106,6 +110,11 @@ def simple(data: bytes) -> tuple[Head, int] | None:
         tuple([(name, value.strip(b" \t")) for name, _, value in fields]),
     )
     return head, found.end()
+
+
+@lru_cache(128)  # a few names, asked for at every response
+def _key(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def text(value: bytes) -> str:

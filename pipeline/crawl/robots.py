@@ -171,12 +171,14 @@ def judge(rules: Rules, url: str, product: str) -> Verdict:
         return Verdict(False, f"unreachable: {rules.why}")
     if rules.parser is None:
         return Verdict(True, f"allow: {rules.why}")
-    return Verdict(bool(rules.parser.can_fetch(url, product)), deciding(rules.parser, url, product))
+    why = deciding(rules.parser, url, product)
+    allowed = why.startswith("allow") or bool(rules.parser.can_fetch(url, product))
+    return Verdict(allowed, why)
 
 
 def deciding(parser: Protego, url: str, product: str) -> str:
     """Return the rule that decides about `url`, with the group that it stands in."""
-    # protego tells what was decided but not by which rule. Only the record depends on this.
+    # protego tells what was decided but not by which rule, and would look for it once more.
     group = parser._get_matching_rule_set(product)  # noqa: SLF001
     if group is None:
         return "allow: no group for us"

@@ -7,6 +7,7 @@ Source: WHATWG MIME Sniffing, sections 6 and 7, for the signatures.
 """
 
 import re
+from functools import lru_cache
 
 SNIFFED = 1445  # bytes looked at. Source: WHATWG MIME Sniffing, section 5.2
 
@@ -71,6 +72,7 @@ _magics = tuple(magic for magic, _ in MAGIC)
 _boms = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
+@lru_cache(256)  # a handful of types, asked for at every page
 def essence(content_type: str | None) -> str:
     """Return the type of a Content-Type header, without parameters.
 
@@ -120,6 +122,7 @@ def wide(head: bytes) -> bool:
     )
 
 
+@lru_cache(256)
 def hopeless(content_type: str | None, wanted: tuple[str, ...]) -> bool:
     """Tell from the header alone that a body is not worth reading."""
     declared = essence(content_type)

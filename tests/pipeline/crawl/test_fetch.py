@@ -2,7 +2,10 @@ import gzip
 import time
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from pipeline import urls
 from pipeline.crawl import client, fates
 from pipeline.errors import PipelineError, UserError
 from tests.web.case import HTML, chunked, head, page, to
@@ -76,6 +79,19 @@ def test_odd_spellings_are_read_as_browsers_read_them(url, asked):
     found, web = fetched({"a.test": Site(page()), "a.test.": Site(page())}, url)
     assert found.fate is None
     assert web.requests[-1][1] == asked
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.from_regex(client._normal, fullmatch=True))
+@example("http://a.b-.co/~x;y=1,2/b..")
+@example("http://www.example.com:59999//a//@b:c?d=%zz/../e")
+def test_what_is_taken_for_normal_the_parser_gives_back(url):
+    try:
+        found = urls.normalise(url)
+    except ValueError:
+        assert "xn--" in url
+    else:
+        assert found == url
 
 
 def test_a_host_spelt_in_another_script_is_asked_by_its_ascii_name():

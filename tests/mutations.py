@@ -1,21 +1,26 @@
 """Spoil real pages and texts in thousands of ways: each must come out as a document or a fate.
 
-    python -m tests.mutations [--count 10000] [--seed 0] [--seconds 540]
+    python -m tests.mutations [--count 10000] [--seed 0] [--seconds 540] [--workers 2]
 
 Half the inputs are pages, which go through charset, extraction in its sandbox, cleaning, language
 and every rule; half are texts, which go through all but the first two. What raises, and what kills
 an extractor's process, is a crash: it is printed with the seed of its batch, and the exit code is
-1. A batch depends on its own seed alone, so `--seed` with `--count 100` gives it again.
+1. A batch depends on its own seed alone, so `--seed` with `--count 100` gives it again, and what
+is found depends not on the number of workers.
 """
 
 import argparse
 import json
 import math
+import multiprocessing
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,6 +65,7 @@ PAGE_AT_HAND = (
 )
 
 
+@cache
 def originals() -> tuple[list[bytes], list[str]]:
     """Return real pages and texts, or the one at hand where there is no shared data."""
     if not DATA.is_dir():
@@ -153,39 +159,54 @@ def fates(chain: tuple[Stage, ...], batch: pa.RecordBatch) -> Iterator[str]:
         yield from part["dropped_by"].to_pylist()
 
 
+def tried(seed: int) -> tuple[str, Counter[str], list[str]]:
+    """Return which half a batch is of, the fates of its inputs, and what is to be told of it."""
+    rng = random.Random(seed)
+    known_pages, known_texts = originals()
+    what = "texts" if seed % 2 else "pages"
+    batch = texts(known_texts, rng) if seed % 2 else pages(known_pages, rng)
+    try:
+        found = Counter(fates(AFTER if seed % 2 else WHOLE, batch))
+        assert found.total() == BATCH, f"{BATCH} inputs, {found.total()} fates"
+        strange = [f for f in found if f.startswith("extract.") and f not in REASONS]
+        assert not strange, strange
+    except Exception as error:  # noqa: BLE001 -- that nothing raises is what is held here
+        return what, Counter(), [f"crash: seed {seed}: {type(error).__name__}: {error}"]
+    died = [f"crash: seed {seed}: an extractor's process died"] * found["extract.crashed"]
+    return what, found, died
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--workers", type=int, default=1)
     chosen = parser.parse_args(arguments)
-    known = originals()
+    seeds = range(chosen.seed, chosen.seed + math.ceil(chosen.count / BATCH))
     began = time.monotonic()
     counts = {"pages": Counter[str](), "texts": Counter[str]()}
-    crashes = 0
-    for seed in range(chosen.seed, chosen.seed + math.ceil(chosen.count / BATCH)):
-        rng = random.Random(seed)
-        what = "texts" if seed % 2 else "pages"
-        batch = texts(known[1], rng) if seed % 2 else pages(known[0], rng)
-        try:
-            found = Counter(fates(AFTER if seed % 2 else WHOLE, batch))
-            assert found.total() == BATCH, f"{BATCH} inputs, {found.total()} fates"
-        except Exception as error:  # noqa: BLE001 -- that nothing raises is what is held here
-            print(f"crash: seed {seed}: {type(error).__name__}: {error}", flush=True)
-            crashes += 1
-            continue
-        if found["extract.crashed"]:
-            print(f"crash: seed {seed}: an extractor's process died", flush=True)
-            crashes += found["extract.crashed"]
-        strange = [f for f in found if f.startswith("extract.") and f not in REASONS]
-        assert not strange, strange
-        counts[what] += found
-        if time.monotonic() - began > chosen.seconds:
-            break
+    crashes = batches = 0
+    with ExitStack() as stack:
+        outcomes: Iterator[tuple[str, Counter[str], list[str]]] = map(tried, seeds)
+        if chosen.workers > 1:
+            spawned = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(chosen.workers, mp_context=spawned)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            outcomes = pool.map(tried, seeds)
+        for what, found, told in outcomes:
+            batches += 1
+            for line in told:
+                print(line, flush=True)
+            crashes += len(told)
+            counts[what] += found
+            if time.monotonic() - began > chosen.seconds:
+                break
     for what, found in counts.items():
-        told = ", ".join(f"{count} {fate}" for fate, count in found.most_common())
-        print(f"{found.total()} {what}: {told}")
-    print(f"{sum(c.total() for c in counts.values())} inputs, seeds {chosen.seed} to {seed}, "
+        names = ", ".join(f"{count} {fate}" for fate, count in found.most_common())
+        print(f"{found.total()} {what}: {names}")
+    print(f"{sum(c.total() for c in counts.values())} inputs, seeds {seeds[0]} to "
+          f"{seeds[batches - 1]}, "
           f"{crashes} crashes, {time.monotonic() - began:.0f} s")  # fmt: skip
     return 1 if crashes else 0
 

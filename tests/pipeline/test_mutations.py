@@ -14,6 +14,13 @@ def test_a_thousand_spoilt_pages_and_texts_have_a_fate_each(capsys):
     assert "1000 inputs, seeds 7 to 16, 0 crashes" in told
 
 
+def test_two_workers_find_what_one_finds(capsys):
+    for workers in ("1", "2"):
+        assert mutations.main(["--count", "200", "--workers", workers]) == 0
+    one, two = capsys.readouterr().out.split("200 inputs, seeds 0 to 1, 0 crashes")[:2]
+    assert one.splitlines()[:2] == two.splitlines()[1:]
+
+
 def test_a_batch_depends_on_its_seed_alone():
     known = [mutations.PAGE_AT_HAND]
     one, same, other = (mutations.pages(known, random.Random(seed)) for seed in (1, 1, 2))

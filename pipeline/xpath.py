@@ -109,6 +109,93 @@ class Selector:
         )
 
 
+class Bits(dict[str, int]):
+    """The bits of those whose answers about a value are yes."""
+
+    def __init__(self, several: list[tuple[int, Answers]]) -> None:
+        self.several = several
+
+    def __missing__(self, value: str) -> int:
+        total = sum(bit for bit, answers in self.several if answers[value])
+        if len(value) <= LONGEST_VALUE:
+            if len(self) >= MOST_ANSWERS:
+                self.clear()
+            self[value] = total
+        return total
+
+
+class Group(NamedTuple):
+    """What is asked of elements of one name, for several branches that have a bit each."""
+
+    always: int  # the bits of those that take every element
+    single: dict[str, Bits]
+    either: list[tuple[frozenset[str], Bits]]
+    rest: list[tuple[int, XPath]]
+
+    def first_bits(self, attributes: list[tuple[str, str]]) -> int:
+        """Return the bits that the first of some attributes gives."""
+        total = 0
+        for names, bits in self.either:
+            for name, value in attributes:
+                if name in names:
+                    total |= bits[value]
+                    break
+        return total
+
+
+class Sorter:
+    """Several selectors of one branch each in one pass over a tree, which stays as it is."""
+
+    def __init__(self, selectors: list[Selector]) -> None:
+        asked = [(1 << n, branch) for n, one in enumerate(selectors) for branch in one.branches]
+        if len(asked) != len(selectors):
+            raise ValueError("a selector of several branches")
+        self.count = len(selectors)
+        names = dict.fromkeys(name for _, branch in asked for name in branch.names)
+        self.names = ("*",) if "*" in names else tuple(names)
+        self.groups = {name: group(asked, name) for name in names}
+        self.others = group(asked, "*")
+
+    def __call__(self, tree: Any) -> list[list[Any]]:
+        found: list[list[Any]] = [[] for _ in range(self.count)]
+        groups, others = self.groups, self.others
+        for element in tree.iterdescendants(*self.names):
+            asked = groups.get(element.tag, others)
+            bits, single, either, rest = asked
+            if attributes := element.items():
+                for name, value in attributes:
+                    if name in single:
+                        bits |= single[name][value]
+                if either:
+                    bits |= asked.first_bits(attributes)
+            if bits:
+                for bit, path in rest:
+                    if bits & bit and not path(element):
+                        bits -= bit
+                for n in range(self.count):
+                    if bits >> n & 1:
+                        found[n].append(element)
+        return found
+
+
+def group(asked: list[tuple[int, Branch]], name: str) -> Group:
+    """Return what several branches ask of the elements of a name."""
+    asked = [(bit, branch) for bit, branch in asked if {name, "*"} & {*branch.names}]
+    single: dict[str, list[tuple[int, Answers]]] = {}
+    either: dict[frozenset[str], list[tuple[int, Answers]]] = {}
+    for bit, branch in asked:
+        for attribute, answers in branch.single.items():
+            single.setdefault(attribute, []).append((bit, answers))
+        for attributes, answers in branch.either:
+            either.setdefault(attributes, []).append((bit, answers))
+    return Group(
+        sum(bit for bit, branch in asked if not (branch.single or branch.either)),
+        {attribute: Bits(several) for attribute, several in single.items()},
+        [(attributes, Bits(several)) for attributes, several in either.items()],
+        [(bit, branch.rest) for bit, branch in asked if branch.rest is not None],
+    )
+
+
 class Tokens:
     """The words of an expression, to be taken one after the other."""
 
@@ -216,7 +303,7 @@ def tests(tokens: Tokens) -> Iterator[tuple[frozenset[str], Test]]:
             tokens.take("(")
             attributes, read = operand(tokens)
             tokens.take(",")
-            test = FUNCTIONS[function](tokens.literal(), flags(tokens), read)
+            test = translated(FUNCTIONS[function](tokens.literal(), flags(tokens)), read)
             if test(""):
                 raise ValueError("a test that is true of nothing")
             yield attributes, test
@@ -261,23 +348,28 @@ def equality(wanted: str) -> Test:
     return lambda value: value == wanted
 
 
-def contains(wanted: str, _: str, read: Translation) -> Test:
+def translated(test: Test, read: Translation) -> Test:
+    """Return the test of a value's translation."""
+    return (lambda value: test(value.translate(read))) if read else test
+
+
+def contains(wanted: str, _: str) -> Test:
     """Return the test for a piece of a value."""
-    return lambda value: wanted in value.translate(read)
+    return lambda value: wanted in value
 
 
-def starts_with(wanted: str, _: str, read: Translation) -> Test:
+def starts_with(wanted: str, _: str) -> Test:
     """Return the test for the beginning of a value."""
-    return lambda value: value.translate(read).startswith(wanted)
+    return lambda value: value.startswith(wanted)
 
 
-def matches(pattern: str, flagged: str, read: Translation) -> Test:
+def matches(pattern: str, flagged: str) -> Test:
     """Return the test for a regular expression, as lxml reads it."""
     search = re.compile(pattern, re.IGNORECASE if "i" in flagged else 0).search
-    return lambda value: search(value.translate(read)) is not None
+    return lambda value: search(value) is not None
 
 
-FUNCTIONS: dict[str, Callable[[str, str, Translation], Test]] = {
+FUNCTIONS: dict[str, Callable[[str, str], Test]] = {
     "contains": contains,
     "starts-with": starts_with,
     "re:test": matches,

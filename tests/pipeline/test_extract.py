@@ -121,7 +121,7 @@ def test_an_extractor_that_raises_is_the_pages_fate(monkeypatch):
     def fail(*args, **kwargs):
         raise RecursionError
 
-    monkeypatch.setattr("pipeline.cascade.trafilatura_sequence", fail)
+    monkeypatch.setattr("pipeline.cascade.precise", fail)
     assert read(Reading(), Page(PROSE, None, None)) == Unread("error")
 
 

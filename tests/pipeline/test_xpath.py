@@ -9,7 +9,7 @@ from trafilatura.settings import Extractor
 from pipeline.cascade import LISTS
 from pipeline.charset import decode
 from pipeline.parse import parse
-from pipeline.xpath import MOST_ANSWERS, REGEXPS, Selector
+from pipeline.xpath import MOST_ANSWERS, REGEXPS, Selector, Sorter
 
 PAGE = html.fromstring(
     "<html><body><div id=a class='big nav'>1</div><p class=nav>2</p><span class='big'>3</span>"
@@ -103,3 +103,24 @@ def test_trafilaturas_expressions_find_the_same_elements_of_real_pages(shared):
             found += len(theirs)
             assert select(tree) == (theirs[:1] if select.first else theirs)
     assert found > 1000
+
+
+def test_a_sorter_finds_what_each_selector_finds(shared):
+    paths = [
+        path.path
+        for name in LISTS
+        for path in getattr(xpaths, name)
+        if name != "BODY_XPATH" and "|.//" not in path.path
+    ]
+    selectors = [Selector(path) for path in paths]
+    sort = Sorter(selectors)
+    for tree in trees(shared, 30):
+        assert sort(tree) == [select(tree) for select in selectors]
+    for tag in range(2000):  # of which a page may have any number
+        sort(html.fromstring(f"<div><x{tag} class='comments-title'></div>"))
+    assert len(sort.groups) < 40
+
+
+def test_a_sorter_refuses_a_selector_of_several_branches():
+    with pytest.raises(ValueError, match="several branches"):
+        Sorter([Selector(".//p|.//div")])

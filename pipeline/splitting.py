@@ -238,7 +238,7 @@ def peel(codes: Any, low: int, high: int, classes: Any, known: Any, ends: Any, t
     cuts = form(codes, low, end, sieve, forms)
     while low < end and not cuts:
         skip = classes[codes[low]] & ALNUM != 0
-        for at in range(low, end):
+        for at in range(low, end) if skip else range(0):
             skip &= codes[at] != DOLLAR
         ahead = 0 if skip else front(codes, low, end, classes)
         if ahead:

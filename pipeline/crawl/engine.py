@@ -49,10 +49,9 @@ def crawl(
         with room_needed(out):
             frontier = Frontier(path, rest=settings.delay)
         try:
-            with room_needed(out, frontier):
+            with room_needed(out, frontier), collecting_seldom():
                 frontier.fill(links, earlier)
-                with collecting_seldom():
-                    Loop(settings, frontier, Sink(out.path, settings), progress).run(fetcher)
+                Loop(settings, frontier, Sink(out.path, settings), progress).run(fetcher)
                 outcomes.write_all(frontier, links, out)
             frontier.remove()
         except BaseException:
@@ -63,7 +62,7 @@ def crawl(
 
 @contextmanager
 def collecting_seldom() -> Iterator[None]:
-    """Let the garbage collector run seldom: nearly all that a visit leaves goes without it.
+    """Let the garbage collector run seldom: nearly all that a visit or row leaves goes without it.
 
     Pages lie in no cycles, so the peak of memory stays the same.
     """

@@ -14,7 +14,6 @@ process that died, and returns to PENDING.
 """
 
 import errno
-import json
 import sqlite3
 import time
 from collections import Counter
@@ -35,7 +34,6 @@ from pipeline.crawl.rows import (
     FINISHED,
     FOUND,
     LEASED,
-    LISTS,
     PARKED,
     PENDING,
     SHARD,
@@ -44,6 +42,7 @@ from pipeline.crawl.rows import (
     Done,
     HostRow,
     Item,
+    as_outcomes,
     key,
     span,
 )
@@ -367,9 +366,8 @@ class Frontier:
             " WHERE key >= ? AND key < ? ORDER BY n"
         )
         found = self.db.execute(query, (key(first, 0), key(last + 1, 0)))
-        found.row_factory = _as_outcome
         while batch := found.fetchmany(rows):
-            yield pa.RecordBatch.from_pylist(batch, OUTCOME)
+            yield as_outcomes(batch)
 
     def archived(self) -> Iterator[tuple[Any, ...]]:
         """Yield each response's URL, time, type, status, digest, file, offset, length, revisit."""
@@ -379,11 +377,3 @@ class Frontier:
             " warc_file, warc_offset, warc_length, revisit FROM outcome JOIN link USING (key)"
             " WHERE warc_file IS NOT NULL ORDER BY surt(found), started, warc_file, warc_offset"
         )
-
-
-def _as_outcome(_cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
-    """Return a row as OUTCOME spells it; the times are integers already."""
-    found = dict(zip(OUTCOME.names, row, strict=True))
-    for name in LISTS & found.keys():
-        found[name] = json.loads(found[name]) if found[name] else []
-    return found

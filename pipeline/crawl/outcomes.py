@@ -42,6 +42,7 @@ def write_all(frontier: Frontier, links: Directory, out: Directory) -> None:
 
 def index(frontier: Frontier) -> Iterator[str]:
     """Yield the lines of a CDXJ index: every response record, by URL and time."""
+    encoder = json.JSONEncoder(ensure_ascii=False)
     found = frontier.archived()
     for url, started, content_type, status, digest, file, offset, length, revisit in found:
         mime = (content_type or "unk").partition(";")[0].strip().lower()
@@ -54,7 +55,7 @@ def index(frontier: Frontier) -> Iterator[str]:
             "offset": str(offset),
             "filename": file,
         }
-        yield f"{surt(url)} {stamp(started)} {json.dumps(fields, ensure_ascii=False)}\n"
+        yield f"{surt(url)} {stamp(started)} {encoder.encode(fields)}\n"
 
 
 def passage(out: Directory) -> Passage:

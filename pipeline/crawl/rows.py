@@ -1,9 +1,14 @@
 """What passes between the frontier and the crawl: its rows, and the changes to them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from pipeline.records import OUTCOME
 
 # Of a URL. Not from 0: SQLite has no byte for 0 and 1, and a row that keeps its length is written
 # over in place.
@@ -150,3 +155,15 @@ class Changes:
         self.passed += others.passed
         self.given_up += others.given_up
         self.files += others.files
+
+
+def as_outcomes(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    """Return rows as the frontier holds them, each with the columns of OUTCOME, as a batch.
+
+    A column at a time, which takes a third of the time that rows would. Times are integers already.
+    """
+    columns = dict(zip(OUTCOME.names, zip(*rows, strict=True), strict=True))
+    for name in LISTS & columns.keys():
+        columns[name] = tuple(json.loads(value) if value else [] for value in columns[name])
+    arrays = [pa.array(columns[field.name], field.type) for field in OUTCOME]
+    return pa.RecordBatch.from_arrays(arrays, schema=OUTCOME)

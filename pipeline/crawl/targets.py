@@ -130,4 +130,9 @@ def stamp(milliseconds: int) -> str:
     >>> stamp(1_500_000_000_123)
     '20170714024000'
     """
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y%m%d%H%M%S")
+    return _stamp(milliseconds // 1000)
+
+
+@lru_cache(1024)  # of a sorted crawl's times, many are equal
+def _stamp(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d%H%M%S")

@@ -12,6 +12,9 @@ repetition and quality, C4, FineWeb; ours writes Parquet and theirs nothing. `ru
 rule about every text, where datatrove's filters stop at a document's first objection. The texts are
 every n-th of those of all the mini-web's 6,233 pages that have any, taken by the fast engine; each
 is seen once. `--texts 6233` takes datatrove some eight minutes.
+
+The peer is what `pip install datatrove[processing]` gives today: 0.10.1, which asks for trafilatura
+below 1.12 and so gets 1.11.0. `recipe` also says what each of our parts costs.
 """
 
 import argparse
@@ -42,8 +45,10 @@ from pipeline.progress import silent
 from pipeline.records import PAGE
 from pipeline.shards import Directory, read_shard
 from tests.bench import peers
+from tests.bench.extraction_budget import budget
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+ONE = "page.warc.gz"
 WANTED = {"extract": 1.5, "recipe": 4.0, "rules": 30.0}  # times datatrove's speed
 RULES = Rules(
     gopher_repetition=GopherRepetition(enabled=True),
@@ -144,6 +149,12 @@ def cost(who: str, name: str, all_of_it: Path, one: Path) -> tuple[float, str]:
     return seconds - begun, said
 
 
+def shares(whole: Path) -> str:
+    """Return what each part of our recipe costs a page, in words."""
+    spent = json.loads(measured("webtext", "budget", whole)[1])
+    return ", ".join(f"{part} {seconds * 1e3:.2f}" for part, seconds in spent.items())
+
+
 def compare(part: str, whole: Path, one: Path, contenders: list[str]) -> None:
     """Print what a part costs each contender, and our speed in terms of theirs."""
     spent: dict[str, float] = {}
@@ -155,6 +166,8 @@ def compare(part: str, whole: Path, one: Path, contenders: list[str]) -> None:
         spent[who] = seconds / came
         print(f"{part}, {who}: {seconds:.1f} s, {seconds / came * 1e3:.2f} ms a page, {left} "
               f"left of {came}", flush=True)  # fmt: skip
+        if part == "recipe" and who == "webtext":
+            print(f"{part}, {who}, ms a page: {shares(whole)}", flush=True)
     if len(spent) == len(("webtext", "datatrove")):
         print(f"{part}: {spent['datatrove'] / spent['webtext']:.1f} times datatrove's speed "
               f"(wanted: {WANTED[part]})")  # fmt: skip
@@ -168,13 +181,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=["webtext", "datatrove"])
     parser.add_argument("--task", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.task and chosen.task[0] == "budget":
+        path = Path(chosen.task[1])
+        budget(RECIPE, path.with_name(ONE))  # loads compiled code
+        print(json.dumps(budget(RECIPE, path)))
+        return
     if chosen.task:
         print(*task(chosen.task[0], Path(chosen.task[1])))
         return
     if not DATA.is_dir():
         sys.exit(f"needs the real data in {DATA}, which is not part of the project")
     with tempfile.TemporaryDirectory() as folder:
-        whole, one = Path(folder, "pages.warc.gz"), Path(folder, "page.warc.gz")
+        whole, one = Path(folder, "pages.warc.gz"), Path(folder, ONE)
         if {"extract", "recipe"} & set(chosen.parts):
             every = list(pages())
             picked = [every[n * len(every) // chosen.pages] for n in range(chosen.pages)]

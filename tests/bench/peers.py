@@ -22,7 +22,6 @@ PEERS: dict[str, tuple[str, ...]] = {
     "datatrove": (
         "datatrove[processing]",
         "spacy",
-        "trafilatura<2",
         "lxml_html_clean",
         "orjson",
         "warcio",

@@ -50,7 +50,7 @@ class Extract(Reading):
         UserError: two settings contradict each other, or a limit leaves no room.
     """
 
-    deadline: float = 30.0  # seconds of CPU time a page; ordinary pages take 0.02
+    deadline: float = 30.0  # seconds of CPU time a page; ordinary pages take 0.01
     memory_mb: int = 1024  # resident memory a page, beyond the extractor's own
     max_bytes: int = 10_000_000  # of a page as it was fetched, decompressed
     languages: tuple[str, ...] = ()  # pages clearly in none of them are not read; empty: all are

@@ -43,14 +43,15 @@ class Reading:
         no tables                 .957
 
         precision, fast      .946       .921
-        resiliparse          .928       .866
+        resiliparse          .928       .867
 
     Precision (.958, .941, .960) is up where recall is down: for training, a missed paragraph costs
     less than a menu that was taken for text. FineWeb chose the same.
 
     resiliparse 2.0.1 finds as much (recall .981, .944) and takes more boilerplate with it
-    (precision .879, .800), in 2.5 ms of CPU a page where trafilatura takes 19 to 22, metadata left
-    out: 395 pages a second and core, not 46 to 52.
+    (precision .879, .800), in 2.6 ms of CPU a page where trafilatura takes 10 to 12, metadata left
+    out: 380 pages a second and core, not 85 to 98. Left alone (`pipeline.cascade`), trafilatura
+    takes 19 to 22.
     """
 
     engine: str = "trafilatura"  # or "resiliparse"; fast and coarse: no favor_..., tables, fast

@@ -65,18 +65,23 @@ class Binding(NamedTuple):
 
 
 def main_text(tree: Any, options: Extractor) -> str:
-    """Return the main text of a page, "" where there is none; the tree is used up."""
+    """Return the main text of a page, "" where there is none; the tree is used up.
+
+    Comments follow the text, where the options ask for them.
+    """
     if not bound():
         found = trafilatura.bare_extraction(tree, options=options)
-        return found.text or "" if isinstance(found, Document) else ""
+        texts = (found.text, found.comments) if isinstance(found, Document) else ()
+        return "\n".join(filter(None, texts))
     plain = options.focus == "precision" and not options.comments and not options.formatting
     try:
-        body, text, *_ = (precise if plain else core.trafilatura_sequence)(tree, options)
+        if plain:
+            body, text = precise(tree, options)
+            return written(body) if text else ""
+        bodies = core.trafilatura_sequence(tree, options)[::2]
     except (TypeError, ValueError):  # as trafilatura takes them: no text
         return ""
-    if not text:
-        return ""
-    return written(body) if plain else xmltotxt(body, options.formatting)
+    return "\n".join(filter(None, (xmltotxt(body, options.formatting) for body in bodies)))
 
 
 def precise(tree: Any, options: Extractor) -> tuple[Any, str]:

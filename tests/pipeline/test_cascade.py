@@ -33,7 +33,7 @@ def theirs(monkeypatch):
             for binding in filter(attrgetter("theirs"), cascade.bindings()):
                 patch.setattr(binding.module, binding.name, binding.theirs)
             found = trafilatura.bare_extraction(parse(page), options=options(reading))
-        return found.text if found else ""
+        return "\n".join(filter(None, (found.text, found.comments))) if found else ""
 
     return main_text
 

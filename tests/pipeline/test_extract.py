@@ -146,6 +146,16 @@ def test_hostile_pages_cost_the_fast_engine_no_more_than_their_fate():
     assert last["text"].startswith("These are some words")
 
 
+def test_comments_follow_the_text_where_they_are_wanted():
+    said = b"<div class='comments-list'><p>What a reader has to say about it, at length.</p></div>"
+    page = Page(PROSE.replace(b"</body>", said + b"</body>"), None, None)
+    without, with_them = (
+        read(Reading(include_comments=wanted), page).text for wanted in (False, True)
+    )
+    assert with_them == without + "\nWhat a reader has to say about it, at length."
+    assert read(Reading(include_comments=True, favor_precision=False), page).text == with_them
+
+
 def test_a_text_under_the_least_length_is_none():
     page = Page(html(b"<p>A short text, but a text.</p>"), None, None)
     found = read(Reading(min_chars=100), page)

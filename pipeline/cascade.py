@@ -11,8 +11,8 @@ What is done otherwise changes no text:
 - Where precision is favoured and comments are not wanted, as by default, `precise` goes the same
   way as trafilatura's own sequence, with fewer copies of the tree.
 
-What is replaced is replaced in trafilatura's modules, for the whole process, and only in the
-version for which the tests hold that texts are the same; with any other, trafilatura is left alone.
+What is replaced is replaced in trafilatura's modules, for the whole process. `pipeline.maintext`
+imports this for the one version for which the tests hold that texts are the same.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,11 @@ from functools import cache, partial
 from html import unescape
 from typing import Any, NamedTuple
 
-import trafilatura
 from lxml.etree import strip_elements  # type: ignore[import-untyped]
 from trafilatura import core, external, main_extractor, xpaths
 from trafilatura.core import _forum_thread_page as is_forum
 from trafilatura.htmlprocessing import convert_tags
-from trafilatura.settings import Document, Extractor
+from trafilatura.settings import Extractor
 from trafilatura.utils import remove_control_characters, sanitize
 from trafilatura.xml import SEPARATORS, delete_element, process_element, xmltotxt
 
@@ -34,7 +33,6 @@ from pipeline.boilerplate import clean, prune, sorter, trimmed
 from pipeline.paragraphs import classify, stop_words
 from pipeline.xpath import Selector
 
-CHECKED = "2.3.1"  # the version whose modules are changed
 LISTS = (
     "BODY_XPATH",
     "COMMENTS_DISCARD_XPATH",
@@ -69,10 +67,7 @@ def main_text(tree: Any, options: Extractor) -> str:
 
     Comments follow the text, where the options ask for them.
     """
-    if not bound():
-        found = trafilatura.bare_extraction(tree, options=options)
-        texts = (found.text, found.comments) if isinstance(found, Document) else ()
-        return "\n".join(filter(None, texts))
+    bind()
     plain = options.focus == "precision" and not options.comments and not options.formatting
     try:
         if plain:
@@ -100,13 +95,10 @@ def precise(tree: Any, options: Extractor) -> tuple[Any, str]:
 
 
 @cache
-def bound() -> bool:
-    """Change trafilatura's modules, once; False if theirs is another version."""
-    if trafilatura.__version__ != CHECKED:
-        return False
+def bind() -> None:
+    """Change trafilatura's modules, once."""
     for binding in bindings():
         setattr(binding.module, binding.name, binding.ours)
-    return True
 
 
 @cache

@@ -5,19 +5,21 @@ fork. Measured settings stand with `Reading`; `tests/pipeline/test_extract.py` h
 """
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
-from trafilatura.settings import Extractor
+from trafilatura.settings import Document, Extractor
 
 from pipeline.byline import Byline, byline
-from pipeline.cascade import main_text
 from pipeline.charset import decode, printable
 from pipeline.parse import parse
 
 ENGINES = ("trafilatura", "resiliparse")
+CHECKED = "2.3.1"  # the version of trafilatura that `pipeline.cascade` is equal to
 LONGEST_LINE = 1000  # characters of a title or another line of metadata
 
 # Something for the supervisor to read before it forks, so that children share filled caches.
@@ -114,6 +116,20 @@ def read(reading: Reading, page: Page) -> Article | Unread:
 def fine(reading: Reading, tree: Any) -> str:
     """Return the main text as trafilatura finds it, "" where it finds none; uses the tree up."""
     return main_text(tree, options(reading))
+
+
+def left_alone(tree: Any, options: Extractor) -> str:
+    """Return the main text, and comments where the options ask for them, by trafilatura alone."""
+    found = trafilatura.bare_extraction(tree, options=options)
+    texts = (found.text, found.comments) if isinstance(found, Document) else ()
+    return "\n".join(filter(None, texts))
+
+
+main_text: Callable[[Any, Extractor], str] = left_alone
+if trafilatura.__version__ == CHECKED:
+    from pipeline import cascade
+
+    main_text = cascade.main_text
 
 
 @cache

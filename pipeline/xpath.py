@@ -257,7 +257,7 @@ def branch(name: str, predicates: list[str]) -> Branch:
         names, predicates = selves, predicates[1:]
     found: dict[frozenset[str], list[Test]] = {}
     if predicates:
-        for attributes, test in tests(Tokens(predicates[0])):
+        for attributes, test in terms(Tokens(predicates[0])):
             found.setdefault(attributes, []).append(test)
     rest = "".join(f"[{predicate}]" for predicate in predicates[1:])
     if re.search(r"\[\d|position|last", rest):
@@ -277,12 +277,12 @@ def own_names(predicate: str) -> list[str]:
     >>> own_names("self::ol or self::ul")
     ['ol', 'ul']
     """
-    terms = [term.strip() for term in predicate.split(" or ")]
-    names = [term.removeprefix("self::") for term in terms]
-    return names if all(re.fullmatch(r"self::[\w-]+", term) for term in terms) else []
+    either = [term.strip() for term in predicate.split(" or ")]
+    names = [term.removeprefix("self::") for term in either]
+    return names if all(re.fullmatch(r"self::[\w-]+", term) for term in either) else []
 
 
-def tests(tokens: Tokens) -> Iterator[tuple[frozenset[str], Test]]:
+def terms(tokens: Tokens) -> Iterator[tuple[frozenset[str], Test]]:
     """Yield the attributes and the test of each term of an `or`.
 
     Raises:

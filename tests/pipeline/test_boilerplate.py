@@ -36,7 +36,7 @@ def test_pages_are_cleaned_as_trafilatura_cleans_them(shared, tables):
 
 def both(page, options, tags, keep_teasers=False):
     """Return what ours and theirs leave of a page, as bytes; theirs with nothing of ours in it."""
-    cascade.bound()
+    cascade.bind()
     with pytest.MonkeyPatch.context() as patch:
         for binding in filter(attrgetter("theirs"), cascade.bindings()):
             patch.setattr(binding.module, binding.name, binding.theirs)

@@ -21,6 +21,8 @@ ZSTD_WINDOW = 1 << 31
 # Source: RFC 8878, section 3.1.1.2 (Block_Maximum_Size and RLE_Block)
 ZSTD_STEP = 1 << 12
 
+AT_ONCE = 1 << 18  # bytes of output that are worth the calls that they will go through
+
 STEP = 1 << 16  # bytes of input at a time, for formats whose output can be asked for piecewise
 BUFFER = 1 << 20  # bytes that a file is read in, and that are reported at once
 PIECE = 1 << 20  # bytes of output at a time, for those
@@ -72,7 +74,7 @@ def blocks(path: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator
     """
     kind = container(path)
     step = ZSTD_STEP if kind == "zstd" else STEP
-    with path.open("rb", buffering=BUFFER) as file:
+    with path.open("rb", buffering=0) as file:
         steps = _steps(file, step, tick)
         if kind == "zstd":
             yield from _zstd(steps)
@@ -84,29 +86,34 @@ def blocks(path: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator
 
 def _steps(file: BinaryIO, size: int, tick: Callable[[int], None]) -> Iterator[bytes]:
     """Yield a file in steps, reporting them no finer than people look."""
-    unreported = 0
-    while data := file.read(size):
-        yield data
-        unreported += len(data)
-        if unreported >= BUFFER:
-            tick(unreported)
-            unreported = 0
-    tick(unreported)
+    while data := file.read(BUFFER):
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+        tick(len(data))
 
 
 def _zstd(steps: Iterable[bytes]) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     frame = decompressor.decompressobj()
-    for step in steps:
-        data = step
-        while data:
-            if frame.eof:
-                frame = decompressor.decompressobj()
-            try:
-                yield frame.decompress(data)
-            except zstandard.ZstdError as error:
-                raise ArchiveError(f"damaged zstd frame ({error})") from None
-            data = frame.unused_data if frame.eof else b""
+    held: list[bytes] = []  # most steps give nothing; what comes after costs as much for that
+    size = 0
+    try:
+        for step in steps:
+            data = step
+            while data:
+                if frame.eof:
+                    frame = decompressor.decompressobj()
+                if piece := frame.decompress(data):
+                    held.append(piece)
+                    size += len(piece)
+                data = frame.unused_data if frame.eof else b""
+            if size >= AT_ONCE:
+                yield b"".join(held)
+                held, size = [], 0
+    except zstandard.ZstdError as error:
+        yield b"".join(held)
+        raise ArchiveError(f"damaged zstd frame ({error})") from None
+    yield b"".join(held)
     if not frame.eof:
         raise ArchiveError("ends within a zstd frame")
 

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from pipeline.json_strings import WIDE, string_end
-from pipeline.vectors import byte_at, word_at
+from pipeline.vectors import byte_at, first_bit, string_stops, word_at
 
 DEEPEST = 60  # arrays and objects within each other, which have a bit of a number each
 FALSE, TRUE, NULL = 0, 1, 2
@@ -77,6 +77,19 @@ def plain_string(at: Any) -> Any:
         return -1
     end, traits = string_end(at + 1)
     return -1 if traits & WIDE or end < 0 else end + 1
+
+
+@numba.njit(cache=True)
+def short_end(at: Any) -> Any:
+    """Return what is behind a literal or a plain string of less than a block, -1 for any other."""
+    if byte_at(at) != 34:
+        end, _ = literal(at)
+        return end
+    stops = string_stops(at + 1)
+    if not stops:
+        return UNREAD
+    end = at + 1 + first_bit(stops)
+    return end + 1 if byte_at(end) == 34 else UNREAD
 
 
 @numba.njit(cache=True)

@@ -58,12 +58,20 @@ class Spilled:
                 for at in range(self.shard, reader.num_record_batches, self.shards):
                     yield number, reader.get_batch(at)
 
-    def chosen(self, which: Array, *names: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield those of the rows that `which`, a bool for each row, has chosen."""
+    def chosen(
+        self, which: Array, *names: str, more: bool = False
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Yield those of the rows that `which`, a bool for each row, has chosen.
+
+        If there may be `more`, batches of which most rows are chosen come as they are, and all of
+        their rows are chosen in `which` as well.
+        """
         start = 0
         for number, batch in self.batches(*names):
             these = which[start : start + batch.num_rows]
             start += batch.num_rows
+            if more and 2 * np.count_nonzero(these) > len(these):
+                these[:] = True
             if these.any():
                 yield number, batch if these.all() else batch.filter(pa.array(these))
 
@@ -232,7 +240,7 @@ def _texts(spilled: Spilled, which: Array, rows: Array) -> pa.Table:
     """Return what is written of the chosen rows, in the order of `rows`."""
     columns = ("url", "domain", "submission", "subreddit", "score", "created", "title")
     found = []
-    for number, batch in spilled.chosen(which, *columns):
+    for number, batch in spilled.chosen(which, *columns, more=True):
         source = pa.array(np.full(batch.num_rows, number, np.int32))
         found.append(batch.append_column("source", source))
     table = pa.Table.from_batches(found).combine_chunks()

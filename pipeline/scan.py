@@ -27,6 +27,7 @@ from pipeline.json_values import (
     digits,
     literal,
     plain_string,
+    short_end,
     skipped,
     value_begin,
 )
@@ -201,7 +202,8 @@ def _line(at: Any, spans: Any, values: Any) -> Any:
             return -1
         field = _field(begin, size, _WORDS, _BEGINS)
         if field == NO_FIELD:
-            at = skipped(at)
+            end = short_end(at)
+            at = end if end != UNREAD else skipped(at)
         elif seen >> field & 1:
             return -1
         else:

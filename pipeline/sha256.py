@@ -42,7 +42,8 @@ def leading(data: Any, ends: Array) -> Array:
     `data` are the bytes of the texts in a row, `ends` where the first begins and each ends.
     """
     blocks = (np.diff(ends) + 8) // CHUNK + 1
-    order = np.argsort(blocks, kind="stable")  # those side by side had better be of a size
+    # Those side by side had better be of a size; numpy sorts small numbers by counting.
+    order = np.argsort(np.minimum(blocks, 0xFFFF).astype(np.uint16), kind="stable")
     found = np.empty(len(order), np.uint64)
     text = np.frombuffer(data, np.uint8)
     _leading(text.ctypes.data, ends.astype(np.int64), order, blocks[order].astype(np.int64), found)
@@ -59,7 +60,7 @@ def _leading(data: Any, ends: Any, order: Any, blocks: Any, found: Any) -> None:
         for place in range(8):
             for lane in range(LANES):
                 state[place, lane] = START[place]
-        for block in range(blocks[first + count - 1]):
+        for block in range(blocks[first : first + count].max()):
             for lane in range(count):
                 begin, end = ends[order[first + lane]], ends[order[first + lane] + 1]
                 at = data + begin + block * CHUNK

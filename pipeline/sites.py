@@ -7,8 +7,7 @@ to tldextract, which `urls.registrable` asks.
 Source: https://publicsuffix.org/list, as tldextract carries it: the part of the registries
 """
 
-from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numba
@@ -37,7 +36,8 @@ class Names(NamedTuple):
     text: Array  # uint8
 
 
-def names(excluded: Iterable[str]) -> Names:
+@lru_cache(8)
+def names(excluded: frozenset[str]) -> Names:
     """Return the table of the suffixes and of these names."""
     kinds = dict(_suffixes())
     for name in excluded:

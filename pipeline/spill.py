@@ -20,7 +20,7 @@ from pipeline.harvest import Harvest
 from pipeline.lists import read_names
 from pipeline.shards import Directory, replacing, write_json
 
-CHUNK = 1 << 14  # records held at a time: few enough to stay near the processor
+CHUNK = 1 << 15  # records held at a time: fewer, and calls would cost more than what they do
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
 
 # The reasons that one submission alone can give, in the order in which they are asked; a row has
@@ -90,18 +90,21 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     ):
         for found in batches(source, chunk, pool.tick):
             count += found.columns.num_rows
-            for batch in _by_shard(*judge(found), settings.shards):
-                writer.write_batch(batch)
+            _write(writer, *judge(found), settings.shards)
+            del found  # before the next are read, which need as much
     write_json(note, {"records": count})
     return count
 
 
-def _by_shard(batch: pa.RecordBatch, numbers: Array, shards: int) -> list[pa.RecordBatch]:
-    """Return the rows of each shard, in their order; empty batches where there are none."""
+def _write(
+    writer: pa.RecordBatchFileWriter, batch: pa.RecordBatch, numbers: Array, shards: int
+) -> None:
+    """Write the rows of each shard, in their order; empty batches where there are none."""
     order = np.argsort(numbers, kind="stable")
     ends = np.searchsorted(numbers[order], np.arange(shards + 1))
     batch = batch.take(pa.array(order))
-    return [batch.slice(start, end - start) for start, end in pairwise(ends)]
+    for start, end in pairwise(ends):
+        writer.write_batch(batch.slice(start, end - start))
 
 
 class Judge:
@@ -195,7 +198,8 @@ class Judge:
         places = np.frombuffer(ends, np.int32)[domains.offset :][: len(domains) + 1]
         found = sha256.leading(text or b"", places) % np.uint64(self.settings.shards)
         found[_flags(domains.is_null())] = self.home
-        return found.astype(np.int64)
+        small = self.settings.shards <= 1 << 16  # which numpy sorts by counting
+        return found.astype(np.uint16 if small else np.int64)
 
 
 class _Read:

@@ -1,6 +1,6 @@
 """Harvest against merely decompressing and parsing the same dump, each on one core, in one run.
 
-    python -m tests.bench.harvest [DUMP...] [--lines 100000]
+    python -m tests.bench.harvest [DUMP...] [--lines 200000]
 
 Without dumps, it takes the real lines of three eras that lie in ../shared/data/links, each file
 repeated until there are enough lines, every copy with ids and URLs of its own; and one that is made
@@ -181,7 +181,7 @@ def compare(name: str, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dumps", nargs="*", type=Path)
-    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("--lines", type=int, default=200_000)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.alone:

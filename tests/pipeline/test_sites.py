@@ -7,7 +7,7 @@ import pytest
 from pipeline import sites, urls
 
 EXCLUDED = ("example.com", "blogspot.com", "uk", "www.ck")
-NAMES = sites.names(EXCLUDED)
+NAMES = sites.names(frozenset(EXCLUDED))
 LABELS = ["a", "www", "b-c", "example", "ck", "com", "uk", "co", "kobe", "city", "blogspot", "jp"]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import os
+import random
 import signal
 import threading
 import time
@@ -43,6 +44,7 @@ class Server:
         self.log: dict[str, list[float]] = defaultdict(list)  # host: when it was asked
         self.times: Counter[str] = Counter()
         self.asked = 0
+        self.head = ""  # of the request that is being answered
         self.port = 0
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -72,7 +74,7 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
             return
-        path = head.split(" ", 2)[1]
+        self.head, path = head, head.split(" ", 2)[1]
         host = head.partition("Host: ")[2].partition("\r\n")[0]
         self.log[host].append(time.monotonic())
         self.asked += 1
@@ -266,7 +268,37 @@ def crawl_in(tmp_path: Path, port: int, phase: str = "") -> None:
 def start(tmp_path: Path, port: int, phase: str = "", target: Callable[..., None] = crawl_in):
     """Start a crawl in a process that no state of this one goes to."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, target.__module__])
     process = context.Process(target=target, args=(tmp_path, port, phase))
     process.start()
     return process
+
+
+def die_in_each(
+    tmp_path: Path,
+    server: Server,
+    deaths: list[str],
+    each: int,
+    rng: random.Random,
+    target: Callable[..., None] = crawl_in,
+) -> None:
+    """Let a crawl die in each phase in turn, some of `each` requests apart, and come to its end."""
+    for phase in deaths:
+        process = start(tmp_path, server.port, phase, target)
+        if phase in AMID:
+            enough = server.asked + rng.randint(1, each)
+            while process.is_alive() and server.asked < enough:
+                time.sleep(0.002)
+            time.sleep(rng.random() * 0.02)
+            if phase == "anywhere":
+                process.kill()
+                with (tmp_path / "deaths").open("a") as file:
+                    file.write("anywhere\n")
+            else:
+                os.kill(process.pid, signal.SIGUSR1)
+        process.join(250)
+        assert process.exitcode == -signal.SIGKILL, f"it did not die in {phase}"
+    process = start(tmp_path, server.port, target=target)
+    process.join(250)
+    assert process.exitcode == 0
+    assert (tmp_path / "deaths").read_text().split() == deaths

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,16 @@ from pipeline.crawl.engine import crawl
 from pipeline.crawl.sink import Sink
 from pipeline.shards import Directory
 from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, links, unsteady
-from tests.pipeline.crawl.survival import AMID, EARLY, LATE, Server, check, conserved, hosts, start
+from tests.pipeline.crawl.survival import (
+    AMID,
+    EARLY,
+    LATE,
+    Server,
+    check,
+    conserved,
+    die_in_each,
+    hosts,
+)
 
 BUSY = replace(EAGER, hosts_in_flight=5)
 
@@ -84,25 +92,7 @@ def killed_and_resumed(tmp_path, urls, deaths, rng):
     links(tmp_path / "links", *urls)
     each = sum(map(len, urls)) // (len(deaths) + 1)
     with Server() as server:
-        for phase in deaths:
-            process = start(tmp_path, server.port, phase)
-            if phase in AMID:
-                enough = server.asked + rng.randint(1, each)
-                while process.is_alive() and server.asked < enough:
-                    time.sleep(0.002)
-                time.sleep(rng.random() * 0.02)
-                if phase == "anywhere":
-                    process.kill()
-                    with (tmp_path / "deaths").open("a") as file:
-                        file.write("anywhere\n")
-                else:
-                    os.kill(process.pid, signal.SIGUSR1)
-            process.join(250)
-            assert process.exitcode == -signal.SIGKILL, f"it did not die in {phase}"
-        process = start(tmp_path, server.port)
-        process.join(250)
-        assert process.exitcode == 0
-    assert (tmp_path / "deaths").read_text().split() == deaths
+        die_in_each(tmp_path, server, deaths, each, rng)
     return conserved(tmp_path, urls), server
 
 

@@ -339,6 +339,12 @@ class Frontier:
             (earliest,) = self.db.execute(query).fetchone()
         return None if earliest is None else max(0.0, earliest - self.clock())
 
+    def parked(self) -> int:
+        """Return how many hosts are left alone until a time, after failures mostly."""
+        with self.explained():
+            query = f"SELECT count(*) FROM host WHERE state = {PARKED}"
+            return int(self.db.execute(query).fetchone()[0])
+
     def total(self) -> int:
         """Return how many URLs there are."""
         return int(self.db.execute("SELECT coalesce(sum(rows), 0) FROM shard").fetchone()[0])

@@ -370,5 +370,6 @@ class Loop:
         """Say once a second how things stand."""
         while True:
             await asyncio.sleep(1.0)
+            parked = await self._on_disk(self.frontier.parked)
             leased = sum(len(host.urls) + host.visited for host in self.bench.hosts.values())
-            self.meter.look(self.bench.in_flight, leased, self.active)
+            self.meter.look(self.bench.in_flight, leased, self.active, parked)

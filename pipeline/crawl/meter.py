@@ -41,8 +41,11 @@ class Meter:
         if count:
             self.tally[fates.HOST_GIVEN_UP] += count
 
-    def look(self, in_flight: int, leased: int, hosts: int) -> None:
-        """Tell the progress bar how things stand."""
+    def look(self, in_flight: int, leased: int, hosts: int, parked: int = 0) -> None:
+        """Tell the progress bar how things stand.
+
+        `hosts` are those at work, `parked` those that are left alone until a time.
+        """
         now = time.monotonic()
         passed = max(now - self._looked, 0.001)
         self._rate += (1 - MEMORY) * (self._pages / passed - self._rate)
@@ -60,6 +63,7 @@ class Meter:
             f"{self._speed / 1e6:,.2f} MB/s",
             f"{in_flight:,} in flight",
             f"{hosts:,} hosts",
+            *([f"{parked:,} hosts parked"] if parked else []),
             f"{self.total - done - leased:,} pending",
             f"{leased:,} leased",
             f"{self.tally['kept']:,} kept",

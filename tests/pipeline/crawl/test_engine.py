@@ -273,6 +273,24 @@ def test_progress_says_what_goes_on(tmp_path):
     assert "dns " in said[-1][2]
 
 
+def test_progress_says_how_many_hosts_are_parked(tmp_path):
+    def once_busy(url, attempt):
+        if attempt > 1 or "well" in url:
+            return page(url)
+        return failure(url, "crawl.http_429", again=True)
+
+    said = []
+    wanted = [["http://busy.test/", "http://full.test/", "http://well.test/"]]
+    settings = replace(EAGER, backoff=1.6, max_backoff=1.6)  # s; figures come each second
+    (passage,) = run(
+        tmp_path, FakeWeb(once_busy), wanted, settings, lambda *args: said.append(args)
+    )
+    assert passage.kept == 3
+    figures = [note.split(", ") for *_, note in said[1:]]
+    assert any("2 hosts parked" in shown for shown in figures)
+    assert not any("parked" in figure for figure in figures[-1])
+
+
 def test_what_is_kept_does_not_depend_on_time(tmp_path):
     found = []
     for name, latency, hosts in (("a", 0.0, 50), ("b", 0.003, 3)):

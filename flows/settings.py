@@ -26,9 +26,9 @@ from pipeline.dedup.cluster import Cluster, check_length
 from pipeline.dedup.paragraphs import Paragraphs
 from pipeline.dedup.sign import Sign
 from pipeline.errors import UserError
-from pipeline.extract import Extract
+from pipeline.extraction.extract import Extract
 from pipeline.filters.rules import Rules
-from pipeline.harvest import Harvest
+from pipeline.harvest.settings import Harvest
 from pipeline.language import Language
 from pipeline.pages import ImportWarc
 from pipeline.pii import Pii

@@ -27,8 +27,8 @@ from pipeline.dedup.paragraphs import paragraphs
 from pipeline.dedup.sign import sign
 from pipeline.documents import documents
 from pipeline.errors import PipelineError, UserError
-from pipeline.harvest import Harvest
-from pipeline.links import fingerprint, harvest, resolve
+from pipeline.harvest.links import fingerprint, harvest, resolve
+from pipeline.harvest.settings import Harvest
 from pipeline.progress import Progress
 from pipeline.report import STAGES as STEPS
 from pipeline.shards import Directory, digest, write_json

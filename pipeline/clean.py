@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from pipeline.charset import printable
+from pipeline.extraction.charset import printable
 from pipeline.records import DOCUMENT
 from pipeline.stage import judged
 from pipeline.urls import public_suffixes

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from pipeline.charset import printable
 from pipeline.errors import UserError
-from pipeline.extract import Extract
+from pipeline.extraction.charset import printable
+from pipeline.extraction.extract import Extract
+from pipeline.extraction.maintext import Article, Page, Unread
 from pipeline.filters.rules import Rules
 from pipeline.language import Language
-from pipeline.maintext import Article, Page, Unread
 from pipeline.pages import ImportWarc
 from pipeline.warc import responses
 

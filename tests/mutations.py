@@ -28,7 +28,7 @@ import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from pipeline.clean import Clean
-from pipeline.extract import REASONS, Extract
+from pipeline.extraction.extract import REASONS, Extract
 from pipeline.filters.c4 import C4
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherRepetition

@@ -34,7 +34,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from pipeline.clean import Clean
 from pipeline.document import Document
 from pipeline.documents import documents
-from pipeline.extract import Extract
+from pipeline.extraction.extract import Extract
 from pipeline.filters.c4 import C4
 from pipeline.filters.fineweb import FineWeb
 from pipeline.filters.gopher import GopherQuality, GopherRepetition

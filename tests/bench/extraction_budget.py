@@ -13,14 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import maintext
-from pipeline.byline import byline
-from pipeline.charset import decode, printable
-from pipeline.extract import Extract, Reader, pages
+from pipeline.extraction import maintext
+from pipeline.extraction.byline import byline
+from pipeline.extraction.charset import decode, printable
+from pipeline.extraction.extract import Extract, Reader, pages
+from pipeline.extraction.parse import parse
+from pipeline.extraction.sandbox import Limits, Sandbox
 from pipeline.pages import ImportWarc, import_warc, page_batches
-from pipeline.parse import parse
 from pipeline.progress import silent
-from pipeline.sandbox import Limits, Sandbox
 from pipeline.shards import Directory, write_parquet
 from pipeline.stage import Stage, pass_batch
 

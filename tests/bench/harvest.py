@@ -30,8 +30,8 @@ import orjson
 import zstandard
 
 from pipeline.archives import blocks
-from pipeline.harvest import Harvest
-from pipeline.links import harvest
+from pipeline.harvest.links import harvest
+from pipeline.harvest.settings import Harvest
 from pipeline.shards import Directory
 
 FLAGS = """archived can_gild can_mod_post clicked contest_mode edited hidden hide_score

@@ -3,7 +3,7 @@
 import json
 
 from flows.settings import load
-from pipeline.links import harvest
+from pipeline.harvest.links import harvest
 from pipeline.shards import Directory, read_shard
 
 POST = {"subreddit": "all", "score": 5, "created_utc": 1_400_000_000, "title": "T"}

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from pipeline.errors import UserError
-from pipeline.extract import Extract
+from pipeline.extraction.extract import Extract
 from pipeline.filters.rules import Rules
 from pipeline.judge import extract_file, judge, texts
 from pipeline.language import Language

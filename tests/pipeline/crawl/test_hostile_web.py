@@ -20,7 +20,7 @@ from pipeline.crawl import addresses, fates
 from pipeline.crawl.engine import crawl
 from pipeline.crawl.fetch import Fetched, Fetcher
 from pipeline.crawl.settings import Crawl
-from pipeline.extract import Extract
+from pipeline.extraction.extract import Extract
 from pipeline.records import PAGE
 from pipeline.shards import Directory, read_shard
 from tests.pipeline.crawl.fakes import links

@@ -155,7 +155,8 @@ def test_a_pool_worker_may_have_a_sandbox():
 
         def inside(item):
             source = "s.shared(eval, s.Limits(0.3))(item)"
-            names = f"{{'s': __import__('pipeline.extraction.sandbox').sandbox, 'item': {item!r}}}"
+            module = "__import__('pipeline.extraction.sandbox').extraction.sandbox"
+            names = f"{{'s': {module}, 'item': {item!r}}}"
             return pool.submit(eval, f"eval({source!r}, {names})").result()
 
         pids = inside(PID), inside(PARENT)

@@ -1,5 +1,6 @@
 import doctest
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -252,6 +253,12 @@ def test_any_line_gives_one_record_of_the_promised_types(tmp_path_factory, lines
     path.write_bytes(b"\n".join(lines))
     if dumps.container(path):
         return  # the bytes happen to be those of an archive
+    start = path.read_bytes()[: dumps.HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    other = re.match(rb"(?i)\[\s*[{\"]|<!doctype html|<html", start)
+    if other or start.startswith(dumps.BINARIES):  # or those of another format
+        with pytest.raises(UserError, match=r"is no text|one array of JSON|a page of HTML"):
+            list(records(path))
+        return
     found = list(records(path))
     if lines and lines[0].startswith(b"\xef\xbb\xbf"):
         lines[0] = lines[0][3:]

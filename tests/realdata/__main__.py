@@ -5,6 +5,7 @@ submissions that link to them, and everything after that is as users run it: the
 themselves, one after the other, timed from outside.
 """
 
+import argparse
 import json
 import os
 import resource
@@ -32,9 +33,12 @@ WEBTEXT = [sys.executable, "-m", "flows"]
 
 def main() -> None:
     """Run it all and print what came out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="where to work; else a temporary one")
+    chosen = parser.parse_args().folder
     if not SHARED.is_dir():
         sys.exit(f"needs the real data in {SHARED}, which is not part of the project")
-    work = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="miniweb-"))
+    work = chosen or Path(tempfile.mkdtemp(prefix="miniweb-"))
     work.mkdir(parents=True, exist_ok=True)
     data = work / "data"
     print(f"working in {work}", flush=True)

@@ -146,7 +146,7 @@ def check_spellings(case: Case) -> None:
         assert {urls.key(link) for link in case.same} == {urls.key(case.url(0))}
 
 
-READER = Extract(deadline=1.0, memory_mb=400, max_bytes=5_000_000)
+READER = Extract(deadline=1.0, memory_mb=1500, max_bytes=5_000_000)
 
 
 def check_reading(case: Case, found: Fetched) -> None:

@@ -59,7 +59,7 @@ def test_a_page_becomes_a_document():
         # libxml2 looks through all attributes for each one
         (html(b"<p " + b" ".join(b"a%d" % n for n in range(100_000)) + b">x"), "text/html",
          "extract.timeout", 1.0),
-        (html(b"<b>x</b>" * 200_000), "text/html", "extract.timeout", 1.0),
+        (html(b"<b>x</b>" * 300_000), "text/html", "extract.timeout", 1.0),
     ],
 )  # fmt: skip
 def test_a_page_without_a_text_has_a_fate(body, content_type, reason, value):

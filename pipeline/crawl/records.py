@@ -5,20 +5,16 @@ two digests, and to make it an object, a stream and a copy of the page first too
 compressing it.
 """
 
+import base64
 import hashlib
-import os
+import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
 
 from isal import isal_zlib
 
 LEVEL = 2  # of ISA-L's gzip, 0 to 3: 3 % more bytes than zlib's level 3 in a fifth of the time
 GZIP = 31  # window bits that ask for gzip's framing. Source: zlib's manual, deflateInit2
-
-ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"  # Source: RFC 4648, section 6
-PAIRS: Final = tuple(a + b for a in ALPHABET for b in ALPHABET)  # what ten bits are spelt as
-SHIFTS: Final = range(150, -1, -10)  # of the 160 bits of a SHA-1
 
 Fields = Iterable[tuple[str, str]]
 
@@ -32,25 +28,12 @@ def sha1(*parts: bytes) -> str:
     found = hashlib.sha1(parts[0], usedforsecurity=False)
     for part in parts[1:]:
         found.update(part)
-    number = int.from_bytes(found.digest())
-    return "sha1:" + "".join([PAIRS[number >> shift & 1023] for shift in SHIFTS])
+    return "sha1:" + base64.b32encode(found.digest()).decode()
 
 
-def new_ids(count: int) -> list[str]:
-    """Return names for so many new records: random UUIDs.
-
-    Source: RFC 9562, section 5.4: version 4 and variant 10 are what is not random.
-    """
-    found = os.urandom(16 * count).hex()
-    return [_uuid(found[at : at + 32]) for at in range(0, 32 * count, 32)]
-
-
-def _uuid(digits: str) -> str:
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return (
-        f"<urn:uuid:{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-"
-        f"{variant}{digits[17:20]}-{digits[20:]}>"
-    )
+def new_id() -> str:
+    """Return the name of a new record."""
+    return f"<urn:uuid:{uuid.uuid4()}>"
 
 
 def date(seconds: float) -> str:

@@ -111,20 +111,20 @@ class Sink:
         """
         digest = records.sha1(exchange.body)
         revisit = revisited(exchange, digest)
-        (key, *keys), when = records.new_ids(3), records.date(exchange.started)
+        key, when = records.new_id(), records.date(exchange.started)
         first = answer(exchange, key, when, digest, revisit)
         of = [("WARC-Target-URI", exchange.url)]
         beside = [("WARC-Concurrent-To", key)]
         request = records.member(
             "request",
-            keys[0],
+            records.new_id(),
             when,
             [*of, ("Content-Type", REQUEST), *address(exchange), *beside],
             exchange.request,
         )
         metadata = records.member(
             "metadata",
-            keys[1],
+            records.new_id(),
             when,
             [*of, ("Content-Type", FIELDS), *beside],
             records.warc_fields(notes),
@@ -311,5 +311,4 @@ def warcinfo(settings: Crawl, name: str) -> bytes:
     if settings.contact:
         notes.append(("operator", settings.contact))
     when, block = records.date(time.time()), records.warc_fields(notes)
-    (key,) = records.new_ids(1)
-    return records.member("warcinfo", key, when, fields, block)
+    return records.member("warcinfo", records.new_id(), when, fields, block)

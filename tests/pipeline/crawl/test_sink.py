@@ -1,11 +1,8 @@
-import base64
 import contextlib
 import errno
 import gzip
-import hashlib
 import io
 import os
-import uuid
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from pipeline.crawl import sink as sink_module
-from pipeline.crawl.records import new_ids, sha1
 from pipeline.crawl.settings import Crawl
 from pipeline.crawl.sink import OPEN_FILES, Sink, stored_head
 from pipeline.errors import UserError
@@ -90,20 +86,6 @@ def test_an_independent_reader_finds_every_digest_right(sink, tmp_path):
     assert value == 0
     assert said.count("digest pass") == 61  # 20 groups of three and a warcinfo record
     assert "fail" not in said
-
-
-def test_a_record_is_named_by_a_random_uuid():
-    names = new_ids(200)
-    assert len(set(names)) == 200
-    for name in names:
-        found = uuid.UUID(name.removeprefix("<urn:uuid:").removesuffix(">"))
-        assert (found.version, found.variant) == (4, uuid.RFC_4122)
-
-
-@pytest.mark.parametrize("data", [b"", b"\0", b"some words", bytes(range(256)) * 99])
-def test_a_digest_is_base32_as_the_standard_library_has_it(data):
-    expected = base64.b32encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
-    assert sha1(data[:3], data[3:]) == sha1(data) == f"sha1:{expected}"
 
 
 @pytest.mark.parametrize("size", [3, 44])

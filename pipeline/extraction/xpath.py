@@ -13,7 +13,7 @@ attributes by `or`; further predicates are left to lxml, for the few elements th
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lxml.etree import XPath  # type: ignore[import-untyped]
 
@@ -22,23 +22,32 @@ TOKEN = re.compile(r"\s*('[^']*'|\"[^\"]*\"|//|[()\[\],=|@.*]|[\w:-]+)\s*")
 MOST_ANSWERS = 4096  # of one attribute of one expression; then it begins anew
 LONGEST_VALUE = 200  # characters; answers about longer values are not kept
 
+Answer = TypeVar("Answer")
 Test = Callable[[str], bool]
 Translation = dict[int, Any]  # what `str.translate` does to a value before a test
 
 
-class Answers(dict[str, bool]):
-    """The answers of one test, by an attribute's value."""
+class Remembered(dict[str, Answer]):
+    """What a function says of an attribute's values, of which the last few thousand are kept."""
 
-    def __init__(self, tests: list[Test]) -> None:
-        self.tests = tests
+    def __init__(self, asked: Callable[[str], Answer]) -> None:
+        self.asked = asked
 
-    def __missing__(self, value: str) -> bool:
-        answer = any(test(value) for test in self.tests)
+    def __missing__(self, value: str) -> Answer:
+        answer = self.asked(value)
         if len(value) <= LONGEST_VALUE:
             if len(self) >= MOST_ANSWERS:
                 self.clear()
             self[value] = answer
         return answer
+
+
+Answers = Remembered[bool]
+
+
+def any_of(tests: list[Test]) -> Answers:
+    """Return whether one of some tests is true of a value."""
+    return Remembered(lambda value: any(test(value) for test in tests))
 
 
 class Branch(NamedTuple):
@@ -109,27 +118,17 @@ class Selector:
         )
 
 
-class Bits(dict[str, int]):
-    """The bits of those whose answers about a value are yes."""
-
-    def __init__(self, several: list[tuple[int, Answers]]) -> None:
-        self.several = several
-
-    def __missing__(self, value: str) -> int:
-        total = sum(bit for bit, answers in self.several if answers[value])
-        if len(value) <= LONGEST_VALUE:
-            if len(self) >= MOST_ANSWERS:
-                self.clear()
-            self[value] = total
-        return total
+def bits(several: list[tuple[int, Answers]]) -> Remembered[int]:
+    """Return the bits of those whose answers about a value are yes."""
+    return Remembered(lambda value: sum(bit for bit, answers in several if answers[value]))
 
 
 class Group(NamedTuple):
     """What is asked of elements of one name, for several branches that have a bit each."""
 
     always: int  # the bits of those that take every element
-    single: dict[str, Bits]
-    either: list[tuple[frozenset[str], Bits]]
+    single: dict[str, Remembered[int]]
+    either: list[tuple[frozenset[str], Remembered[int]]]
     rest: list[tuple[int, XPath]]
 
     def first_bits(self, attributes: list[tuple[str, str]]) -> int:
@@ -190,8 +189,8 @@ def group(asked: list[tuple[int, Branch]], name: str) -> Group:
             either.setdefault(attributes, []).append((bit, answers))
     return Group(
         sum(bit for bit, branch in asked if not (branch.single or branch.either)),
-        {attribute: Bits(several) for attribute, several in single.items()},
-        [(attributes, Bits(several)) for attributes, several in either.items()],
+        {attribute: bits(several) for attribute, several in single.items()},
+        [(attributes, bits(several)) for attributes, several in either.items()],
         [(bit, branch.rest) for bit, branch in asked if branch.rest is not None],
     )
 
@@ -262,7 +261,7 @@ def branch(name: str, predicates: list[str]) -> Branch:
     rest = "".join(f"[{predicate}]" for predicate in predicates[1:])
     if re.search(r"\[\d|position|last", rest):
         raise ValueError("a predicate that counts elements")
-    answers = {attributes: Answers(several) for attributes, several in found.items()}
+    answers = {attributes: any_of(several) for attributes, several in found.items()}
     return Branch(
         names,
         {name: test for names, test in answers.items() if len(names) == 1 for name in names},

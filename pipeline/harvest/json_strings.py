@@ -11,6 +11,8 @@ import numpy as np
 
 from pipeline.harvest.vectors import (
     BLOCK,
+    FIVE,
+    FOUR,
     beyond_ascii,
     byte_at,
     copy,
@@ -19,6 +21,7 @@ from pipeline.harvest.vectors import (
     put_byte,
     string_stops,
     word_at,
+    word_of,
 )
 
 ESCAPES, WIDE = 1, 2  # what a string has: backslashes, bytes beyond ASCII
@@ -29,12 +32,7 @@ _MEANINGS = np.zeros(256, np.uint8)  # of the letter behind a backslash; 0 where
 _MEANINGS[list(b'"\\/bfnrt')] = list(b'"\\/\b\f\n\r\t')
 
 
-def _word(text: bytes) -> int:
-    return int.from_bytes(text, "little")
-
-
-_AMP, _LT, _GT = _word(b"&amp;"), _word(b"&lt;"), _word(b"&gt;")
-_FOUR, _FIVE = 2**32 - 1, 2**40 - 1  # as many bytes of a word
+_AMP, _LT, _GT = word_of(b"&amp;"), word_of(b"&lt;"), word_of(b"&gt;")
 
 
 @numba.njit(cache=True)
@@ -178,11 +176,11 @@ def unmarked(to: Any, last: Any) -> Any:
         byte, size = byte_at(at), 1
         if byte == 38:
             word = word_at(at)
-            if word & _FIVE == _AMP and at + 5 <= last:
+            if word & FIVE == _AMP and at + 5 <= last:
                 size = 5
-            elif word & _FOUR == _LT and at + 4 <= last:
+            elif word & FOUR == _LT and at + 4 <= last:
                 byte, size = 60, 4
-            elif word & _FOUR == _GT and at + 4 <= last:
+            elif word & FOUR == _GT and at + 4 <= last:
                 byte, size = 62, 4
         put_byte(to, byte)
         at, to = at + size, to + 1

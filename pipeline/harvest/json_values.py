@@ -11,19 +11,14 @@ import numba
 import numpy as np
 
 from pipeline.harvest.json_strings import WIDE, string_end
-from pipeline.harvest.vectors import byte_at, first_bit, string_stops, word_at
+from pipeline.harvest.vectors import FIVE, FOUR, byte_at, first_bit, string_stops, word_at, word_of
 
 DEEPEST = 60  # arrays and objects within each other, which have a bit of a number each
 FALSE, TRUE, NULL = 0, 1, 2
 UNREAD = -1  # none of these; also in the place of an address
 
 
-def _word(text: bytes) -> int:
-    return int.from_bytes(text, "little")
-
-
-_TRUE, _FALSE, _NULL = _word(b"true"), _word(b"false"), _word(b"null")
-_FOUR, _FIVE = 2**32 - 1, 2**40 - 1  # as many bytes of a word
+_TRUE, _FALSE, _NULL = word_of(b"true"), word_of(b"false"), word_of(b"null")
 
 
 @numba.njit(cache=True)
@@ -51,11 +46,11 @@ def value_begin(at: Any) -> Any:
 def literal(at: Any) -> Any:
     """Return where true, false or null ends, and which it is."""
     word = word_at(at)
-    if word & _FOUR == _NULL:
+    if word & FOUR == _NULL:
         return at + 4, NULL
-    if word & _FOUR == _TRUE:
+    if word & FOUR == _TRUE:
         return at + 4, TRUE
-    if word & _FIVE == _FALSE:
+    if word & FIVE == _FALSE:
         return at + 5, FALSE
     return -1, UNREAD
 

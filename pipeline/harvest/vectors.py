@@ -19,9 +19,15 @@ from llvmlite import ir
 from numba import extending, types
 
 BLOCK = 64  # bytes
+FOUR, FIVE = 2**32 - 1, 2**40 - 1  # so many bytes of a word that was loaded
 
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _LANES = ir.VectorType(_BYTE, BLOCK)
+
+
+def word_of(text: bytes) -> int:
+    """Return up to eight bytes as the word that is loaded where they stand."""
+    return int.from_bytes(text, "little")
 
 
 def intrinsic(build: Callable[..., Any]) -> Any:

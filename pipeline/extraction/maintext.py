@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+import justext
 import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura.settings import Document, Extractor
@@ -19,7 +20,7 @@ from pipeline.extraction.charset import decode, printable
 from pipeline.extraction.parse import parse
 
 ENGINES = ("trafilatura", "resiliparse")
-CHECKED = "2.3.1"  # the version of trafilatura that `pipeline.extraction.cascade` is equal to
+CHECKED = ("2.3.1", "3.0.2")  # trafilatura and justext that `cascade.py` is equal to
 LONGEST_LINE = 1000  # characters of a title or another line of metadata
 
 # Something for the supervisor to read before it forks, so that children share filled caches.
@@ -126,7 +127,7 @@ def left_alone(tree: Any, options: Extractor) -> str:
 
 
 main_text: Callable[[Any, Extractor], str] = left_alone
-if trafilatura.__version__ == CHECKED:
+if (trafilatura.__version__, justext.__version__) == CHECKED:
     from pipeline.extraction import cascade
 
     main_text = cascade.main_text

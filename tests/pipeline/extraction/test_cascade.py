@@ -4,6 +4,7 @@ import sys
 import tarfile
 from operator import attrgetter
 
+import justext
 import pytest
 import trafilatura
 import zstandard
@@ -63,7 +64,7 @@ def packed(shared, name, every):
 
 
 def test_the_version_at_hand_is_the_one_that_was_checked():
-    assert trafilatura.__version__ == maintext.CHECKED
+    assert (trafilatura.__version__, justext.__version__) == maintext.CHECKED
 
 
 def test_another_version_is_left_alone(shared):

@@ -24,8 +24,11 @@ def extract(paths: tuple[Path, ...], as_json: bool) -> None:
         for page in extract_file(path):
             if as_json:
                 click.echo(json.dumps(page, ensure_ascii=False))
-            else:
-                click.echo(f"== {page['url'] or page['source']}\n{page['text'] or ''}\n")
+                continue
+            name = page["url"] or page["source"]
+            click.echo(f"== {name}\n{page['text'] or ''}\n")
+            if page["dropped_by"]:
+                click.echo(f"{name}: {page['dropped_by']}", err=True)
 
 
 @click.command()

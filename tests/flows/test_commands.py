@@ -34,6 +34,13 @@ def test_extract_prints_a_json_line_a_page(tmp_path):
     assert found["title"] == "Lake"
 
 
+def test_extract_says_why_a_page_has_no_text(tmp_path):
+    (tmp_path / "empty.html").write_text(page(""))
+    done = webtext("extract", tmp_path / "empty.html")
+    assert done.returncode == 0
+    assert done.stderr == f"{tmp_path / 'empty.html'}: extract.no_text\n"
+
+
 def test_judge_prints_every_rules_measure_beside_its_threshold(tmp_path):
     path = tmp_path / "texts.jsonl"
     rows = [{"id": "long", "text": PROSE * 2}, {"id": "short", "text": "The end of it."}]

@@ -36,6 +36,11 @@ def best() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def device_name(device: torch.device) -> str:
+    """Return what the driver calls a device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 @dataclass(frozen=True)
 class Precision:
     """The floats that matrices are multiplied in; the weights themselves are float32 always."""
@@ -52,10 +57,10 @@ class Precision:
             return "fp32"
         return "bf16" if torch.cuda.get_device_capability(self.device) >= (8, 0) else "fp16"
 
-    def autocast(self) -> torch.autocast:
-        """Return the context in which the model is to be called."""
-        on = self.name != "fp32"
-        return torch.autocast(self.device.type, DTYPES[self.name] if on else None, enabled=on)
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floats as torch names them."""
+        return DTYPES[self.name]
 
     def scaler(self) -> torch.amp.GradScaler:
         """Return what keeps small gradients within fp16's reach; idle for other floats."""

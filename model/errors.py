@@ -2,7 +2,8 @@
 
 ValueError
 └── UserError           the command line prints one line and exits 2
-    └── DivergedError   the loss or the gradient is no number any more; names what was read
+    ├── DivergedError       the loss or the gradient is no number any more; names what was read
+    └── DisagreementError   compiled code computes something else than what it was made from
 """
 
 from collections.abc import Sequence
@@ -19,3 +20,7 @@ class DivergedError(UserError):
         super().__init__(message)
         self.step = step
         self.windows = tuple(windows)
+
+
+class DisagreementError(UserError):
+    """Compiled code computes something else than the model; says how much, and which part."""

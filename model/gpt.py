@@ -16,14 +16,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 from torch.utils.checkpoint import checkpoint
 
 from model.loss import cross_entropy, token_losses
+from model.masks import Mask, document_mask
 from model.settings import GPT2
 
 EPS = 1e-5  # of the norms. Source: the released code
 STD = 0.02  # of the first weights. Source: Radford et al. (2018), section 4.1
-END_OF_TEXT = 50_256  # stands before each document
 
 
 class Cache:
@@ -44,31 +45,52 @@ class Cache:
         return self.k_BHSK[:, :, :end], self.v_BHSK[:, :, :end]
 
 
+class Linear(nn.Linear):
+    """A linear layer that works in the floats of its matrix, whatever those of its input are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` times the matrix, plus the bias."""
+        dtype = self.weight.dtype
+        return functional.linear(x.to(dtype), self.weight, self.bias.to(dtype))
+
+
+class LayerNorm(nn.LayerNorm):
+    """A norm that works in float32, whatever the floats of its input are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` normalised, in float32."""
+        weight, bias = self.weight.float(), self.bias.float()
+        return functional.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps)
+
+
 class Attention(nn.Module):
     """Causal self-attention."""
 
     def __init__(self, gpt: GPT2) -> None:
         super().__init__()
         self.heads, self.dropout = gpt.heads, gpt.dropout
-        self.c_attn = nn.Linear(gpt.width, 3 * gpt.width)
-        self.c_proj = nn.Linear(gpt.width, gpt.width)
+        self.c_attn = Linear(gpt.width, 3 * gpt.width)
+        self.c_proj = Linear(gpt.width, gpt.width)
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
-        """Let each token look at itself and those before it, where `mask` (B1TT) lets it."""
+    def forward(self, x_BTD: Tensor, mask: Mask | None, cache: Cache | None) -> Tensor:
+        """Let each token look at itself and those before it, where `mask` lets it."""
         B, T, D = x_BTD.shape
         split = self.c_attn(x_BTD).view(B, T, 3, self.heads, D // self.heads).transpose(1, 3)
         q_BHTK, k_BHSK, v_BHSK = split.unbind(2)
         if cache is not None:
             assert cache.length == 0 or T == 1, "a filled cache takes one token at a time"
             k_BHSK, v_BHSK = cache.extend(k_BHSK, v_BHSK)
-        y_BHTK = functional.scaled_dot_product_attention(
-            q_BHTK,
-            k_BHSK,
-            v_BHSK,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=mask is None and T > 1,
-        )
+        if isinstance(mask, BlockMask):
+            y_BHTK = flex_attention(q_BHTK, k_BHSK, v_BHSK, block_mask=mask)
+        else:
+            y_BHTK = functional.scaled_dot_product_attention(
+                q_BHTK,
+                k_BHSK,
+                v_BHSK,
+                attn_mask=mask,
+                dropout_p=self.dropout if self.training else 0.0,
+                is_causal=mask is None and T > 1,
+            )
         return cast("Tensor", self.c_proj(y_BHTK.transpose(1, 2).reshape(B, T, D)))
 
 
@@ -77,8 +99,8 @@ class MLP(nn.Module):
 
     def __init__(self, gpt: GPT2) -> None:
         super().__init__()
-        self.c_fc = nn.Linear(gpt.width, 4 * gpt.width)
-        self.c_proj = nn.Linear(4 * gpt.width, gpt.width)
+        self.c_fc = Linear(gpt.width, 4 * gpt.width)
+        self.c_proj = Linear(4 * gpt.width, gpt.width)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Work on each token alone."""
@@ -90,14 +112,14 @@ class Block(nn.Module):
 
     def __init__(self, gpt: GPT2) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(gpt.width, eps=EPS)
+        self.ln_1 = LayerNorm(gpt.width, eps=EPS)
         self.attn = Attention(gpt)
-        self.ln_2 = nn.LayerNorm(gpt.width, eps=EPS)
+        self.ln_2 = LayerNorm(gpt.width, eps=EPS)
         self.mlp = MLP(gpt)
         self.drop = nn.Dropout(gpt.dropout)
 
     def forward(
-        self, x_BTD: Tensor, mask: Tensor | None = None, cache: Cache | None = None
+        self, x_BTD: Tensor, mask: Mask | None = None, cache: Cache | None = None
     ) -> Tensor:
         """Return the residual stream after this layer."""
         x_BTD = x_BTD + self.drop(self.attn(self.ln_1(x_BTD), mask, cache))
@@ -115,24 +137,17 @@ class GPT(nn.Module):
         self.wpe = nn.Embedding(gpt.context, gpt.width)
         self.drop = nn.Dropout(gpt.dropout)
         self.h = nn.ModuleList(Block(gpt) for _ in range(gpt.layers))
-        self.ln_f = nn.LayerNorm(gpt.width, eps=EPS)
+        self.ln_f = LayerNorm(gpt.width, eps=EPS)
 
     def forward(self, x_BT: Tensor, y_BT: Tensor | None = None) -> Tensor:
         """Return the logits (BTV) of the next tokens or, given those, their mean loss."""
         h_BTD = self.hidden(x_BT)
-        if y_BT is None:
-            return self.logits(h_BTD)
-        vocab = self.settings.vocab
-        return cross_entropy(h_BTD.flatten(0, 1), self.wte.weight, y_BT.flatten(), vocab)
+        return self.logits(h_BTD) if y_BT is None else self.loss(h_BTD, y_BT)
 
     def hidden(self, x_BT: Tensor, caches: Sequence[Cache] | None = None) -> Tensor:
         """Return what the last norm gives for each token (BTD)."""
-        T = x_BT.shape[1]
-        start = caches[0].length if caches else 0
-        assert start + T <= self.settings.context, f"{start + T} tokens exceed the context"
-        positions_T = torch.arange(start, start + T, device=x_BT.device)
-        x_BTD = self.drop(self.wte(x_BT) + self.wpe(positions_T))
-        mask = same_document(x_BT) if self.mask_documents and caches is None else None
+        x_BTD = self.embed(x_BT, caches[0].length if caches else 0)
+        mask = None if caches else self.mask(x_BT)
         for number, block in enumerate(self.h):
             if self.recompute and torch.is_grad_enabled():
                 x_BTD = checkpoint(block, x_BTD, mask, use_reentrant=False)
@@ -140,31 +155,36 @@ class GPT(nn.Module):
                 x_BTD = block(x_BTD, mask, caches[number] if caches else None)
         return cast("Tensor", self.ln_f(x_BTD))
 
+    def embed(self, x_BT: Tensor, start: int = 0) -> Tensor:
+        """Return what the first layer is given (BTD), of tokens from position `start` on."""
+        end = start + x_BT.shape[1]
+        assert end <= self.settings.context, f"{end} tokens exceed the context"
+        positions_T = torch.arange(start, end, device=x_BT.device)
+        return cast("Tensor", self.drop(self.wte(x_BT) + self.wpe(positions_T)))
+
+    def mask(self, x_BT: Tensor) -> Mask | None:
+        """Return which tokens may see which, None where each sees all before it."""
+        dropping = self.training and self.settings.dropout > 0
+        return document_mask(x_BT, blocks=not dropping) if self.mask_documents else None
+
+    def loss(self, h_BTD: Tensor, y_BT: Tensor) -> Tensor:
+        """Return the mean loss of predicting `y` from `hidden`, in nats."""
+        return cross_entropy(h_BTD, self.wte.weight, y_BT, self.settings.vocab)
+
     def logits(self, h_BTD: Tensor) -> Tensor:
         """Return the logits (BTV) that follow from `hidden`, without the padding."""
-        return functional.linear(h_BTD, self.wte.weight)[..., : self.settings.vocab]
+        head_VD = self.wte.weight
+        return functional.linear(h_BTD.to(head_VD.dtype), head_VD)[..., : self.settings.vocab]
 
     def losses(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
         """Return each token's loss (BT), in nats; for scoring, so without gradients."""
         with torch.no_grad():
-            h_ND = self.hidden(x_BT).flatten(0, 1)
-            losses_N = token_losses(h_ND, self.wte.weight, y_BT.flatten(), self.settings.vocab)
-            return losses_N.view_as(y_BT)
+            h_BTD = self.hidden(x_BT)
+            return token_losses(h_BTD, self.wte.weight, y_BT, self.settings.vocab)
 
     def caches(self, batch: int) -> list[Cache]:
         """Return an empty cache a layer, for `batch` texts."""
         return [Cache(batch, self.settings, self.wte.weight) for _ in self.h]
-
-
-def same_document(x_BT: Tensor) -> Tensor:
-    """Return which tokens may see which (B1TT): those before them, in the same document.
-
-    >>> same_document(torch.tensor([[7, END_OF_TEXT, 8]])).int().tolist()
-    [[[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]]
-    """
-    document_BT = (x_BT == END_OF_TEXT).cumsum(1)
-    same_BTT = document_BT[:, :, None] == document_BT[:, None, :]
-    return same_BTT.tril()[:, None]
 
 
 def build(

@@ -4,11 +4,12 @@ At 124M with 8 windows of 1,024 tokens the logits alone are 8,192 * 50,304 * 4 b
 their softmax and gradient as much again: more than the rest of the model. Here they are made some
 rows at a time. The gradient is worked out in the same visit, for what it needs (the logits) is then
 at hand: nothing is computed twice, and between forward and backward stay only the gradients
-themselves.
+themselves. All of it can be traced, so that compiled training has it in its one graph.
 """
 
 # Shape suffixes:
-#   N = tokens (batch times length), D = width, V = vocabulary, padded; a chunk of N is C
+#   B = windows, T = tokens of a window, N = tokens (B * T), D = width, V = vocabulary, padded;
+#   a chunk of N is C
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -17,25 +18,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-def cross_entropy(h_ND: Tensor, head_VD: Tensor, y_N: Tensor, vocab: int) -> Tensor:
-    """Return the mean loss of predicting `y` from `h`; from `vocab` on, the head is padding."""
-    grad = torch.is_grad_enabled() and (h_ND.requires_grad or head_VD.requires_grad)
-    if not grad:
-        return token_losses(h_ND, head_VD, y_N, vocab).mean()
-    return cast("Tensor", _HeadLoss.apply(h_ND, head_VD, y_N, vocab))  # type: ignore[no-untyped-call]
+IGNORED = -1  # in place of a next token: there is none to predict
+ROWS = 8192  # of logits that a GPU makes at once: enough to feed it, 0.8 GB in 16 bits
 
 
-def token_losses(h_ND: Tensor, head_VD: Tensor, y_N: Tensor, vocab: int) -> Tensor:
-    """Return each token's loss, in nats and float32, for which no gradient can be had."""
-    losses = []
+def cross_entropy(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> Tensor:
+    """Return the mean loss of predicting `y` from `h`, in nats and float32.
+
+    From `vocab` on, the rows of the head are padding; where `y` is `IGNORED`, nothing is predicted.
+    """
+    # Cast first, flatten then: the other way round, torch 2.11 to 2.13 compile the norm before
+    # this, where it is wider than 1,024, to a loop that reads what other threads may not have
+    # written yet (pytorch 190517).
+    h_ND = h_BTD.to(head_VD.dtype).flatten(0, -2)
+    if torch.is_grad_enabled() and (h_ND.requires_grad or head_VD.requires_grad):
+        return cast("Tensor", _HeadLoss.apply(h_ND, head_VD, y_BT.flatten(), vocab))  # type: ignore[no-untyped-call]
+    losses_BT = token_losses(h_BTD, head_VD, y_BT, vocab)
+    return losses_BT.sum() / (y_BT != IGNORED).sum()
+
+
+def token_losses(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> Tensor:
+    """Return each token's loss (BT), in nats and float32, for which no gradient can be had.
+
+    It is 0 where `y` is `IGNORED`.
+    """
     with torch.no_grad():
-        dtype = _dtype(h_ND)
-        head_VD = head_VD.to(dtype)
-        for h_CD, y_C in _chunks(h_ND.to(dtype), y_N):
-            logp_CV = _log_probabilities(h_CD, head_VD, vocab)
-            losses.append(-logp_CV.gather(1, y_C[:, None])[:, 0])
-    return torch.cat(losses)
+        h_ND = h_BTD.to(head_VD.dtype).flatten(0, -2)
+        losses = [
+            _losses(_log_probabilities(h_CD, head_VD, vocab), y_C)
+            for h_CD, y_C in _chunks(h_ND, y_BT.flatten())
+        ]
+    return torch.cat(losses).view_as(y_BT)
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -44,42 +57,55 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h_ND: Tensor, head_VD: Tensor, y_N: Tensor, vocab: int) -> Tensor:
         """Return the mean loss, and keep its gradients for `h` and the head."""
-        dtype = _dtype(h_ND)
-        head = head_VD.to(dtype)
         total = torch.zeros((), device=h_ND.device)
-        gh_ND = torch.empty_like(h_ND)
-        ghead_VD = torch.zeros_like(head_VD)
-        start = 0
-        for h_CD, y_C in _chunks(h_ND.to(dtype), y_N):
-            logp_CV = _log_probabilities(h_CD, head, vocab)
-            total -= logp_CV.gather(1, y_C[:, None]).sum()
-            g_CV = logp_CV.exp_()  # the gradient: probability, less one at the right token
-            g_CV[torch.arange(len(y_C), device=y_C.device), y_C] -= 1
-            g_CV = g_CV.to(dtype)
-            gh_ND[start : start + len(y_C)] = g_CV @ head
-            if dtype == ghead_VD.dtype:
+        parts = []
+        ghead_VD = None
+        for h_CD, y_C in _chunks(h_ND, y_N):
+            losses_C, g_CV = _visit(h_CD, head_VD, y_C, vocab)
+            total = total + losses_C.sum()
+            parts.append(g_CV @ head_VD)
+            if ghead_VD is None:
+                ghead_VD = g_CV.t() @ h_CD
+            elif ghead_VD.dtype == h_CD.dtype:
                 ghead_VD.addmm_(g_CV.t(), h_CD)  # spares a copy as large as the head
             else:
                 ghead_VD += g_CV.t() @ h_CD
-            start += len(y_C)
-        # Divided by N last: a probability over a million would be below what fp16 can say.
-        ctx.save_for_backward(gh_ND / start, ghead_VD / start)
-        return total / start
+            if ghead_VD.dtype != torch.float32 and len(y_C) < len(y_N):
+                ghead_VD = ghead_VD.float()  # more will be added
+        count = (y_N != IGNORED).sum()
+        ctx.save_for_backward(torch.cat(parts), ghead_VD, count)
+        return total / count
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Scale what the forward pass made."""
-        gh_ND, ghead_VD = ctx.saved_tensors
-        return gh_ND * grads[0], ghead_VD * grads[0], None, None
+        """Scale what the forward pass made.
+
+        Divided by the count only here: a probability over a million would be below what fp16 can
+        say, but not once the scale of the loss is in it.
+        """
+        gh_ND, ghead_VD, count = ctx.saved_tensors
+        scale = grads[0] / count
+        return gh_ND * scale, (ghead_VD * scale).to(gh_ND.dtype), None, None
+
+
+def _visit(h_CD: Tensor, head_VD: Tensor, y_C: Tensor, vocab: int) -> tuple[Tensor, Tensor]:
+    """Return each token's loss, and the gradient for its logits."""
+    if torch.compiler.is_compiling() and h_CD.is_cuda:
+        from model.kernels import softmax_gradient_
+
+        logits_CV = h_CD @ head_VD.t()
+        return softmax_gradient_(logits_CV, y_C, vocab), logits_CV
+    logp_CV = _log_probabilities(h_CD, head_VD, vocab)
+    return _losses(logp_CV, y_C), _gradient(logp_CV, y_C).to(h_CD.dtype)
 
 
 def _chunks(h_ND: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield parts of nearly equal length.
 
-    A part costs one visit to the head's gradient (V * D) beside its logits (C * V), so C is in
-    proportion to D; small where a cache is all that helps, large where a matrix unit must be fed.
+    A part costs one visit to the head's gradient (V * D) beside its logits (C * V): so C is in
+    proportion to D on a CPU, where a cache is all that helps, and large on a GPU.
     """
-    most = max(1, h_ND.shape[1] // 2 if h_ND.device.type == "cpu" else h_ND.shape[1] * 4)
+    most = max(1, h_ND.shape[1] // 2 if h_ND.device.type == "cpu" else ROWS)
     size = -(-len(y_N) // -(-len(y_N) // most))
     yield from zip(torch.split(h_ND, size), torch.split(y_N, size), strict=True)
 
@@ -90,7 +116,13 @@ def _log_probabilities(h_CD: Tensor, head_VD: Tensor, vocab: int) -> Tensor:
     return functional.log_softmax(logits_CV, dim=-1)
 
 
-def _dtype(like: Tensor) -> torch.dtype:
-    """Return the floats that autocast asks for; in an autograd function, that is up to us."""
-    kind = like.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+def _losses(logp_CV: Tensor, y_C: Tensor) -> Tensor:
+    losses_C = -logp_CV.gather(1, y_C.clamp(min=0)[:, None])[:, 0]
+    return losses_C.masked_fill(y_C == IGNORED, 0)
+
+
+def _gradient(logp_CV: Tensor, y_C: Tensor) -> Tensor:
+    """Return the logits' gradient, in place: probability, less one at the right token."""
+    g_CV = logp_CV.exp_()
+    g_CV[torch.arange(len(y_C), device=y_C.device), y_C.clamp(min=0)] -= 1
+    return g_CV.masked_fill_((y_C == IGNORED)[:, None], 0)

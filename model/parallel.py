@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from model.errors import UserError
 
@@ -50,8 +49,17 @@ class Group:
             dist.all_reduce(values)
         return values
 
+    def sum(self, gradients: Sequence[Tensor | None]) -> None:
+        """Put the sum of all processes' gradients in place of this process's."""
+        if self.size > 1:
+            pending = [dist.all_reduce(g, async_op=True) for g in gradients if g is not None]
+            for one in pending:
+                one.wait()
+
     def any(self, asked: bool) -> bool:
         """Whether it holds in one process or more."""
+        if self.size == 1:
+            return asked
         return bool(self.total(torch.tensor(int(asked), device=self.device)))
 
     def wait(self) -> None:
@@ -77,32 +85,22 @@ def group(kind: str) -> Iterator[Group]:
         dist.destroy_process_group()
 
 
-def spread(model: nn.Module, how: str, group: Group) -> nn.Module:
-    """Return what to call in place of `model`, so that gradients are the mean of all processes'."""
-    if group.size == 1:
-        return model
-    if how == "fsdp":
-        return _shard(model)
-    return DistributedDataParallel(model, gradient_as_bucket_view=True)  # else a copy of them all
+def shard(model: nn.Module, dtype: torch.dtype) -> None:
+    """Let each process hold its part of every layer's weights, and of what the optimiser remembers.
 
+    What is gathered to be computed with is in `dtype`; gradients are summed in float32.
+    """
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-def _shard(model: nn.Module) -> nn.Module:
-    """Let each process hold its part of every layer's weights, and of what AdamW remembers."""
-    from torch.distributed.fsdp import fully_shard
-
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for block in model.h:  # type: ignore[union-attr]
-        fully_shard(block)
-    fully_shard(model)
-    return model
+        fully_shard(block, mp_policy=policy)
+    fully_shard(model, mp_policy=policy)
 
 
 @contextmanager
 def gradients(model: nn.Module, shared: bool) -> Iterator[None]:
-    """Hold back the exchange of gradients until the last part of a batch."""
-    if isinstance(model, DistributedDataParallel) and not shared:
-        with model.no_sync():
-            yield
-        return
+    """Hold back the exchange of gradients of sharded weights until the last part of a batch."""
     exchange = getattr(model, "set_requires_gradient_sync", None)  # FSDP2 adds it to the model
     if exchange is not None:
         exchange(shared)

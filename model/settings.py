@@ -9,11 +9,13 @@ from typing import Any
 
 from model.errors import UserError
 
+END_OF_TEXT = 50_256  # GPT-2's <|endoftext|>, which stands before each document
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "wsd")
 OPTIMIZERS = ("adamw", "muon")
 PARALLEL = ("ddp", "fsdp")
 TROUBLE = ("stop", "skip")
+DISAGREEMENT = ("eager", "stop")
 
 
 def _machine(default: Any) -> Any:
@@ -119,6 +121,9 @@ class Train:
     precision: str = "auto"  # bf16 where the device has it, else fp32
 
     compile: bool = _machine(True)  # on CUDA devices
+    disagreement: str = _machine(
+        "eager"
+    )  # where compiled code computes something else: go on without it, or "stop"
     recompute: bool = _machine(False)  # activations: less memory, more work
     parallel: str = _machine("ddp")  # or "fsdp": each holds a part of the weights
     deterministic: bool = _machine(False)  # bit-exact on CUDA too, and slower
@@ -156,6 +161,7 @@ class Train:
             "precision": PRECISIONS,
             "parallel": PARALLEL,
             "trouble": TROUBLE,
+            "disagreement": DISAGREEMENT,
         }
         for name, allowed in choices.items():
             found = getattr(self, name)

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from model.checkpoint import replace, write_json
 from model.errors import UserError
-from model.gpt import END_OF_TEXT, EPS, GPT, empty
-from model.settings import GPT2
+from model.gpt import EPS, GPT, empty
+from model.settings import END_OF_TEXT, GPT2
 
 TURNED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 PREFIX = "transformer."

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from model.errors import UserError
-from model.gpt import END_OF_TEXT, GPT
+from model.gpt import GPT
+from model.settings import END_OF_TEXT
 
 TOKENS = 8_192  # padded tokens that the model takes at once
 ROWS = 1_024  # tokens whose logits are held at once: 206 MB of them

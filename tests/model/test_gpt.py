@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from model.gpt import END_OF_TEXT, GPT, build
-from model.settings import GPT2
+from model.gpt import GPT, build
+from model.settings import END_OF_TEXT, GPT2
 
 
 def words(gpt, batch=2, length=None, seed=0):

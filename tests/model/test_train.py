@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from model import train as module
+from model import work as module
 from model.checkpoint import Checkpoints
 from model.data import Batches, Stream
 from model.errors import DivergedError, UserError

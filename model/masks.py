@@ -34,7 +34,7 @@ def block_mask(x_BT: Tensor) -> BlockMask:
     pairs is made.
     """
     start_BT = document_starts(x_BT)
-    ends_BQ2 = start_BT.unflatten(1, (-1, BLOCK))[:, :, [0, -1]]
+    ends_BQ2 = start_BT.view(len(x_BT), -1, BLOCK)[:, :, [0, -1]]
     block_N = torch.arange(ends_BQ2.shape[1], device=x_BT.device)
     before_QN, same_QN = block_N[:, None] > block_N, block_N[:, None] == block_N
     seen_BQN = (before_QN | same_QN) & (ends_BQ2[:, :, :1] < (block_N + 1) * BLOCK)

@@ -148,7 +148,7 @@ class Passes:
         sums = tuple(torch.zeros_like(weight) for weight in self.weights)
         for weight, total in zip(self.weights, sums, strict=True):
             weight.grad = total
-        beside = torch.cuda.Stream()
+        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):  # compiles, and chooses kernels, before anything is kept
             for _ in range(2):

@@ -57,9 +57,7 @@ def prove(model: GPT, passes: Passes, precision: Precision, x_BT: Tensor, y_BT: 
         eager_loss, eager = through(model, passes, parts, scale)
     exact = eager
     if name != "fp32" and not passes.sharded:
-        single = Passes(model, Precision("fp32", precision.device))
-        _, exact = through(model, single, parts, 1.0)
-    single = None
+        _, exact = through(model, Passes(model, Precision("fp32", precision.device)), parts, 1.0)
     passes.begin()
     if passes.sharded:
         worst, weight = farthest(found, eager, eager, 0.0, APART[name])

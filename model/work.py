@@ -122,7 +122,7 @@ class Work:
         there = None
         if self.place.type == "cuda":
             host = torch.empty(len(figures), pin_memory=True)
-            figures, there = host.copy_(figures, non_blocking=True), torch.cuda.Event()
+            figures, there = host.copy_(figures, non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
             there.record()
         if self.lag:
             self.update(skip=False)

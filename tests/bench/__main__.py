@@ -26,7 +26,6 @@ BENCHES = (
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),
     ("a training step against nanoGPT's, on this CPU", "tests.bench.training", ()),
-    ("training on a CUDA device against compiled nanoGPT", "tests.bench.gpu", ()),
     ("our scores against lm-eval's own", "tests.bench.agreement", ()),
 )
 

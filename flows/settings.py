@@ -5,6 +5,7 @@ command line's affair. The defaults live in the stages' own classes and nowhere 
 """
 
 import difflib
+import math
 import tomllib
 import types
 import typing
@@ -150,7 +151,7 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     Raises:
         UserError: names the source, the key's path and what was wanted, a line an error.
     """
-    errors = list(unknown_keys(Recipe, tree, ""))
+    errors = [*unknown_keys(Recipe, tree, ""), *not_finite(tree, "")]
     if not errors:
         try:
             found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
@@ -205,6 +206,22 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
                 yield from unknown_keys(branch, value, f"{where}.")
             else:
                 yield f"{where} = {value!r}: wanted a table [{where}], found a single value"
+
+
+def not_finite(value: Any, path: str) -> Iterable[str]:
+    """Yield a line for each nan or inf, which TOML has and no setting means.
+
+    >>> list(not_finite({"train": {"lr": float("nan")}}, ""))
+    ['train.lr = nan: wanted a finite number']
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from not_finite(part, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from not_finite(part, f"{path}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path} = {value}: wanted a finite number"
 
 
 def _elsewhere(key: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Text from a trained model, a token at a time."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def _check(
     for token in (token for prompt in prompts for token in prompt):
         if not 0 <= token < model.settings.vocab:
             raise UserError(f"token {token} in the prompt; wanted 0 to {model.settings.vocab - 1}")
-    if temperature < 0:
+    if not 0 <= temperature < math.inf:
         raise UserError(f"temperature = {temperature}; wanted 0 or more")
     if top_k < 0:
         raise UserError(f"top_k = {top_k}; wanted 0 (all) or more")

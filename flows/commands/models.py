@@ -191,9 +191,9 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
 @click.option("--prompt", default="", help="Text to go on from; a new document without it.")
 @click.option("--tokens", "length", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True)
+@click.option("--temperature", type=options.Number(0), default=1.0, show_default=True)
 @click.option("--top-k", type=click.IntRange(0), default=40, show_default=True, help="0: all.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--top-p", type=options.Number(0, 1, min_open=True), default=1.0, show_default=True)
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--device", help="As for train.")
 def sample(

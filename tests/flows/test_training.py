@@ -119,7 +119,7 @@ def test_tokens_that_are_others_or_name_nobody_are_refused(world, run, tmp_path)
 
 def test_a_run_that_diverges_names_the_documents(world, tmp_path):
     tokens = world.directories["tokens"].path
-    wild = settings("train.steps = 40", "train.lr = 1e30", "train.min_lr = 0.0", "train.clip = 0.0")
+    wild = settings("train.steps = 40", "train.lr = 1e3", "train.min_lr = 0.0", "train.clip = 0.0")
     done = webtext("train", "tiny", "--tokens", tokens, "--run", tmp_path / "wild", *wild)
     assert done.returncode == 2
     assert "it read https://site" in done.stderr
@@ -208,3 +208,11 @@ def test_samples_are_drawn_together_and_each_is_whole_text(run):
     greedy = told("sample", run, "--tokens", 8, "--temperature", 0, "--samples", 2)
     first, second = greedy.split("\n== 2\n")
     assert first.strip() == second.strip()
+
+
+@pytest.mark.parametrize("option", ["--temperature", "--top-p"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_an_option_that_is_no_finite_number_is_refused(run, option, value):
+    done = CliRunner().invoke(cli, ["sample", str(run), option, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.stderr

@@ -1,6 +1,7 @@
 """The directory of a run: what was asked for, and what happened at each step.
 
 config.json    the settings, and the sha256 of the tokens
+tokens.json    what each shard of them was, by sha256, size, time and inode
 log.jsonl      a line a step
 checkpoints/   see model.checkpoint
 """
@@ -16,9 +17,10 @@ import numpy as np
 import torch
 
 from model.checkpoint import replace, write_json
-from model.data import Batches, Stream, fingerprint
+from model.data import Batches, Stream
 from model.errors import UserError
 from model.settings import GPT2, Train, identity
+from model.shards import differences, fingerprint, look, remember, remembered
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ def begin(run: Path, tokens: Path, gpt: GPT2, train: Train) -> None:
     Raises:
         UserError: other settings or tokens began this run; says which.
     """
-    sha256 = fingerprint(tokens)
+    known = remembered(run / "tokens.json")
+    shards = look(tokens, known)
+    sha256 = fingerprint(tokens, shards)
     if not (run / "config.json").exists():
         versions = {"torch": torch.__version__, "numpy": np.__version__}
         config = {
@@ -52,6 +56,7 @@ def begin(run: Path, tokens: Path, gpt: GPT2, train: Train) -> None:
             "tokens": {"path": str(tokens.resolve()), "sha256": sha256},
             "versions": {"python": platform.python_version(), **versions},
         }
+        remember(run / "tokens.json", shards)
         write_json(run / "config.json", config)
         return
     before = read(run)
@@ -59,12 +64,15 @@ def begin(run: Path, tokens: Path, gpt: GPT2, train: Train) -> None:
         *_differences("model", identity(before.gpt), identity(gpt)),
         *_differences("train", identity(before.train), identity(train)),
         *_differences("tokens", {"sha256": before.sha256}, {"sha256": sha256}),
+        *differences(known or shards, shards),
     ]
     if changed:
         raise UserError(
             f"{run}: was begun otherwise, and would not be the run it goes on with; "
             f"go on with what it had, or begin another: {'; '.join(changed)}"
         )
+    if known != shards:
+        remember(run / "tokens.json", shards)
 
 
 def _differences(table: str, before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:

@@ -127,11 +127,14 @@ def run_training(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flows.evaluation import scorer
     from model.checkpoint import Checkpoints
+    from model.data import short_val
     from model.errors import DivergedError
     from model.train import train as train_model
     from pipeline.losses import write_page
 
     loaded = load(recipe, overrides)
+    if leads() and (without := short_val(shards, loaded.model.context)):
+        say(without)
     with ExitStack() as open_:
         watches = [open_.enter_context(training(loaded.train.steps))]
         if tensorboard and leads():

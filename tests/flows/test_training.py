@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -103,10 +104,9 @@ def test_a_document_that_is_held_out_was_read_at_no_step(world, run):
 
 def test_tokens_that_are_others_or_name_nobody_are_refused(world, run, tmp_path):
     config = runs.read(run)
-    for name in ("train-00000.bin", "val-00000.bin", "manifest.json"):
-        source = config.tokens / name
+    for source in [*config.tokens.glob("*.bin"), config.tokens / "manifest.json"]:
         if source.exists():
-            (tmp_path / name).write_bytes(source.read_bytes())
+            (tmp_path / source.name).write_bytes(source.read_bytes())
     if (tmp_path / "manifest.json").exists():
         with pytest.raises(UserError, match=r"documents.parquet: no such file"):
             provenance.batch(run, 0, tmp_path)
@@ -216,3 +216,16 @@ def test_an_option_that_is_no_finite_number_is_refused(run, option, value):
     done = CliRunner().invoke(cli, ["sample", str(run), option, value])
     assert done.exit_code == 2
     assert f"Invalid value for '{option}'" in done.stderr
+
+
+def test_a_val_split_shorter_than_a_window_is_told_at_the_start(tmp_path):
+    header = np.zeros(256, "<i4")
+    header[:3] = 20240520, 1, 2_000
+    shard = header.tobytes() + np.arange(2_000, dtype="<u2").tobytes()
+    (tmp_path / "train-00000.bin").write_bytes(shard)
+    done = webtext(
+        "train", "tiny", "--tokens", tmp_path, "--run", tmp_path / "run",
+        *settings("train.steps = 1"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the val split has 0 tokens, and a window takes 65; no loss on val" in done.stderr

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from model.errors import UserError
+from model.settings import each
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,8 @@ class Group:
         Raises:
             UserError: they cannot be dealt out evenly, so the mean gradient would be wrong.
         """
-        if count % self.size:
-            raise UserError(
-                f"{count} windows a step do not deal out to {self.size} processes; change "
-                f"train.batch_tokens, or start a number of processes that divides {count}"
-            )
-        each = count // self.size
-        return slice(self.rank * each, (self.rank + 1) * each)
+        share = each(count, self.size)
+        return slice(self.rank * share, (self.rank + 1) * share)
 
     def total(self, values: Tensor) -> Tensor:
         """Return the sum over all processes."""

@@ -188,6 +188,20 @@ class Train:
         return self.batch_tokens // context
 
 
+def each(windows: int, processes: int) -> int:
+    """Return how many of a step's windows fall to each process.
+
+    Raises:
+        UserError: they cannot be dealt out evenly, so the mean gradient would be wrong.
+    """
+    if windows % processes:
+        raise UserError(
+            f"{windows} windows a step do not deal out to {processes} processes; change "
+            f"train.batch_tokens, or start a number of processes that divides {windows}"
+        )
+    return windows // processes
+
+
 def identity(settings: GPT2 | Train) -> dict[str, Any]:
     """Return the settings that decide what comes out, without those of the machine."""
     values = asdict(settings)

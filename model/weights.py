@@ -164,9 +164,7 @@ def load(folder: Path) -> GPT:
     """
     gpt, state = shape(folder), _state(folder)
     if _config(folder).get("tie_word_embeddings", True) is not True and HEAD not in state:
-        raise UserError(
-            f"{folder / 'config.json'}: tie_word_embeddings is false, and the weights hold no {HEAD}"
-        )
+        raise UserError(f"{folder}: tie_word_embeddings is false, and the weights hold no {HEAD}")
     try:
         return from_transformers(state, gpt)
     except UserError as error:

@@ -57,7 +57,7 @@ def train(
 ) -> None:
     """Train the model of RECIPE; run again, it goes on from its last checkpoint."""
     if only_plan:
-        show_plan(recipe, shards, named or device, processes, as_json, overrides)
+        show_plan(recipe, shards, named, device, processes, as_json, overrides)
         return
     if shards is None or name is None:
         missing = "--tokens" if shards is None else "--run"
@@ -71,12 +71,13 @@ def train(
 def show_plan(
     recipe: str,
     shards: Path | None,
+    named: str | None,
     device: str | None,
     processes: int,
     as_json: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Print what a training takes, on this machine's device or a named one."""
+    """Print what a training takes, on a device of this machine or on one that is `named`."""
     from flows.settings import load
     from model.plan import describe, plan
 
@@ -86,21 +87,32 @@ def show_plan(
         from model.data import Stream
 
         corpus = len(Stream(shards, "train"))
-    found = plan(loaded.model, loaded.train, device or here(), processes, corpus_tokens=corpus)
+    name, memory = (named, None) if named else here(device)
+    found = plan(loaded.model, loaded.train, name, processes, corpus_tokens=corpus, memory=memory)
     if as_json:
         click.echo(json.dumps(asdict(found) | {"memory": found.memory, "fits": found.fits}))
     else:
         click.echo(describe(loaded.model, loaded.train, found))
 
 
-def here() -> str | None:
-    """Return the name of this machine's CUDA device if its peak is known, else None."""
+def here(device: str | None) -> tuple[str | None, int | None]:
+    """Return the driver's name and the memory of a device of this machine, as train names it.
+
+    Without a name that is in the table, what is known of it is that its peak is not.
+
+    Raises:
+        UserError: it is not here.
+    """
     import torch
 
+    from model.device import choose
     from model.hardware import look_up
 
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return name if look_up(name) else None
+    place = choose(device)
+    if place.type != "cuda":
+        return None, None
+    found = torch.cuda.get_device_properties(place)
+    return (found.name if look_up(found.name) else None), found.total_memory
 
 
 def leads() -> bool:

@@ -191,6 +191,28 @@ def test_the_plan_is_told_before_anything_is_there():
         )
 
 
+def test_the_plan_is_for_a_device_of_this_machine_too(monkeypatch):
+    printed = told("train", "gpt2-124m", "--plan", "--device", "cpu")
+    assert "time     unknown" in printed
+    slice_ = types.SimpleNamespace(
+        name="NVIDIA H100 80GB HBM3 MIG 3g.40gb", total_memory=42 * 10**9
+    )
+    monkeypatch.setattr("model.device.choose", lambda name: types.SimpleNamespace(type="cuda"))
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda place: slice_)
+    printed = told("train", "gpt2-124m", "--plan", "--device", "cuda:0")
+    assert "the 42 GB of NVIDIA H100 80GB HBM3 MIG 3g.40gb" in printed
+    assert "1 x NVIDIA H100 80GB HBM3 MIG 3g.40gb at 40 % of the peak" in printed
+    slice_.name = "NVIDIA Abacus"
+    printed = told("train", "gpt2-124m", "--plan", "--device", "cuda")
+    assert "time     unknown" in printed
+    assert "the 42 GB of this device" in printed
+
+
+def test_a_plan_for_processes_that_the_batch_does_not_divide_into_is_refused():
+    with pytest.raises(ModelError, match="512 windows a step do not deal out to 7 processes"):
+        told("train", "gpt2-124m", "--plan", "--on", "H100", "--processes", 7)
+
+
 def test_training_without_tokens_or_a_name_says_what_is_missing(tmp_path):
     for given, missing in ((["--run", "first"], "--tokens"), (["--tokens", tmp_path], "--run")):
         done = CliRunner().invoke(cli, ["train", "tiny", *map(str, given)])

@@ -65,6 +65,15 @@ def _pad(tensor: Tensor, shape: torch.Size) -> Tensor:
     return padded
 
 
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint's file.
+
+    >>> step_of(Path("checkpoints/step-00000400.pt"))
+    400
+    """
+    return int(path.name[5:13])
+
+
 @dataclass
 class Checkpoints:
     """The checkpoints of a run: the last `keep`, and the one with the lowest loss on val."""

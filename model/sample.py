@@ -9,26 +9,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from model import run as runs
+from model import weights
 from model.checkpoint import Checkpoints, restore
 from model.device import choose
 from model.errors import UserError
 from model.gpt import GPT, empty
 
 
-def load(run: Path, device: str | None = None, step: int | None = None) -> GPT:
-    """Return the model that a run has trained: after `step` steps, or its best, or its last.
+def load(path: Path, device: str | None = None, step: int | None = None) -> GPT:
+    """Return the model of a run, or of a directory in transformers' layout.
 
-    The best is the one with the lowest loss on val; where none was measured, the last.
+    Of a run: after `step` steps, or its best, or its last. The best is the one with the lowest loss
+    on val; where none was measured, the last.
 
     Raises:
-        UserError: there is no such run or checkpoint, or it is damaged.
+        UserError: there is no such run, model or checkpoint, or it is damaged.
     """
-    config = runs.read(run)
-    saved = Checkpoints(run / "checkpoints")
+    if weights.is_model(path):
+        if step is not None:
+            raise UserError(f"--step {step}: {path} is one model, not a run with checkpoints")
+        return weights.load(path).to(choose(device)).eval()
+    config = runs.read(path)
+    saved = Checkpoints(path / "checkpoints")
     if step is None:
         step = saved.best() or saved.last()
     if step is None:
-        raise UserError(f"{run}: no checkpoint yet; train it first, or a little longer")
+        raise UserError(f"{path}: no checkpoint yet; train it first, or a little longer")
     model = empty(config.gpt)
     restore(saved.load(step), model)
     return model.to(choose(device)).eval()

@@ -40,7 +40,7 @@ SKIPS = 20  # steps skipped one after the other that show that no later one will
 
 Line = dict[str, Any]  # of log.jsonl
 Watch = Callable[[Line], None]
-Score = Callable[[GPT], dict[str, float]]
+Score = Callable[[GPT, Callable[[], bool]], dict[str, float]]  # the second: are we to stop?
 
 
 def unwatched(line: Line) -> None:
@@ -61,7 +61,8 @@ def train(
     `watch` is given what goes to log.jsonl after each step: step (the first is 0), loss, lr, norm,
     skipped (why, or null), val_loss (null but where it is due), tokens_per_s, mfu (null where the
     device's peak is unknown), seconds_left; and scores, what `score` says of the model, wherever
-    val_loss is due. SIGTERM and SIGINT end it with a checkpoint.
+    val_loss is due. SIGTERM and SIGINT end it with a checkpoint; `score` is told of them, and what
+    it then returns, if nothing, is left out.
 
     Raises:
         UserError: settings, tokens and device do not fit together, or not with what `run` holds.
@@ -115,7 +116,9 @@ def train(
                 line: Line = {"step": step, "loss": finite(mean), "lr": lr, "norm": finite(norm)}
                 line |= {"skipped": trouble, "val_loss": val, **speed}
                 if due and score is not None:  # in every process: none is to wait for long
-                    line["scores"] = score(work.model)
+                    if scores := score(work.model, lambda: stop.asked):
+                        line["scores"] = scores
+                    asked = us.any(stop.asked)
                 if us.leads:
                     work.log.write(line)
                     watch(line)

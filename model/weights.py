@@ -142,8 +142,11 @@ def export(model: GPT, folder: Path) -> Path:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether there is a model in transformers' layout."""
-    return (folder / "config.json").exists() and weights_file(folder) is not None
+    """Whether this is a model in transformers' layout, be it whole or not."""
+    try:
+        return "model_type" in _config(folder) or weights_file(folder) is not None
+    except UserError:
+        return weights_file(folder) is not None
 
 
 def weights_file(folder: Path) -> Path | None:

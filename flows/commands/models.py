@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -20,9 +21,24 @@ RUNS = Path("runs")
 
 
 def run_directory(name: str) -> Path:
-    """Return a run's directory: a path as it stands, a bare name under runs/."""
+    """Return where a run is made: a path as it stands, a bare name under runs/."""
     path = Path(name)
     return path if len(path.parts) > 1 or path.is_absolute() else RUNS / name
+
+
+def find_run(name: str) -> Path:
+    """Return what a RUN argument names: that of runs/ where a bare name is there, else the path.
+
+    Raises:
+        UserError: neither is there.
+    """
+    path = run_directory(name)
+    if not path.exists():
+        path = Path(name)
+    if not path.exists():
+        also = "" if run_directory(name) == path else f", nor is {run_directory(name)}"
+        raise UserError(f"{name}: not there{also}; wanted the directory of a run or of a model")
+    return path
 
 
 @click.command()
@@ -138,7 +154,7 @@ def run_training(
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flows.evaluation import scorer
-    from model.checkpoint import Checkpoints
+    from model.checkpoint import step_of
     from model.data import short_val
     from model.errors import DivergedError
     from model.train import train as train_model
@@ -169,19 +185,23 @@ def run_training(
 
         try:
             score = scorer(loaded.train)
-            train_model(run, shards, loaded.model, loaded.train, device, watch, score)
+            last = train_model(run, shards, loaded.model, loaded.train, device, watch, score)
         except DivergedError as error:
             every = f"`webtext batch {run} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None
         finally:
             if leads() and (run / "log.jsonl").exists():
                 write_page(run)
-    done = Checkpoints(run / "checkpoints").last() or 0
-    if leads() and done < loaded.train.steps:
-        click.echo(
-            f"stopped after {done:,} of {loaded.train.steps:,} steps; the same command goes on",
-            err=True,
-        )
+    stop_short(step_of(last), loaded.train.steps)
+
+
+def stop_short(done: int, steps: int) -> None:
+    """Exit as any command that was interrupted, where a training was."""
+    if done < steps:
+        if leads():
+            words = f"stopped after {done:,} of {steps:,} steps; the same command goes on"
+            click.echo(words, err=True)
+        sys.exit(130)
 
 
 @click.command()
@@ -193,7 +213,7 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
     """Name the documents and URLs that a step of a training RUN read, or will read."""
     from flows import provenance
 
-    found = provenance.batch(run_directory(run), step, tokens)
+    found = provenance.batch(find_run(run), step, tokens)
     if as_json:
         for window in found:
             click.echo(json.dumps(window, ensure_ascii=False))
@@ -209,6 +229,7 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
 @click.option("--temperature", type=options.Number(0), default=1.0, show_default=True)
 @click.option("--top-k", type=click.IntRange(0), default=40, show_default=True, help="0: all.")
 @click.option("--top-p", type=options.Number(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--step", type=click.IntRange(1), help="Whose checkpoint; the best by default.")
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--device", help="As for train.")
 def sample(
@@ -219,19 +240,26 @@ def sample(
     temperature: float,
     top_k: int,
     top_p: float,
+    step: int | None,
     samples: int,
     device: str | None,
 ) -> None:
-    """Let a trained RUN write on, a token at a time.
+    """Let a trained RUN, or a model in transformers' layout, write on, a token at a time.
 
     The first sample appears as it is drawn; further ones, drawn beside it, follow below.
     """
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    run_sample(run_directory(run), prompt, length, samples, device, **how)
+    run_sample(find_run(run), prompt, length, samples, device, step, **how)
 
 
 def run_sample(
-    run: Path, prompt: str, length: int, samples: int, device: str | None, **how: Any
+    run: Path,
+    prompt: str,
+    length: int,
+    samples: int,
+    device: str | None,
+    step: int | None = None,
+    **how: Any,
 ) -> None:
     """Print samples; each ends with its `<|endoftext|>`, and the writing when all have.
 
@@ -241,7 +269,7 @@ def run_sample(
     from pipeline.bpe import encoding
 
     bpe = encoding()
-    model = load(run, device)
+    model = load(run, device, step)
     start = [bpe.eot_token, *bpe.encode_ordinary(prompt)]
     texts = [Written(bpe, show=number == 0) for number in range(samples)]
     click.echo(prompt, nl=False)

@@ -1,7 +1,9 @@
 """Training from the command line: its plan, its figures, and whose the text of each step was."""
 
 import json
+import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -11,11 +13,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from flows import provenance, trackers
 from flows.__main__ import cli
+from flows.evaluation import scorer
 from model import run as runs
+from model.checkpoint import Checkpoints
 from model.errors import UserError as ModelError
+from model.gpt import build
+from model.settings import GPT2, Train
 from pipeline.errors import UserError
 from pipeline.lookup import lookup
-from tests.flows.conftest import webtext
+from tests.flows.conftest import command, environment, webtext
 from tests.pipeline import fake_data
 
 SMALL = (
@@ -251,3 +257,35 @@ def test_a_val_split_shorter_than_a_window_is_told_at_the_start(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "the val split has 0 tokens, and a window takes 65; no loss on val" in done.stderr
+
+
+def test_a_training_that_is_stopped_says_so_and_exits_130(world, tmp_path):
+    tokens = world.directories["tokens"].path
+    asked = ["train", "tiny", "--tokens", tokens, "--run", tmp_path / "run"]
+    asked += settings("train.steps = 100_000", "train.checkpoint_every = 0")
+    child = subprocess.Popen(
+        command(*asked), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(),
+    )  # fmt: skip
+    log = tmp_path / "run" / "log.jsonl"
+    while not (log.exists() and log.read_text().count("\n") > 2):
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.1)
+    child.terminate()
+    _, words = child.communicate(timeout=200)
+    assert child.returncode == 130, words
+    assert "of 100,000 steps; the same command goes on" in words
+    assert "interrupted" not in words
+    assert Checkpoints(tmp_path / "run" / "checkpoints").last() == log.read_text().count("\n")
+
+
+def test_scores_are_not_waited_for_once_it_is_to_stop(tmp_path):
+    items = [{"query": "It rained, so", "choices": ["he got wet", "it flew"], "gold": 0}] * 9
+    (tmp_path / "copa.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    score = scorer(Train(eval_tasks=("copa",), eval_data=str(tmp_path)))
+    model = build(GPT2(layers=1, heads=1, width=8, context=64)).train()
+    assert score(model, lambda: False) == {"copa/lm-eval/acc": pytest.approx(50, abs=50)}
+    asked = []
+    assert score(model, lambda: asked.append(1) or True) == {}
+    assert len(asked) == 1
+    assert model.training

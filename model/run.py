@@ -1,6 +1,6 @@
 """The directory of a run: what was asked for, and what happened at each step.
 
-config.json    the settings, and the sha256 of the tokens
+config.json    the settings, and the sha256 of the tokens; "lengths" that it had before, if any
 tokens.json    what each shard of them was, by sha256, size, time and inode
 log.jsonl      a line a step
 checkpoints/   see model.checkpoint
@@ -9,16 +9,18 @@ checkpoints/   see model.checkpoint
 import json
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from model.checkpoint import replace, write_json
+from model.checkpoint import Checkpoints, write_json
+from model.checkpoint import replace as replace_file
 from model.data import Batches, Stream
 from model.errors import UserError
+from model.schedule import decay_start
 from model.settings import GPT2, Train, identity
 from model.shards import differences, fingerprint, look, remember, remembered
 
@@ -60,6 +62,9 @@ def begin(run: Path, tokens: Path, gpt: GPT2, train: Train) -> None:
         write_json(run / "config.json", config)
         return
     before = read(run)
+    if relengthened(before.train, train):
+        relengthen(run, before.train, train)
+        before = read(run)
     changed = [
         *_differences("model", identity(before.gpt), identity(gpt)),
         *_differences("train", identity(before.train), identity(train)),
@@ -73,6 +78,41 @@ def begin(run: Path, tokens: Path, gpt: GPT2, train: Train) -> None:
         )
     if known != shards:
         remember(run / "tokens.json", shards)
+
+
+def relengthened(before: Train, now: Train) -> bool:
+    """Whether these are the same training, of another length."""
+    return now.steps != before.steps and identity(replace(now, steps=before.steps)) == identity(
+        before
+    )
+
+
+def relengthen(run: Path, before: Train, now: Train) -> None:
+    """Write down that a run becomes longer, or shorter, where what it did is the same either way.
+
+    That is so while "wsd" is at its peak: what went before depends on the length in nothing.
+    Source: Hägele et al. (2024), section 4: one run, cooled down wherever one likes.
+
+    Raises:
+        UserError: the run has gone on beyond that, or has another schedule.
+    """
+    last = Checkpoints(run / "checkpoints").last() or 0
+    flat = min(decay_start(before), decay_start(now)) + 1  # steps whose rate is the same in both
+    change = f"{run}: train.steps was {before.steps}, is {now.steps}"
+    if before.schedule != "wsd":
+        raise UserError(
+            f"{change}: the rate of every step of a {before.schedule!r} schedule depends on their "
+            "number; go on with what it had, or begin another run (train --from takes its model)"
+        )
+    if last > flat:
+        raise UserError(
+            f"{change}: its decay began at step {flat}, and its last checkpoint is after {last}; "
+            "go on with what it had, or begin another run (train --from takes its model)"
+        )
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config["train"]["steps"] = now.steps
+    config.setdefault("lengths", []).append({"steps": before.steps, "until": last})
+    write_json(run / "config.json", config)
 
 
 def _differences(table: str, before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
@@ -108,7 +148,7 @@ class Log:
         if run is not None:
             path = run / "log.jsonl"
             kept = [json.dumps(line) + "\n" for line in log(run) if line["step"] < first]
-            replace(path, lambda file: file.write("".join(kept).encode()))
+            replace_file(path, lambda file: file.write("".join(kept).encode()))
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, line: dict[str, Any]) -> None:

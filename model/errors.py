@@ -3,6 +3,9 @@
 ValueError
 └── UserError           the command line prints one line and exits 2
     └── DivergedError   the loss or the gradient is no number any more; names what was read
+
+Exception
+└── ElsewhereError      another process has stopped, and says why itself; exit without a word
 """
 
 from collections.abc import Sequence
@@ -19,3 +22,11 @@ class DivergedError(UserError):
         super().__init__(message)
         self.step = step
         self.windows = tuple(windows)
+
+
+class ElsewhereError(Exception):
+    """A process that trains with this one has stopped; `code` is what it exits with."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"another process has stopped with exit code {code}, and said why")
+        self.code = code

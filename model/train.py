@@ -69,7 +69,7 @@ def train(
         DivergedError: the loss or the gradient is no number, or spikes, and `trouble` is "stop".
     """
     kind = (device or best()).partition(":")[0]
-    with group(kind) as us, stopping() as stop, deterministic(settings.deterministic):
+    with stopping() as stop, group(kind) as us, deterministic(settings.deterministic):
         if score is not None and us.size > 1 and settings.parallel == "fsdp":
             raise UserError(
                 "train.eval_tasks cannot be measured while train.parallel = 'fsdp' spreads the "

@@ -4,7 +4,8 @@ import codecs
 import json
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands import options
+from model.errors import ElsewhereError
+from model.errors import UserError as ModelError
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -136,6 +139,22 @@ def leads() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def first_here() -> bool:
+    """Whether this process speaks of what all on this machine see alike."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+@contextmanager
+def alike() -> Iterator[None]:
+    """Have what each process of a machine finds wrong, before they join, told by one of them."""
+    try:
+        yield
+    except (UserError, ModelError):
+        if not first_here():
+            raise ElsewhereError(2) from None
+        raise
+
+
 def run_training(
     recipe: str,
     shards: Path,
@@ -160,8 +179,10 @@ def run_training(
     from model.train import train as train_model
     from pipeline.losses import write_page
 
-    loaded = load(recipe, overrides)
-    if leads() and (without := short_val(shards, loaded.model.context)):
+    with alike():
+        loaded = load(recipe, overrides)
+        without, score = short_val(shards, loaded.model.context), scorer(loaded.train)
+    if without and leads():
         say(without)
     with ExitStack() as open_:
         watches = [open_.enter_context(training(loaded.train.steps))]
@@ -184,7 +205,6 @@ def run_training(
                 return str(error)
 
         try:
-            score = scorer(loaded.train)
             last = train_model(run, shards, loaded.model, loaded.train, device, watch, score)
         except DivergedError as error:
             every = f"`webtext batch {run} --step {error.step}` names all"

@@ -31,6 +31,7 @@ def load(path: Path, device: str | None = None, step: int | None = None) -> GPT:
         return weights.load(path).to(choose(device)).eval()
     config = runs.read(path)
     saved = Checkpoints(path / "checkpoints")
+    saved.warn()
     if step is None:
         step = saved.best() or saved.last()
     if step is None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from model import run as runs
-from model.checkpoint import Checkpoints, restore, snapshot
+from model.checkpoint import Checkpoints, restore
 from model.data import Batches, Ints, Stream
 from model.device import Precision, best, choose, deterministic
 from model.errors import DivergedError, UserError
@@ -210,11 +210,8 @@ class Work:
 
     def save(self, step: int, val_loss: float | None, us: Group) -> None:
         """Save all that the next step depends on."""
-        if us.leads or self.called is self.model:  # sharded weights need all to come together
-            state = snapshot(self.model, self.movers)
-            state |= {"scaler": self.scaler.state_dict(), "losses": list(self.losses)}
-            if us.leads:
-                self.saved.save(step, state, val_loss)
+        extra = {"scaler": self.scaler.state_dict(), "losses": list(self.losses)}
+        self.saved.take(step, self.model, self.movers, extra, val_loss, us)
 
     def resume(self) -> None:
         """Take up what `save` saved after the step before the first."""
@@ -244,6 +241,7 @@ def prepare(
     saved = Checkpoints(run / "checkpoints", settings.keep)
     if us.leads:
         runs.begin(run, tokens, gpt, settings)
+        saved.warn()
         saved.sweep()
     us.wait()
     first = saved.last() or 0

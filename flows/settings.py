@@ -72,8 +72,17 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         UserError: no such recipe; not TOML; a key that no stage has, or a value it cannot take.
     """
+    return build(said(name, overrides), str(find(name)))
+
+
+def said(name: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what a recipe says itself, as plain values without the defaults, not yet checked.
+
+    Raises:
+        UserError: no such recipe; not TOML.
+    """
     path = find(name)
-    return overridden(included(read(path), str(path)), overrides, str(path))
+    return laid(included(read(path), str(path)), overrides)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -120,12 +129,21 @@ def overridden(tree: dict[str, Any], overrides: Iterable[str], source: str) -> R
     Raises:
         UserError: as `load`; `source` is where the values come from.
     """
+    return build(laid(tree, overrides), source)
+
+
+def laid(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return plain values with overrides laid over them.
+
+    Raises:
+        UserError: one is not a line of TOML.
+    """
     for line in overrides:
         try:
             merge(tree, included(tomllib.loads(line), f"--set {line!r}"))
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"--set {line!r}: not a line of TOML: {error}") from None
-    return build(tree, source)
+    return tree
 
 
 def find(name: str) -> Path:
@@ -211,6 +229,8 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
 def not_finite(value: Any, path: str) -> Iterable[str]:
     """Yield a line for each nan or inf, which TOML has and no setting means.
 
+    But the bounds of rules: there inf is no bound.
+
     >>> list(not_finite({"train": {"lr": float("nan")}}, ""))
     ['train.lr = nan: wanted a finite number']
     """
@@ -221,6 +241,8 @@ def not_finite(value: Any, path: str) -> Iterable[str]:
         for number, part in enumerate(value):
             yield from not_finite(part, f"{path}[{number}]")
     elif isinstance(value, float) and not math.isfinite(value):
+        if not math.isnan(value) and path.startswith("rules."):
+            return
         yield f"{path} = {value}: wanted a finite number"
 
 

@@ -55,8 +55,12 @@ def train(
     device: str | None = None,
     watch: Watch = unwatched,
     score: Score | None = None,
+    source: Path | None = None,
 ) -> Path:
     """Train a model, or go on with it; return its last checkpoint.
+
+    A run begins with the weights of the model in `source`, which is in transformers' layout and of
+    the shape `gpt`, with a fresh optimiser; with weights that are drawn where there is none.
 
     `watch` is given what goes to log.jsonl after each step: step (the first is 0), loss, lr, norm,
     skipped (why, or null), val_loss (null but where it is due), tokens_per_s, mfu (null where the
@@ -75,7 +79,7 @@ def train(
                 "train.eval_tasks cannot be measured while train.parallel = 'fsdp' spreads the "
                 "weights; leave them out, and ask `webtext eval` of the checkpoints"
             )
-        work = prepare(run, tokens, gpt, settings, device, us)
+        work = prepare(run, tokens, gpt, settings, device, us, source)
         done = work.first
         try:
             for step in range(work.first, settings.steps):
@@ -228,7 +232,13 @@ class Work:
 
 
 def prepare(
-    run: Path, tokens: Path, gpt: GPT2, settings: Train, device: str | None, us: Group
+    run: Path,
+    tokens: Path,
+    gpt: GPT2,
+    settings: Train,
+    device: str | None,
+    us: Group,
+    source: Path | None = None,
 ) -> Work:
     """Make what the loop works with, from the last checkpoint where there is one."""
     place = choose(device, us.local)
@@ -240,7 +250,7 @@ def prepare(
     has_val = len(held_out) > gpt.context
     saved = Checkpoints(run / "checkpoints", settings.keep)
     if us.leads:
-        runs.begin(run, tokens, gpt, settings)
+        runs.begin(run, tokens, gpt, settings, source)
         saved.warn()
         saved.sweep()
     us.wait()
@@ -248,6 +258,8 @@ def prepare(
 
     extra = {"recompute": settings.recompute, "mask_documents": settings.mask_documents}
     model = build(gpt, settings.seed, place, **extra)
+    if not first:
+        runs.start_from(run, source, model)
     if settings.compile and place.type == "cuda":
         model.compile()
     called = spread(model, settings.parallel, us)

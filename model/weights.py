@@ -4,6 +4,7 @@ There a linear layer is a Conv1D, whose matrix lies the other way round, and eve
 head's begins with "transformer.". The head is the embedding and is not stored.
 """
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -158,6 +159,27 @@ def weights_file(folder: Path) -> Path | None:
     return None
 
 
+def fingerprint(folder: Path) -> str:
+    """Return a sha256 that stands for a model: of its config.json and of all files of its weights.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    path = weights_file(folder)
+    if path is None:
+        raise UserError(f"{folder / FILES[0]}: no such file, and no {FILES[1]}")
+    names = ["config.json", path.name, *_parts(path)]
+    whole = hashlib.sha256()
+    for name in names:
+        try:
+            with (folder / name).open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise UserError(f"{folder / name}: no such file") from None
+        whole.update(f"{name} {digest}\n".encode())
+    return whole.hexdigest()
+
+
 def load(folder: Path) -> GPT:
     """Return a model from a directory as `export` or transformers' `save_pretrained` writes it.
 
@@ -218,13 +240,19 @@ def _state(folder: Path) -> dict[str, Tensor]:
     try:
         if path.suffix != ".json":
             return _read(path)
-        parts = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
-        return {k: t for name in sorted(set(parts)) for k, t in _read(folder / name).items()}
+        return {k: t for name in _parts(path) for k, t in _read(folder / name).items()}
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file, though {path.name} names it") from None
     except (OSError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: damaged ({type(error).__name__}: {reason})") from None
+
+
+def _parts(path: Path) -> list[str]:
+    """Return the names of the files that an index names; none where `path` is no index."""
+    if path.suffix != ".json":
+        return []
+    return sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -53,6 +53,12 @@ def find_run(name: str) -> Path:
     help="Directory of token shards; `webtext path tokens` prints the newest.",
 )
 @click.option("--run", "name", help="Name under runs/, or a path.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Begin with the weights of this model, in transformers' layout.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1 or mps; the best one there is by default.")
 @click.option("--tensorboard/--no-tensorboard", default=True, help="Event files in the run.")
 @click.option("--wandb", "project", help="Log to this project of Weights & Biases as well.")
@@ -65,6 +71,7 @@ def train(
     recipe: str,
     shards: Path | None,
     name: str | None,
+    source: Path | None,
     device: str | None,
     tensorboard: bool,
     project: str | None,
@@ -76,13 +83,15 @@ def train(
 ) -> None:
     """Train the model of RECIPE; run again, it goes on from its last checkpoint."""
     if only_plan:
-        show_plan(recipe, shards, named, device, processes, as_json, overrides)
+        show_plan(recipe, shards, source, named, device, processes, as_json, overrides)
         return
     if shards is None or name is None:
         missing = "--tokens" if shards is None else "--run"
         raise click.UsageError(f"{missing} is wanted to train; only --plan goes without")
     run = run_directory(name)
-    run_training(recipe, shards, run, device, overrides, tensorboard=tensorboard, project=project)
+    run_training(
+        recipe, shards, run, device, overrides, source, tensorboard=tensorboard, project=project
+    )
     if leads():
         click.echo(run)
 
@@ -90,6 +99,7 @@ def train(
 def show_plan(
     recipe: str,
     shards: Path | None,
+    source: Path | None,
     named: str | None,
     device: str | None,
     processes: int,
@@ -97,10 +107,10 @@ def show_plan(
     overrides: tuple[str, ...],
 ) -> None:
     """Print what a training takes, on a device of this machine or on one that is `named`."""
-    from flows.settings import load
+    from flows.origin import load_for
     from model.plan import describe, plan
 
-    loaded = load(recipe, overrides)
+    loaded = load_for(recipe, overrides, source)
     corpus = None
     if shards is not None:
         from model.data import Stream
@@ -161,18 +171,19 @@ def run_training(
     run: Path,
     device: str | None,
     overrides: tuple[str, ...],
+    source: Path | None = None,
     *,
     tensorboard: bool = False,
     project: str | None = None,
 ) -> None:
     """Train, and show how it goes; the run's page is written when it ends, however it ends."""
     from flows import provenance, trackers
-    from flows.settings import load
     from flows.terminal import say, training
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flows.evaluation import scorer
+    from flows.origin import load_for
     from model.checkpoint import step_of
     from model.data import short_val
     from model.errors import DivergedError
@@ -180,7 +191,7 @@ def run_training(
     from pipeline.losses import write_page
 
     with alike():
-        loaded = load(recipe, overrides)
+        loaded = load_for(recipe, overrides, source, run)
         without, score = short_val(shards, loaded.model.context), scorer(loaded.train)
     if without and leads():
         say(without)
@@ -205,7 +216,9 @@ def run_training(
                 return str(error)
 
         try:
-            last = train_model(run, shards, loaded.model, loaded.train, device, watch, score)
+            last = train_model(
+                run, shards, loaded.model, loaded.train, device, watch, score, source
+            )
         except DivergedError as error:
             every = f"`webtext batch {run} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None

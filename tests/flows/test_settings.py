@@ -85,7 +85,8 @@ def test_no_setting_of_any_stage_is_nan_or_infinite():
     for line, said in (
         ("train.lr = nan", "train.lr = nan: wanted a finite number"),
         ("train.spike = inf", "train.spike = inf: wanted a finite number"),
-        ("rules.gopher_quality.word_length = {low = -inf}", "wanted a finite number"),
+        ("rules.gopher_quality.word_length = {low = nan}", "wanted a finite number"),
     ):
         with pytest.raises(UserError, match=said):
             load("tiny", [line])
+    assert load("tiny", ["rules.fineweb.newlines.at_most = inf"])

@@ -1,6 +1,7 @@
 """Training from the command line: its plan, its figures, and whose the text of each step was."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from model.checkpoint import Checkpoints
 from model.errors import UserError as ModelError
 from model.gpt import build
 from model.settings import GPT2, Train
+from model.weights import export, fingerprint
 from pipeline.errors import UserError
 from pipeline.lookup import lookup
 from tests.flows.conftest import command, environment, webtext
@@ -289,3 +291,63 @@ def test_scores_are_not_waited_for_once_it_is_to_stop(tmp_path):
     assert score(model, lambda: asked.append(1) or True) == {}
     assert len(asked) == 1
     assert model.training
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A model of one layer of another's making, of GPT-2's vocabulary."""
+    folder = tmp_path_factory.mktemp("published") / "model"
+    return export(build(GPT2(layers=1, heads=2, width=32, context=64), seed=9), folder)
+
+
+TRAINING = [line for line in SMALL if not line.startswith("model.")]
+
+
+def begin_with(published, world, run, *lines):
+    recipe = run.parent / "mine.toml"
+    recipe.write_text("[train]\nsteps = 4\n")
+    more = [part for line in (*TRAINING, *lines) for part in ("--set", line)]
+    tokens = world.directories["tokens"].path
+    return webtext("train", recipe, "--tokens", tokens, "--run", run, "--from", published, *more)
+
+
+def test_training_goes_on_from_a_published_model_and_tells_what_it_read_since(
+    world, published, tmp_path
+):
+    """The recipe says nothing of the shape, so that is the model's; dropout is the recipe's."""
+    run = tmp_path / "run"
+    done = begin_with(published, world, run, "model.dropout = 0.2")
+    assert done.returncode == 0, done.stderr
+    config = json.loads((run / "config.json").read_text())
+    assert config["from"] == {"path": str(published), "sha256": fingerprint(published)}
+    assert (config["model"]["width"], config["model"]["dropout"]) == (32, 0.2)
+    assert config["tokens"]["sha256"]
+    (read, *_) = provenance.batch(run, 1)[0]["documents"]
+    printed = told("trace", read["url"], "--data", world.data, "--run", run)
+    assert "of the 4 taken" in printed
+    assert 1 in provenance.steps(run, read["id"])["steps"]
+
+
+def test_a_recipe_that_says_another_shape_is_refused(world, published, tmp_path):
+    done = begin_with(published, world, tmp_path / "run", "model.width = 64", "model.layers = 1")
+    assert done.returncode == 2
+    assert "model.width is 32 there, 64 here; leave these out of the recipe" in done.stderr
+    assert "model.layers" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_from_a_model_goes_on_without_it(world, published, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(published, model)
+    run = tmp_path / "run"
+    longer = ("train.schedule = 'wsd'", "train.decay = 0.0")
+    assert begin_with(model, world, run, *longer).returncode == 0
+    shutil.rmtree(model)
+    done = begin_with(model, world, run, *longer, "train.steps = 6")
+    assert done.returncode == 0, done.stderr
+    assert Checkpoints(run / "checkpoints").last() == 6
+
+
+def test_the_plan_is_for_the_model_that_it_begins_with(published):
+    printed = told("train", "gpt2-124m", "--plan", "--from", published)
+    assert "1 layers, 2 heads, width 32, context 64" in printed

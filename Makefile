@@ -1,6 +1,6 @@
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench realdata clean
+.PHONY: help setup demo test check fmt bench gpu realdata clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -44,6 +44,9 @@ fmt: .venv/dev ## put the code in its usual form
 
 bench: .venv/dev ## ratios against the tools that one would take instead
 	$(BIN)/python -m tests.bench
+
+gpu: ## is training right and fast on this GPU? Needs python3 with torch 2.11 or newer, nothing else
+	$(PYTHON) -m tests.gpu
 
 realdata: .venv/dev ## the whole way on real sites, where ../shared/data holds them; and the slow tests
 	$(BIN)/python -m tests.realdata

@@ -3,13 +3,17 @@
 import os
 import signal
 import sys
+import time
 from types import FrameType
 
 import click
 
 from flows.commands import bands, corpus, crawl, demo, evaluate, models, quality, tools, transfer
+from model.errors import ElsewhereError
 from model.errors import UserError as ModelError
 from pipeline.errors import PipelineError, UserError
+
+PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,8 +59,12 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        if not models.first_here():
+            _exit_after_the_other(2)
         error.show()
         sys.exit(2)
+    except ElsewhereError as error:
+        _exit_after_the_other(error.code)
     except (UserError, ModelError) as error:
         click.echo(f"webtext: {error}", err=True)
         sys.exit(2)
@@ -69,6 +77,17 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _exit_after_the_other(code: int) -> None:
+    """Exit once torchrun asks for it, which it does when a process has failed, or soon.
+
+    The process that says why shall be the first that torchrun finds gone, for it names that one as
+    the cause. The end is at once, for signals would not be answered while Python shuts down.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
+    time.sleep(PATIENCE)
+    os._exit(code)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -16,12 +16,13 @@ from typing import Any
 from flows.evaluation import Gpt2
 from flows.terminal import anew
 from model.checkpoint import Checkpoints, write_json
-from model.data import Stream, fingerprint
+from model.data import Stream
 from model.eval.evaluate import evaluate, figures
 from model.eval.heldout import held_out
 from model.eval.sets import find
 from model.sample import load
 from model.settings import GPT2, Train
+from model.shards import fingerprint
 from model.train import train
 
 HELD_OUT = 262_144  # tokens of each val split that are scored

@@ -5,14 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from model import weights
 from model.eval.evaluate import evaluate, figures
 from model.eval.paper import SIZES
 from model.eval.sets import find
 from model.eval.tasks import Row
 from model.gpt import GPT
-from model.sample import load as load_run
 from model.settings import Train
+from model.train import Score
 from pipeline import bpe
 
 HEAD = ("task", "protocol", "metric", "here", "+-", "items", *SIZES)
@@ -31,21 +30,15 @@ class Gpt2:
         return bpe.encoding().decode_single_token_bytes(token)
 
 
-def load(path: Path, device: str | None) -> tuple[GPT, str]:
-    """Return the model of a run, or of a directory in transformers' layout; and where it is from.
-
-    Raises:
-        UserError: it is neither.
-    """
-    if (path / "model.safetensors").exists():
-        from model.device import choose
-
-        return weights.load(path).to(choose(device)).eval(), str(path)
-    return load_run(path, device), str(path)
+class StoppedError(Exception):
+    """Somebody asked to stop, so the scores will not be had."""
 
 
-def scorer(settings: Train) -> Callable[[GPT], dict[str, float]] | None:
+def scorer(settings: Train) -> Score | None:
     """Return what evaluates a model in the training loop; None where no task is asked for.
+
+    It asks after each batch of texts whether it is to stop; then there are no scores at all, for
+    part of them would be read as the whole.
 
     Raises:
         UserError: a task or its file is not there; said now, not at the first evaluation.
@@ -56,9 +49,17 @@ def scorer(settings: Train) -> Callable[[GPT], dict[str, float]] | None:
     for name in settings.eval_tasks:
         find(name, folder)
 
-    def score(model: GPT) -> dict[str, float]:
+    def score(model: GPT, stop: Callable[[], bool]) -> dict[str, float]:
+        def watch(task: str, done: int, total: int) -> None:  # noqa: ARG001
+            if stop():
+                raise StoppedError
+
         limit = settings.eval_items or None
-        return figures(evaluate(model, Gpt2(), folder, settings.eval_tasks, limit=limit))
+        try:
+            rows = evaluate(model, Gpt2(), folder, settings.eval_tasks, limit=limit, watch=watch)
+        except StoppedError:
+            return {}
+        return figures(rows)
 
     return score
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from model import run as runs
 from model.data import Batches, Range
-from model.data import fingerprint as tokens_fingerprint
+from model.shards import fingerprint as tokens_fingerprint
 from pipeline.errors import UserError
 from pipeline.lookup import lookup
 from pipeline.shards import Directory

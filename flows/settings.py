@@ -5,6 +5,7 @@ command line's affair. The defaults live in the stages' own classes and nowhere 
 """
 
 import difflib
+import math
 import tomllib
 import types
 import typing
@@ -71,8 +72,17 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         UserError: no such recipe; not TOML; a key that no stage has, or a value it cannot take.
     """
+    return build(said(name, overrides), str(find(name)))
+
+
+def said(name: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what a recipe says itself, as plain values without the defaults, not yet checked.
+
+    Raises:
+        UserError: no such recipe; not TOML.
+    """
     path = find(name)
-    return overridden(included(read(path), str(path)), overrides, str(path))
+    return laid(included(read(path), str(path)), overrides)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -119,12 +129,21 @@ def overridden(tree: dict[str, Any], overrides: Iterable[str], source: str) -> R
     Raises:
         UserError: as `load`; `source` is where the values come from.
     """
+    return build(laid(tree, overrides), source)
+
+
+def laid(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return plain values with overrides laid over them.
+
+    Raises:
+        UserError: one is not a line of TOML.
+    """
     for line in overrides:
         try:
             merge(tree, included(tomllib.loads(line), f"--set {line!r}"))
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"--set {line!r}: not a line of TOML: {error}") from None
-    return build(tree, source)
+    return tree
 
 
 def find(name: str) -> Path:
@@ -150,7 +169,7 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     Raises:
         UserError: names the source, the key's path and what was wanted, a line an error.
     """
-    errors = list(unknown_keys(Recipe, tree, ""))
+    errors = [*unknown_keys(Recipe, tree, ""), *not_finite(tree, "")]
     if not errors:
         try:
             found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
@@ -205,6 +224,26 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
                 yield from unknown_keys(branch, value, f"{where}.")
             else:
                 yield f"{where} = {value!r}: wanted a table [{where}], found a single value"
+
+
+def not_finite(value: Any, path: str) -> Iterable[str]:
+    """Yield a line for each nan or inf, which TOML has and no setting means.
+
+    But the bounds of rules: there inf is no bound.
+
+    >>> list(not_finite({"train": {"lr": float("nan")}}, ""))
+    ['train.lr = nan: wanted a finite number']
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from not_finite(part, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from not_finite(part, f"{path}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        if not math.isnan(value) and path.startswith("rules."):
+            return
+        yield f"{path} = {value}: wanted a finite number"
 
 
 def _elsewhere(key: str) -> list[str]:

@@ -5,11 +5,16 @@ after it; without the second, the first is what a killed process left. It holds 
 the optimisers remember, and little else, for the order of the data, the rate and the random numbers
 of a step all follow from its number. Weights go by name and without the vocabulary's padding, so
 that neither the number of processes nor the padding is in the file.
+
+Where processes share the weights out, a folder `step-00000400` takes the place of the .pt file; see
+model.sharded. Either is read by any number of processes, whether they share weights out or not.
 """
 
 import hashlib
 import json
+import logging
 import os
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +29,9 @@ from model import parallel
 from model.errors import UserError
 from model.gpt import GPT
 from model.optim import moments
+from model.parallel import Group
+
+log = logging.getLogger(__name__)
 
 State = dict[str, Any]
 
@@ -41,12 +49,19 @@ def snapshot(model: GPT, optimizers: list[Optimizer]) -> State:
 
 @torch.no_grad()
 def restore(state: State, model: GPT, optimizers: list[Optimizer] | None = None) -> None:
-    """Put a snapshot back, in place."""
+    """Put a snapshot back, in place. All processes must call it."""
+    if "folder" in state:
+        from model import sharded
+
+        sharded.restore(state["folder"], model, moments(model, optimizers or []))
+        return
     for name, parameter in model.named_parameters():
-        parameter.copy_(parallel.like(_pad(state["weights"][name], parameter.shape), parameter))
+        parameter.copy_(
+            parallel.like(parallel.fitted(state["weights"][name], parameter.shape), parameter)
+        )
     for name, parameter, live in moments(model, optimizers or []):
         for key, value in state["moments"][name].items():
-            live[key] = parallel.like(_pad(value, parameter.shape), parameter)
+            live[key] = parallel.like(parallel.fitted(value, parameter.shape), parameter)
 
 
 def _copy(tensor: Tensor, name: str, vocab: int) -> Tensor:
@@ -56,13 +71,13 @@ def _copy(tensor: Tensor, name: str, vocab: int) -> Tensor:
     return found.to("cpu", copy=True)
 
 
-def _pad(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """Add the vocabulary's padding. It is zero always: its gradient is, and decay leaves zero."""
-    if tensor.dim() != 2 or tensor.shape == shape:
-        return tensor
-    padded = tensor.new_zeros(shape)
-    padded[: len(tensor)] = tensor
-    return padded
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint's file.
+
+    >>> step_of(Path("checkpoints/step-00000400.pt"))
+    400
+    """
+    return int(path.name[5:13])
 
 
 @dataclass
@@ -76,16 +91,30 @@ class Checkpoints:
 
     def path(self, step: int) -> Path:
         """Return where the checkpoint lies that `step` steps lead to."""
-        return self.folder / f"step-{step:08d}.pt"
+        folder = self.folder / f"step-{step:08d}"
+        note = _read_note(folder.with_suffix(".json"))
+        shared = folder.is_dir() if note is None else "files" in note
+        return folder if shared else folder.with_suffix(".pt")
 
     def notes(self) -> dict[int, dict[str, Any]]:
         """Return what is written beside each whole checkpoint, by its step, in order."""
         found = {}
         for path in sorted(self.folder.glob("step-*.json")):
-            if path.with_suffix(".pt").exists():
-                note = json.loads(path.read_text(encoding="utf-8"))
+            note = _read_note(path)
+            if note is not None and self.path(note["step"]).exists():
                 found[int(note["step"])] = note
         return found
+
+    def torn(self) -> list[Path]:
+        """Return the notes that say nothing, as a crash of the machine may leave them."""
+        return [path for path in self.folder.glob("step-*.json") if _read_note(path) is None]
+
+    def warn(self) -> None:
+        """Say of which checkpoints the notes are torn, for they are passed over."""
+        last = self.last()
+        instead = "there is none before it" if last is None else f"the last whole one is {last}"
+        for path in self.torn():
+            log.warning("%s: empty or torn, so this checkpoint is passed over; %s", path, instead)
 
     def last(self) -> int | None:
         """Return the newest checkpoint's step, None if there is none."""
@@ -103,19 +132,66 @@ class Checkpoints:
             UserError: it is not there, or not what was written.
         """
         path = self.path(step)
-        note = self.notes().get(step)
-        if note is None:
-            there = ", ".join(str(s) for s in self.notes()) or "none"
+        notes = self.notes()
+        if step not in notes:
+            there = ", ".join(map(str, notes)) or "none"
             raise UserError(f"{path}: no such checkpoint; there are: {there}")
+        note = notes[step]
+        if "files" in note:
+            from model import sharded
+
+            if bad := sharded.damaged(path, note["files"]):
+                raise UserError(self._damaged(step, f"{', '.join(bad)}: not what was written"))
+            return {"folder": path, **note["extra"]}
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != note["sha256"]:
-            raise UserError(
-                f"{path}: damaged: its sha256 is {found[:8]}…, wanted {note['sha256'][:8]}…; "
-                "delete it, and the run goes on from the checkpoint before it"
-            )
+            what = f"its sha256 is {found[:8]}…, wanted {note['sha256'][:8]}…"
+            raise UserError(self._damaged(step, what))
         state: State = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return state
+
+    def _damaged(self, step: int, what: str) -> str:
+        """Say that a checkpoint is damaged, and what can be done without losing another thing."""
+        before = [other for other in self.notes() if other < step]
+        advice = "put a copy of it back; there is none before it to go on from"
+        if before:
+            advice = (
+                f"put a copy of it back, or move it and its .json elsewhere, and the run goes on "
+                f"from step {before[-1]}"
+            )
+        return f"{self.path(step)}: damaged: {what}; {advice}"
+
+    def take(
+        self,
+        step: int,
+        model: GPT,
+        optimizers: list[Optimizer],
+        extra: State,
+        val_loss: float | None,
+        us: Group,
+    ) -> None:
+        """Make a checkpoint of what is there now. All processes must call it.
+
+        Where the leading process has all, it copies that and writes in the background; the copy
+        before must be on the disk first, or there would be two in memory. Where weights are shared
+        out, each process writes its part from where it lies, without a copy, and then goes on.
+
+        Raises:
+            UserError: this one or the one before could not be written.
+        """
+        self.wait()
+        if parallel.shared(model):
+            from model import sharded
+
+            folder = self.folder / f"step-{step:08d}"
+            files = sharded.save(folder, model, moments(model, optimizers), us)
+            if us.leads:
+                note = {"step": step, "val_loss": val_loss, "files": files, "extra": extra}
+                write_json(folder.with_suffix(".json"), note)
+                self._prune()
+        elif us.leads:
+            self.save(step, snapshot(model, optimizers) | extra, val_loss)
 
     def save(self, step: int, state: State, val_loss: float | None) -> None:
         """Write a checkpoint in the background; return at once.
@@ -137,12 +213,14 @@ class Checkpoints:
             pending.result()
 
     def _write(self, step: int, state: State, val_loss: float | None) -> Path:
-        path = self.path(step)
+        path = self.folder / f"step-{step:08d}.pt"
         try:
             replace(path, lambda partial: torch.save(state, partial))
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             note = {"step": step, "val_loss": val_loss, "sha256": digest}
+            if path.with_suffix("").is_dir():  # left by another number of processes, and not whole
+                shutil.rmtree(path.with_suffix(""))
             write_json(path.with_suffix(".json"), note)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when a disk is full
             raise UserError(
@@ -155,14 +233,34 @@ class Checkpoints:
     def _prune(self) -> None:
         steps = list(self.notes())
         for step in set(steps[: -self.keep]) - {self.best()}:
-            self.path(step).with_suffix(".json").unlink()  # first: no name without content
-            self.path(step).unlink()
+            path = self.path(step)
+            path.with_suffix(".json").unlink()  # first: no name without content
+            _remove(path)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half written."""
+        """Remove what a killed process left half written; what only lacks its note stays."""
+        kept = {f"{step:08d}" for step in self.notes()} | {path.name[5:13] for path in self.torn()}
         for path in self.folder.glob("step-*"):
-            if path.name[5:13].isdigit() and int(path.name[5:13]) not in self.notes():
-                path.unlink()
+            if path.name[5:13].isdigit() and path.name[5:13] not in kept:
+                _remove(path)
+
+
+def _read_note(path: Path) -> dict[str, Any] | None:
+    """Return a checkpoint's note; None where it is not whole."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        whole = note["step"] == step_of(path) and ("sha256" in note or "extra" in note)
+        return dict(note) if whole and "val_loss" in note else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def replace(path: Path, write: Callable[[Any], None]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import UserError
+from model.shards import names
 
 # Source: llm.c, dev/data/data_common.py
 MAGIC, VERSION = 20_240_520, 1
@@ -42,7 +43,7 @@ class Stream:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such directory; wanted one with train-00000.bin in it")
         self.folder, self.split = folder, split
-        self.files = sorted(folder.glob(f"*{split}*.bin"))
+        self.files = [folder / name for name in names(folder, split)]
         self.shards = [read_shard(path) for path in self.files]
         self.starts = [0, *accumulate(len(shard) for shard in self.shards)]
 
@@ -78,6 +79,17 @@ class Stream:
             start, number = stop, number + 1
 
 
+def short_val(folder: Path, context: int) -> str | None:
+    """Return what there is to say of a val split that holds no window; None where it holds one."""
+    found = len(Stream(folder, "val"))
+    if found > context:
+        return None
+    return (
+        f"{folder}: the val split has {found:,} tokens, and a window takes {context + 1:,}; "
+        "no loss on val will be measured"
+    )
+
+
 def read_shard(path: Path) -> NDArray[np.uint16]:
     """Open a shard.
 
@@ -106,22 +118,6 @@ def read_shard(path: Path) -> NDArray[np.uint16]:
     return np.memmap(path, "<u2", mode="r", offset=HEADER_BYTES, shape=(count,))
 
 
-def fingerprint(folder: Path) -> str:
-    """Return a sha256 that stands for all tokens of a directory.
-
-    Its manifest's, which holds those of the files; where there is none, of the shards themselves.
-    """
-    manifest = folder / "manifest.json"
-    if manifest.exists():
-        return hashlib.sha256(manifest.read_bytes()).hexdigest()
-    whole = hashlib.sha256()
-    for path in sorted(folder.glob("*.bin")):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.name} {digest}\n".encode())
-    return whole.hexdigest()
-
-
 class Batches:
     """Which windows each step reads: each once an epoch, in an order that the seed gives."""
 
@@ -129,6 +125,11 @@ class Batches:
         self.stream, self.context, self.size, self.seed = stream, context, size, seed
         self.vocab = vocab
         self.count = max(0, len(stream) - 1) // context  # windows in an epoch
+        if not stream.files:
+            raise UserError(
+                f"{stream.folder}: no shard of the {stream.split} split; wanted "
+                f"{stream.split}-00000.bin, or llm.c's *_{stream.split}_000001.bin"
+            )
         if not self.count:
             raise UserError(
                 f"{stream.folder}: {len(stream)} tokens of the {stream.split} split, wanted "

@@ -1,5 +1,6 @@
 """The device that the work runs on, and in which floats it is done there."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,15 +76,48 @@ class Precision:
         return known.peak(self.name) if known else None
 
 
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+# Those with which cuBLAS gives the same bits each time. Source: NVIDIA, cuBLAS, "Results
+# Reproducibility", and torch.use_deterministic_algorithms.
+WORKSPACES = (":4096:8", ":16:8")
+
+
 @contextmanager
 def deterministic(on: bool) -> Iterator[None]:
     """Have torch use only kernels that give the same bits each time.
 
-    On the CPU they do anyway. On CUDA, cuBLAS wants CUBLAS_WORKSPACE_CONFIG=:4096:8 set beside it.
+    On the CPU they do anyway. On CUDA, cuBLAS wants a variable in the environment beside it, which
+    is set here and stays, for it is read once, when cuBLAS starts.
+
+    Raises:
+        UserError: it has another value, or cuBLAS has started without it and torch minds; says what
+            to export.
     """
     before = torch.are_deterministic_algorithms_enabled()
+    cuda = on and torch.cuda.is_available()
+    if cuda and os.environ.setdefault(WORKSPACE, WORKSPACES[0]) not in WORKSPACES:
+        raise _not_deterministic(f"{WORKSPACE} is {os.environ[WORKSPACE]!r}")
     torch.use_deterministic_algorithms(on or before)
     try:
+        if cuda and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            _try_cublas()
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+def _try_cublas() -> None:
+    """Multiply once: torch says by that whether it takes cuBLAS, as it started, for exact."""
+    try:
+        torch.ones(1, 1, device="cuda") @ torch.ones(1, 1, device="cuda")
+    except RuntimeError as error:
+        if WORKSPACE not in str(error):
+            raise
+        raise _not_deterministic(f"cuBLAS has started without {WORKSPACE}") from None
+
+
+def _not_deterministic(found: str) -> UserError:
+    return UserError(
+        f"train.deterministic = true: {found}, so its results may differ from run to run; start "
+        f"again after: export {WORKSPACE}={WORKSPACES[0]}"
+    )

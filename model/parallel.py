@@ -4,15 +4,56 @@ Under torchrun every process trains a part of each batch. The windows of a step 
 order, so that together the processes read what one alone would have read.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from model.errors import UserError
+from model.errors import ElsewhereError, UserError
+from model.settings import each
+
+PAUSE = 0.02  # seconds between two looks at the board
+
+
+@dataclass(frozen=True)
+class Board:
+    """Where processes leave word for each other, in the store by which they found together.
+
+    Unlike a collective it needs nobody to listen: a process that stops leaves word and goes, and
+    those that wait for it find that out by the word, not by a connection that breaks.
+    """
+
+    store: Any  # a torch.distributed.Store
+    size: int
+
+    def meet(self) -> None:
+        """Return when all processes have come here as often as this one.
+
+        Raises:
+            ElsewhereError: one of them will not come.
+        """
+        number = self.store.add("arrivals", 1)
+        wanted = -(-number // self.size) * self.size
+        while self.store.add("arrivals", 0) < wanted:
+            if self.store.add("stops", 0):
+                raise ElsewhereError(self.code())
+            time.sleep(PAUSE)
+
+    def stop(self, code: int) -> bool:
+        """Say that this process stops, and with which exit code; return whether it is the first."""
+        first: bool = self.store.add("stops", 1) == 1
+        if first:
+            self.store.set("code", str(code))
+        return first
+
+    def code(self) -> int:
+        """Return the exit code of the first that stopped."""
+        return int(self.store.get("code"))
 
 
 @dataclass(frozen=True)
@@ -23,6 +64,7 @@ class Group:
     size: int = 1
     local: int = 0  # its rank on its own machine, and its device's number
     device: str = "cpu"  # where what is exchanged must lie
+    board: Board | None = None
 
     @property
     def leads(self) -> bool:
@@ -35,13 +77,8 @@ class Group:
         Raises:
             UserError: they cannot be dealt out evenly, so the mean gradient would be wrong.
         """
-        if count % self.size:
-            raise UserError(
-                f"{count} windows a step do not deal out to {self.size} processes; change "
-                f"train.batch_tokens, or start a number of processes that divides {count}"
-            )
-        each = count // self.size
-        return slice(self.rank * each, (self.rank + 1) * each)
+        share = each(count, self.size)
+        return slice(self.rank * share, (self.rank + 1) * share)
 
     def total(self, values: Tensor) -> Tensor:
         """Return the sum over all processes."""
@@ -63,26 +100,67 @@ class Group:
         return bool(self.total(torch.tensor(int(asked), device=self.device)))
 
     def wait(self) -> None:
-        """Let no process go on before all are here."""
-        if self.size > 1:
-            dist.barrier()
+        """Let no process go on before all are here.
+
+        Raises:
+            ElsewhereError: one has stopped.
+        """
+        if self.board is not None:
+            self.board.meet()
 
 
 @contextmanager
 def group(kind: str) -> Iterator[Group]:
-    """Join the processes that torchrun started; alone where it started none."""
+    """Join the processes that torchrun started; alone where it started none.
+
+    What one process cannot go on for is told once: the first that stops raises its own error, the
+    others, whatever that does to them, raise one that says nothing. At the end all wait for all, so
+    that none leaves while the first still writes.
+
+    Raises:
+        ElsewhereError: another process has stopped first.
+    """
     if not (dist.is_available() and dist.is_torchelastic_launched()):
         yield Group()
         return
     local = dist.get_node_local_rank()
     if kind == "cuda":
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    distributed: Any = dist  # whose stub lacks the next two
+    store, rank, size = next(distributed.rendezvous("env://"))
+    dist.init_process_group(
+        "nccl" if kind == "cuda" else "gloo",
+        store=distributed.PrefixStore("collectives", store),
+        rank=rank,
+        world_size=size,
+    )
+    board = Board(distributed.PrefixStore("board", store), size)
     try:
-        device = f"cuda:{local}" if kind == "cuda" else "cpu"
-        yield Group(dist.get_rank(), dist.get_world_size(), local, device)
+        yield Group(rank, size, local, f"cuda:{local}" if kind == "cuda" else "cpu", board)
+        board.meet()
+    except BaseException as error:
+        _leave(board, error)
+        raise
     finally:
         dist.destroy_process_group()
+
+
+def _leave(board: Board, error: BaseException) -> None:
+    """Leave word that this process stops, or learn that another did and that this is why.
+
+    Raises:
+        ElsewhereError: so it is.
+    """
+    if isinstance(error, ElsewhereError):
+        return
+    code = 2 if isinstance(error, UserError) else 130 if isinstance(error, KeyboardInterrupt) else 1
+    try:
+        first = board.stop(code)
+        code = board.code()
+    except RuntimeError:  # the store is gone too, so there is nobody to tell
+        return
+    if not first:
+        raise ElsewhereError(code) from None
 
 
 def shard(model: nn.Module, dtype: torch.dtype) -> None:
@@ -131,3 +209,21 @@ def like(tensor: Tensor, parameter: Tensor) -> Tensor:
 
         return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)  # type: ignore[attr-defined]
     return tensor
+
+
+def shared(model: nn.Module) -> bool:
+    """Whether processes share the weights out among them."""
+    return any(hasattr(parameter, "full_tensor") for parameter in model.parameters())
+
+
+def fitted(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Return a matrix with as many rows as wanted, those that are new zero.
+
+    Which is what the vocabulary's padding is, always: its gradient is, and decay leaves zero.
+    """
+    if tensor.dim() != 2 or tensor.shape == shape:
+        return tensor
+    rows = min(len(tensor), shape[0])
+    padded = tensor.new_zeros(shape)
+    padded[:rows] = tensor[:rows]
+    return padded

@@ -1,5 +1,6 @@
 """Text from a trained model, a token at a time."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,26 +9,33 @@ from torch import Tensor
 from torch.nn import functional
 
 from model import run as runs
+from model import weights
 from model.checkpoint import Checkpoints, restore
 from model.device import choose
 from model.errors import UserError
 from model.gpt import GPT, empty
 
 
-def load(run: Path, device: str | None = None, step: int | None = None) -> GPT:
-    """Return the model that a run has trained: after `step` steps, or its best, or its last.
+def load(path: Path, device: str | None = None, step: int | None = None) -> GPT:
+    """Return the model of a run, or of a directory in transformers' layout.
 
-    The best is the one with the lowest loss on val; where none was measured, the last.
+    Of a run: after `step` steps, or its best, or its last. The best is the one with the lowest loss
+    on val; where none was measured, the last.
 
     Raises:
-        UserError: there is no such run or checkpoint, or it is damaged.
+        UserError: there is no such run, model or checkpoint, or it is damaged.
     """
-    config = runs.read(run)
-    saved = Checkpoints(run / "checkpoints")
+    if weights.is_model(path):
+        if step is not None:
+            raise UserError(f"--step {step}: {path} is one model, not a run with checkpoints")
+        return weights.load(path).to(choose(device)).eval()
+    config = runs.read(path)
+    saved = Checkpoints(path / "checkpoints")
+    saved.warn()
     if step is None:
         step = saved.best() or saved.last()
     if step is None:
-        raise UserError(f"{run}: no checkpoint yet; train it first, or a little longer")
+        raise UserError(f"{path}: no checkpoint yet; train it first, or a little longer")
     model = empty(config.gpt)
     restore(saved.load(step), model)
     return model.to(choose(device)).eval()
@@ -141,7 +149,7 @@ def _check(
     for token in (token for prompt in prompts for token in prompt):
         if not 0 <= token < model.settings.vocab:
             raise UserError(f"token {token} in the prompt; wanted 0 to {model.settings.vocab - 1}")
-    if temperature < 0:
+    if not 0 <= temperature < math.inf:
         raise UserError(f"temperature = {temperature}; wanted 0 or more")
     if top_k < 0:
         raise UserError(f"top_k = {top_k}; wanted 0 (all) or more")

@@ -32,8 +32,16 @@ def wsd(settings: Train, step: int) -> float:
 
     Source: Hu et al. (2024), MiniCPM; the root and the fifth of the steps, Hägele et al. (2024).
     """
-    start = max(settings.warmup, round(settings.steps * (1 - settings.decay)))
-    return 1 - math.sqrt(progress(start, settings.steps, step))
+    return 1 - math.sqrt(progress(decay_start(settings), settings.steps, step))
+
+
+def decay_start(settings: Train) -> int:
+    """Return the last step of "wsd" that is still at the peak.
+
+    >>> decay_start(Train(steps=100, warmup=10, schedule="wsd", decay=0.2))
+    80
+    """
+    return max(settings.warmup, round(settings.steps * (1 - settings.decay)))
 
 
 def progress(start: int, steps: int, step: int) -> float:

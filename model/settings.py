@@ -4,6 +4,7 @@ They stand apart from the code that obeys them, because that code needs torch (t
 import) and a recipe must be readable at once.
 """
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -16,6 +17,9 @@ OPTIMIZERS = ("adamw", "muon")
 PARALLEL = ("ddp", "fsdp")
 TROUBLE = ("stop", "skip")
 DISAGREEMENT = ("eager", "stop")
+
+# Far beyond what anybody trains with: what lies above is a slip of the pen.
+MOST = {"lr": 1e3, "eps": 1.0, "weight_decay": 1e3, "clip": 1e6, "spike": 1e6}
 
 
 def _machine(default: Any) -> Any:
@@ -39,6 +43,7 @@ class GPT2:
     dropout: float = 0.0  # one pass over much text needs none
 
     def __post_init__(self) -> None:
+        _check_kinds(self, "model")
         for name in ("layers", "heads", "width", "context", "vocab"):
             _check(getattr(self, name) >= 1, "model", name, getattr(self, name), "1 or more")
         _check(self.vocab <= 1 << 16, "model", "vocab", self.vocab, "65,536 at most, as uint16")
@@ -137,6 +142,7 @@ class Train:
     keep: int = _machine(2)  # last checkpoints that stay, beside the best
 
     def __post_init__(self) -> None:
+        _check_kinds(self, "train")
         for name in ("steps", "batch_tokens", "microbatch", "eval_tokens", "keep"):
             _check(getattr(self, name) >= 1, "train", name, getattr(self, name), "1 or more")
         object.__setattr__(self, "eval_tasks", tuple(self.eval_tasks))  # JSON has lists
@@ -153,7 +159,13 @@ class Train:
         for name in ("beta1", "beta2", "decay"):
             found = getattr(self, name)
             _check(0 <= found < 1, "train", name, found, "from 0 to below 1")
-        _check(self.lr > 0, "train", "lr", self.lr, "more than 0")
+        for name in ("lr", "eps"):
+            _check(getattr(self, name) > 0, "train", name, getattr(self, name), "more than 0")
+        for name, most in MOST.items():
+            found = getattr(self, name)
+            _check(found <= most, "train", name, found, f"{most:,g} at most")
+        seeds = -(1 << 63), (1 << 63) - 1
+        _check(seeds[0] <= self.seed <= seeds[1], "train", "seed", self.seed, "64 bits at most")
         _check(0 <= self.min_lr <= self.lr, "train", "min_lr", self.min_lr, f"0 to lr = {self.lr}")
         choices = {
             "optimizer": OPTIMIZERS,
@@ -182,10 +194,42 @@ class Train:
         return self.batch_tokens // context
 
 
+def each(windows: int, processes: int) -> int:
+    """Return how many of a step's windows fall to each process.
+
+    Raises:
+        UserError: they cannot be dealt out evenly, so the mean gradient would be wrong.
+    """
+    if windows % processes:
+        raise UserError(
+            f"{windows} windows a step do not deal out to {processes} processes; change "
+            f"train.batch_tokens, or start a number of processes that divides {windows}"
+        )
+    return windows // processes
+
+
 def identity(settings: GPT2 | Train) -> dict[str, Any]:
     """Return the settings that decide what comes out, without those of the machine."""
     values = asdict(settings)
     return {f.name: values[f.name] for f in fields(settings) if not f.metadata.get("machine")}
+
+
+def _check_kinds(settings: GPT2 | Train, table: str) -> None:
+    """Refuse a value of another kind than its field, and a float that is no finite number.
+
+    A recipe is held to this when it is read; who makes settings in Python is held to it here. A
+    bool is no number though Python counts it as one, and 12.0 layers are no layers.
+    """
+    for item in fields(settings):
+        found = getattr(settings, item.name)
+        if item.type is float:
+            number = isinstance(found, (int, float)) and not isinstance(found, bool)
+            _check(
+                number and math.isfinite(found), table, item.name, repr(found), "a finite number"
+            )
+        elif item.type in (int, bool, str):
+            wanted = {int: "a whole number", bool: "true or false", str: "a text"}[item.type]
+            _check(type(found) is item.type, table, item.name, repr(found), wanted)
 
 
 def _check(holds: bool, table: str, name: str, found: object, wanted: str) -> None:

@@ -28,7 +28,7 @@ from model.stopping import stopping
 from model.work import Line, Tell, Work, measures, saves
 
 Watch = Callable[[Line], None]
-Score = Callable[[GPT], dict[str, float]]
+Score = Callable[[GPT, Callable[[], bool]], dict[str, float]]  # the second: are we to stop?
 
 
 def unwatched(line: Line) -> None:
@@ -48,15 +48,20 @@ def train(
     device: str | None = None,
     watch: Watch = unwatched,
     score: Score | None = None,
+    source: Path | None = None,
     tell: Tell = tell_stderr,
 ) -> Path:
     """Train a model, or go on with it; return its last checkpoint.
+
+    A run begins with the weights of the model in `source`, which is in transformers' layout and of
+    the shape `gpt`, with a fresh optimiser; with weights that are drawn where there is none.
 
     `watch` is given what goes to log.jsonl after each step: step (the first is 0), loss, lr, norm,
     skipped (why, or null), val_loss (null but where it is due), tokens_per_s, mfu (null where the
     device's peak is unknown), seconds_left; scores, what `score` says of the model, wherever
     val_loss is due; and proof, where compiled code was compared with eager code before the step.
-    SIGTERM and SIGINT end it with a checkpoint. `tell` hears what the user should know.
+    SIGTERM and SIGINT end it with a checkpoint; `score` is told of them, and what it then returns,
+    if nothing, is left out. `tell` hears what the user should know.
 
     Raises:
         UserError: settings, tokens and device do not fit together, or not with what `run` holds.
@@ -64,13 +69,13 @@ def train(
         DisagreementError: compiled code computes something else, and `disagreement` is "stop".
     """
     kind = (device or best()).partition(":")[0]
-    with group(kind) as us, stopping() as stop, deterministic(settings.deterministic):
+    with stopping() as stop, group(kind) as us, deterministic(settings.deterministic):
         if score is not None and us.size > 1 and settings.parallel == "fsdp":
             raise UserError(
                 "train.eval_tasks cannot be measured while train.parallel = 'fsdp' spreads the "
                 "weights; leave them out, and ask `webtext eval` of the checkpoints"
             )
-        work = prepare(run, tokens, gpt, settings, device, us, tell)
+        work = prepare(run, tokens, gpt, settings, device, us, source, tell)
         done = work.first
         try:
             for line, ended in work.steps(stop):
@@ -78,7 +83,9 @@ def train(
                 if measures(settings, done, last):
                     line["val_loss"] = work.validate(stop)
                     if score is not None:  # in every process: none is to wait for long
-                        line["scores"] = score(work.model)
+                        scores = score(work.model, lambda: stop.asked)
+                        if scores:
+                            line["scores"] = scores
                     last = last or us.any(stop.asked)
                 if us.leads:
                     work.log.write(line)
@@ -100,6 +107,7 @@ def prepare(
     settings: Train,
     device: str | None,
     us: Group,
+    source: Path | None = None,
     tell: Tell = tell_stderr,
 ) -> Work:
     """Make what the loop works with, from the last checkpoint where there is one."""
@@ -112,13 +120,16 @@ def prepare(
     has_val = len(held_out) > gpt.context
     saved = Checkpoints(run / "checkpoints", settings.keep)
     if us.leads:
-        runs.begin(run, tokens, gpt, settings)
+        runs.begin(run, tokens, gpt, settings, source)
+        saved.warn()
         saved.sweep()
     us.wait()
     first = saved.last() or 0
 
     extra = {"recompute": settings.recompute, "mask_documents": settings.mask_documents}
     model = build(gpt, settings.seed, place, **extra)
+    if not first:
+        runs.start_from(run, source, model)
     state = saved.load(first) if first else None
     if state is not None:
         restore(state, model)
@@ -137,6 +148,7 @@ def prepare(
         log=runs.Log(run if us.leads else None, first),
         clock=Clock(gpt, settings, precision.peak, us.size, first),
         tell=tell,
+        drawn=not first and source is None,
     )
     if passes.compiled and first < settings.steps:
         compile_and_prove(work, precision)

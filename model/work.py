@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from model import run as runs
-from model.checkpoint import Checkpoints, snapshot
+from model.checkpoint import Checkpoints
 from model.clock import Clock
 from model.data import Batches, Ints
 from model.errors import DivergedError
@@ -66,6 +66,7 @@ class Work:
     tell: Tell
     # the last ones, to know a spike by
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
+    drawn: bool = False  # whether it begins with weights of no training
     proof: Proof | None = None
     skips: int = 0  # steps left out since the last that was not
 
@@ -161,7 +162,7 @@ class Work:
         """
         gpt = self.model.settings
         theory = math.log(gpt.vocab) + gpt.width * STD**2 / 2
-        if self.first == 0 and not abs(loss - theory) <= FIRST_LOSS:
+        if self.drawn and not abs(loss - theory) <= FIRST_LOSS:
             self.tell(
                 f"the first loss is {loss:.3f}, where fresh weights of this shape give "
                 f"{theory:.3f}: the data is very uneven, or something computes wrongly"
@@ -211,11 +212,8 @@ class Work:
 
     def save(self, step: int, val_loss: float | None) -> None:
         """Save all that the next step depends on."""
-        if self.us.leads or self.passes.sharded:  # sharded weights need all to come together
-            state = snapshot(self.model, self.movers)
-            state |= {"scaler": self.passes.scaler.state_dict(), "losses": list(self.losses)}
-            if self.us.leads:
-                self.saved.save(step, state, val_loss)
+        extra = {"scaler": self.passes.scaler.state_dict(), "losses": list(self.losses)}
+        self.saved.take(step, self.model, self.movers, extra, val_loss, self.us)
 
     def close(self) -> None:
         """Let what is being written be written."""

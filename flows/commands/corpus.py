@@ -159,9 +159,9 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
     told = describe(found)
     if run is not None:
         from flows import provenance
-        from flows.commands.models import run_directory
+        from flows.commands.models import find_run
 
-        found["trained"] = provenance.steps(run_directory(run), found["id"])
+        found["trained"] = provenance.steps(find_run(run), found["id"])
         told += "\n" + provenance.tell_steps(found["trained"])
     click.echo(json.dumps(found, default=str) if as_json else told)
 

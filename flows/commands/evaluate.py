@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.commands import options
-from flows.commands.models import run_directory
+from flows.commands.models import find_run
 
 if TYPE_CHECKING:
     from model.settings import Train
@@ -39,6 +39,7 @@ tasks = click.option(
 @click.option(
     "--stride", type=click.IntRange(1), help="Tokens of text scored at once; context / 2."
 )
+@click.option("--step", type=click.IntRange(1), help="Whose checkpoint; the best by default.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write all to this file.")
 @click.option("--device", help="As for train.")
 def evaluate(
@@ -47,17 +48,20 @@ def evaluate(
     sets: Path,
     limit: int | None,
     stride: int | None,
+    step: int | None,
     path: Path | None,
     device: str | None,
 ) -> None:
     """Score RUN, or a model in transformers' layout, on GPT-2's Table 3 and choices, zero-shot."""
     give_way()
-    from flows.evaluation import Gpt2, load, row_json, table
+    from flows.evaluation import Gpt2, row_json, table
     from flows.terminal import passes
     from model.checkpoint import write_json
     from model.eval.evaluate import evaluate as evaluate_model
+    from model.sample import load
 
-    model, source = load(run_directory(run), device)
+    source = find_run(run)
+    model = load(source, device, step)
     with passes() as watch:
         rows = evaluate_model(
             model,
@@ -70,8 +74,8 @@ def evaluate(
         )
     click.echo(table(rows))
     if path is not None:
-        found = {"model": source, "limit": limit, "rows": [row_json(row) for row in rows]}
-        write_json(path, found)
+        asked = {"model": str(source), "step": step, "limit": limit}
+        write_json(path, {**asked, "rows": [row_json(row) for row in rows]})
 
 
 def give_way() -> None:

@@ -3,7 +3,9 @@
 import codecs
 import json
 import os
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.commands import options
+from model.errors import ElsewhereError
+from model.errors import UserError as ModelError
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,9 +24,24 @@ RUNS = Path("runs")
 
 
 def run_directory(name: str) -> Path:
-    """Return a run's directory: a path as it stands, a bare name under runs/."""
+    """Return where a run is made: a path as it stands, a bare name under runs/."""
     path = Path(name)
     return path if len(path.parts) > 1 or path.is_absolute() else RUNS / name
+
+
+def find_run(name: str) -> Path:
+    """Return what a RUN argument names: that of runs/ where a bare name is there, else the path.
+
+    Raises:
+        UserError: neither is there.
+    """
+    path = run_directory(name)
+    if not path.exists():
+        path = Path(name)
+    if not path.exists():
+        also = "" if run_directory(name) == path else f", nor is {run_directory(name)}"
+        raise UserError(f"{name}: not there{also}; wanted the directory of a run or of a model")
+    return path
 
 
 @click.command()
@@ -34,6 +53,12 @@ def run_directory(name: str) -> Path:
     help="Directory of token shards; `webtext path tokens` prints the newest.",
 )
 @click.option("--run", "name", help="Name under runs/, or a path.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Begin with the weights of this model, in transformers' layout.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1 or mps; the best one there is by default.")
 @click.option("--tensorboard/--no-tensorboard", default=True, help="Event files in the run.")
 @click.option("--wandb", "project", help="Log to this project of Weights & Biases as well.")
@@ -46,6 +71,7 @@ def train(
     recipe: str,
     shards: Path | None,
     name: str | None,
+    source: Path | None,
     device: str | None,
     tensorboard: bool,
     project: str | None,
@@ -57,13 +83,15 @@ def train(
 ) -> None:
     """Train the model of RECIPE; run again, it goes on from its last checkpoint."""
     if only_plan:
-        show_plan(recipe, shards, named or device, processes, as_json, overrides)
+        show_plan(recipe, shards, source, named, device, processes, as_json, overrides)
         return
     if shards is None or name is None:
         missing = "--tokens" if shards is None else "--run"
         raise click.UsageError(f"{missing} is wanted to train; only --plan goes without")
     run = run_directory(name)
-    run_training(recipe, shards, run, device, overrides, tensorboard=tensorboard, project=project)
+    run_training(
+        recipe, shards, run, device, overrides, source, tensorboard=tensorboard, project=project
+    )
     if leads():
         click.echo(run)
 
@@ -71,41 +99,70 @@ def train(
 def show_plan(
     recipe: str,
     shards: Path | None,
+    source: Path | None,
+    named: str | None,
     device: str | None,
     processes: int,
     as_json: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Print what a training takes, on this machine's device or a named one."""
-    from flows.settings import load
+    """Print what a training takes, on a device of this machine or on one that is `named`."""
+    from flows.origin import load_for
     from model.plan import describe, plan
 
-    loaded = load(recipe, overrides)
+    loaded = load_for(recipe, overrides, source)
     corpus = None
     if shards is not None:
         from model.data import Stream
 
         corpus = len(Stream(shards, "train"))
-    found = plan(loaded.model, loaded.train, device or here(), processes, corpus_tokens=corpus)
+    name, memory = (named, None) if named else here(device)
+    found = plan(loaded.model, loaded.train, name, processes, corpus_tokens=corpus, memory=memory)
     if as_json:
         click.echo(json.dumps(asdict(found) | {"memory": found.memory, "fits": found.fits}))
     else:
         click.echo(describe(loaded.model, loaded.train, found))
 
 
-def here() -> str | None:
-    """Return the name of this machine's CUDA device if its peak is known, else None."""
+def here(device: str | None) -> tuple[str | None, int | None]:
+    """Return the driver's name and the memory of a device of this machine, as train names it.
+
+    Without a name that is in the table, what is known of it is that its peak is not.
+
+    Raises:
+        UserError: it is not here.
+    """
     import torch
 
+    from model.device import choose
     from model.hardware import look_up
 
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    return name if look_up(name) else None
+    place = choose(device)
+    if place.type != "cuda":
+        return None, None
+    found = torch.cuda.get_device_properties(place)
+    return (found.name if look_up(found.name) else None), found.total_memory
 
 
 def leads() -> bool:
     """Whether this process speaks for all: under torchrun only the first does."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def first_here() -> bool:
+    """Whether this process speaks of what all on this machine see alike."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+@contextmanager
+def alike() -> Iterator[None]:
+    """Have what each process of a machine finds wrong, before they join, told by one of them."""
+    try:
+        yield
+    except (UserError, ModelError):
+        if not first_here():
+            raise ElsewhereError(2) from None
+        raise
 
 
 def run_training(
@@ -114,24 +171,30 @@ def run_training(
     run: Path,
     device: str | None,
     overrides: tuple[str, ...],
+    source: Path | None = None,
     *,
     tensorboard: bool = False,
     project: str | None = None,
 ) -> None:
     """Train, and show how it goes; the run's page is written when it ends, however it ends."""
     from flows import provenance, trackers
-    from flows.settings import load
     from flows.terminal import say, training
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flows.evaluation import scorer
-    from model.checkpoint import Checkpoints
+    from flows.origin import load_for
+    from model.checkpoint import step_of
+    from model.data import short_val
     from model.errors import DivergedError
     from model.train import train as train_model
     from pipeline.losses import write_page
 
-    loaded = load(recipe, overrides)
+    with alike():
+        loaded = load_for(recipe, overrides, source, run)
+        without, score = short_val(shards, loaded.model.context), scorer(loaded.train)
+    if without and leads():
+        say(without)
     with ExitStack() as open_:
         watches = [open_.enter_context(training(loaded.train.steps))]
         if tensorboard and leads():
@@ -153,20 +216,25 @@ def run_training(
                 return str(error)
 
         try:
-            score = scorer(loaded.train)
-            train_model(run, shards, loaded.model, loaded.train, device, watch, score)
+            last = train_model(
+                run, shards, loaded.model, loaded.train, device, watch, score, source
+            )
         except DivergedError as error:
             every = f"`webtext batch {run} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None
         finally:
             if leads() and (run / "log.jsonl").exists():
                 write_page(run)
-    done = Checkpoints(run / "checkpoints").last() or 0
-    if leads() and done < loaded.train.steps:
-        click.echo(
-            f"stopped after {done:,} of {loaded.train.steps:,} steps; the same command goes on",
-            err=True,
-        )
+    stop_short(step_of(last), loaded.train.steps)
+
+
+def stop_short(done: int, steps: int) -> None:
+    """Exit as any command that was interrupted, where a training was."""
+    if done < steps:
+        if leads():
+            words = f"stopped after {done:,} of {steps:,} steps; the same command goes on"
+            click.echo(words, err=True)
+        sys.exit(130)
 
 
 @click.command()
@@ -178,7 +246,7 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
     """Name the documents and URLs that a step of a training RUN read, or will read."""
     from flows import provenance
 
-    found = provenance.batch(run_directory(run), step, tokens)
+    found = provenance.batch(find_run(run), step, tokens)
     if as_json:
         for window in found:
             click.echo(json.dumps(window, ensure_ascii=False))
@@ -191,9 +259,10 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
 @click.option("--prompt", default="", help="Text to go on from; a new document without it.")
 @click.option("--tokens", "length", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0), default=1.0, show_default=True)
+@click.option("--temperature", type=options.Number(0), default=1.0, show_default=True)
 @click.option("--top-k", type=click.IntRange(0), default=40, show_default=True, help="0: all.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--top-p", type=options.Number(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--step", type=click.IntRange(1), help="Whose checkpoint; the best by default.")
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--device", help="As for train.")
 def sample(
@@ -204,19 +273,26 @@ def sample(
     temperature: float,
     top_k: int,
     top_p: float,
+    step: int | None,
     samples: int,
     device: str | None,
 ) -> None:
-    """Let a trained RUN write on, a token at a time.
+    """Let a trained RUN, or a model in transformers' layout, write on, a token at a time.
 
     The first sample appears as it is drawn; further ones, drawn beside it, follow below.
     """
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    run_sample(run_directory(run), prompt, length, samples, device, **how)
+    run_sample(find_run(run), prompt, length, samples, device, step, **how)
 
 
 def run_sample(
-    run: Path, prompt: str, length: int, samples: int, device: str | None, **how: Any
+    run: Path,
+    prompt: str,
+    length: int,
+    samples: int,
+    device: str | None,
+    step: int | None = None,
+    **how: Any,
 ) -> None:
     """Print samples; each ends with its `<|endoftext|>`, and the writing when all have.
 
@@ -226,7 +302,7 @@ def run_sample(
     from pipeline.bpe import encoding
 
     bpe = encoding()
-    model = load(run, device)
+    model = load(run, device, step)
     start = [bpe.eot_token, *bpe.encode_ordinary(prompt)]
     texts = [Written(bpe, show=number == 0) for number in range(samples)]
     click.echo(prompt, nl=False)

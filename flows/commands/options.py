@@ -1,9 +1,25 @@
 """Options that several commands share, so that they mean and are called the same everywhere."""
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import click
+
+
+class Number(click.FloatRange):
+    """A finite number in a range; click's own takes "nan", which lies outside no range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number that was written."""
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return found
+
 
 data = click.option(
     "--data",

@@ -59,7 +59,7 @@ def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) ->
 @click.option("--text", default="text", show_default=True, help="Column of the text.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=options.Number(0, 1),
     help="Least similarity of a pair; bands and rows, which find the pairs, stay as they are.",
 )
 @click.option("--recipe", default="webtext", show_default=True, help="Whose bands and rows.")

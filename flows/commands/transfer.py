@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from flows.commands.models import run_directory
+from flows.commands.models import find_run
 
 
 @click.command()
@@ -23,7 +23,7 @@ def export(run: str, folder: Path, step: int | None) -> None:
     from pipeline.bpe import VOCABULARY
     from pipeline.tokenizer import write_tokenizer
 
-    model = load(run_directory(run), "cpu", step)
+    model = load(find_run(run), "cpu", step)
     if model.settings.vocab != VOCABULARY:
         raise UserError(
             f"{run}: has {model.settings.vocab} tokens, wanted GPT-2's {VOCABULARY}; "

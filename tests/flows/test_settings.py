@@ -79,3 +79,14 @@ def test_a_language_that_is_kept_must_be_read():
         load("webtext", ["language.keep = []"])
     assert load("webtext", ["language.keep = ['en', 'fr']", "extract.languages = ['en', 'fr']"])
     assert load("webtext", ["language.keep = []", "extract.languages = []"])
+
+
+def test_no_setting_of_any_stage_is_nan_or_infinite():
+    for line, said in (
+        ("train.lr = nan", "train.lr = nan: wanted a finite number"),
+        ("train.spike = inf", "train.spike = inf: wanted a finite number"),
+        ("rules.gopher_quality.word_length = {low = nan}", "wanted a finite number"),
+    ):
+        with pytest.raises(UserError, match=said):
+            load("tiny", [line])
+    assert load("tiny", ["rules.fineweb.newlines.at_most = inf"])

@@ -1,20 +1,29 @@
 """Training from the command line: its plan, its figures, and whose the text of each step was."""
 
 import json
+import shutil
+import subprocess
 import sys
+import time
 import types
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from flows import provenance, trackers
 from flows.__main__ import cli
+from flows.evaluation import scorer
 from model import run as runs
+from model.checkpoint import Checkpoints
 from model.errors import UserError as ModelError
+from model.gpt import build
+from model.settings import GPT2, Train
+from model.weights import export, fingerprint
 from pipeline.errors import UserError
 from pipeline.lookup import lookup
-from tests.flows.conftest import webtext
+from tests.flows.conftest import command, environment, webtext
 from tests.pipeline import fake_data
 
 SMALL = (
@@ -103,10 +112,9 @@ def test_a_document_that_is_held_out_was_read_at_no_step(world, run):
 
 def test_tokens_that_are_others_or_name_nobody_are_refused(world, run, tmp_path):
     config = runs.read(run)
-    for name in ("train-00000.bin", "val-00000.bin", "manifest.json"):
-        source = config.tokens / name
+    for source in [*config.tokens.glob("*.bin"), config.tokens / "manifest.json"]:
         if source.exists():
-            (tmp_path / name).write_bytes(source.read_bytes())
+            (tmp_path / source.name).write_bytes(source.read_bytes())
     if (tmp_path / "manifest.json").exists():
         with pytest.raises(UserError, match=r"documents.parquet: no such file"):
             provenance.batch(run, 0, tmp_path)
@@ -119,7 +127,7 @@ def test_tokens_that_are_others_or_name_nobody_are_refused(world, run, tmp_path)
 
 def test_a_run_that_diverges_names_the_documents(world, tmp_path):
     tokens = world.directories["tokens"].path
-    wild = settings("train.steps = 40", "train.lr = 1e30", "train.min_lr = 0.0", "train.clip = 0.0")
+    wild = settings("train.steps = 40", "train.lr = 1e3", "train.min_lr = 0.0", "train.clip = 0.0")
     done = webtext("train", "tiny", "--tokens", tokens, "--run", tmp_path / "wild", *wild)
     assert done.returncode == 2
     assert "it read https://site" in done.stderr
@@ -191,6 +199,28 @@ def test_the_plan_is_told_before_anything_is_there():
         )
 
 
+def test_the_plan_is_for_a_device_of_this_machine_too(monkeypatch):
+    printed = told("train", "gpt2-124m", "--plan", "--device", "cpu")
+    assert "time     unknown" in printed
+    slice_ = types.SimpleNamespace(
+        name="NVIDIA H100 80GB HBM3 MIG 3g.40gb", total_memory=42 * 10**9
+    )
+    monkeypatch.setattr("model.device.choose", lambda name: types.SimpleNamespace(type="cuda"))
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda place: slice_)
+    printed = told("train", "gpt2-124m", "--plan", "--device", "cuda:0")
+    assert "the 42 GB of NVIDIA H100 80GB HBM3 MIG 3g.40gb" in printed
+    assert "1 x NVIDIA H100 80GB HBM3 MIG 3g.40gb at 40 % of the peak" in printed
+    slice_.name = "NVIDIA Abacus"
+    printed = told("train", "gpt2-124m", "--plan", "--device", "cuda")
+    assert "time     unknown" in printed
+    assert "the 42 GB of this device" in printed
+
+
+def test_a_plan_for_processes_that_the_batch_does_not_divide_into_is_refused():
+    with pytest.raises(ModelError, match="512 windows a step do not deal out to 7 processes"):
+        told("train", "gpt2-124m", "--plan", "--on", "H100", "--processes", 7)
+
+
 def test_training_without_tokens_or_a_name_says_what_is_missing(tmp_path):
     for given, missing in ((["--run", "first"], "--tokens"), (["--tokens", tmp_path], "--run")):
         done = CliRunner().invoke(cli, ["train", "tiny", *map(str, given)])
@@ -208,3 +238,116 @@ def test_samples_are_drawn_together_and_each_is_whole_text(run):
     greedy = told("sample", run, "--tokens", 8, "--temperature", 0, "--samples", 2)
     first, second = greedy.split("\n== 2\n")
     assert first.strip() == second.strip()
+
+
+@pytest.mark.parametrize("option", ["--temperature", "--top-p"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_an_option_that_is_no_finite_number_is_refused(run, option, value):
+    done = CliRunner().invoke(cli, ["sample", str(run), option, value])
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.stderr
+
+
+def test_a_val_split_shorter_than_a_window_is_told_at_the_start(tmp_path):
+    header = np.zeros(256, "<i4")
+    header[:3] = 20240520, 1, 2_000
+    shard = header.tobytes() + np.arange(2_000, dtype="<u2").tobytes()
+    (tmp_path / "train-00000.bin").write_bytes(shard)
+    done = webtext(
+        "train", "tiny", "--tokens", tmp_path, "--run", tmp_path / "run",
+        *settings("train.steps = 1"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "the val split has 0 tokens, and a window takes 65; no loss on val" in done.stderr
+
+
+def test_a_training_that_is_stopped_says_so_and_exits_130(world, tmp_path):
+    tokens = world.directories["tokens"].path
+    asked = ["train", "tiny", "--tokens", tokens, "--run", tmp_path / "run"]
+    asked += settings("train.steps = 100_000", "train.checkpoint_every = 0")
+    child = subprocess.Popen(
+        command(*asked), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(),
+    )  # fmt: skip
+    log = tmp_path / "run" / "log.jsonl"
+    while not (log.exists() and log.read_text().count("\n") > 2):
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.1)
+    child.terminate()
+    _, words = child.communicate(timeout=200)
+    assert child.returncode == 130, words
+    assert "of 100,000 steps; the same command goes on" in words
+    assert "interrupted" not in words
+    assert Checkpoints(tmp_path / "run" / "checkpoints").last() == log.read_text().count("\n")
+
+
+def test_scores_are_not_waited_for_once_it_is_to_stop(tmp_path):
+    items = [{"query": "It rained, so", "choices": ["he got wet", "it flew"], "gold": 0}] * 9
+    (tmp_path / "copa.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    score = scorer(Train(eval_tasks=("copa",), eval_data=str(tmp_path)))
+    model = build(GPT2(layers=1, heads=1, width=8, context=64)).train()
+    assert score(model, lambda: False) == {"copa/lm-eval/acc": pytest.approx(50, abs=50)}
+    asked = []
+    assert score(model, lambda: asked.append(1) or True) == {}
+    assert len(asked) == 1
+    assert model.training
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A model of one layer of another's making, of GPT-2's vocabulary."""
+    folder = tmp_path_factory.mktemp("published") / "model"
+    return export(build(GPT2(layers=1, heads=2, width=32, context=64), seed=9), folder)
+
+
+TRAINING = [line for line in SMALL if not line.startswith("model.")]
+
+
+def begin_with(published, world, run, *lines):
+    recipe = run.parent / "mine.toml"
+    recipe.write_text("[train]\nsteps = 4\n")
+    more = [part for line in (*TRAINING, *lines) for part in ("--set", line)]
+    tokens = world.directories["tokens"].path
+    return webtext("train", recipe, "--tokens", tokens, "--run", run, "--from", published, *more)
+
+
+def test_training_goes_on_from_a_published_model_and_tells_what_it_read_since(
+    world, published, tmp_path
+):
+    """The recipe says nothing of the shape, so that is the model's; dropout is the recipe's."""
+    run = tmp_path / "run"
+    done = begin_with(published, world, run, "model.dropout = 0.2")
+    assert done.returncode == 0, done.stderr
+    config = json.loads((run / "config.json").read_text())
+    assert config["from"] == {"path": str(published), "sha256": fingerprint(published)}
+    assert (config["model"]["width"], config["model"]["dropout"]) == (32, 0.2)
+    assert config["tokens"]["sha256"]
+    (read, *_) = provenance.batch(run, 1)[0]["documents"]
+    printed = told("trace", read["url"], "--data", world.data, "--run", run)
+    assert "of the 4 taken" in printed
+    assert 1 in provenance.steps(run, read["id"])["steps"]
+
+
+def test_a_recipe_that_says_another_shape_is_refused(world, published, tmp_path):
+    done = begin_with(published, world, tmp_path / "run", "model.width = 64", "model.layers = 1")
+    assert done.returncode == 2
+    assert "model.width is 32 there, 64 here; leave these out of the recipe" in done.stderr
+    assert "model.layers" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_from_a_model_goes_on_without_it(world, published, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(published, model)
+    run = tmp_path / "run"
+    longer = ("train.schedule = 'wsd'", "train.decay = 0.0")
+    assert begin_with(model, world, run, *longer).returncode == 0
+    shutil.rmtree(model)
+    done = begin_with(model, world, run, *longer, "train.steps = 6")
+    assert done.returncode == 0, done.stderr
+    assert Checkpoints(run / "checkpoints").last() == 6
+
+
+def test_the_plan_is_for_the_model_that_it_begins_with(published):
+    printed = told("train", "gpt2-124m", "--plan", "--from", published)
+    assert "1 layers, 2 heads, width 32, context 64" in printed

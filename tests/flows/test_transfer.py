@@ -122,3 +122,43 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path, run):
     done = webtext("export", tmp_path / "run", tmp_path / "out")
     assert done.returncode == 2
     assert re.search(r"has 500 tokens, wanted GPT-2's 50257", done.stderr)
+
+
+def test_one_rule_for_what_a_run_argument_names(run, exported, tmp_path):
+    """A bare name is that of runs/ where there is one, else a path: in every command alike."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "first").symlink_to(run)
+    (tmp_path / "beside").symlink_to(run)
+    (tmp_path / "first").mkdir()  # is not meant
+    sets = tmp_path / "sets"
+    sets.mkdir()
+    (sets / "copa.jsonl").write_text('{"query": "It", "choices": ["is", "was"], "gold": 0}\n')
+
+    def commands(name):
+        return (
+            ("export", name, "out"),
+            ("sample", name, "--tokens", "3"),
+            ("eval", name, "--tasks", "copa", "--data", "sets"),
+        )
+
+    for name in ("first", "beside", "runs/first", exported):
+        for command in commands(name):
+            done = webtext(*command, cwd=tmp_path)
+            assert done.returncode == 0, (command, done.stderr)
+    for command in (*commands("nowhere"), ("batch", "nowhere", "--step", "0")):
+        done = webtext(*command, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "nowhere: not there, nor is runs/nowhere; wanted the directory of a" in done.stderr
+
+
+def test_an_exported_model_writes_what_the_run_writes(run, exported):
+    asked = ("--prompt", "The town of", "--tokens", "20", "--temperature", "0")
+    ours, theirs = webtext("sample", run, *asked), webtext("sample", exported, *asked)
+    assert ours.returncode == theirs.returncode == 0, theirs.stderr
+    assert ours.stdout == theirs.stdout
+    refused = webtext("sample", exported, "--step", "3")
+    assert refused.returncode == 2
+    assert "is one model, not a run with checkpoints" in refused.stderr
+    refused = webtext("sample", run, "--step", "3")
+    assert refused.returncode == 2
+    assert "no such checkpoint; there are: 6" in refused.stderr

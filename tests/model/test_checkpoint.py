@@ -1,14 +1,19 @@
 import json
 import os
+import threading
+import weakref
 
 import pytest
 import torch
 
+from model import checkpoint as module
 from model.checkpoint import Checkpoints, restore, snapshot
 from model.errors import UserError
 from model.gpt import build
 from model.optim import optimizers
+from model.parallel import Group
 from model.settings import Train
+from model.train import train
 
 
 @pytest.fixture
@@ -79,6 +84,84 @@ def test_a_damaged_checkpoint_is_not_believed(saved):
         file.write(b"x")
     with pytest.raises(UserError, match=r"step-00000007\.pt: damaged: its sha256 is .*, wanted"):
         saved.load(7)
+
+
+def test_what_to_do_about_a_damaged_checkpoint_loses_nothing_else(saved):
+    keep(saved, 7)
+    keep(saved, 9)
+    for step in (7, 9):
+        saved.path(step).write_bytes(b"other")
+    with pytest.raises(UserError, match=r"put a copy of it back, or move it .*goes on from step 7"):
+        saved.load(9)
+    with pytest.raises(UserError, match=r"put a copy of it back; there is none before it to go on"):
+        saved.load(7)
+
+
+TORN = [
+    "",
+    "{",
+    "[]",
+    "null",
+    '{"step": 9}',
+    '{"step": 7, "sha256": "", "val_loss": null}',
+    "\0" * 99,
+]
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_a_torn_note_leaves_the_checkpoint_before(saved, content, caplog):
+    keep(saved, 7)
+    keep(saved, 9)
+    saved.path(9).with_suffix(".json").write_text(content)
+    assert saved.last() == 7
+    saved.warn()
+    (line,) = [record.message for record in caplog.records]
+    assert "step-00000009.json: empty or torn" in line
+    assert line.endswith("the last whole one is 7")
+    saved.sweep()
+    assert saved.folder.joinpath("step-00000009.pt").exists()  # only its note is lost
+    keep(saved, 9)
+    assert saved.load(9) == {"number": torch.tensor(9)}
+
+
+def test_a_run_whose_last_note_is_empty_goes_on_from_the_one_before(
+    tokens, tiny, settings, tmp_path
+):
+    run = tmp_path / "run"
+    whole = train(run, tokens, tiny, settings, "cpu")
+    wanted = torch.load(whole, weights_only=True)["weights"]
+    whole.with_suffix(".json").write_text("")
+    lines = []
+    assert train(run, tokens, tiny, settings, "cpu", lines.append) == whole
+    assert [line["step"] for line in lines] == [9, 10, 11]
+    again = torch.load(whole, weights_only=True)["weights"]
+    assert all(torch.equal(wanted[name], again[name]) for name in wanted)
+
+
+def test_no_two_snapshots_are_in_memory(saved, tiny, monkeypatch):
+    """While one is written, the next is not even begun; and when it is, the first is gone."""
+    begun, alive = threading.Event(), []
+    taken = module.snapshot
+
+    def snapshot(model, optimizers):
+        assert not [state for state in alive if state() is not None]
+        state = taken(model, optimizers)
+        alive.append(weakref.ref(state["weights"]["wte.weight"]))
+        return state
+
+    write, wait = Checkpoints._write, Checkpoints.wait
+    monkeypatch.setattr(module, "snapshot", snapshot)
+    monkeypatch.setattr(Checkpoints, "wait", lambda self: (begun.set(), wait(self))[1])
+    monkeypatch.setattr(
+        Checkpoints, "_write", lambda *given: (begun.wait(60), begun.clear(), write(*given))[2]
+    )
+    model = build(tiny)
+    movers = optimizers(model, Train())
+    for step in (1, 2, 3):
+        saved.take(step, model, movers, {}, None, Group())
+    saved.wait()
+    assert len(alive) == 3
+    assert list(saved.notes()) == [2, 3]
 
 
 def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(saved):

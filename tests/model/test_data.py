@@ -1,10 +1,21 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data import Batches, Range, Stream, fingerprint, read_shard, shuffled, unshuffled
+from model.data import (
+    Batches,
+    Range,
+    Stream,
+    read_shard,
+    short_val,
+    shuffled,
+    unshuffled,
+)
 from model.errors import UserError
+from model.shards import fingerprint
 
 
 @pytest.fixture
@@ -34,6 +45,60 @@ def test_an_empty_shard_is_stepped_over(tmp_path, write_shard):
     stream = Stream(tmp_path, "train")
     assert stream.read(0, 7).tolist() == [0, 0, 0, 2, 2, 2, 2]
     assert stream.ranges(2, 4) == [Range("train-00000.bin", 2, 3), Range("train-00002.bin", 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train-00000.bin", "train"),
+        ("val-00017.bin", "val"),
+        ("train.bin", "train"),
+        ("fineweb_train_000001.bin", "train"),
+        ("tiny_shakespeare_val.bin", "val"),
+        ("val_corpus_train_000001.bin", "train"),
+        ("retrieval_train_000001.bin", "train"),
+        ("retrieval.bin", None),
+        ("constraints.bin", None),
+        ("interval-00000.bin", None),
+        ("train-00000.bin.partial", None),
+        ("train-00000.old.bin", None),
+    ],
+)
+def test_a_name_is_of_one_split_at_most(tmp_path, write_shard, name, split):
+    write_shard(tmp_path / name, np.arange(5))
+    found = {split for split in ("train", "val") if Stream(tmp_path, split).files}
+    assert found == ({split} if split else set())
+
+
+def test_a_manifest_says_which_files_are_shards(tokens, write_shard):
+    listed = {path.name: {} for path in tokens.glob("*.bin")}
+    (tokens / "manifest.json").write_text(json.dumps({"files": {**listed, "stats.json": {}}}))
+    write_shard(tokens / "train-00009.bin", np.arange(100))
+    assert [path.name for path in Stream(tokens, "train").files] == [
+        "train-00000.bin",
+        "train-00001.bin",
+    ]
+    (tokens / "train-00001.bin").unlink()
+    with pytest.raises(UserError, match=r"train-00001.bin: no such file, though manifest.json"):
+        Stream(tokens, "train")
+    (tokens / "manifest.json").write_text('{"files": {"tra')
+    with pytest.raises(UserError, match=r"manifest.json: no manifest \(.*; make the tokens again"):
+        Stream(tokens, "train")
+
+
+def test_a_split_without_a_shard_is_said_to_have_none(tokens):
+    for path in tokens.glob("train*"):
+        path.rename(tokens / path.name.replace("train", "retrain"))
+    with pytest.raises(UserError, match=r"no shard of the train split; wanted train-00000.bin"):
+        Batches(Stream(tokens, "train"), 64, 8, 0, 500)
+
+
+def test_a_val_split_shorter_than_a_window_is_told(tokens, write_shard):
+    assert short_val(tokens, 64) is None
+    write_shard(tokens / "val-00000.bin", np.arange(64))
+    assert "val split has 64 tokens, and a window takes 65; no loss" in short_val(tokens, 64)
+    (tokens / "val-00000.bin").unlink()
+    assert "val split has 0 tokens" in short_val(tokens, 64)
 
 
 @pytest.mark.parametrize(

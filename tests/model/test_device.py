@@ -1,7 +1,9 @@
+import os
+
 import pytest
 import torch
 
-from model.device import Precision, choose, deterministic
+from model.device import WORKSPACE, Precision, choose, deterministic
 from model.errors import UserError
 
 
@@ -43,3 +45,45 @@ def test_determinism_is_left_as_it_was_found():
     with deterministic(on=True):
         assert torch.are_deterministic_algorithms_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """A machine with CUDA whose environment does not say how cuBLAS is to work."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv(WORKSPACE, "")
+    monkeypatch.delenv(WORKSPACE)
+
+
+def test_determinism_sets_what_cublas_reads_before_it_starts(bare):
+    with deterministic(on=False):
+        assert WORKSPACE not in os.environ
+    with deterministic(on=True):
+        assert os.environ[WORKSPACE] == ":4096:8"
+
+
+def test_what_somebody_has_exported_is_left_where_it_is_right(bare, monkeypatch):
+    monkeypatch.setenv(WORKSPACE, ":16:8")
+    with deterministic(on=True):
+        assert os.environ[WORKSPACE] == ":16:8"
+    monkeypatch.setenv(WORKSPACE, ":0:0")
+    with pytest.raises(UserError, match=f"is ':0:0', .*: export {WORKSPACE}=:4096:8"):
+        deterministic(on=True).__enter__()
+    with deterministic(on=False):
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_cublas_that_has_started_otherwise_is_a_clear_error(bare, monkeypatch):
+    said = f"Deterministic behavior was enabled ..., you must set {WORKSPACE}=:4096:8 ..."
+
+    def ones(*shape, device):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch, "ones", ones)
+    with pytest.raises(UserError, match=f"cuBLAS has started without .*: export {WORKSPACE}="):
+        deterministic(on=True).__enter__()
+    assert not torch.are_deterministic_algorithms_enabled()
+    said = "CUDA error: out of memory"
+    with pytest.raises(RuntimeError, match="out of memory"):
+        deterministic(on=True).__enter__()

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
@@ -56,6 +57,46 @@ def test_a_shape_that_cannot_be_is_refused(changed, message):
 def test_a_training_that_cannot_be_is_refused(changed, message):
     with pytest.raises(UserError, match=message):
         Train(**changed)
+
+
+FLOATS = [
+    (table, item.name) for table in (GPT2, Train) for item in fields(table) if item.type is float
+]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), True, "1"])
+@pytest.mark.parametrize(("table", "name"), FLOATS, ids=[name for _, name in FLOATS])
+def test_no_float_may_be_what_is_no_number(table, name, value):
+    with pytest.raises(UserError, match=rf"\.{name} = .*; wanted a finite number"):
+        table(**{name: value})
+
+
+@pytest.mark.parametrize("value", [True, 2.0, float("nan"), "2", None])
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [(table, item.name) for table in (GPT2, Train) for item in fields(table) if item.type is int],
+)
+def test_no_count_may_be_a_bool_or_a_float(table, name, value):
+    with pytest.raises(UserError, match=rf"\.{name} = .*; wanted a whole number"):
+        table(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"lr": 1e30}, {"eps": 2.0}, {"weight_decay": 1e9}, {"clip": 1e7}, {"seed": 1 << 63}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_what_nobody_means_is_refused(changed):
+    (name,) = changed
+    with pytest.raises(UserError, match=f"train.{name} = .*; wanted .* at most"):
+        Train(**changed)
+
+
+def test_what_says_yes_or_no_is_no_number():
+    with pytest.raises(UserError, match=r"train.compile = 1; wanted true or false"):
+        Train(compile=1)
+    with pytest.raises(UserError, match=r"train.schedule = None; wanted a text"):
+        Train(schedule=None)
 
 
 def test_a_batch_is_a_whole_number_of_windows():

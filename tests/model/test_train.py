@@ -254,7 +254,7 @@ def test_a_spike_is_told_from_the_last_losses(
 def test_measuring_in_the_loop_changes_nothing_but_the_log(tokens, tiny, settings, tmp_path):
     dropping = replace(tiny, dropout=0.1)
 
-    def measure(model):
+    def measure(model, stop):
         torch.rand(3)  # whatever it draws
         training = model.training
         model.eval()
@@ -270,3 +270,22 @@ def test_measuring_in_the_loop_changes_nothing_but_the_log(tokens, tiny, setting
     with_scores = [line["step"] for line in log(run) if "scores" in line]
     assert with_scores == [line["step"] for line in log(run) if line["val_loss"] is not None]
     assert with_scores
+
+
+def test_a_signal_while_scoring_ends_it_there_with_a_checkpoint(tokens, tiny, settings, tmp_path):
+    settings = replace(settings, eval_every=4, checkpoint_every=0)
+    whole = train(tmp_path / "whole", tokens, tiny, settings, "cpu")
+    asked = []
+
+    def measure(model, stop):
+        if not asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        asked.append(stop())
+        return {} if stop() else {"copa/lm-eval/acc": 50.0}
+
+    run = tmp_path / "halves"
+    half = train(run, tokens, tiny, settings, "cpu", score=measure)
+    assert half.name == "step-00000004.pt"
+    assert asked == [True]
+    assert ["scores" in line for line in log(run)] == [False] * 4
+    assert same_state(train(run, tokens, tiny, settings, "cpu", score=measure), whole)

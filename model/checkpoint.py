@@ -26,6 +26,7 @@ from model.gpt import GPT
 from model.optim import moments
 
 State = dict[str, Any]
+TABLES = ("wte.weight", "lm_head.weight")  # which have a row for each token, and padding
 
 
 def snapshot(model: GPT, optimizers: list[Optimizer]) -> State:
@@ -51,7 +52,7 @@ def restore(state: State, model: GPT, optimizers: list[Optimizer] | None = None)
 
 def _copy(tensor: Tensor, name: str, vocab: int) -> Tensor:
     found = parallel.whole(tensor.detach())
-    if name == "wte.weight" and found.dim() == 2:
+    if name in TABLES and found.dim() == 2:
         found = found[:vocab]
     return found.to("cpu", copy=True)
 

@@ -3,11 +3,15 @@
 Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, section 2.3, and
 the released code for what the paper leaves out (GELU's form, eps of the norms).
 The modules bear the names of the released weights, so that those load as they are.
+
+Some parts can be exchanged for what has been found since to learn from fewer tokens; the settings
+name each with its source.
 """
 
 # Shape suffixes:
 #   B = windows, T = tokens, D = width, H = heads, K = width of a head (D / H),
-#   S = tokens that can be seen, those in the cache and the T new ones, V = vocabulary
+#   S = tokens that can be seen, those in the cache and the T new ones, V = vocabulary,
+#   R = pairs that a rotary position turns (K / 2)
 
 import math
 from collections.abc import Sequence
@@ -22,6 +26,7 @@ from model.loss import cross_entropy, token_losses
 from model.settings import GPT2
 
 EPS = 1e-5  # of the norms. Source: the released code
+BASE = 10_000.0  # of rotary positions' wavelengths. Source: Su et al. (2021), section 3.2.2
 STD = 0.02  # of the first weights. Source: Radford et al. (2018), section 4.1
 END_OF_TEXT = 50_256  # stands before each document
 
@@ -47,17 +52,37 @@ class Cache:
 class Attention(nn.Module):
     """Causal self-attention."""
 
-    def __init__(self, gpt: GPT2) -> None:
+    def __init__(self, gpt: GPT2, first: bool = False) -> None:
         super().__init__()
-        self.heads, self.dropout = gpt.heads, gpt.dropout
-        self.c_attn = nn.Linear(gpt.width, 3 * gpt.width)
-        self.c_proj = nn.Linear(gpt.width, gpt.width)
+        self.heads, self.dropout, self.qk_norm = gpt.heads, gpt.dropout, gpt.qk_norm
+        self.c_attn = nn.Linear(gpt.width, 3 * gpt.width, bias=gpt.biases)
+        self.c_proj = nn.Linear(gpt.width, gpt.width, bias=gpt.biases)
+        if gpt.value_residual and not first:
+            self.mix = nn.Parameter(torch.empty(1))  # the first layer's share of the values
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None, cache: Cache | None) -> Tensor:
-        """Let each token look at itself and those before it, where `mask` (B1TT) lets it."""
+    def forward(
+        self,
+        x_BTD: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None,
+        turns: tuple[Tensor, Tensor] | None,
+        first_BHTK: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Let each token look at itself and those before it, where `mask` (B1TT) lets it.
+
+        Returned with the sum are the values that the layers after the first are given.
+        """
         B, T, D = x_BTD.shape
         split = self.c_attn(x_BTD).view(B, T, 3, self.heads, D // self.heads).transpose(1, 3)
         q_BHTK, k_BHSK, v_BHSK = split.unbind(2)
+        if first_BHTK is None:
+            first_BHTK = v_BHSK
+        else:
+            v_BHSK = torch.lerp(v_BHSK, first_BHTK, self.mix.to(v_BHSK.dtype))
+        if self.qk_norm:
+            q_BHTK, k_BHSK = one_length(q_BHTK), one_length(k_BHSK)
+        if turns is not None:
+            q_BHTK, k_BHSK = turn(q_BHTK, *turns), turn(k_BHSK, *turns)
         if cache is not None:
             assert cache.length == 0 or T == 1, "a filled cache takes one token at a time"
             k_BHSK, v_BHSK = cache.extend(k_BHSK, v_BHSK)
@@ -69,7 +94,7 @@ class Attention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=mask is None and T > 1,
         )
-        return cast("Tensor", self.c_proj(y_BHTK.transpose(1, 2).reshape(B, T, D)))
+        return self.c_proj(y_BHTK.transpose(1, 2).reshape(B, T, D)), first_BHTK
 
 
 class MLP(nn.Module):
@@ -77,31 +102,43 @@ class MLP(nn.Module):
 
     def __init__(self, gpt: GPT2) -> None:
         super().__init__()
-        self.c_fc = nn.Linear(gpt.width, 4 * gpt.width)
-        self.c_proj = nn.Linear(4 * gpt.width, gpt.width)
+        self.activation = gpt.activation
+        self.c_fc = nn.Linear(gpt.width, 4 * gpt.width, bias=gpt.biases)
+        self.c_proj = nn.Linear(4 * gpt.width, gpt.width, bias=gpt.biases)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Work on each token alone."""
-        return cast("Tensor", self.c_proj(functional.gelu(self.c_fc(x_BTD), approximate="tanh")))
+        x_BTM = self.c_fc(x_BTD)
+        if self.activation == "relu2":
+            return cast("Tensor", self.c_proj(functional.relu(x_BTM).square()))
+        return cast("Tensor", self.c_proj(functional.gelu(x_BTM, approximate="tanh")))
 
 
 class Block(nn.Module):
     """Attention, then MLP, each added to what goes past it."""
 
-    def __init__(self, gpt: GPT2) -> None:
+    def __init__(self, gpt: GPT2, first: bool = False) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(gpt.width, eps=EPS)
-        self.attn = Attention(gpt)
-        self.ln_2 = nn.LayerNorm(gpt.width, eps=EPS)
+        self.value_residual = gpt.value_residual
+        self.ln_1 = nn.LayerNorm(gpt.width, eps=EPS, bias=gpt.biases)
+        self.attn = Attention(gpt, first)
+        self.ln_2 = nn.LayerNorm(gpt.width, eps=EPS, bias=gpt.biases)
         self.mlp = MLP(gpt)
         self.drop = nn.Dropout(gpt.dropout)
 
     def forward(
-        self, x_BTD: Tensor, mask: Tensor | None = None, cache: Cache | None = None
-    ) -> Tensor:
-        """Return the residual stream after this layer."""
-        x_BTD = x_BTD + self.drop(self.attn(self.ln_1(x_BTD), mask, cache))
-        return cast("Tensor", x_BTD + self.drop(self.mlp(self.ln_2(x_BTD))))
+        self,
+        x_BTD: Tensor,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
+        turns: tuple[Tensor, Tensor] | None = None,
+        first_BHTK: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the residual stream after this layer, and the first layer's values if of use."""
+        y_BTD, first_BHTK = self.attn(self.ln_1(x_BTD), mask, cache, turns, first_BHTK)
+        x_BTD = x_BTD + self.drop(y_BTD)
+        x_BTD = x_BTD + self.drop(self.mlp(self.ln_2(x_BTD)))
+        return x_BTD, first_BHTK if self.value_residual else None
 
 
 class GPT(nn.Module):
@@ -112,10 +149,18 @@ class GPT(nn.Module):
         self.settings = gpt
         self.recompute, self.mask_documents = recompute, mask_documents
         self.wte = nn.Embedding(gpt.padded_vocab, gpt.width)
-        self.wpe = nn.Embedding(gpt.context, gpt.width)
+        if gpt.positions == "learned":
+            self.wpe = nn.Embedding(gpt.context, gpt.width)
         self.drop = nn.Dropout(gpt.dropout)
-        self.h = nn.ModuleList(Block(gpt) for _ in range(gpt.layers))
-        self.ln_f = nn.LayerNorm(gpt.width, eps=EPS)
+        self.h = nn.ModuleList(Block(gpt, number == 0) for number in range(gpt.layers))
+        self.ln_f = nn.LayerNorm(gpt.width, eps=EPS, bias=gpt.biases)
+        if not gpt.tied:
+            self.lm_head = nn.Linear(gpt.width, gpt.padded_vocab, bias=False)
+
+    @property
+    def head(self) -> Tensor:
+        """The matrix that gives the logits, padded like the embedding, which it mostly is."""
+        return self.wte.weight if self.settings.tied else self.lm_head.weight
 
     def forward(self, x_BT: Tensor, y_BT: Tensor | None = None) -> Tensor:
         """Return the logits (BTV) of the next tokens or, given those, their mean loss."""
@@ -123,7 +168,7 @@ class GPT(nn.Module):
         if y_BT is None:
             return self.logits(h_BTD)
         vocab = self.settings.vocab
-        return cross_entropy(h_BTD.flatten(0, 1), self.wte.weight, y_BT.flatten(), vocab)
+        return cross_entropy(h_BTD.flatten(0, 1), self.head, y_BT.flatten(), vocab)
 
     def hidden(self, x_BT: Tensor, caches: Sequence[Cache] | None = None) -> Tensor:
         """Return what the last norm gives for each token (BTD)."""
@@ -131,24 +176,31 @@ class GPT(nn.Module):
         start = caches[0].length if caches else 0
         assert start + T <= self.settings.context, f"{start + T} tokens exceed the context"
         positions_T = torch.arange(start, start + T, device=x_BT.device)
-        x_BTD = self.drop(self.wte(x_BT) + self.wpe(positions_T))
+        x_BTD, turns, first_BHTK = self.wte(x_BT), None, None
+        if self.settings.positions == "learned":
+            x_BTD = x_BTD + self.wpe(positions_T)
+        else:
+            turns = rotations(positions_T, self.settings.width // self.settings.heads)
+        x_BTD = self.drop(x_BTD)
         mask = same_document(x_BT) if self.mask_documents and caches is None else None
         for number, block in enumerate(self.h):
             if self.recompute and torch.is_grad_enabled():
-                x_BTD = checkpoint(block, x_BTD, mask, use_reentrant=False)
+                given = (x_BTD, mask, None, turns, first_BHTK)
+                x_BTD, first_BHTK = checkpoint(block, *given, use_reentrant=False)
             else:
-                x_BTD = block(x_BTD, mask, caches[number] if caches else None)
+                cache = caches[number] if caches else None
+                x_BTD, first_BHTK = block(x_BTD, mask, cache, turns, first_BHTK)
         return cast("Tensor", self.ln_f(x_BTD))
 
     def logits(self, h_BTD: Tensor) -> Tensor:
         """Return the logits (BTV) that follow from `hidden`, without the padding."""
-        return functional.linear(h_BTD, self.wte.weight)[..., : self.settings.vocab]
+        return functional.linear(h_BTD, self.head)[..., : self.settings.vocab]
 
     def losses(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
         """Return each token's loss (BT), in nats; for scoring, so without gradients."""
         with torch.no_grad():
             h_ND = self.hidden(x_BT).flatten(0, 1)
-            losses_N = token_losses(h_ND, self.wte.weight, y_BT.flatten(), self.settings.vocab)
+            losses_N = token_losses(h_ND, self.head, y_BT.flatten(), self.settings.vocab)
             return losses_N.view_as(y_BT)
 
     def caches(self, batch: int) -> list[Cache]:
@@ -165,6 +217,28 @@ def same_document(x_BT: Tensor) -> Tensor:
     document_BT = (x_BT == END_OF_TEXT).cumsum(1)
     same_BTT = document_BT[:, :, None] == document_BT[:, None, :]
     return same_BTT.tril()[:, None]
+
+
+def one_length(x_BHTK: Tensor) -> Tensor:
+    """Give queries or keys a length of sqrt(K) each."""
+    return functional.rms_norm(x_BHTK, x_BHTK.shape[-1:], eps=EPS)
+
+
+def rotations(positions_T: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine (TR) of the angle by which a position turns each pair of a head.
+
+    Source: Su et al. (2021), RoFormer, section 3.2.2.
+    """
+    pairs_R = torch.arange(size // 2, device=positions_T.device)
+    angle_TR = positions_T[:, None] / BASE ** (2 * pairs_R / size)
+    return angle_TR.cos(), angle_TR.sin()
+
+
+def turn(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
+    """Turn each pair of a head, its k-th and (R + k)-th number, by its position's angle."""
+    a_BHTR, b_BHTR = x_BHTK.chunk(2, dim=-1)
+    turned = (a_BHTR * cos_TR - b_BHTR * sin_TR, a_BHTR * sin_TR + b_BHTR * cos_TR)
+    return torch.cat(turned, dim=-1).type_as(x_BHTK)
 
 
 def build(
@@ -194,16 +268,20 @@ def start(model: GPT, seed: int) -> None:
 
     All from a normal distribution of deviation 0.02; the 2 L projections onto the residual stream
     divided by sqrt(2 L), so that the stream's variance does not grow with the depth. No bias.
-    Source: Radford et al. (2019), section 2.3; (2018), section 4.1.
+    Source: Radford et al. (2019), section 2.3; (2018), section 4.1. With `zero_start` those
+    projections are 0. Values are first mixed half and half.
     """
     random = torch.Generator().manual_seed(seed)
-    residual = STD / math.sqrt(2 * model.settings.layers)
+    residual = 0 if model.settings.zero_start else STD / math.sqrt(2 * model.settings.layers)
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):
             parameter.zero_()
         elif ".ln_" in name or name.startswith("ln_f"):
             parameter.fill_(1)
+        elif name.endswith(".mix"):
+            parameter.fill_(0.5)
         else:
             std = residual if name.endswith("c_proj.weight") else STD
             parameter.normal_(0, std, generator=random)
-    model.wte.weight[model.settings.vocab :] = 0
+    for table in (model.wte.weight, model.head):
+        table[model.settings.vocab :] = 0

@@ -71,7 +71,8 @@ def plan(
     tokens = settings.steps * settings.batch_tokens
     flops = float(gpt.flops_per_token) * tokens
     held = padded(gpt) // (processes if settings.parallel == "fsdp" else 1)
-    moments = 2 if settings.optimizer == "adamw" else 1  # Muon remembers one, for nearly all
+    matrices = 12 * gpt.width**2 * gpt.layers if settings.optimizer == "muon" else 0
+    moments = 2 - matrices / padded(gpt)  # AdamW remembers two of each weight, Muon one
     return Plan(
         parameters=gpt.parameters,
         steps=settings.steps,
@@ -80,7 +81,7 @@ def plan(
         flops=flops,
         weights=4 * held,
         gradients=4 * held,
-        optimizer=4 * held * moments,
+        optimizer=round(4 * held * moments),
         activations=activations(gpt, settings, precision),
         head=head(gpt, settings, precision, on_cpu=known is None),
         device=device,
@@ -119,7 +120,7 @@ def describe(gpt: GPT2, settings: Train, found: Plan) -> str:
 
 def padded(gpt: GPT2) -> int:
     """Return the parameters in memory."""
-    return gpt.parameters + (gpt.padded_vocab - gpt.vocab) * gpt.width
+    return gpt.parameters + gpt.tables * (gpt.padded_vocab - gpt.vocab) * gpt.width
 
 
 def at_once(gpt: GPT2, settings: Train) -> int:
@@ -132,11 +133,14 @@ def activations(gpt: GPT2, settings: Train, precision: str) -> int:
 
     A layer keeps, in units of n D: its two sums (2, always float32), the outputs of its two norms
     (2), queries, keys, values and what attention makes of them (4), and both sides of the GELU
-    (8); and attention's sums, n H. In 16 bits there is also a copy of each matrix. torch.compile
-    keeps less, recomputing what is cheap.
+    (8); and attention's sums, n H. Queries and keys are kept once more where they are turned (2),
+    and where they are normed (2, in float32). In 16 bits there is also a copy of each matrix.
+    torch.compile keeps less, recomputing what is cheap.
     """
     n, wide = at_once(gpt, settings), 4 if precision == "fp32" else 2
-    layer = n * gpt.width * (2 * 4 + 14 * wide) + 4 * n * gpt.heads + 16 * n
+    exact = 2 + (2 if gpt.qk_norm else 0)
+    kept = 14 + (2 if gpt.positions == "rotary" else 0)
+    layer = n * gpt.width * (exact * 4 + kept * wide) + 4 * n * gpt.heads + 16 * n
     copies = 0 if precision == "fp32" else wide * 12 * gpt.width**2 * gpt.layers
     ends = 4 * n * gpt.width  # what the last norm is given
     if settings.recompute:

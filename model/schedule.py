@@ -15,7 +15,7 @@ def rate(settings: Train, step: int) -> float:
     """
     if step < settings.warmup:
         return settings.lr * (step + 1) / settings.warmup
-    share = cosine if settings.schedule == "cosine" else wsd
+    share = {"cosine": cosine, "wsd": wsd, "trapezoid": trapezoid}[settings.schedule]
     return settings.min_lr + (settings.lr - settings.min_lr) * share(settings, step)
 
 
@@ -32,8 +32,21 @@ def wsd(settings: Train, step: int) -> float:
 
     Source: Hu et al. (2024), MiniCPM; the root and the fifth of the steps, Hägele et al. (2024).
     """
-    start = max(settings.warmup, round(settings.steps * (1 - settings.decay)))
-    return 1 - math.sqrt(progress(start, settings.steps, step))
+    return 1 - math.sqrt(progress(decline(settings), settings.steps, step))
+
+
+def trapezoid(settings: Train, step: int) -> float:
+    """Return the same for a decline in a line.
+
+    Source: Zhai et al. (2022), Scaling Vision Transformers, section 3.5; in modded-nanogpt over
+    two fifths of the steps and more, to 0.
+    """
+    return 1 - progress(decline(settings), settings.steps, step)
+
+
+def decline(settings: Train) -> int:
+    """Return the step that the decline begins with, after a stretch at the full rate."""
+    return max(settings.warmup, round(settings.steps * (1 - settings.decay)))
 
 
 def progress(start: int, steps: int, step: int) -> float:

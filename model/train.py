@@ -160,7 +160,7 @@ class Work:
         """Set the learning rate of all weights."""
         for mover in self.movers:
             for weights in mover.param_groups:
-                weights["lr"] = lr
+                weights["lr"] = lr * weights["times"]
         return lr
 
     def unscale(self) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,9 @@ from model.plan import activations, at_once, padded, plan
 from model.settings import GPT2, Train
 
 LARGER = GPT2(layers=4, heads=4, width=128, context=128, vocab=1000)
+OTHER = replace(
+    LARGER, positions="rotary", activation="relu2", qk_norm=True, value_residual=True, biases=False
+)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +76,12 @@ def test_weights_gradients_and_moments_are_as_planned(settings):
     assert sum(remembered) == pytest.approx(found.optimizer, rel=0.01)
 
 
+@pytest.mark.parametrize("gpt", [LARGER, OTHER], ids=["gpt2", "other"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_activations_are_as_planned(precision):
+def test_activations_are_as_planned(precision, gpt):
     """Count what autograd keeps; planned right within 10 %."""
-    settings = Train(batch_tokens=4 * LARGER.context, microbatch=4)
-    model = build(LARGER)
+    settings = Train(batch_tokens=4 * gpt.context, microbatch=4)
+    model = build(gpt)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept = {}
 
@@ -84,15 +90,15 @@ def test_activations_are_as_planned(precision):
         kept[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address recurs
         return tensor
 
-    x_BT = torch.randint(LARGER.vocab, (4, LARGER.context))
+    x_BT = torch.randint(gpt.vocab, (4, gpt.context))
     with (
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
         model(x_BT, x_BT)
     found = sum(size for address, (size, _) in kept.items() if address not in weights)
-    head = 4 * (at_once(LARGER, settings) + LARGER.padded_vocab) * LARGER.width
-    assert activations(LARGER, settings, precision) + head == pytest.approx(found, rel=0.1)
+    head = 4 * (at_once(gpt, settings) + gpt.padded_vocab) * gpt.width
+    assert activations(gpt, settings, precision) + head == pytest.approx(found, rel=0.1)
 
 
 def test_computing_them_again_leaves_one_layers_activations():

@@ -7,7 +7,7 @@ import) and a recipe must be readable at once.
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from model.errors import UserError
+from webtext.model.errors import UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "wsd")

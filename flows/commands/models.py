@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.commands import options
-from pipeline.errors import UserError
+from webtext.flows.commands import options
+from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -77,13 +77,13 @@ def show_plan(
     overrides: tuple[str, ...],
 ) -> None:
     """Print what a training takes, on this machine's device or a named one."""
-    from flows.settings import load
-    from model.plan import describe, plan
+    from webtext.flows.building.settings import load
+    from webtext.model.training.plan import describe, plan
 
     loaded = load(recipe, overrides)
     corpus = None
     if shards is not None:
-        from model.data import Stream
+        from webtext.model.training.data import Stream
 
         corpus = len(Stream(shards, "train"))
     found = plan(loaded.model, loaded.train, device or here(), processes, corpus_tokens=corpus)
@@ -97,7 +97,7 @@ def here() -> str | None:
     """Return the name of this machine's CUDA device if its peak is known, else None."""
     import torch
 
-    from model.hardware import look_up
+    from webtext.model.training.hardware import look_up
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     return name if look_up(name) else None
@@ -119,17 +119,17 @@ def run_training(
     project: str | None = None,
 ) -> None:
     """Train, and show how it goes; the run's page is written when it ends, however it ends."""
-    from flows import provenance, trackers
-    from flows.settings import load
-    from flows.terminal import say, training
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import say, training
+    from webtext.flows.models import provenance, trackers
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from flows.evaluation import scorer
-    from model.checkpoint import Checkpoints
-    from model.errors import DivergedError
-    from model.train import train as train_model
-    from pipeline.losses import write_page
+    from webtext.flows.models.evaluation import scorer
+    from webtext.model.errors import DivergedError
+    from webtext.model.training.checkpoint import Checkpoints
+    from webtext.model.training.train import train as train_model
+    from webtext.pipeline.insight.losses import write_page
 
     loaded = load(recipe, overrides)
     with ExitStack() as open_:
@@ -176,7 +176,7 @@ def run_training(
 @options.as_json
 def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
     """Name the documents and URLs that a step of a training RUN read, or will read."""
-    from flows import provenance
+    from webtext.flows.models import provenance
 
     found = provenance.batch(run_directory(run), step, tokens)
     if as_json:
@@ -220,10 +220,11 @@ def run_sample(
 ) -> None:
     """Print samples; each ends with its `<|endoftext|>`, and the writing when all have.
 
-    `how` they are drawn is as for `model.sample.generate_batch`.
+    `how` they are drawn is as for `webtext.model.gpt.sample.generate_batch`.
     """
-    from model.sample import generate_batch, load
-    from pipeline.bpe import encoding
+    from webtext.model.gpt.sample import generate_batch
+    from webtext.model.training.trained import load
+    from webtext.pipeline.tokens.bpe import encoding
 
     bpe = encoding()
     model = load(run, device)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.data import Batches, Stream
-from model.eval.score import TOKENS, Tell, untold
-from model.gpt import GPT
+from webtext.model.eval.score import TOKENS, Tell, untold
+from webtext.model.gpt.gpt import GPT
+from webtext.model.training.data import Batches, Stream
 
 
 @torch.no_grad()

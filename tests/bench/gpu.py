@@ -22,11 +22,11 @@ from typing import Any
 
 import torch
 
-from model.hardware import look_up
-from model.settings import GPT2, Train
-from model.train import Line, train
 from tests.bench.peers import ROOT
 from tests.bench.training import NanoGPT, write_tokens
+from webtext.model.settings import GPT2, Train
+from webtext.model.training.hardware import look_up
+from webtext.model.training.train import Line, train
 
 SIZES = {
     "tiny": GPT2(layers=2, heads=2, width=64, context=64),

@@ -84,7 +84,3 @@ def main() -> None:
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """Treat SIGTERM as Ctrl-C: stop, keep what is whole, leave no process behind."""
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    main()

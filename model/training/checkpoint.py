@@ -9,8 +9,6 @@ that neither the number of processes nor the padding is in the file.
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from webtext.model.errors import UserError
+from webtext.model.files import replace, write_json
 from webtext.model.gpt.gpt import GPT
 from webtext.model.training import parallel
 from webtext.model.training.optim import moments
@@ -163,28 +162,3 @@ class Checkpoints:
         for path in self.folder.glob("step-*"):
             if path.name[5:13].isdigit() and int(path.name[5:13]) not in self.notes():
                 path.unlink()
-
-
-def replace(path: Path, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a file; `path` becomes the whole of it, or stays as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # the name, too, outlives a power cut
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read, whole or not at all."""
-    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-    replace(path, lambda file: file.write(text.encode()))

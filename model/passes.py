@@ -86,9 +86,11 @@ class Passes:
     def eager(self) -> Iterator[None]:
         """Go without compiled code for a while."""
         recorded, self._recorded = self._recorded, None
-        with torch.compiler.set_stance("force_eager"):
-            yield
-        self._recorded = recorded
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                yield
+        finally:
+            self._recorded = recorded
 
     def begin(self) -> None:
         """Forget loss and gradients."""

@@ -41,7 +41,9 @@ class Proof:
 
     def told(self) -> dict[str, float | str | None]:
         """Return it as the log has it."""
-        return {"loss": self.loss, "gradient": self.gradient, "weight": self.weight}
+        figures = {"loss": self.loss, "gradient": self.gradient}
+        told = {name: v if math.isfinite(v) else None for name, v in figures.items()}  # as JSON is
+        return {**told, "weight": self.weight}
 
 
 def prove(model: GPT, passes: Passes, precision: Precision, x_BT: Tensor, y_BT: Tensor) -> Proof:

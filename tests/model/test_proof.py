@@ -12,7 +12,7 @@ from model.device import Precision
 from model.errors import DisagreementError
 from model.gpt import GPT, MLP, LayerNorm, build
 from model.passes import Passes
-from model.proof import farthest, part_at_fault, prove
+from model.proof import Proof, farthest, part_at_fault, prove
 from model.run import log
 from model.train import train
 
@@ -152,6 +152,11 @@ def test_code_that_gives_another_loss_each_time_is_a_fault(tiny, part, monkeypat
 
     monkeypatch.setattr(passes, "_through", racing)
     assert "once and" in prove(model, passes, floats, *part).fault
+
+
+def test_a_proof_with_no_number_in_it_can_be_written_as_json():
+    told = Proof(float("nan"), float("inf"), "wte.weight", "it is no number").told()
+    assert told == {"loss": None, "gradient": None, "weight": "wte.weight"}
 
 
 def test_a_gradient_may_be_off_by_what_rounding_explains_and_no_more():

@@ -8,7 +8,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from model.errors import UserError
+from webtext.model.errors import UserError
 
 END_OF_TEXT = 50_256  # GPT-2's <|endoftext|>, which stands before each document
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")

@@ -23,7 +23,7 @@ from statistics import mean
 import zstandard
 from fastwarc.warc import ArchiveIterator
 
-from pipeline.extraction.maintext import ENGINES, Article, Page, Reading, read
+from webtext.pipeline.text.extraction.maintext import ENGINES, Article, Page, Reading, read
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILE = Path(__file__).with_name("floors.toml")

@@ -27,15 +27,15 @@ import pyarrow as pa
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline.clean import Clean
-from pipeline.extraction.extract import REASONS, Extract
-from pipeline.filters.c4 import C4
-from pipeline.filters.fineweb import FineWeb
-from pipeline.filters.gopher import GopherRepetition
-from pipeline.filters.rules import Rules
-from pipeline.language import Language
-from pipeline.records import DOCUMENT, PAGE
-from pipeline.stage import Stage, pass_batch
+from webtext.pipeline.core.records import DOCUMENT, PAGE
+from webtext.pipeline.core.stage import Stage, pass_batch
+from webtext.pipeline.filters.c4 import C4
+from webtext.pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.filters.gopher import GopherRepetition
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.text.clean import Clean
+from webtext.pipeline.text.extraction.extract import REASONS, Extract
+from webtext.pipeline.text.language import Language
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 BATCH = 100

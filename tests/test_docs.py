@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.__main__ import cli
+from webtext.flows.commands.command_line import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.commands import options
-from pipeline.errors import UserError
-from pipeline.shards import Directory
+from webtext.flows.commands import options
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory
 
 if TYPE_CHECKING:
-    from flows.settings import Recipe
-    from flows.steps import Step
+    from webtext.flows.building.settings import Recipe
+    from webtext.flows.building.steps import Step
 
 ANY_SCORE = -(2**31)  # whoever names a list vouches for all of it
 
@@ -34,8 +34,8 @@ def crawl(
     LINKS is a links-* directory, or any file of URLs: txt, csv, jsonl or parquet, packed or not.
     Stop it whenever you like; the same command goes on.
     """
-    from flows import steps
-    from flows.settings import overridden
+    from webtext.flows.building import steps
+    from webtext.flows.building.settings import overridden
 
     tree = {} if links.is_dir() else {"links": {"sources": [str(links)], "min_score": ANY_SCORE}}
     recipe = overridden(tree, with_contact(overrides, contact), "--set")
@@ -73,7 +73,7 @@ def refresh(
     Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. What has
     not changed is not archived again. Stop it whenever you like; the same command goes on.
     """
-    from flows.settings import load
+    from webtext.flows.building.settings import load
 
     lines = with_contact(overrides, contact)
     if Path(source).is_dir():
@@ -91,8 +91,8 @@ def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, 
     Raises:
         UserError: nothing was crawled for it, or its links are gone.
     """
-    from flows.settings import overridden
-    from flows.steps import crawl_step
+    from webtext.flows.building.settings import overridden
+    from webtext.flows.building.steps import crawl_step
 
     manifest = pages.manifest()
     if "crawl" not in manifest["stages"]:
@@ -113,7 +113,7 @@ def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Step]]":
     Raises:
         UserError: its first crawl is not whole, or it has none.
     """
-    from flows.steps import plan
+    from webtext.flows.building.steps import plan
 
     if recipe.pages.warc:
         raise UserError("pages.warc: pages that others crawled cannot be refreshed, only replaced")
@@ -134,8 +134,8 @@ def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:
 
 def run_crawl(planned: "Sequence[Step]", data: Path, workers: int, recipe: "Recipe") -> None:
     """Make the pages directory that the steps end in, and print where it is."""
-    from flows import run, steps, terminal
-    from pipeline.crawl.outcomes import passage
+    from webtext.flows.building import run_build, steps, terminal
+    from webtext.pipeline.crawl.frontier.outcomes import passage
 
     home = planned[-1].home
     if all(step.done for step in planned):
@@ -143,6 +143,6 @@ def run_crawl(planned: "Sequence[Step]", data: Path, workers: int, recipe: "Reci
         click.echo(f"nothing to do: {home} is whole", err=True)
     else:
         recipe.crawl.check_contact()  # before a harvest that may take an hour
-        run.build_steps(planned, data, workers)
+        run_build.build_steps(planned, data, workers)
     terminal.say(terminal.passage_line(passage(home)))
     click.echo(home)

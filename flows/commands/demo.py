@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from flows.commands import options
-from flows.commands.corpus import run_build
-from flows.commands.models import run_sample, run_training
+from webtext.flows.commands import options
+from webtext.flows.commands.builds import run_build
+from webtext.flows.commands.models import run_sample, run_training
 
 PROMPT = "The function returns"
 
@@ -53,9 +53,9 @@ def callable_as() -> str:
 
 def build(data: Path, workers: int) -> None:
     """Serve the demo's web for as long as it is crawled, and build its corpus."""
-    from flows.demo.server import serving
-    from flows.settings import load
-    from flows.steps import plan
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.steps import plan
+    from webtext.flows.demo.demo_server import serving
 
     dump = data / "submissions.zst"
     source = f"links.sources = [{str(dump)!r}]"
@@ -70,14 +70,14 @@ def build(data: Path, workers: int) -> None:
 
 def newest_tokens(data: Path) -> Path:
     """Return the token shards that the build has made."""
-    from flows.data import latest
+    from webtext.flows.building.data_directory import latest
 
     return latest(data, "tokens").path
 
 
 def report(data: Path, run: Path) -> Path:
     """Write the page with the plots, the training's among them."""
-    from pipeline.report import write_report
+    from webtext.pipeline.insight.report import write_report
 
     page = data / "report.html"
     write_report(data, page, run)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.commands import options
-from flows.commands.models import find_run
+from webtext.flows.commands import options
+from webtext.flows.commands.models import find_run
 
 if TYPE_CHECKING:
-    from model.settings import Train
+    from webtext.model.settings import Train
 
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
@@ -54,11 +54,11 @@ def evaluate(
 ) -> None:
     """Score RUN, or a model in transformers' layout, on GPT-2's Table 3 and choices, zero-shot."""
     give_way()
-    from flows.evaluation import Gpt2, row_json, table
-    from flows.terminal import passes
-    from model.checkpoint import write_json
-    from model.eval.evaluate import evaluate as evaluate_model
-    from model.sample import load
+    from webtext.flows.building.terminal import passes
+    from webtext.flows.models.evaluation import Gpt2, row_json, table
+    from webtext.model.eval.zero_shot import evaluate as evaluate_model
+    from webtext.model.files import write_json
+    from webtext.model.training.trained import load
 
     source = find_run(run)
     model = load(source, device, step)
@@ -133,11 +133,11 @@ def ablate(
     give_way()
     from dataclasses import replace
 
-    from flows.ablation import Corpus, Plan, StoppedError, compare, table
-    from flows.ablation_page import write_page
-    from flows.settings import load
-    from flows.terminal import meters
-    from model.eval.sets import present
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import meters
+    from webtext.flows.models.ablation import Corpus, Plan, StoppedError, compare, table
+    from webtext.flows.models.ablation_page import write_page
+    from webtext.model.eval.sets import present
 
     loaded = load(model, overrides)
     train = loaded.train if steps is None else shortened(loaded.train, steps)
@@ -167,9 +167,9 @@ def called(recipe: str) -> str:
 
 def built(recipe: str, data: Path, workers: int) -> Path:
     """Return the tokens of a recipe, built where they are missing."""
-    from flows.commands.corpus import run_build
-    from flows.settings import load
-    from flows.steps import plan
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.steps import plan
+    from webtext.flows.commands.builds import run_build
 
     last = plan(load(recipe), data)[-1]
     if not last.done:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.commands import options
-from model.errors import ElsewhereError
-from model.errors import UserError as ModelError
-from pipeline.errors import UserError
+from webtext.flows.commands import options
+from webtext.model.errors import ElsewhereError
+from webtext.model.errors import UserError as ModelError
+from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -107,13 +107,13 @@ def show_plan(
     overrides: tuple[str, ...],
 ) -> None:
     """Print what a training takes, on a device of this machine or on one that is `named`."""
-    from flows.origin import load_for
-    from model.plan import describe, plan
+    from webtext.flows.models.origin import load_for
+    from webtext.model.machine.plan import describe, plan
 
     loaded = load_for(recipe, overrides, source)
     corpus = None
     if shards is not None:
-        from model.data import Stream
+        from webtext.model.batches.data import Stream
 
         corpus = len(Stream(shards, "train"))
     name, memory = (named, None) if named else here(device)
@@ -134,8 +134,8 @@ def here(device: str | None) -> tuple[str | None, int | None]:
     """
     import torch
 
-    from model.device import choose
-    from model.hardware import look_up
+    from webtext.model.machine.device import choose
+    from webtext.model.machine.hardware import look_up
 
     place = choose(device)
     if place.type != "cuda":
@@ -177,18 +177,18 @@ def run_training(
     project: str | None = None,
 ) -> None:
     """Train, and show how it goes; the run's page is written when it ends, however it ends."""
-    from flows import provenance, trackers
-    from flows.terminal import say, training
+    from webtext.flows.building.terminal import say, training
+    from webtext.flows.models import provenance, trackers
 
     # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from flows.evaluation import scorer
-    from flows.origin import load_for
-    from model.checkpoint import step_of
-    from model.data import short_val
-    from model.errors import DivergedError
-    from model.train import train as train_model
-    from pipeline.losses import write_page
+    from webtext.flows.models.evaluation import scorer
+    from webtext.flows.models.origin import load_for
+    from webtext.model.batches.data import short_val
+    from webtext.model.errors import DivergedError
+    from webtext.model.training.checkpoint import step_of
+    from webtext.model.training.train import train as train_model
+    from webtext.pipeline.insight.losses import write_page
 
     with alike():
         loaded = load_for(recipe, overrides, source, run)
@@ -244,7 +244,7 @@ def stop_short(done: int, steps: int) -> None:
 @options.as_json
 def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
     """Name the documents and URLs that a step of a training RUN read, or will read."""
-    from flows import provenance
+    from webtext.flows.models import provenance
 
     found = provenance.batch(find_run(run), step, tokens)
     if as_json:
@@ -296,10 +296,11 @@ def run_sample(
 ) -> None:
     """Print samples; each ends with its `<|endoftext|>`, and the writing when all have.
 
-    `how` they are drawn is as for `model.sample.generate_batch`.
+    `how` they are drawn is as for `webtext.model.gpt.sample.generate_batch`.
     """
-    from model.sample import generate_batch, load
-    from pipeline.bpe import encoding
+    from webtext.model.gpt.sample import generate_batch
+    from webtext.model.training.trained import load
+    from webtext.pipeline.tokens.bpe import encoding
 
     bpe = encoding()
     model = load(run, device, step)

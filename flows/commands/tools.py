@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from flows.commands import options
+from webtext.flows.commands import options
 
 
 @click.command()
@@ -18,7 +18,7 @@ from flows.commands import options
 @options.as_json
 def extract(paths: tuple[Path, ...], as_json: bool) -> None:
     """Print the main text of HTML or WARC files."""
-    from pipeline.judge import extract_file
+    from webtext.pipeline.insight.judge import extract_file
 
     for path in paths:
         for page in extract_file(path):
@@ -38,10 +38,10 @@ def extract(paths: tuple[Path, ...], as_json: bool) -> None:
 @options.as_json
 def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Print the language and every rule's measure of each {id, text} of a JSONL or Parquet file."""
-    from flows.settings import load
-    from flows.terminal import judgement
-    from pipeline.judge import judge as judge_text
-    from pipeline.judge import texts
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import judgement
+    from webtext.pipeline.insight.judge import judge as judge_text
+    from webtext.pipeline.insight.judge import texts
 
     loaded = load(recipe, overrides)
     for identity, text in texts(file):
@@ -80,10 +80,10 @@ def dedup(
 
     JSON Lines may be packed (gz, zst, xz, bz2); - is the standard input.
     """
-    from flows.settings import load
-    from flows.terminal import cluster_lines, meters
-    from pipeline.dedup.curve import verified_line
-    from pipeline.dedup.file import dedup_files
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import cluster_lines, meters
+    from webtext.pipeline.dedup.clusters.curve import verified_line
+    from webtext.pipeline.dedup.files.file import dedup_files
 
     given = [] if threshold is None else [f"duplicates.verify_at = {threshold:f}"]
     loaded = load(recipe, [*overrides, *given])
@@ -141,9 +141,9 @@ def tokens(
 
     DIRECTORY is one of a build's, corpus-* or tokens-*; a build makes llm.c's shards by itself.
     """
-    from flows.settings import load
-    from flows.terminal import meters
-    from pipeline.token_export import export
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import meters
+    from webtext.pipeline.tokens.export import export
 
     settings = load(recipe, overrides).tokens
     with meters() as meter:
@@ -164,7 +164,7 @@ def tokens(
 @click.option("--log", type=click.Path(path_type=Path), help="A JSON line a request.")
 def replay(warc: tuple[Path, ...], port: int, ca: Path, log: Path | None) -> None:
     """Serve WARC files by Host header on loopback, as the web that they recorded."""
-    from pipeline.replay import serve_forever
+    from webtext.pipeline.archive.replay import serve_forever
 
     announce = partial(click.echo, err=True)
     asyncio.run(serve_forever(list(warc), port, port + 1, ca, log, announce=announce))

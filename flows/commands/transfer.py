@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from flows.commands.models import find_run
+from webtext.flows.commands.models import find_run
 
 
 @click.command()
@@ -17,11 +17,11 @@ def export(run: str, folder: Path, step: int | None) -> None:
     Safetensors, config.json and the tokenizer's files: AutoModelForCausalLM and AutoTokenizer take
     the directory as it is.
     """
-    from model.errors import UserError
-    from model.sample import load
-    from model.weights import export as export_model
-    from pipeline.bpe import VOCABULARY
-    from pipeline.tokenizer import write_tokenizer
+    from webtext.model.errors import UserError
+    from webtext.model.gpt.weights import export as export_model
+    from webtext.model.training.trained import load
+    from webtext.pipeline.tokens.bpe import VOCABULARY
+    from webtext.pipeline.tokens.tokenizer import write_tokenizer
 
     model = load(find_run(run), "cpu", step)
     if model.settings.vocab != VOCABULARY:

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import zstandard
 
-from flows.demo.docstrings import Text, sources
-from flows.demo.pages import render
-from pipeline.shards import replacing
+from webtext.flows.demo.docstrings import Text, sources
+from webtext.flows.demo.pages import render
+from webtext.pipeline.core.shards import replacing
 
 ABOUT = Path(__file__).parent / "about"  # the demo's own words in other languages
 PAGES = 3_000  # texts at most, shared evenly among the hosts

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.data import Batches, Stream
-from model.eval.score import TOKENS, Tell, untold
-from model.gpt import GPT
+from webtext.model.batches.data import Batches, Stream
+from webtext.model.eval.score import TOKENS, Tell, untold
+from webtext.model.gpt.gpt import GPT
 
 
 @torch.no_grad()

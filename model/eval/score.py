@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.errors import UserError
-from model.gpt import GPT
-from model.settings import END_OF_TEXT
+from webtext.model.errors import UserError
+from webtext.model.gpt.gpt import GPT
+from webtext.model.settings import END_OF_TEXT
 
 TOKENS = 8_192  # padded tokens that the model takes at once
 ROWS = 1_024  # tokens whose logits are held at once: 206 MB of them

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.errors import UserError
+from webtext.model.errors import UserError
 
 FILES: dict[str, tuple[str, ...]] = {
     "lambada": ("lambada_openai.jsonl", "lambada_test.jsonl", "lambada_test_en.jsonl"),

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Protocol
 
-from model.eval import detok, sets
-from model.eval.paper import TABLE_3, Numbers
-from model.eval.score import Answer, Request, Tell, pair, score, untold, windows
-from model.eval.words import filtered
-from model.gpt import GPT
+from webtext.model.eval import detok, sets
+from webtext.model.eval.last_word import filtered
+from webtext.model.eval.paper import TABLE_3, Numbers
+from webtext.model.eval.score import Answer, Request, Tell, pair, score, untold, windows
+from webtext.model.gpt.gpt import GPT
 
 
 class Tokenizer(Protocol):

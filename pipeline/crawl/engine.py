@@ -6,16 +6,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.crawl import outcomes
-from pipeline.crawl.fetch import Fetcher
-from pipeline.crawl.frontier import Frontier
-from pipeline.crawl.loop import Loop, MakeFetcher
-from pipeline.crawl.settings import Crawl
-from pipeline.crawl.sink import Sink
-from pipeline.errors import UserError
-from pipeline.progress import Progress, silent
-from pipeline.shards import Directory
-from pipeline.stage import Passage
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.crawl.fetch import Fetcher
+from webtext.pipeline.crawl.frontier import outcomes
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.crawl.sink import Sink
 
 FRONTIER = "frontier.sqlite"  # in the pages directory, until all outcomes are written
 GARBAGE = 20_000  # objects made between two searches for garbage in cycles; Python has 700

@@ -12,9 +12,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from pipeline.crawl import fates, markup, messages, metarefresh, optout, robots, sniff, wellknown
-from pipeline.crawl.addresses import Lookup, Resolver
-from pipeline.crawl.client import (
+from webtext.pipeline.archive import sniff
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.frontier.earlier import Earlier
+from webtext.pipeline.crawl.http import messages
+from webtext.pipeline.crawl.http.address_guard import Lookup, Resolver
+from webtext.pipeline.crawl.http.client import (
     REDIRECTS,
     Arrived,
     Body,
@@ -25,9 +28,9 @@ from pipeline.crawl.client import (
     origin,
     redirected,
 )
-from pipeline.crawl.earlier import Earlier
-from pipeline.crawl.permissions import Permissions
-from pipeline.crawl.settings import Crawl, Gate
+from webtext.pipeline.crawl.policy import markup, metarefresh, optout, robots, wellknown
+from webtext.pipeline.crawl.policy.permissions import Permissions
+from webtext.pipeline.crawl.settings import Crawl, Gate
 
 NOT_MODIFIED = 304
 PAGES = frozenset({200, 203})  # 203: the same, touched by a proxy

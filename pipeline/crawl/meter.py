@@ -4,9 +4,9 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from pipeline.crawl import fates
-from pipeline.crawl.rows import Done
-from pipeline.progress import Progress, silent
+from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.frontier.rows import Done
 
 MEMORY = 0.8  # of the former rate that the next second keeps: about five seconds count
 

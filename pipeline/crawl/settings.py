@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pipeline.errors import UserError
+from webtext.pipeline.core.errors import UserError
 
 Gate = Callable[[str], Awaitable[None]]
 """Awaited with a URL directly before every request for it: robots.txt, the page, each redirect.

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.crawl import records
-from pipeline.crawl.fetch import Exchange
-from pipeline.crawl.settings import Crawl
-from pipeline.errors import UserError
-from pipeline.shards import sync_directory
+from webtext.pipeline.archive import warc_records
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import sync_directory
+from webtext.pipeline.crawl.fetch import Exchange
+from webtext.pipeline.crawl.settings import Crawl
 
 ROLL = 1 << 30  # bytes after which a series gets its next file. Source: WARC 1.1, annex C: 1 GB
 OPEN_FILES = 64  # at a time
@@ -109,25 +109,25 @@ class Sink:
         Raises:
             OSError: the disk is full; what was written is a torn tail, which `recover` cuts.
         """
-        digest = records.sha1(exchange.body)
+        digest = warc_records.sha1(exchange.body)
         revisit = revisited(exchange, digest)
-        key, when = records.new_id(), records.date(exchange.started)
+        key, when = warc_records.new_id(), warc_records.date(exchange.started)
         first = answer(exchange, key, when, digest, revisit)
         of = [("WARC-Target-URI", exchange.url)]
         beside = [("WARC-Concurrent-To", key)]
-        request = records.member(
+        request = warc_records.member(
             "request",
-            records.new_id(),
+            warc_records.new_id(),
             when,
             [*of, ("Content-Type", REQUEST), *address(exchange), *beside],
             exchange.request,
         )
-        metadata = records.member(
+        metadata = warc_records.member(
             "metadata",
-            records.new_id(),
+            warc_records.new_id(),
             when,
             [*of, ("Content-Type", FIELDS), *beside],
-            records.warc_fields(notes),
+            warc_records.warc_fields(notes),
         )
         group = first + request + metadata
         series = self._series(shard)
@@ -287,7 +287,7 @@ def answer(exchange: Exchange, key: str, when: str, digest: str, revisit: str | 
             fields.append(("WARC-Refers-To-Date", f"{before.date:%Y-%m-%dT%H:%M:%S.%fZ}"))
     fields.append(("WARC-Payload-Digest", digest))
     kind = "revisit" if revisit else "response"
-    return records.member(kind, key, when, fields, head, body)
+    return warc_records.member(kind, key, when, fields, head, body)
 
 
 def address(exchange: Exchange) -> list[tuple[str, str]]:
@@ -310,5 +310,5 @@ def warcinfo(settings: Crawl, name: str) -> bytes:
     ]
     if settings.contact:
         notes.append(("operator", settings.contact))
-    when, block = records.date(time.time()), records.warc_fields(notes)
-    return records.member("warcinfo", records.new_id(), when, fields, block)
+    when, block = warc_records.date(time.time()), warc_records.warc_fields(notes)
+    return warc_records.member("warcinfo", warc_records.new_id(), when, fields, block)

@@ -9,7 +9,7 @@ The defaults here are datatrove's; the preset `c4-tfds` is the reference.
 import re
 from dataclasses import dataclass
 
-from pipeline.document import Document
+from webtext.pipeline.words.document import Document
 
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 POLICIES = (

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.document import Chunks, Document, share
-from pipeline.ngrams import of_words
+from webtext.pipeline.words.document import Chunks, Document, share
+from webtext.pipeline.words.ngrams import of_words
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class DuplicateGrams:
 def grams(chunks: Chunks, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Return for each n-gram, in order, how often it occurs, and how many characters it has.
 
-    >>> from pipeline.document import Document
+    >>> from webtext.pipeline.words.document import Document
     >>> times, lengths = grams(Document("a bc a bc d").chunks, 2)
     >>> times.tolist(), lengths.tolist()
     ([2, 1, 2, 1], [3, 3, 3, 3])

@@ -7,8 +7,8 @@ than the paper, or something else.
 
 from dataclasses import dataclass
 
-from pipeline.characters import TERMINAL
-from pipeline.document import Document, share
+from webtext.pipeline.words.characters import TERMINAL
+from webtext.pipeline.words.document import Document, share
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ as what a word is, is as in datatrove 0.10, which made FineWeb.
 
 from dataclasses import dataclass
 
-from pipeline.document import Document, share
-from pipeline.kernels import NOTHING, SPACE_HASH, repeated, top
+from webtext.pipeline.words.document import Document, share
+from webtext.pipeline.words.kernels import NOTHING, SPACE_HASH, repeated, top
 
 BULLETS = ("•", "-")
 ELLIPSES = ("...", "…")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.document import Document, share
-from pipeline.errors import UserError
-from pipeline.urls import host
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.urls.urls import host
+from webtext.pipeline.words.document import Document, share
 
 COMMENT = re.compile(r"(?:^|\s)#.*")
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from pipeline import classifier
-from pipeline.document import Document
+from webtext.pipeline.filters import classifier
+from webtext.pipeline.words.document import Document
 
 
 @dataclass(frozen=True)

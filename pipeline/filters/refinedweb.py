@@ -8,7 +8,7 @@ section 3.2 and appendix G.2; where it leaves something open, such as which coun
 import re
 from dataclasses import dataclass
 
-from pipeline.document import Document, share
+from webtext.pipeline.words.document import Document, share
 
 COUNTED = (
     "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views "

@@ -8,19 +8,19 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.document import Document
-from pipeline.errors import UserError
-from pipeline.filters.c4 import C4
-from pipeline.filters.dolma import DolmaRepetition
-from pipeline.filters.fineweb import FineWeb
-from pipeline.filters.gopher import GopherQuality, GopherRepetition
-from pipeline.filters.lists import Urls, Words
-from pipeline.filters.quality import Quality
-from pipeline.filters.refinedweb import RefinedWeb
-from pipeline.filters.webtext import WebText
-from pipeline.records import DOCUMENT
-from pipeline.shards import sha256
-from pipeline.stage import judged
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.core.shards import sha256
+from webtext.pipeline.core.stage import judged
+from webtext.pipeline.filters.c4 import C4
+from webtext.pipeline.filters.dolma import DolmaRepetition
+from webtext.pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
+from webtext.pipeline.filters.lists import Urls, Words
+from webtext.pipeline.filters.quality import Quality
+from webtext.pipeline.filters.refinedweb import RefinedWeb
+from webtext.pipeline.filters.webtext import WebText
+from webtext.pipeline.words.document import Document
 
 
 class Asked(NamedTuple):

@@ -6,8 +6,8 @@ cleaning"; that Wikipedia goes is a matter of links (`links.exclude_domains`).
 
 from dataclasses import dataclass
 
-from pipeline.bpe import encode
-from pipeline.document import Document
+from webtext.pipeline.tokens.bpe import encode
+from webtext.pipeline.words.document import Document
 
 
 @dataclass(frozen=True)

@@ -93,14 +93,14 @@ def our_side(work: Path, items: int) -> tuple[dict[str, float], list[float]]:
     """Export a model, score a sample of each set; return the figures, and raw log-likelihoods."""
     import torch
 
-    from flows.evaluation import Gpt2
-    from model.eval import sets
-    from model.eval.evaluate import evaluate
-    from model.eval.score import pair, score
-    from model.gpt import build
-    from model.settings import GPT2
-    from model.weights import export
-    from pipeline.tokenizer import write_tokenizer
+    from webtext.flows.models.evaluation import Gpt2
+    from webtext.model.eval import sets
+    from webtext.model.eval.score import pair, score
+    from webtext.model.eval.zero_shot import evaluate
+    from webtext.model.gpt.gpt import build
+    from webtext.model.gpt.weights import export
+    from webtext.model.settings import GPT2
+    from webtext.pipeline.tokens.tokenizer import write_tokenizer
 
     model = build(GPT2(layers=2, heads=4, width=128, context=256), seed=1).eval()
     with torch.no_grad():
@@ -128,7 +128,7 @@ def our_side(work: Path, items: int) -> tuple[dict[str, float], list[float]]:
 
 def originals(task: str, items: int, lines: int) -> list[dict[str, object]]:
     """Return a sample with the fields that lm-eval's own file of the task asks for."""
-    from model.eval import sets, tasks
+    from webtext.model.eval import sets, tasks
 
     path = sets.find(task, SETS)
     if task == "lambada":

@@ -27,13 +27,14 @@ import pyarrow as pa
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline import urls
-from pipeline.crawl import metarefresh, optout, sniff
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.settings import Crawl
-from pipeline.records import LINK
-from pipeline.shards import Directory, read_shard, write_parquet
 from tests.bench import peers
+from webtext.pipeline.archive import sniff
+from webtext.pipeline.core.records import LINK
+from webtext.pipeline.core.shards import Directory, read_shard, write_parquet
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.policy import metarefresh, optout
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.urls import urls
 
 EACH = 5  # pages of a host
 SHARDS = 16

@@ -144,7 +144,7 @@ def ours_sign(path: Path, out: Path) -> None:
     """Sign as the peers' `sign` does: texts in memory, one core."""
     import pyarrow as pa
 
-    from pipeline.dedup.sign import Sign, sign_batches
+    from webtext.pipeline.dedup.signatures.sign import Sign, sign_batches
 
     with path.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
@@ -157,9 +157,9 @@ def ours_sign(path: Path, out: Path) -> None:
 
 
 def ours_job(path: Path, out: Path, verify: str) -> None:
-    from pipeline.dedup.cluster import Cluster
-    from pipeline.dedup.file import dedup_files
-    from pipeline.dedup.sign import Sign
+    from webtext.pipeline.dedup.clusters.cluster import Cluster
+    from webtext.pipeline.dedup.files.file import dedup_files
+    from webtext.pipeline.dedup.signatures.sign import Sign
 
     dedup_files([path], out.with_suffix(".parquet"), Sign(), Cluster(verify=verify))
     groups: dict[str, list[str]] = {}

@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.dedup.banding import pack
-from pipeline.dedup.cluster import Cluster
-from pipeline.dedup.curve import recall, verified_recall
-from pipeline.dedup.sign import Sign, signatures
-from pipeline.dedup.verify import jaccard
 from tests.bench.dedup import texts_of
 from tests.bench.peers import ROOT
+from webtext.pipeline.dedup.clusters.banding import pack
+from webtext.pipeline.dedup.clusters.cluster import Cluster
+from webtext.pipeline.dedup.clusters.curve import recall, verified_recall
+from webtext.pipeline.dedup.clusters.verify import jaccard
+from webtext.pipeline.dedup.signatures.sign import Sign, signatures
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 KINDS = ("typos", "boilerplate", "truncation", "paragraphs")

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dedup.cluster import Cluster, clusters, passage
-from pipeline.dedup.sign import Sign
-from pipeline.dedup.signatures import Signatures, write_signatures
-from pipeline.shards import Directory, write_parquet
 from tests.bench.memory import Memory
+from webtext.pipeline.core.shards import Directory, write_parquet
+from webtext.pipeline.dedup.clusters.cluster import Cluster, clusters, passage
+from webtext.pipeline.dedup.signatures.sign import Sign
+from webtext.pipeline.dedup.signatures.signature_files import Signatures, write_signatures
 
 SHARD = 100_000
 WARM = 0.01  # million documents that are not measured

@@ -31,21 +31,21 @@ import pyarrow as pa
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from pipeline.clean import Clean
-from pipeline.document import Document
-from pipeline.documents import documents
-from pipeline.extraction.extract import Extract
-from pipeline.filters.c4 import C4
-from pipeline.filters.fineweb import FineWeb
-from pipeline.filters.gopher import GopherQuality, GopherRepetition
-from pipeline.filters.rules import Rules, ask, edited
-from pipeline.language import Language
-from pipeline.pages import ImportWarc, import_warc, page_batches
-from pipeline.progress import silent
-from pipeline.records import PAGE
-from pipeline.shards import Directory, read_shard
 from tests.bench import peers
 from tests.bench.extraction_budget import budget
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.core.progress import silent
+from webtext.pipeline.core.records import PAGE
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.filters.c4 import C4
+from webtext.pipeline.filters.documents import documents
+from webtext.pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
+from webtext.pipeline.filters.rules import Rules, ask, edited
+from webtext.pipeline.text.clean import Clean
+from webtext.pipeline.text.extraction.extract import Extract
+from webtext.pipeline.text.language import Language
+from webtext.pipeline.words.document import Document
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ONE = "page.warc.gz"

@@ -13,16 +13,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.extraction import maintext
-from pipeline.extraction.byline import byline
-from pipeline.extraction.charset import decode, printable
-from pipeline.extraction.extract import Extract, Reader, pages
-from pipeline.extraction.parse import parse
-from pipeline.extraction.sandbox import Limits, Sandbox
-from pipeline.pages import ImportWarc, import_warc, page_batches
-from pipeline.progress import silent
-from pipeline.shards import Directory, write_parquet
-from pipeline.stage import Stage, pass_batch
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.core.progress import silent
+from webtext.pipeline.core.shards import Directory, write_parquet
+from webtext.pipeline.core.stage import Stage, pass_batch
+from webtext.pipeline.text.extraction import maintext
+from webtext.pipeline.text.extraction.byline import byline
+from webtext.pipeline.text.extraction.charset import decode, printable
+from webtext.pipeline.text.extraction.extract import Extract, Reader, pages
+from webtext.pipeline.text.extraction.parse import parse
+from webtext.pipeline.text.extraction.sandbox import Limits, Sandbox
 
 READING = maintext.Reading()
 READ = ("decode", "tree", "byline", "main text", "finish")  # the parts of reading one page

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.pages import ImportWarc, import_warc, page_batches
-from pipeline.progress import silent
-from pipeline.shards import Directory
-from pipeline.stage import run_chain
 from tests.bench.extraction import DATA, RECIPE, pages, write_warc
 from tests.bench.memory import Memory, resident
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.core.progress import silent
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stage import run_chain
 
 STEP = 1000  # pages
 MORE = 1.1  # times the second thousand's peak that the last may reach

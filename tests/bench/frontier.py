@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from pipeline.crawl.engine import collecting_seldom
-from pipeline.crawl.frontier import Frontier
-from pipeline.crawl.rows import FINISHED, Changes, Done, HostChange, Item
-from pipeline.crawl.targets import Wanted
+from webtext.pipeline.crawl.engine import collecting_seldom
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.rows import FINISHED, Changes, Done, HostChange, Item
+from webtext.pipeline.links.wanted import Wanted
 
 SHARDS = 64
 BATCH = 500  # rows a commit

@@ -29,10 +29,10 @@ from typing import Any
 import orjson
 import zstandard
 
-from pipeline.archives import blocks
-from pipeline.harvest.links import harvest
-from pipeline.harvest.settings import Harvest
-from pipeline.shards import Directory
+from webtext.pipeline.core.compressed import blocks
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.links.links import harvest
+from webtext.pipeline.links.settings import Harvest
 
 FLAGS = """archived can_gild can_mod_post clicked contest_mode edited hidden hide_score
 is_created_from_ads_ui is_crosspostable is_meta is_original_content is_reddit_media_domain

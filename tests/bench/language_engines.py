@@ -16,7 +16,7 @@ LEAST = 1.0  # CPU-seconds that a timing lasts
 
 
 def webtext():
-    from pipeline.langid import detect
+    from webtext.pipeline.text.langid import detect
 
     return lambda text: detect(text).language
 

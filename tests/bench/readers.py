@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.shards import Directory
 from tests.bench import peers
 from tests.pipeline.fake_data import World
+from webtext.pipeline.core.shards import Directory
 
 
 def llmc(tokens: Directory) -> None:
@@ -34,7 +34,7 @@ def nanogpt(tokens: Directory, scratch: Path) -> None:
     """Train ten steps with nanoGPT's train.py on the files in its format."""
     home = peers.source("nanoGPT")
     data = scratch / "data" / "webtext"
-    command = [sys.executable, "-m", "flows", "tokens", str(tokens.path), "-o", str(data)]
+    command = [sys.executable, "-m", "webtext", "tokens", str(tokens.path), "-o", str(data)]
     subprocess.run([*command, "--format", "nanogpt"], check=True, cwd=peers.ROOT)
     settings = {
         "dataset": "webtext", "device": "cpu", "compile": False, "dtype": "float32",

@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from pipeline import bpe, urls
-from pipeline.corpus import count_rows
-from pipeline.records import CORPUS
-from pipeline.shards import Directory, write_json, write_parquet
-from pipeline.tokens import Tokens, tokens
 from tests.bench.peers import ROOT
+from webtext.pipeline.core.records import CORPUS
+from webtext.pipeline.core.shards import Directory, write_json, write_parquet
+from webtext.pipeline.corpus.corpus import count_rows
+from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens.tokens import Tokens, tokens
+from webtext.pipeline.urls import urls
 
 
 def texts(data: Path, megabytes: int) -> list[str]:

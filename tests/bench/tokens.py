@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data import MAGIC, VERSION
-from model.settings import END_OF_TEXT
+from webtext.model.batches.data import MAGIC, VERSION
+from webtext.model.settings import END_OF_TEXT
 
 
 def write_tokens(folder: Path, count: int, document: int = 0) -> Path:

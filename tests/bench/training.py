@@ -2,7 +2,7 @@
 
     python -m tests.bench.training [--steps 30]
 
-Ours is `model.train.train` as users run it: what goes on between one call of its watcher and the
+Ours is `webtext.model.training.train.train` as users run it: what goes on between one call of its watcher and the
 next, reading, logging and all, which includes checking the loss. nanoGPT's is the body of its
 train.py: get_batch, forward, backward, clip, step. One thread, the same shapes, float32, CPU time;
 the median of the steps, so that what one step met by chance doesn't count.
@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.reading import Part, Reader
-from model.settings import GPT2, Train
-from model.train import Line, train
 from tests.bench import peers
 from tests.bench.tokens import write_tokens
 from tests.gpu.peer import NanoGPT
+from webtext.model.batches.reading import Part, Reader
+from webtext.model.settings import GPT2, Train
+from webtext.model.training.train import Line, train
 
 TINY = ("tiny", GPT2(layers=4, heads=4, width=128, context=128), 8)
 SMALL = ("124M", GPT2(), 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.demo.server import serving
+from webtext.flows.demo.demo_server import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = frozenset({"aiohttp", "click", "jinja2", "pyarrow", "rich"})
@@ -59,7 +59,7 @@ def webtext(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.Comp
 
 def command(*arguments: str | Path) -> list[str]:
     """Return the command line of a command."""
-    return [sys.executable, "-m", "flows", *map(str, arguments)]
+    return [sys.executable, "-m", "webtext", *map(str, arguments)]
 
 
 def environment() -> dict[str, str]:

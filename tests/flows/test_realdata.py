@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from pipeline.bpe import encoding
-from pipeline.replay import replaying
-from pipeline.shards import Directory
-from pipeline.tokens import document_tokens
-from pipeline.trace import trace
 from tests.flows.conftest import ROOT, webtext
+from webtext.pipeline.archive.replay import replaying
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.insight.trace import trace
+from webtext.pipeline.tokens.bpe import encoding
+from webtext.pipeline.tokens.tokens import document_tokens
 
 RECIPE = ROOT / "tests" / "realdata" / "miniweb.toml"
 EVERY = 25  # of the 7,632 submissions, one in so many

@@ -87,7 +87,7 @@ def test_the_mistake_of_the_leading_process_is_told_by_it_alone(tmp_path, tokens
 
 def test_the_mistake_of_another_process_is_told_by_it_alone(tmp_path, tokens):
     """A token of another vocabulary, in a window that the second one reads at the third step."""
-    from model.data import Batches, Stream
+    from webtext.model.batches.data import Batches, Stream
 
     batches = Batches(Stream(tokens, "train"), 32, 8, 0, 500)
     window = int(batches.windows(2)[6])

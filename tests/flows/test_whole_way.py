@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from flows.steps import STEPS
-from pipeline.trace import trace
 from tests.flows.conftest import SmallWeb, command, environment, webtext
+from webtext.flows.building.steps import STEPS
+from webtext.pipeline.insight.trace import trace
 
 BYTES = ("corpus-*/**/*.parquet", "corpus-*/README.md", "tokens-*/*.bin", "tokens-*/*.parquet")
 

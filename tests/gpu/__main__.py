@@ -31,8 +31,8 @@ from typing import Any
 
 import torch
 
-from model.device import device_name
 from tests.gpu import correct, fast
+from webtext.model.machine.device import device_name
 
 
 def main() -> None:

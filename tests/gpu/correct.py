@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model import passes as passing
-from model.device import Precision
-from model.errors import DisagreementError
-from model.gpt import MLP, build
-from model.passes import Passes
-from model.proof import prove
-from model.run import log
-from model.settings import GPT2, Train
-from model.train import train
 from tests.bench.tokens import write_tokens
+from webtext.model.errors import DisagreementError
+from webtext.model.gpt.gpt import MLP, build
+from webtext.model.machine.device import Precision
+from webtext.model.settings import GPT2, Train
+from webtext.model.training import passes as passing
+from webtext.model.training.passes import Passes
+from webtext.model.training.proof import prove
+from webtext.model.training.run import log
+from webtext.model.training.train import train
 
 SAVED = Path(__file__).with_name("logits.json")
 # Widths and heads of which compiled code is held to eager code; 1,024 does not divide by 25.

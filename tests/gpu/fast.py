@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from model.hardware import look_up
-from model.settings import GPT2, Train
-from model.train import Line, train
 from tests.bench.tokens import write_tokens
+from webtext.model.machine.hardware import look_up
+from webtext.model.settings import GPT2, Train
+from webtext.model.training.train import Line, train
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".bench-venv" / "nanoGPT" / "model.py"

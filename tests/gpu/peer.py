@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.settings import GPT2
+from webtext.model.settings import GPT2
 
 
 class NanoGPT:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.settings import GPT2, Train
+from webtext.model.settings import GPT2, Train
 
 TINY = GPT2(layers=2, heads=2, width=64, context=64, vocab=500)
 

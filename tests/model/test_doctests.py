@@ -4,7 +4,7 @@ import pkgutil
 
 import pytest
 
-import model
+from webtext import model
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(model.__path__)])

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from model.errors import UserError
-from model.settings import GPT2, Train, identity
+from webtext.model.errors import UserError
+from webtext.model.settings import GPT2, Train, identity
 
 SIZES = {
     "124m": (GPT2(12, 12, 768), 124_439_808),
@@ -111,5 +111,5 @@ def test_what_only_the_machine_asks_for_is_no_part_of_a_runs_identity():
 
 
 def test_settings_and_plans_need_no_torch():
-    code = "import sys, model.settings, model.plan; sys.exit('torch' in sys.modules)"
+    code = "import sys, webtext.model.settings, webtext.model.machine.plan; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

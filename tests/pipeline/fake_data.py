@@ -10,10 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import urls
-from pipeline.corpus import Corpus, corpus
-from pipeline.filters.rules import Rules
-from pipeline.records import (
+from webtext.pipeline.core.records import (
     DOCUMENT,
     DUPLICATE,
     LINK,
@@ -21,9 +18,12 @@ from pipeline.records import (
     OUTCOME,
     with_reasons,
 )
-from pipeline.shards import Directory, write_json, write_parquet
-from pipeline.stage import fates, settings
-from pipeline.tokens import Tokens, tokens
+from webtext.pipeline.core.shards import Directory, write_json, write_parquet
+from webtext.pipeline.core.stage import fates, settings
+from webtext.pipeline.corpus.corpus import Corpus, corpus
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.tokens.tokens import Tokens, tokens
+from webtext.pipeline.urls import urls
 
 WORDS = [
     *("the", "of", "and", "to", "in", "is", "that", "it", "was", "for", "on", "are", "with", "as"),

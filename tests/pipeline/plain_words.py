@@ -5,8 +5,8 @@ import unicodedata
 from functools import cache
 from itertools import chain
 
-from pipeline.characters import CURRENCIES, MARKS, QUOTES
-from pipeline.words import UNITS, known_forms
+from webtext.pipeline.words.characters import CURRENCIES, MARKS, QUOTES
+from webtext.pipeline.words.words import UNITS, known_forms
 
 LONGEST = 1000
 PLANES = 0x20000

@@ -28,7 +28,7 @@ SHARED = ROOT.parent / "shared" / "data"
 RECIPE = Path(__file__).with_name("miniweb.toml")
 PORT = 18_080
 STAGES = ("links", "pages", "documents", "signatures", "duplicates", "corpus", "tokens")
-WEBTEXT = [sys.executable, "-m", "flows"]
+WEBTEXT = [sys.executable, "-m", "webtext"]
 
 
 def main() -> None:

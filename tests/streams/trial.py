@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.crawl import fates
-from pipeline.crawl.fetch import Fetched, Fetcher
-from pipeline.crawl.results import notes, outcome
-from pipeline.crawl.rows import FOUND, LISTS, Item
-from pipeline.crawl.settings import Crawl
-from pipeline.crawl.sink import Sink
-from pipeline.records import OUTCOME
 from tests.pipeline.crawl.survival import clean
 from tests.streams.said import LIMIT, ROBOTS, bring, stream
 from tests.web.case import page, plain
 from tests.web.fetching import nobody
 from tests.web.server import Authority, Peer, Site, Web, ca_file
+from webtext.pipeline.core.records import OUTCOME
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.fetch import Fetched, Fetcher
+from webtext.pipeline.crawl.frontier.rows import FOUND, LISTS, Item
+from webtext.pipeline.crawl.http.results import notes, outcome
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.crawl.sink import Sink
 
 AT_A_TIME = 32
 TLS_HOSTS = 20  # few, since a server's certificates cost more memory than all that is measured

@@ -68,11 +68,11 @@ CONDITIONS = (
         "dumps with broken lines, without URLs, with lines of 300 MB, cut at their end",
         "skipped and counted by reason, nothing else lost",
         (
-            "tests/pipeline/harvest/test_dumps.py::test_a_broken_line_is_told_and_its_neighbours_are_read",
-            "tests/pipeline/harvest/test_dumps.py::test_stray_bytes_and_half_characters_cost_a_title_and_not_a_link",
-            "tests/pipeline/harvest/test_dumps.py::test_a_line_too_long_is_told_with_its_length",
-            "tests/pipeline/harvest/test_dumps.py::test_a_truncated_archive_is_one_row_after_all_that_could_be_read",
-            "tests/pipeline/harvest/test_links.py::test_every_reason_is_given_with_its_line_and_what_decided_it",
+            "tests/pipeline/links/test_dumps.py::test_a_broken_line_is_told_and_its_neighbours_are_read",
+            "tests/pipeline/links/test_dumps.py::test_stray_bytes_and_half_characters_cost_a_title_and_not_a_link",
+            "tests/pipeline/links/test_dumps.py::test_a_line_too_long_is_told_with_its_length",
+            "tests/pipeline/links/test_dumps.py::test_a_truncated_archive_is_one_row_after_all_that_could_be_read",
+            "tests/pipeline/links/test_links.py::test_every_reason_is_given_with_its_line_and_what_decided_it",
         ),
     ),
 )

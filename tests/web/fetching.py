@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.crawl import plain
-from pipeline.crawl.fetch import Fetcher
-from pipeline.crawl.settings import Crawl
 from tests.web.server import Web
+from webtext.pipeline.crawl.fetch import Fetcher
+from webtext.pipeline.crawl.http import plain
+from webtext.pipeline.crawl.settings import Crawl
 
 
 async def nobody(host):

@@ -1,6 +1,6 @@
 """Pages that are well-behaved on the wire and hostile to whoever reads them.
 
-`then` is the fate that they meet there (`pipeline/extraction`), where the reader has a second of
+`then` is the fate that they meet there (`pipeline/text/extraction`), where the reader has a second of
 CPU time and 5 MB for a page.
 """
 

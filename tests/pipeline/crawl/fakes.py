@@ -12,10 +12,10 @@ from typing import Self
 import pyarrow as pa
 from warcio.archiveiterator import ArchiveIterator
 
-from pipeline.crawl.fetch import Exchange, Fetched
-from pipeline.crawl.settings import Crawl, Gate
-from pipeline.records import LINK
-from pipeline.shards import Directory, write_parquet
+from webtext.pipeline.core.records import LINK
+from webtext.pipeline.core.shards import Directory, write_parquet
+from webtext.pipeline.crawl.fetch import Exchange, Fetched
+from webtext.pipeline.crawl.settings import Crawl, Gate
 
 EAGER = Crawl(
     contact="test", delay=0, delay_per_ip=0, latency_factor=0, backoff=0, hosts_in_flight=20

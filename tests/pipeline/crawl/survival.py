@@ -17,14 +17,14 @@ from typing import Any, Self
 
 from warcio.checker import Checker
 
-from pipeline.crawl import loop
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.frontier import Frontier
-from pipeline.crawl.settings import Crawl
-from pipeline.crawl.sink import Sink
-from pipeline.errors import UserError
-from pipeline.shards import Directory, read_shard
 from tests.pipeline.crawl.fakes import archived
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.crawl.sink import Sink
 
 DELAY = 0.02  # s between requests to a host
 

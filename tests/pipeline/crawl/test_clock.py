@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from pipeline.crawl import loop
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.frontier import Frontier
-from pipeline.crawl.rows import PARKED, Changes, HostChange
-from pipeline.shards import Directory
 from tests.pipeline.crawl.fakes import links
 from tests.pipeline.crawl.survival import Server, check, conserved, hosts, settings
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.rows import PARKED, Changes, HostChange
+from webtext.pipeline.crawl.http import loop
 
 DAY = 86_400.0  # s
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.crawl import loop
-from pipeline.crawl.engine import crawl
-from pipeline.errors import UserError
-from pipeline.shards import Directory
 from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, links, unsteady
 from tests.pipeline.crawl.survival import Server, check, conserved, crawl_in, hosts, start
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.http import loop
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]  # no right of root is needed

@@ -12,12 +12,6 @@ from itertools import count, pairwise
 
 import pytest
 
-from pipeline.crawl import loop
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.settings import Crawl
-from pipeline.errors import UserError
-from pipeline.progress import silent
-from pipeline.shards import Directory, read_shard
 from tests.pipeline.crawl.fakes import (
     EAGER,
     MANY,
@@ -28,6 +22,12 @@ from tests.pipeline.crawl.fakes import (
     page,
     unsteady,
 )
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.progress import silent
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.crawl.settings import Crawl
 
 SMALL = [[f"http://h{i}.test/{j}" for i in range(5) for j in range(i + 1)], ["http://x.test/"]]
 

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import urls
-from pipeline.crawl import client, fates
-from pipeline.errors import PipelineError, UserError
 from tests.web.case import HTML, chunked, head, page, to
 from tests.web.fetching import fetched, watch_connecting
 from tests.web.server import Peer, Site
+from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.http import client
+from webtext.pipeline.urls import urls
 
 
 def test_the_exchange_holds_the_bytes_that_went():

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.crawl import fates
-from pipeline.crawl.fetch import Fetcher
-from pipeline.crawl.settings import Crawl
 from tests.web.case import HTML, chunked, page, plain, to
 from tests.web.fetching import run, watch_connecting
 from tests.web.server import Peer, Site
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.fetch import Fetcher
+from webtext.pipeline.crawl.settings import Crawl
 
 few = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -15,14 +15,6 @@ import pyarrow as pa
 import pytest
 from aiohttp.resolver import AsyncResolver
 
-from pipeline import urls
-from pipeline.crawl import addresses, fates
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.fetch import Fetched, Fetcher
-from pipeline.crawl.settings import Crawl
-from pipeline.extraction.extract import Extract
-from pipeline.records import PAGE
-from pipeline.shards import Directory, read_shard
 from tests.pipeline.crawl.fakes import links
 from tests.web.case import MAX_BODY, Case
 from tests.web.conditions import CONDITIONS
@@ -31,6 +23,15 @@ from tests.web.names import PUBLIC
 from tests.web.rows import ROWS, markdown
 from tests.web.server import SECRET, Authority, Site, Web, ca_file
 from tests.web.table import BESIDE, CASES, SITES
+from webtext.pipeline.core.records import PAGE
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.fetch import Fetched, Fetcher
+from webtext.pipeline.crawl.http import address_guard
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.text.extraction.extract import Extract
+from webtext.pipeline.urls import urls
 
 ROOT = Path(__file__).resolve().parents[3]
 HASTY = {"connect_timeout": 0.6, "first_byte_timeout": 0.6, "timeout": 1.0}  # s
@@ -88,7 +89,7 @@ async def fetched(case: Case, reached: Reached, **more) -> tuple[Fetched, Web, f
         ours = partial(AsyncResolver, nameservers=["127.0.0.1"], udp_port=web.dns_port, tries=1)
         chosen = settings(web, **case.settings, **(HASTY if case.slow else {}), **more)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(addresses, "AsyncResolver", ours)
+            patch.setattr(address_guard, "AsyncResolver", ours)
             async with Fetcher(chosen, lookup=None if named else nobody) as fetcher:
                 found = await fetcher.fetch(case.url(web.trap))
                 delay = fetcher.crawl_delay(found.final_url) if found.fate is None else None
@@ -173,9 +174,9 @@ def test_a_crawler_without_a_guard_gets_inside(name: str, reached: Reached):
 
 
 def test_a_crawler_that_asks_again_for_a_vetted_name_gets_inside(reached, monkeypatch):
-    monkeypatch.setattr(addresses.Resolver, "socket", lambda _, info: socket.socket(*info[:3]))
-    monkeypatch.setattr(addresses, "blocked", lambda _: None)
-    monkeypatch.setattr(addresses, "KNOWN_SECONDS", 0.0)
+    monkeypatch.setattr(address_guard.Resolver, "socket", lambda _, info: socket.socket(*info[:3]))
+    monkeypatch.setattr(address_guard, "blocked", lambda _: None)
+    monkeypatch.setattr(address_guard, "KNOWN_SECONDS", 0.0)
     _, web, _ = asyncio.run(fetched(BY_NAME["rebind"], reached))
     assert web.trapped
 
@@ -183,7 +184,7 @@ def test_a_crawler_that_asks_again_for_a_vetted_name_gets_inside(reached, monkey
 def crawled(tmp_path, web: Web, monkeypatch, wanted: list[str], **more) -> dict[str, str | None]:
     """Crawl the links of `wanted` from a web that is being served; return each one's fate."""
     ours = partial(AsyncResolver, nameservers=["127.0.0.1"], udp_port=web.dns_port, tries=1)
-    monkeypatch.setattr(addresses, "AsyncResolver", ours)
+    monkeypatch.setattr(address_guard, "AsyncResolver", ours)
     (tmp_path / "pages").mkdir()
     pages = Directory(tmp_path / "pages")
     values = {"connect_to": web.connect_to(), "contact": "me", "latency_factor": 0.0, **more}

@@ -8,10 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.crawl import loop
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.sink import Sink
-from pipeline.shards import Directory
 from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, links, unsteady
 from tests.pipeline.crawl.survival import (
     AMID,
@@ -23,6 +19,10 @@ from tests.pipeline.crawl.survival import (
     die_in_each,
     hosts,
 )
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.crawl.sink import Sink
 
 BUSY = replace(EAGER, hosts_in_flight=5)
 

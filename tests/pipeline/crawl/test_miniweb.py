@@ -11,13 +11,13 @@ import pytest
 import zstandard
 from warcio.checker import Checker
 
-from pipeline import urls
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.settings import Crawl
-from pipeline.records import LINK
-from pipeline.replay import replaying
-from pipeline.shards import Directory, read_shard, write_parquet
 from tests.realdata.pace import pace, pace_of
+from webtext.pipeline.archive.replay import replaying
+from webtext.pipeline.core.records import LINK
+from webtext.pipeline.core.shards import Directory, read_shard, write_parquet
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.urls import urls
 
 SHARDS = 4
 DELAY = 0.1  # s

@@ -14,14 +14,14 @@ from aiohttp import web
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
-from pipeline.crawl.engine import crawl
-from pipeline.crawl.fetch import Fetcher
-from pipeline.crawl.settings import Crawl
-from pipeline.errors import UserError
-from pipeline.pages import page_batches
-from pipeline.recorded import Archive
-from pipeline.shards import Directory, read_shard
 from tests.pipeline.crawl.fakes import links
+from webtext.pipeline.archive.recorded import Archive
+from webtext.pipeline.archive.warc_import import page_batches
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.fetch import Fetcher
+from webtext.pipeline.crawl.settings import Crawl
 
 DATE = "Fri, 14 Jul 2017 02:40:00 GMT"
 PATHS = ("tagged", "dated", "plain", "stubborn", "changed", "gone", "liar", "moved", "noai")

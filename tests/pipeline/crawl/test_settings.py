@@ -2,10 +2,10 @@ from dataclasses import fields, replace
 
 import pytest
 
-from pipeline.crawl import fates
-from pipeline.crawl.settings import Crawl
-from pipeline.errors import UserError
-from pipeline.stage import settings
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stage import settings
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.settings import Crawl
 
 HOME = ("*:80:127.0.0.1:8080", "*:443:127.0.0.1:8443")
 

@@ -9,11 +9,11 @@ import pytest
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
-from pipeline.crawl import sink as sink_module
-from pipeline.crawl.settings import Crawl
-from pipeline.crawl.sink import OPEN_FILES, Sink, stored_head
-from pipeline.errors import UserError
 from tests.pipeline.crawl.fakes import page
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.crawl import sink as sink_module
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.crawl.sink import OPEN_FILES, Sink, stored_head
 
 NOTES = [("robots", "allow: /"), ("linked", "http://a.test/1")]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.crawl.fetch import Fetcher
 from tests.streams.trial import run
+from webtext.pipeline.crawl.fetch import Fetcher
 
 ROOT = Path(__file__).resolve().parents[3]
 

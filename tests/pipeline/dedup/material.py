@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import zstandard
 
-from pipeline.dedup.cluster import Cluster, cluster
-from pipeline.dedup.sign import Sign, sign
-from pipeline.records import DOCUMENT
-from pipeline.shards import Directory, read_shard, write_parquet
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.core.shards import Directory, read_shard, write_parquet
+from webtext.pipeline.dedup.clusters.cluster import Cluster, cluster
+from webtext.pipeline.dedup.signatures.sign import Sign, sign
 
 WORDS = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "r", "st", "lt", "")]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dedup.cluster import Cluster, cluster
-from pipeline.dedup.sign import Sign
-from pipeline.dedup.signatures import Signatures
-from pipeline.errors import UserError
-from pipeline.shards import Directory
 from tests.pipeline.dedup.material import documents, edited, prose, rows, signed
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.dedup.clusters.cluster import Cluster, cluster
+from webtext.pipeline.dedup.signatures.sign import Sign
+from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -21,9 +21,9 @@ TRIES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import pyarrow as pa
-from pipeline.dedup.cluster import Cluster, cluster
-from pipeline.dedup.sign import Sign, sign
-from pipeline.shards import Directory
+from webtext.pipeline.dedup.clusters.cluster import Cluster, cluster
+from webtext.pipeline.dedup.signatures.sign import Sign, sign
+from webtext.pipeline.core.shards import Directory
 
 found, place, seeds = Directory(Path(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[3])
 
@@ -168,7 +168,7 @@ def test_a_file_signed_in_another_way_is_named_and_says_what_differs(tmp_path, k
 def test_a_file_of_another_version_is_named_and_says_what_to_do(tmp_path, monkeypatch):
     found = documents(tmp_path / "documents", crowd()[:20])
     with monkeypatch.context() as patched:
-        patched.setattr("pipeline.dedup.signatures.VERSION", 1)
+        patched.setattr("webtext.pipeline.dedup.signatures.signature_files.VERSION", 1)
         made = signed(tmp_path / "signatures", found)
     with pytest.raises(UserError, match=r"00000\.parquet: signatures by .* version 1; .* sign ag"):
         Signatures(tuple(made.shards()))

@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
-from pipeline.dedup import paragraphs as module
-from pipeline.dedup.paragraphs import Paragraphs, paragraphs
-from pipeline.dedup.text import fold
-from pipeline.errors import UserError
-from pipeline.records import DOCUMENT
-from pipeline.shards import Directory, read_shard
 from tests.pipeline.dedup.material import documents, prose, rows
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.dedup import paragraphs as module
+from webtext.pipeline.dedup.paragraphs import Paragraphs, paragraphs
+from webtext.pipeline.dedup.signatures.folded_text import fold
 
 ON = Paragraphs(enabled=True, keep_words=10)
 MENU = "Home · About us · Contact, 2017"

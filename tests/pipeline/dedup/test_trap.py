@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.dedup.banding import pack
-from pipeline.dedup.cluster import Cluster, clusters
-from pipeline.dedup.sign import Sign, sign_batches
-from pipeline.dedup.signatures import Signatures
-from pipeline.dedup.verify import jaccard
 from tests.bench import dedup_recall
 from tests.pipeline.dedup.material import WORDS, json_lines
+from webtext.pipeline.dedup.clusters.banding import pack
+from webtext.pipeline.dedup.clusters.cluster import Cluster, clusters
+from webtext.pipeline.dedup.clusters.verify import jaccard
+from webtext.pipeline.dedup.signatures.sign import Sign, sign_batches
+from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
 
 def clustered(path, texts, settings):

@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.document import Document
-from pipeline.filters.c4 import C4, Length
+from webtext.pipeline.filters.c4 import C4, Length
+from webtext.pipeline.words.document import Document
 
 KEPT = "This line is kept."
 

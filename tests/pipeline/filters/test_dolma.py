@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.document import Document
-from pipeline.filters.dolma import DolmaRepetition
-from pipeline.filters.gopher import GopherRepetition
-from pipeline.filters.rules import Asked
+from webtext.pipeline.filters.dolma import DolmaRepetition
+from webtext.pipeline.filters.gopher import GopherRepetition
+from webtext.pipeline.filters.rules import Asked
+from webtext.pipeline.words.document import Document
 
 RULES = DolmaRepetition()
 TWICE = "one line\nit is here twice\nanother\nit is here twice\nthe last"

@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.document import Document
-from pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.words.document import Document
 
 LONG = "this line has more than thirty characters"
 

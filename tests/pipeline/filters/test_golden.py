@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pipeline.document import Document
-from pipeline.filters.c4 import C4
-from pipeline.filters.fineweb import FineWeb
-from pipeline.filters.gopher import GopherQuality, GopherRepetition
-from pipeline.filters.rules import Rules
+from webtext.pipeline.filters.c4 import C4
+from webtext.pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.words.document import Document
 
 FOLDER = Path(__file__).parents[2] / "golden"
 GOLDEN = json.loads((FOLDER / "datatrove.json").read_text())

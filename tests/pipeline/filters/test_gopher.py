@@ -1,9 +1,9 @@
 import pytest
 
-from pipeline.document import Document
-from pipeline.filters import gopher
-from pipeline.filters.gopher import GopherQuality, GopherRepetition
-from pipeline.filters.rules import Asked
+from webtext.pipeline.filters import gopher
+from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
+from webtext.pipeline.filters.rules import Asked
+from webtext.pipeline.words.document import Document
 
 QUALITY = GopherQuality()
 REPETITION = GopherRepetition()

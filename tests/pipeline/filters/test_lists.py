@@ -3,12 +3,12 @@ import hashlib
 import pyarrow as pa
 import pytest
 
-from pipeline.document import Document
-from pipeline.errors import UserError
-from pipeline.filters.gopher import GopherQuality
-from pipeline.filters.lists import ListedDomains, ListedPieces, ListedWords, Urls, Words
-from pipeline.filters.rules import Rules
-from pipeline.records import DOCUMENT
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.filters.gopher import GopherQuality
+from webtext.pipeline.filters.lists import ListedDomains, ListedPieces, ListedWords, Urls, Words
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.words.document import Document
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.document import Document
-from pipeline.filters.gopher import GopherQuality
-from pipeline.filters.refinedweb import RefinedWeb
-from pipeline.filters.rules import Rules
-from pipeline.records import DOCUMENT
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.filters.gopher import GopherQuality
+from webtext.pipeline.filters.refinedweb import RefinedWeb
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.words.document import Document
 
 KEPT = "This line is kept, as lines of text are."
 LONG = "one two three four five six seven eight nine items in cart"  # eleven words or more

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.filters.c4 import C4
-from pipeline.filters.dolma import DolmaRepetition
-from pipeline.filters.fineweb import FineWeb
-from pipeline.filters.gopher import GopherQuality, GopherRepetition, StopWords
-from pipeline.filters.refinedweb import RefinedWeb
-from pipeline.filters.rules import Asked, Rules
-from pipeline.records import DOCUMENT
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.filters.c4 import C4
+from webtext.pipeline.filters.dolma import DolmaRepetition
+from webtext.pipeline.filters.fineweb import FineWeb
+from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition, StopWords
+from webtext.pipeline.filters.refinedweb import RefinedWeb
+from webtext.pipeline.filters.rules import Asked, Rules
 
 ALL = Rules(
     gopher_repetition=GopherRepetition(enabled=True),

@@ -1,9 +1,9 @@
 import pytest
 
-from pipeline.document import Document
-from pipeline.filters.gopher import GopherQuality
-from pipeline.filters.rules import Rules
-from pipeline.filters.webtext import Tokens, WebText
+from webtext.pipeline.filters.gopher import GopherQuality
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.filters.webtext import Tokens, WebText
+from webtext.pipeline.words.document import Document
 
 
 @pytest.mark.parametrize(("text", "count"), [("", 0), ("hello world", 2), (" the" * 127, 127)])

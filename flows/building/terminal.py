@@ -1,0 +1,244 @@
+"""What people see while webtext works: bars on a terminal, a line now and then in a log file."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
+from rich.table import Column, Table
+
+from webtext.pipeline.core.stage import Passage
+
+SIZES_SHOWN = 20  # of clusters
+LOG_SECONDS = 30.0  # between the lines of one step where no terminal shows a bar
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(words: str) -> None:
+    """Tell people something, above the bars where there are some."""
+    console.print(words, soft_wrap=True, markup=False)
+
+
+class Meter:
+    """Progress of one step, shown as a bar on a terminal and as lines elsewhere."""
+
+    def __init__(self, name: str, bars: Bars | None) -> None:
+        self.name = name
+        self.bars = bars
+        self.row: TaskID | None = None
+        self.started = time.monotonic()
+        self.said = self.started
+        self.first: int | None = None  # what was done before the step went on here
+        self.last: int | None = None  # what the last line said
+
+    def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        """Show that `done` of `total` is done."""
+        if self.first is None:
+            self.first = done
+        if self.bars is not None:
+            if self.row is None:
+                self.row = self.bars.add_task(self.name, total=total, note=note)
+            self.bars.update(self.row, completed=done, total=total, note=self.told(done, note))
+        elif time.monotonic() - self.said >= LOG_SECONDS or done == total != self.last:
+            self.said = time.monotonic()
+            self.last = done
+            click.echo(self.line(done, total, note), err=True)
+
+    def finish(self) -> None:
+        """Stop the bar's clock: the step is done, whatever it said last."""
+        if self.bars is not None and self.row is not None:
+            task = self.bars.tasks[self.row]
+            self.bars.update(self.row, completed=task.total or task.completed)
+            self.bars.stop_task(self.row)
+
+    def rate(self, done: int) -> float:
+        """Return units a second since the step began here."""
+        return (done - (self.first or 0)) / max(time.monotonic() - self.started, 1e-9)
+
+    def told(self, done: int, note: str) -> str:
+        """Return the rate, and the step's own live figures."""
+        rate = self.rate(done)
+        return "  ".join(part for part in (f"{rate:,.{0 if rate >= 10 else 1}f}/s", note) if part)
+
+    def line(self, done: int, total: int | None, note: str) -> str:
+        """Return one line for a log.
+
+        >>> Meter("crawl", None).line(0, 200, "3 hosts").split(",")[0]
+        'crawl: 0 of 200 (0 %)'
+        """
+        share = f" of {total:,} ({done / total:.0%})".replace("%", " %") if total else ""
+        rate = self.rate(done)
+        left = f", {(total - done) / rate:,.0f} s left" if total and rate > 0 else ""
+        return f"{self.name}: {done:,}{share}, {self.told(done, note)}{left}"
+
+
+@contextmanager
+def meters() -> Iterator[Any]:
+    """Give a function from a step's name to its meter; the bars are gone from the screen after."""
+    if not console.is_terminal:
+        yield lambda name: Meter(name, None)
+        return
+    columns = (
+        TextColumn("{task.description:<11}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn(
+            "{task.fields[note]}",
+            table_column=Column(ratio=1),  # on further lines where one is too short
+        ),
+    )
+    with Bars(*columns, console=console, expand=True) as bars:
+        yield lambda name: Meter(name, bars)
+
+
+@contextmanager
+def training(steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Give a function that shows each step's line of log.jsonl."""
+    with meters() as meter:
+        show = meter("train")
+
+        def watch(line: dict[str, Any]) -> None:
+            show(line["step"] + 1, steps, step_figures(line))
+
+        yield watch
+
+
+@contextmanager
+def passes() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows how far each task is."""
+    with meters() as meter:
+        yield anew(meter)
+
+
+def anew(meter: Callable[[str], Callable[..., None]]) -> Callable[[str, int, int], None]:
+    """Return what shows tasks that may begin again and again: each time with a meter of its own."""
+    shown: dict[str, tuple[int, Callable[..., None]]] = {}
+
+    def watch(task: str, done: int, total: int) -> None:
+        before, show = shown.get(task) or (done, meter(task))
+        show = meter(task) if done < before else show
+        shown[task] = done, show
+        show(done, total)
+
+    return watch
+
+
+def step_figures(line: dict[str, Any]) -> str:
+    """Put a training step's figures in a few words.
+
+    >>> line = {"loss": 4.25, "val_loss": None, "lr": 6e-4, "norm": 1.0, "tokens_per_s": 5e4}
+    >>> step_figures(line | {"mfu": 0.41})
+    'loss 4.250  lr 0.0006  norm 1.00  50,000 tokens/s  MFU 41 %'
+    """
+    parts = [f"loss {line['loss']:.3f}" if line.get("loss") is not None else "loss not finite"]
+    if line.get("val_loss") is not None:
+        parts.append(f"val {line['val_loss']:.3f}")
+    parts.append(f"lr {line['lr']:.2g}")
+    if line.get("norm") is not None:
+        parts.append(f"norm {line['norm']:.2f}")
+    if line.get("tokens_per_s"):
+        parts.append(f"{line['tokens_per_s']:,.0f} tokens/s")
+    if line.get("mfu") is not None:
+        parts.append(f"MFU {line['mfu']:.0%}".replace("%", " %"))
+    parts += [f"{name} {value:.4g}" for name, value in line.get("scores", {}).items()]
+    return "  ".join(parts)
+
+
+def funnel_table(funnel: dict[str, Any]) -> Table:
+    """Lay out the funnel: a line a stage, and below it what it dropped and why."""
+    table = Table(title="What became of every row", title_justify="left", pad_edge=False)
+    for name, justify in (("stage", "left"), ("read", "right"), ("kept", "right"), ("%", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("dropped, by reason", justify="left")
+    for stage in funnel["stages"]:
+        share = f"{stage['kept'] / stage['read']:.1%}" if stage["read"] else ""
+        reasons = ", ".join(
+            f"{count:,} {reason.partition('.')[2]}" for reason, count in stage["dropped"].items()
+        )
+        table.add_row(
+            stage["stage"], f"{stage['read']:,}", f"{stage['kept']:,}", share.rstrip("%"), reasons
+        )
+    return table
+
+
+def passage_line(passage: Passage) -> str:
+    """Say what became of a step's rows.
+
+    >>> passage_line(Passage("crawl", 3, 1, {"crawl.http_4xx": 2}))
+    'crawl: 1 of 3 kept; 2 http_4xx'
+    """
+    reasons = [f"{count:,} {reason.partition('.')[2]}" for reason, count in passage.dropped.items()]
+    kept = f"{passage.stage}: {passage.kept:,} of {passage.read:,} kept"
+    return "; ".join([kept, ", ".join(reasons)]) if reasons else kept
+
+
+def corpus_line(funnel: dict[str, Any]) -> str:
+    """Say how large the corpus is.
+
+    >>> corpus_line({"corpus": {"documents": 1200, "bytes": 5_300_000, "tokens": None}})
+    'corpus: 1,200 documents, 5.3 MB of text'
+    """
+    corpus = funnel.get("corpus") or {}
+    parts = []
+    if corpus.get("documents") is not None:
+        parts.append(f"{corpus['documents']:,} documents")
+    if corpus.get("bytes") is not None:
+        parts.append(f"{corpus['bytes'] / 1e6:,.1f} MB of text")
+    if corpus.get("tokens") is not None:
+        parts.append(f"{corpus['tokens']:,} tokens")
+    return "corpus: " + ", ".join(parts)
+
+
+def judgement(found: dict[str, Any]) -> str:
+    """Lay out what the language and the rules say of one text, a line a rule."""
+    confidence = "" if found["confidence"] is None else f" ({found['confidence']:.2f})"
+    language = f"language {found['language'] or 'unknown'}{confidence}"
+    lines = [f"{found['id']}: {found['dropped_by'] or 'kept'}; {language}"]
+    for rule, asked in found["measures"].items():
+        bounds = [
+            f"{word} {asked[key]:g}"
+            for key, word in (("at_least", "at least"), ("at_most", "at most"))
+            if asked[key] is not None
+        ]
+        mark = " " if asked["kept"] else "x" if asked["enabled"] else "-"
+        lines.append(f"  {mark} {rule:<47} {asked['measure']:>8.4g}   {', '.join(bounds)}")
+    return "\n".join(lines)
+
+
+def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
+    r"""Yield what became of a file's rows, and how large the clusters are.
+
+    >>> sizes = {"clusters": 3, "sizes": {"2": 2, "12": 1}, "large_clusters": 1}
+    >>> print(*cluster_lines(Passage("dedup", 20, 7, {"dedup.near": 13}), sizes), sep="\n")
+    7 of 20 rows kept; dropped: 13 near
+    3 clusters by size: 2 of 2, 1 of 12
+    1 was above the limit: each of its rows was measured against the keeper
+    """
+    reasons = ", ".join(f"{n:,} {why.partition('.')[2]}" for why, n in passage.dropped.items())
+    yield f"{passage.kept:,} of {passage.read:,} rows kept" + f"; dropped: {reasons}" * bool(
+        reasons
+    )
+    groups = list(sizes["sizes"].items())
+    told = ", ".join(f"{count:,} of {size}" for size, count in groups[:SIZES_SHOWN])
+    more = f", and {len(groups) - SIZES_SHOWN} more sizes" if len(groups) > SIZES_SHOWN else ""
+    if groups:
+        yield f"{sizes['clusters']:,} clusters by size: {told}{more}"
+    if large := sizes["large_clusters"]:
+        were = "was" if large == 1 else "were"
+        yield f"{large:,} {were} above the limit: each of its rows was measured against the keeper"

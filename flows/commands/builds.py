@@ -1,0 +1,197 @@
+"""Build a corpus, and ask what is in it and why."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from webtext.flows.commands import options
+
+if TYPE_CHECKING:  # a command imports what it needs when it runs
+    from webtext.flows.building.steps import Step
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@options.workers
+@options.overrides
+@click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
+def build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+) -> None:
+    """Go the whole way from links to tokens; what is there already is not made again.
+
+    RECIPE is a file, or the name of a recipe that comes with webtext.
+    """
+    run_build(recipe, data, until, workers, overrides, no_prefect)
+
+
+def run_build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+) -> None:
+    """Build and say what came out; do nothing, quickly, where all is there."""
+    from webtext.flows.building import run_build as run
+    from webtext.flows.building import steps, terminal
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.insight.report import funnel
+
+    planned = steps.plan(load(recipe, overrides), data, until)
+    started = time.monotonic()
+    if all(step.done for step in planned):
+        steps.note_latest(data, planned)
+        click.echo(f"nothing to do: {planned[-1].home} is whole", err=True)
+    elif no_prefect:
+        run.build_steps(planned, data, workers)
+    else:
+        _with_prefect(recipe, data, until, workers, overrides)
+    found = funnel(data)
+    terminal.console.print(terminal.funnel_table(found))
+    if (found["corpus"] or {}).get("documents") is not None:
+        click.echo(terminal.corpus_line(found), err=True)
+    click.echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
+
+
+def _with_prefect(
+    recipe: str, data: Path, until: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Run the flow on the Prefect server that the environment names, or on one of our own."""
+    from webtext.flows.prefect.home import prefect
+
+    # The bars and the funnel are what people see here; what Prefect logs goes to its pages.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    with prefect(data):
+        from webtext.flows.prefect.flow import build as build_flow
+
+        state = build_flow(recipe, str(data), workers, until, list(overrides), return_state=True)
+        state.result()
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.overrides
+def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
+    """Say which directory each stage of RECIPE has, and what is missing, as make -n would."""
+    from webtext.flows.building import steps
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.dedup.clusters.curve import describe
+    from webtext.pipeline.dedup.signatures.signature_files import room
+
+    loaded = load(recipe, overrides)
+    planned = steps.plan(loaded, data)
+    for step in planned:
+        state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
+        click.echo(f"{step.name:<11} {state:<9} {step.home}")
+    click.echo(
+        describe(loaded.duplicates.bands, loaded.duplicates.rows, loaded.duplicates.verify_at),
+        err=True,
+    )
+    click.echo(room(loaded.signatures.permutations, _documents(planned)), err=True)
+
+
+def _documents(planned: "Sequence[Step]") -> int | None:
+    """Return how many documents there are to sign, where that is known."""
+    signed = next((step for step in planned if step.name == "signatures"), None)
+    if signed is None or not signed.inputs[0].whole:
+        return None
+    return int(signed.inputs[0].manifest()["passages"][-1]["kept"])
+
+
+@click.command()
+@click.argument("stage")
+@options.data
+def path(stage: str, data: Path) -> None:
+    """Print the newest whole directory of links, pages, documents, duplicates, corpus or tokens."""
+    from webtext.flows.building.data_directory import latest
+
+    click.echo(latest(data, stage).path)
+
+
+@click.command()
+@options.data
+@options.as_json
+@click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
+def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
+    """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
+    from rich.console import Console
+
+    from webtext.flows.building import terminal
+    from webtext.pipeline.insight.report import funnel, write_report
+
+    found = funnel(data)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    Console().print(terminal.funnel_table(found))
+    click.echo(terminal.corpus_line(found))
+    page = data / "report.html"
+    write_report(data, page, run_dir)
+    click.echo(f"with plots: {page}", err=True)
+
+
+@click.command()
+@click.argument("url")
+@options.data
+@options.as_json
+@click.option("--run", help="A training run: at which of its steps was the page read?")
+def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
+    """Tell the life of one URL: who linked it, what became of it, and what decided that."""
+    from webtext.pipeline.insight.trace import describe
+    from webtext.pipeline.insight.trace import trace as trace_url
+
+    found: dict[str, Any] = trace_url(data, url)
+    told = describe(found)
+    if run is not None:
+        from webtext.flows.commands.models import find_run
+        from webtext.flows.models import provenance
+
+        found["trained"] = provenance.steps(find_run(run), found["id"])
+        told += "\n" + provenance.tell_steps(found["trained"])
+    click.echo(json.dumps(found, default=str) if as_json else told)
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.workers
+@click.option("--cron", metavar="EXPR", help="When to run, e.g. '0 3 1 * *'; without it, by hand.")
+@click.option("--port", type=int, default=4200, show_default=True, help="Of the Prefect server.")
+def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) -> None:
+    """Start the local Prefect server and its pages, and run the flow on a schedule."""
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.steps import plan as plan_steps
+    from webtext.flows.prefect.home import prefect
+
+    plan_steps(load(recipe), data)  # a mistake shows now, not at three in the morning
+    with prefect(data, port) as url:
+        from webtext.flows.prefect.flow import build as build_flow
+
+        click.echo(f"Prefect's pages: {url.removesuffix('/api')}   stop with Ctrl-C", err=True)
+        build_flow.serve(
+            name=Path(recipe).stem,
+            cron=cron,
+            parameters={
+                "recipe": str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe,
+                "data": str(data.resolve()),
+                "workers": workers,
+            },
+            limit=1,
+            print_starting_message=sys.stderr.isatty(),
+        )

@@ -1,0 +1,1 @@
+"""What models are measured and compared by, and what they read."""

@@ -1,0 +1,106 @@
+"""What stands between models and the sets that they are measured on: encoding, loading, tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from webtext.model.eval.paper import SIZES
+from webtext.model.eval.sets import find
+from webtext.model.eval.tasks import Row
+from webtext.model.eval.zero_shot import evaluate, figures
+from webtext.model.gpt.gpt import GPT
+from webtext.model.settings import Train
+from webtext.model.training.train import Score
+from webtext.pipeline.tokens import bpe
+
+HEAD = ("task", "protocol", "metric", "here", "+-", "items", *SIZES)
+
+
+class Gpt2:
+    """GPT-2's encoding, as the tasks ask for it."""
+
+    def encode(self, text: str) -> Sequence[int]:
+        """Return a text's tokens, none of them special."""
+        tokens: list[int] = bpe.encode(text).tolist()
+        return tokens
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token stands for."""
+        return bpe.encoding().decode_single_token_bytes(token)
+
+
+class StoppedError(Exception):
+    """Somebody asked to stop, so the scores will not be had."""
+
+
+def scorer(settings: Train) -> Score | None:
+    """Return what evaluates a model in the training loop; None where no task is asked for.
+
+    It asks after each batch of texts whether it is to stop; then there are no scores at all, for
+    part of them would be read as the whole.
+
+    Raises:
+        UserError: a task or its file is not there; said now, not at the first evaluation.
+    """
+    if not settings.eval_tasks:
+        return None
+    folder = Path(settings.eval_data)
+    for name in settings.eval_tasks:
+        find(name, folder)
+
+    def score(model: GPT, stop: Callable[[], bool]) -> dict[str, float]:
+        def watch(task: str, done: int, total: int) -> None:  # noqa: ARG001
+            if stop():
+                raise StoppedError
+
+        limit = settings.eval_items or None
+        try:
+            rows = evaluate(model, Gpt2(), folder, settings.eval_tasks, limit=limit, watch=watch)
+        except StoppedError:
+            return {}
+        return figures(rows)
+
+    return score
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """Return a row as JSON has it."""
+    paper = dict(zip(SIZES, row.paper, strict=True)) if row.paper else None
+    return {**asdict(row), "paper": paper}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Lay rows out beside the paper's numbers; what there is to say of them stands below."""
+    lines = [HEAD, *(cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    laid = [
+        "  ".join(
+            cell.ljust(width) if place < 3 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    laid[0] += "   <- the paper's sizes"
+    notes = [f"{row.task} {row.protocol} {row.metric}: {row.note}" for row in rows if row.note]
+    return "\n".join([*laid, *([""] if notes else []), *notes])
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return a row as text.
+
+    >>> cells(Row("winograd", "full", "acc", 51.5, 5.02, 100))[3:]
+    ('51.50', '5.020', '100', '', '', '', '70.7')
+    """
+    paper = ("" if value is None else f"{value:g}" for value in row.paper or (None,) * len(SIZES))
+    error = "" if row.error is None else short(row.error)
+    return row.task, row.protocol, row.metric, short(row.value), error, f"{row.items:,}", *paper
+
+
+def short(value: float) -> str:
+    """Return a number with as many digits as tell.
+
+    >>> short(29.4123), short(1.1612), short(12345.6)
+    ('29.41', '1.161', '12,346')
+    """
+    return f"{value:.3f}" if value < 10 else f"{value:.2f}" if value < 1_000 else f"{value:,.0f}"

@@ -1,0 +1,55 @@
+"""With what a training begins: with weights that are drawn, or with a model that there is.
+
+Its shape is the model's own. What the recipe says in [model] must agree with that; what it leaves
+out is taken from there, so that one recipe serves models of any size. Only dropout is the recipe's
+always, for it is a way of training and no weight depends on it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from webtext.flows.building.settings import Recipe, build, find, said
+from webtext.model.errors import UserError
+from webtext.model.gpt import weights
+from webtext.model.settings import GPT2
+from webtext.model.training import run as runs
+
+
+def load_for(
+    name: str, overrides: Iterable[str], source: Path | None, run: Path | None = None
+) -> Recipe:
+    """Read a recipe for a run that begins with the model of `source`, or has begun with one.
+
+    Raises:
+        UserError: as `webtext.flows.building.settings.load`; the directory holds no model of ours, or another than
+            the recipe says.
+    """
+    tree = said(name, overrides)
+    found, place = begun(run) or (None, None)
+    if found is None and source is not None:
+        found, place = weights.shape(source), source
+    stated = tree.setdefault("model", {})
+    if found is not None and isinstance(stated, dict):
+        shape = asdict(found)
+        dropout = stated.pop("dropout", GPT2.dropout)
+        differing = [
+            f"model.{name} is {shape[name]!r} there, {value!r} here"
+            for name, value in stated.items()
+            if name in shape and value != shape[name]
+        ]
+        if differing:
+            raise UserError(
+                f"{place}: not the model of the recipe {name}: {'; '.join(differing)}; "
+                "leave these out of the recipe, and they are taken from there"
+            )
+        stated |= shape | {"dropout": dropout}
+    return build(tree, str(find(name)))
+
+
+def begun(run: Path | None) -> tuple[GPT2, Path] | None:
+    """Return the shape of a run that has begun with a model; None for any other run."""
+    if run is None or not (run / "config.json").exists():
+        return None
+    config = runs.read(run)
+    return (config.gpt, run) if config.source else None

@@ -1,0 +1,125 @@
+"""From the steps of a training to the documents that they read, and back.
+
+The model knows tokens by their place alone and the pipeline knows no model, so the two are joined
+here: what a step reads is a function of its number, and `documents.parquet` says whose it is.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from webtext.model.batches.data import Batches, Range
+from webtext.model.batches.token_shards import fingerprint as tokens_fingerprint
+from webtext.model.training import run as runs
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.insight.lookup import lookup
+from webtext.pipeline.tokens.tokens import INDEX, documents_at
+
+Row = dict[str, Any]
+
+
+def batch(run: Path, step: int, tokens: Path | None = None) -> list[Row]:
+    """Return what a step reads: for each window its number, its tokens' place and its documents.
+
+    A document is of a window where one of its tokens is an input there. (The token after the last
+    input, which is predicted, is the next window's first.) `tokens` is for token shards that have
+    been moved since.
+
+    Raises:
+        UserError: no such run or step; the tokens are gone, are others, or have no index.
+    """
+    config = runs.read(run)
+    if not 0 <= step < config.train.steps:
+        raise UserError(f"--step {step}: {run} has steps 0 to {config.train.steps - 1}")
+    batches = opened(config, tokens)
+    return read_by(batches, [int(window) for window in batches.windows(step)])
+
+
+def read_by(batches: Batches, windows: list[int]) -> list[Row]:
+    """Return what these windows hold, as `batch` does."""
+    size = batches.context
+    spans = [(window * size, (window + 1) * size) for window in windows]
+    directory = Directory(batches.stream.folder)
+    found = documents_at(directory, batches.stream.split, spans)
+    return [
+        {
+            "window": window,
+            "tokens": [place(part) for part in batches.stream.ranges(*span)],
+            "documents": [{name: row[name] for name in ("id", "url", "length")} for row in rows],
+        }
+        for window, span, rows in zip(windows, spans, found, strict=True)
+    ]
+
+
+def place(part: Range) -> Row:
+    """Return a range of tokens as plain values."""
+    return {"file": part.file, "start": part.start, "end": part.end}
+
+
+def steps(run: Path, identity: str, tokens: Path | None = None) -> Row:
+    """Return at which of the steps taken so far a run read a document, and which were skipped.
+
+    Raises:
+        UserError: no such run; the tokens are gone, are others, or have no index.
+    """
+    config = runs.read(run)
+    batches = opened(config, tokens)
+    taken, skipped = 0, set()
+    for line in runs.log(run):
+        taken = line["step"] + 1
+        if line["skipped"]:
+            skipped.add(line["step"])
+    found: Row = {"run": str(run), "taken": taken, "split": None, "steps": [], "skipped": []}
+    for _, row in lookup(batches.stream.folder / INDEX, identity):
+        found["split"] = row["split"]
+        if row["split"] == batches.stream.split:
+            file = f"{row['split']}-{row['shard']:05d}.bin"
+            read = batches.steps(Range(file, row["start"], row["start"] + row["length"]), taken)
+            found["steps"] = [step for step in read if step not in skipped]
+            found["skipped"] = [step for step in read if step in skipped]
+    return found
+
+
+def opened(config: runs.Config, tokens: Path | None) -> Batches:
+    """Return a run's batches, of its very tokens, with the index that names their documents."""
+    folder = tokens or config.tokens
+    batches = config.batches(folder)
+    if tokens_fingerprint(folder) != config.sha256:
+        raise UserError(f"{folder}: not the tokens that the run was begun with; name those")
+    if not (folder / INDEX).exists():
+        raise UserError(f"{folder / INDEX}: no such file, so nobody knows whose the tokens are")
+    return batches
+
+
+def named(rows: list[Row], most: int = 8) -> str:
+    """Return the URLs of the documents in some windows, the first of them.
+
+    >>> named([{"documents": [{"url": "http://a/"}, {"url": "http://b/"}]}], most=1)
+    'http://a/ and 1 more'
+    """
+    found = list(dict.fromkeys(row["url"] for window in rows for row in window["documents"]))
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def describe(rows: list[Row]) -> str:
+    """Return a batch as lines for people: a window a line, its documents below."""
+    lines = []
+    for window in rows:
+        parts = ", ".join(f"{p['file']} {p['start']:,}-{p['end']:,}" for p in window["tokens"])
+        lines.append(f"window {window['window']:,}: {parts}")
+        lines += [f"  {row['id']} {row['url']}" for row in window["documents"]]
+    return "\n".join(lines)
+
+
+def tell_steps(found: Row) -> str:
+    """Return when a run read a document, in a line."""
+    head = f"trained   {found['run']}: "
+    if found["split"] is None:
+        return head + "not among its tokens"
+    if found["split"] != "train":
+        return head + "held out, in val"
+    read = ", ".join(f"{step:,}" for step in found["steps"]) or "none"
+    skipped = ", ".join(f"{step:,}" for step in found["skipped"])
+    tail = f"; skipped {skipped}" if skipped else ""
+    return f"{head}read at step {read} of the {found['taken']:,} taken{tail}"

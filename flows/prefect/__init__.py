@@ -1,0 +1,1 @@
+"""The build as a Prefect flow, and the server that shows it."""

@@ -1,0 +1,71 @@
+"""Build the corpus: which stages, in which order, and nothing else.
+
+One Prefect task a step. Parameters are plain text and numbers, so that a schedule, Prefect's pages
+and the command line start the same flow. The manifests on disk decide what is done: a run that
+Prefect has forgotten goes on all the same.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.utilities.annotations import quote
+
+from webtext.flows.building.run_build import build_steps
+from webtext.flows.building.settings import load
+from webtext.flows.building.steps import Step, plan, run_step
+from webtext.flows.prefect.live import live
+from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.insight.report import funnel
+
+
+def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry what another try may mend: not a user's mistake, not a broken law of our own."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, (UserError, PipelineError))
+
+
+@task(
+    task_run_name="{name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=[5, 60],
+    retry_condition_fn=worth_retrying,
+)
+def make(name: str, step: Step, workers: int, progress: Progress) -> list[Passage]:  # noqa: ARG001
+    """Make one step's directory whole; `name` is for Prefect's pages."""
+    with live(step.name, progress) as told:
+        return run_step(step, workers, told)
+
+
+@flow(name="webtext-build", persist_result=False)
+def build(
+    recipe: str,
+    data: str,
+    workers: int,
+    until: str | None = None,
+    overrides: list[str] | None = None,
+) -> None:
+    """Make every directory from the links to the tokens that is not whole yet."""
+    steps = plan(load(recipe, overrides or []), Path(data), until)
+    build_steps(steps, Path(data), workers, in_a_task)
+    create_table_artifact(
+        [
+            {**stage, "dropped": sum(stage["dropped"].values())}
+            for stage in funnel(Path(data))["stages"]
+        ],
+        key="webtext-funnel",
+        description="What became of every row",
+    )
+
+
+def in_a_task(step: Step, workers: int, progress: Progress) -> list[Passage]:
+    """Run a step as a Prefect task, which need not look into what it is given."""
+    run: Callable[..., list[Passage]] = make
+    return run(step.name, quote(step), workers, quote(progress))

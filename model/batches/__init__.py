@@ -1,0 +1,1 @@
+"""From token shards to the batches of a step."""

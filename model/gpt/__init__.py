@@ -1,0 +1,1 @@
+"""GPT-2 itself: its layers, loss, weights and samples."""

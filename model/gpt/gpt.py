@@ -1,0 +1,229 @@
+"""GPT-2 as published: pre-norm blocks, learned positions, tanh GELU, one matrix for in and out.
+
+Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, section 2.3, and
+the released code for what the paper leaves out (GELU's form, eps of the norms).
+The modules bear the names of the released weights, so that those load as they are.
+"""
+
+# Shape suffixes:
+#   B = windows, T = tokens, D = width, H = heads, K = width of a head (D / H),
+#   S = tokens that can be seen, those in the cache and the T new ones, V = vocabulary
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
+from torch.utils.checkpoint import checkpoint
+
+from webtext.model.gpt.loss import cross_entropy, token_losses
+from webtext.model.gpt.masks import Mask, document_mask
+from webtext.model.settings import GPT2
+
+EPS = 1e-5  # of the norms. Source: the released code
+STD = 0.02  # of the first weights. Source: Radford et al. (2018), section 4.1
+
+
+class Cache:
+    """The keys and values of one layer, of all tokens seen so far."""
+
+    def __init__(self, batch: int, gpt: GPT2, like: Tensor) -> None:
+        shape = (batch, gpt.heads, gpt.context, gpt.width // gpt.heads)
+        self.k_BHSK = torch.empty(shape, dtype=like.dtype, device=like.device)
+        self.v_BHSK = torch.empty_like(self.k_BHSK)
+        self.length = 0
+
+    def extend(self, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in the new tokens'; return those of all."""
+        end = self.length + k_BHTK.shape[2]
+        self.k_BHSK[:, :, self.length : end] = k_BHTK
+        self.v_BHSK[:, :, self.length : end] = v_BHTK
+        self.length = end
+        return self.k_BHSK[:, :, :end], self.v_BHSK[:, :, :end]
+
+
+class Linear(nn.Linear):
+    """A linear layer that works in the floats of its matrix, whatever those of its input are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` times the matrix, plus the bias."""
+        dtype = self.weight.dtype
+        return functional.linear(x.to(dtype), self.weight, self.bias.to(dtype))
+
+
+class LayerNorm(nn.LayerNorm):
+    """A norm that works in float32, whatever the floats of its input are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` normalised, in float32."""
+        weight, bias = self.weight.float(), self.bias.float()
+        return functional.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps)
+
+
+class Attention(nn.Module):
+    """Causal self-attention."""
+
+    def __init__(self, gpt: GPT2) -> None:
+        super().__init__()
+        self.heads, self.dropout = gpt.heads, gpt.dropout
+        self.c_attn = Linear(gpt.width, 3 * gpt.width)
+        self.c_proj = Linear(gpt.width, gpt.width)
+
+    def forward(self, x_BTD: Tensor, mask: Mask | None, cache: Cache | None) -> Tensor:
+        """Let each token look at itself and those before it, where `mask` lets it."""
+        B, T, D = x_BTD.shape
+        split = self.c_attn(x_BTD).view(B, T, 3, self.heads, D // self.heads).transpose(1, 3)
+        q_BHTK, k_BHSK, v_BHSK = split.unbind(2)
+        if cache is not None:
+            assert cache.length == 0 or T == 1, "a filled cache takes one token at a time"
+            k_BHSK, v_BHSK = cache.extend(k_BHSK, v_BHSK)
+        if isinstance(mask, BlockMask):
+            y_BHTK = flex_attention(q_BHTK, k_BHSK, v_BHSK, block_mask=mask)
+        else:
+            y_BHTK = functional.scaled_dot_product_attention(
+                q_BHTK,
+                k_BHSK,
+                v_BHSK,
+                attn_mask=mask,
+                dropout_p=self.dropout if self.training else 0.0,
+                is_causal=mask is None and T > 1,
+            )
+        return cast("Tensor", self.c_proj(y_BHTK.transpose(1, 2).reshape(B, T, D)))
+
+
+class MLP(nn.Module):
+    """Two layers, four times as wide between."""
+
+    def __init__(self, gpt: GPT2) -> None:
+        super().__init__()
+        self.c_fc = Linear(gpt.width, 4 * gpt.width)
+        self.c_proj = Linear(4 * gpt.width, gpt.width)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Work on each token alone."""
+        return cast("Tensor", self.c_proj(functional.gelu(self.c_fc(x_BTD), approximate="tanh")))
+
+
+class Block(nn.Module):
+    """Attention, then MLP, each added to what goes past it."""
+
+    def __init__(self, gpt: GPT2) -> None:
+        super().__init__()
+        self.ln_1 = LayerNorm(gpt.width, eps=EPS)
+        self.attn = Attention(gpt)
+        self.ln_2 = LayerNorm(gpt.width, eps=EPS)
+        self.mlp = MLP(gpt)
+        self.drop = nn.Dropout(gpt.dropout)
+
+    def forward(
+        self, x_BTD: Tensor, mask: Mask | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Return the residual stream after this layer."""
+        x_BTD = x_BTD + self.drop(self.attn(self.ln_1(x_BTD), mask, cache))
+        return cast("Tensor", x_BTD + self.drop(self.mlp(self.ln_2(x_BTD))))
+
+
+class GPT(nn.Module):
+    """The language model. `wte` has rows of padding that no logit and no count shows."""
+
+    def __init__(self, gpt: GPT2, recompute: bool = False, mask_documents: bool = False) -> None:
+        super().__init__()
+        self.settings = gpt
+        self.recompute, self.mask_documents = recompute, mask_documents
+        self.wte = nn.Embedding(gpt.padded_vocab, gpt.width)
+        self.wpe = nn.Embedding(gpt.context, gpt.width)
+        self.drop = nn.Dropout(gpt.dropout)
+        self.h = nn.ModuleList(Block(gpt) for _ in range(gpt.layers))
+        self.ln_f = LayerNorm(gpt.width, eps=EPS)
+
+    def forward(self, x_BT: Tensor, y_BT: Tensor | None = None) -> Tensor:
+        """Return the logits (BTV) of the next tokens or, given those, their mean loss."""
+        h_BTD = self.hidden(x_BT)
+        return self.logits(h_BTD) if y_BT is None else self.loss(h_BTD, y_BT)
+
+    def hidden(self, x_BT: Tensor, caches: Sequence[Cache] | None = None) -> Tensor:
+        """Return what the last norm gives for each token (BTD)."""
+        x_BTD = self.embed(x_BT, caches[0].length if caches else 0)
+        mask = None if caches else self.mask(x_BT)
+        for number, block in enumerate(self.h):
+            if self.recompute and torch.is_grad_enabled():
+                x_BTD = checkpoint(block, x_BTD, mask, use_reentrant=False)
+            else:
+                x_BTD = block(x_BTD, mask, caches[number] if caches else None)
+        return cast("Tensor", self.ln_f(x_BTD))
+
+    def embed(self, x_BT: Tensor, start: int = 0) -> Tensor:
+        """Return what the first layer is given (BTD), of tokens from position `start` on."""
+        end = start + x_BT.shape[1]
+        assert end <= self.settings.context, f"{end} tokens exceed the context"
+        positions_T = torch.arange(start, end, device=x_BT.device)
+        return cast("Tensor", self.drop(self.wte(x_BT) + self.wpe(positions_T)))
+
+    def mask(self, x_BT: Tensor) -> Mask | None:
+        """Return which tokens may see which, None where each sees all before it."""
+        dropping = self.training and self.settings.dropout > 0
+        return document_mask(x_BT, blocks=not dropping) if self.mask_documents else None
+
+    def loss(self, h_BTD: Tensor, y_BT: Tensor) -> Tensor:
+        """Return the mean loss of predicting `y` from `hidden`, in nats."""
+        return cross_entropy(h_BTD, self.wte.weight, y_BT, self.settings.vocab)
+
+    def logits(self, h_BTD: Tensor) -> Tensor:
+        """Return the logits (BTV) that follow from `hidden`, without the padding."""
+        head_VD = self.wte.weight
+        return functional.linear(h_BTD.to(head_VD.dtype), head_VD)[..., : self.settings.vocab]
+
+    def losses(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
+        """Return each token's loss (BT), in nats; for scoring, so without gradients."""
+        with torch.no_grad():
+            h_BTD = self.hidden(x_BT)
+            return token_losses(h_BTD, self.wte.weight, y_BT, self.settings.vocab)
+
+    def caches(self, batch: int) -> list[Cache]:
+        """Return an empty cache a layer, for `batch` texts."""
+        return [Cache(batch, self.settings, self.wte.weight) for _ in self.h]
+
+
+def build(
+    gpt: GPT2,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    *,
+    recompute: bool = False,
+    mask_documents: bool = False,
+) -> GPT:
+    """Return a fresh model; its weights depend on the seed alone, not on the device."""
+    model = empty(gpt, recompute=recompute, mask_documents=mask_documents)
+    start(model, seed)
+    return model.to(device)
+
+
+def empty(gpt: GPT2, *, recompute: bool = False, mask_documents: bool = False) -> GPT:
+    """Return a model with room for weights, but none: for those that load their own."""
+    with torch.device("meta"):  # torch's own first weights would be thrown away
+        model = GPT(gpt, recompute, mask_documents)
+    return model.to_empty(device="cpu")
+
+
+@torch.no_grad()
+def start(model: GPT, seed: int) -> None:
+    """Draw the first weights.
+
+    All from a normal distribution of deviation 0.02; the 2 L projections onto the residual stream
+    divided by sqrt(2 L), so that the stream's variance does not grow with the depth. No bias.
+    Source: Radford et al. (2019), section 2.3; (2018), section 4.1.
+    """
+    random = torch.Generator().manual_seed(seed)
+    residual = STD / math.sqrt(2 * model.settings.layers)
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):
+            parameter.zero_()
+        elif ".ln_" in name or name.startswith("ln_f"):
+            parameter.fill_(1)
+        else:
+            std = residual if name.endswith("c_proj.weight") else STD
+            parameter.normal_(0, std, generator=random)
+    model.wte.weight[model.settings.vocab :] = 0

@@ -1,0 +1,157 @@
+"""Text from a trained model, a token at a time."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from webtext.model.errors import UserError
+from webtext.model.gpt import weights
+from webtext.model.gpt.gpt import GPT, empty
+from webtext.model.machine.device import choose
+from webtext.model.training import run as runs
+from webtext.model.training.checkpoint import Checkpoints, restore
+
+
+def load(path: Path, device: str | None = None, step: int | None = None) -> GPT:
+    """Return the model of a run, or of a directory in transformers' layout.
+
+    Of a run: after `step` steps, or its best, or its last. The best is the one with the lowest loss
+    on val; where none was measured, the last.
+
+    Raises:
+        UserError: there is no such run, model or checkpoint, or it is damaged.
+    """
+    if weights.is_model(path):
+        if step is not None:
+            raise UserError(f"--step {step}: {path} is one model, not a run with checkpoints")
+        return weights.load(path).to(choose(device)).eval()
+    config = runs.read(path)
+    saved = Checkpoints(path / "checkpoints")
+    saved.warn()
+    if step is None:
+        step = saved.best() or saved.last()
+    if step is None:
+        raise UserError(f"{path}: no checkpoint yet; train it first, or a little longer")
+    model = empty(config.gpt)
+    restore(saved.load(step), model)
+    return model.to(choose(device)).eval()
+
+
+def generate(
+    model: GPT,
+    prompt: Sequence[int],
+    tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    stop: int | None = None,
+    cached: bool = True,
+) -> Iterator[int]:
+    """Yield up to `tokens` tokens that go on from `prompt`, each as soon as it is drawn.
+
+    See `generate_batch`, of which this is a batch of one. It ends before `tokens` where the model
+    says `stop`, which is not yielded.
+    """
+    for (token,) in generate_batch(
+        model,
+        [prompt],
+        tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        cached=cached,
+    ):
+        if token == stop:
+            return
+        yield token
+
+
+@torch.inference_mode()
+def generate_batch(
+    model: GPT,
+    prompts: Sequence[Sequence[int]],
+    tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    cached: bool = True,
+) -> Iterator[list[int]]:
+    """Yield `tokens` times a token for each prompt; the prompts are of equal length.
+
+    Temperature 0 takes the likeliest; `top_k` 0 and `top_p` 1 leave all in the draw. Keys and
+    values of past tokens are kept (`cached`), which changes the speed and not the tokens. Once the
+    text is longer than the context, its first half is forgotten, for positions are absolute and
+    the rest must be read anew.
+
+    Raises:
+        UserError: a prompt is empty, of another length, or not in the vocabulary; a setting is out
+            of its range.
+    """
+    _check(model, prompts, temperature, top_k, top_p)
+    place = model.wte.weight.device
+    random = torch.Generator().manual_seed(seed)
+    context = model.settings.context
+    x_BT = torch.tensor([list(prompt)[-context:] for prompt in prompts])
+    caches = None
+    for _ in range(tokens):
+        if x_BT.shape[1] > context:
+            x_BT, caches = x_BT[:, -(context - context // 2) :], None
+        if cached and caches is not None:
+            h_BTD = model.hidden(x_BT[:, -1:].to(place), caches)
+        else:
+            caches = model.caches(len(prompts)) if cached else None
+            h_BTD = model.hidden(x_BT.to(place), caches)
+        logits_BV = model.logits(h_BTD[:, -1:])[:, 0].float().cpu()
+        next_B = draw(logits_BV, temperature, top_k, top_p, random)
+        x_BT = torch.cat([x_BT, next_B[:, None]], dim=1)
+        yield next_B.tolist()
+
+
+def draw(
+    logits_BV: Tensor, temperature: float, top_k: int, top_p: float, random: torch.Generator
+) -> Tensor:
+    """Return a token for each row of logits.
+
+    Source: top-k, Fan et al. (2018), Hierarchical Neural Story Generation; top-p, Holtzman et al.
+    (2020), The Curious Case of Neural Text Degeneration.
+    """
+    if temperature == 0:
+        return logits_BV.argmax(dim=-1)
+    logits_BV, tokens_BV = (logits_BV / temperature).sort(dim=-1, descending=True, stable=True)
+    if top_k:
+        logits_BV = logits_BV[:, :top_k]
+    p_BV = functional.softmax(logits_BV, dim=-1)
+    # Kept is what it takes to reach top_p; the token that reaches it is in.
+    before_BV = p_BV.cumsum(dim=-1) - p_BV
+    p_BV = p_BV.masked_fill((before_BV >= top_p) & (before_BV > 0), 0)
+    drawn_B1 = torch.multinomial(p_BV, 1, generator=random)
+    return tokens_BV.gather(1, drawn_B1)[:, 0]
+
+
+def _check(
+    model: GPT, prompts: Sequence[Sequence[int]], temperature: float, top_k: int, top_p: float
+) -> None:
+    lengths = sorted({len(prompt) for prompt in prompts})
+    if len(lengths) != 1 or lengths[0] == 0:
+        raise UserError(
+            f"prompts of {lengths} tokens; wanted one length of 1 or more, "
+            "for instance <|endoftext|> alone"
+        )
+    for token in (token for prompt in prompts for token in prompt):
+        if not 0 <= token < model.settings.vocab:
+            raise UserError(f"token {token} in the prompt; wanted 0 to {model.settings.vocab - 1}")
+    if not 0 <= temperature < math.inf:
+        raise UserError(f"temperature = {temperature}; wanted 0 or more")
+    if top_k < 0:
+        raise UserError(f"top_k = {top_k}; wanted 0 (all) or more")
+    if not 0 < top_p <= 1:
+        raise UserError(f"top_p = {top_p}; wanted more than 0, at most 1")

@@ -1,0 +1,1 @@
+"""How weights follow their gradients: optimisers and the learning rate."""

@@ -1,0 +1,49 @@
+"""The learning rate as a function of the step, with no state to save."""
+
+import math
+
+from webtext.model.settings import Train
+
+
+def rate(settings: Train, step: int) -> float:
+    """Return the learning rate of a step, the first being 0.
+
+    Up in a line over `warmup` steps, then as the schedule says, to `min_lr` at the last step.
+
+    >>> [round(rate(Train(steps=5, warmup=2, lr=1.0, min_lr=0.0), step), 2) for step in range(5)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    if step < settings.warmup:
+        return settings.lr * (step + 1) / settings.warmup
+    share = cosine if settings.schedule == "cosine" else wsd
+    return settings.min_lr + (settings.lr - settings.min_lr) * share(settings, step)
+
+
+def cosine(settings: Train, step: int) -> float:
+    """Return how much of the way from `min_lr` to `lr` is left: half a period of a cosine.
+
+    Source: Loshchilov and Hutter (2017), SGDR; to a tenth of the peak in Brown et al. (2020).
+    """
+    return 0.5 * (1 + math.cos(math.pi * progress(settings.warmup, settings.steps, step)))
+
+
+def wsd(settings: Train, step: int) -> float:
+    """Return the same for warm-up, stable, decay: flat, then down as 1 - sqrt over the last part.
+
+    Source: Hu et al. (2024), MiniCPM; the root and the fifth of the steps, Hägele et al. (2024).
+    """
+    return 1 - math.sqrt(progress(decay_start(settings), settings.steps, step))
+
+
+def decay_start(settings: Train) -> int:
+    """Return the last step of "wsd" that is still at the peak.
+
+    >>> decay_start(Train(steps=100, warmup=10, schedule="wsd", decay=0.2))
+    80
+    """
+    return max(settings.warmup, round(settings.steps * (1 - settings.decay)))
+
+
+def progress(start: int, steps: int, step: int) -> float:
+    """Return how far a step is from `start` to the last one, from 0 to 1."""
+    return min(1.0, max(0.0, (step - start) / max(1, steps - 1 - start)))

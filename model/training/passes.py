@@ -1,0 +1,205 @@
+"""Forward and backward: a part of a batch goes through the model, the fastest way there is here.
+
+The weights are float32 always, and so are the sums of their gradients. Where the work is done in 16
+bits, it is done by a copy of the matrices that is made once a step, for casting them anew for each
+part costs a twentieth of a step. On CUDA the copy is compiled, and the kernels of one part, forward
+and backward, are recorded once and then played: launching them one by one leaves gaps.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from webtext.model.gpt.gpt import GPT
+from webtext.model.machine.device import Precision
+from webtext.model.machine.parallel import Group, gradients, shard
+
+COMPILED_ON = ("cuda",)  # kinds of device for which compiling pays
+BACKEND = "inductor"  # torch's own compiler
+# Above this width the compiler makes a loop of a norm, in which torch before 2.14 lacks a barrier
+# between writing a value and reading it back (pytorch 190517); it is not provoked where loops are
+# left in the order they are written in.
+RACE_ABOVE, RACE_BEFORE = 1024, (2, 14)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The kernels of one part, and where they read what differs from part to part."""
+
+    graph: torch.cuda.CUDAGraph
+    x_BT: Tensor
+    y_BT: Tensor
+    share: Tensor
+    sums: tuple[Tensor, ...]  # of the gradients, where the kernels add to them
+
+
+class Passes:
+    """What is called in training: the model, or a copy of it in 16 bits, compiled or not."""
+
+    def __init__(
+        self,
+        model: GPT,
+        precision: Precision,
+        *,
+        compiled: bool = False,
+        how: str = "ddp",
+        group: Group | None = None,
+    ) -> None:
+        """Make what is called; `how` several processes share the work is as in the settings."""
+        self.group = group or Group()
+        self.scaler = precision.scaler()
+        self.sharded = how == "fsdp" and self.group.size > 1
+        self.weights = list(model.parameters())
+        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []  # a weight, and its copy
+        self.called, self.compiled = model, False
+        if not self.sharded and precision.dtype != torch.float32:
+            self.called, self.pairs = in_16_bits(model, precision.dtype)
+        self._collect = collect
+        if compiled and precision.device.type in COMPILED_ON:
+            self._compile()
+        if self.sharded:
+            shard(self.called, precision.dtype)
+            self.weights = list(model.parameters())  # sharding puts others in their place
+        self.loss = torch.zeros((), device=precision.device)  # the sum since `begin`
+        self._recorded: Recorded | None = None
+
+    def _compile(self) -> None:
+        how = how_to_compile(self.called.settings.width)
+        for part in self.called.h if self.sharded else [self.called]:
+            part.compile(**how)
+        self._collect = torch.compile(collect, **how)
+        self.compiled = True
+
+    def leave_compiling(self) -> None:
+        """Go on without compiled code."""
+        for part in self.called.modules():
+            part._compiled_call_impl = None  # noqa: SLF001 (what nn.Module.compile sets)
+        self._collect = collect
+        self._recorded, self.compiled = None, False
+
+    @contextmanager
+    def eager(self) -> Iterator[None]:
+        """Go without compiled code for a while."""
+        recorded, self._recorded = self._recorded, None
+        try:
+            with torch.compiler.set_stance("force_eager"):
+                yield
+        finally:
+            self._recorded = recorded
+
+    def begin(self) -> None:
+        """Forget loss and gradients."""
+        self.loss.zero_()
+        if self._recorded is None:
+            for weight in self.weights:
+                weight.grad = None
+            return
+        for weight, total in zip(self.weights, self._recorded.sums, strict=True):
+            weight.grad = total
+        torch._foreach_zero_(self._recorded.sums)
+
+    def add(self, x_BT: Tensor, y_BT: Tensor, share: float, last: bool = True) -> None:
+        """Add a part's loss, times `share`, and its gradient to the sums.
+
+        `last` is whether it is the last part of a batch: only then do processes exchange gradients.
+        """
+        played = self._recorded
+        if played is not None and played.x_BT.shape == x_BT.shape:
+            played.x_BT.copy_(x_BT)
+            played.y_BT.copy_(y_BT)
+            played.share.fill_(share)
+            played.graph.replay()
+        else:
+            with gradients(self.called, shared=last):
+                self._through(x_BT, y_BT, share)
+        if last and not self.sharded:
+            self.group.sum([weight.grad for weight in self.weights])
+
+    def _through(self, x_BT: Tensor, y_BT: Tensor, share: float | Tensor) -> None:
+        loss = self.called(x_BT, y_BT) * share
+        # Sharded gradients become the mean of the processes', but shares are of all windows.
+        self.scaler.scale(loss * self.group.size if self.sharded else loss).backward()
+        with torch.no_grad():
+            self.loss += loss.detach()
+            if self.pairs:
+                for weight, _ in self.pairs:
+                    if weight.grad is None:
+                        weight.grad = torch.zeros_like(weight)
+                sums, found = zip(*((w.grad, half.grad) for w, half in self.pairs), strict=True)
+                self._collect(sums, found)
+                for _, half in self.pairs:
+                    half.grad = None
+
+    def record(self, x_BT: Tensor, y_BT: Tensor) -> None:
+        """Record the kernels of a part like this one, to play them from now on.
+
+        Not where processes hold parts of the weights, nor where nothing is compiled, for then
+        kernels may wait for the host.
+
+        Raises:
+            RuntimeError: one of them can't be recorded.
+        """
+        if self.sharded or not self.compiled or not x_BT.is_cuda or self.scaler.is_enabled():
+            return
+        static = (x_BT.clone(), y_BT.clone(), torch.zeros((), device=x_BT.device))
+        sums = tuple(torch.zeros_like(weight) for weight in self.weights)
+        for weight, total in zip(self.weights, sums, strict=True):
+            weight.grad = total
+        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):  # compiles, and chooses kernels, before anything is kept
+            for _ in range(2):
+                self._through(*static)
+        torch.cuda.current_stream().wait_stream(beside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._through(*static)
+        self._recorded = Recorded(graph, *static, sums)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take up the weights as they are now."""
+        if self.pairs:
+            weights, copies = zip(*self.pairs, strict=True)
+            torch._foreach_copy_(copies, weights)
+
+    def measure(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
+        """Return the mean loss of a part, without gradients or dropout."""
+        self.called.eval()
+        with torch.no_grad():
+            loss: Tensor = self.called(x_BT, y_BT)
+        self.called.train()
+        return loss
+
+
+def in_16_bits(
+    model: GPT, dtype: torch.dtype
+) -> tuple[GPT, list[tuple[nn.Parameter, nn.Parameter]]]:
+    """Return a copy of `model` with its matrices in `dtype`, and which stands for which.
+
+    Norms and biases, which are small, are not copied: the copy has those of `model`.
+    """
+    twins = {
+        p: nn.Parameter(p.detach().to(dtype)) if p.dim() > 1 else p for p in model.parameters()
+    }
+    called = copy.deepcopy(model, {id(p): twin for p, twin in twins.items()})
+    return called, [(p, twin) for p, twin in twins.items() if p is not twin]
+
+
+def collect(sums: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> None:
+    """Add gradients in 16 bits to sums in 32."""
+    for total, one in zip(sums, found, strict=True):
+        total.add_(one)
+
+
+def how_to_compile(width: int) -> dict[str, Any]:
+    """Return what `torch.compile` is given for a model of this width."""
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    way_round = {"loop_ordering_after_fusion": False}
+    risky = width > RACE_ABOVE and version < RACE_BEFORE and BACKEND == "inductor"
+    return {"backend": BACKEND, "dynamic": False, "options": way_round if risky else None}

@@ -1,0 +1,195 @@
+"""Training: one loop, which is the whole story.
+
+What a step reads, its learning rate and its random numbers follow from its number. So a run that
+was stopped anywhere goes on from its last checkpoint as if it had not been: to the bit on as many
+processes, with the same data on any number.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from webtext.model.batches.data import Batches, Stream
+from webtext.model.batches.reading import Reader
+from webtext.model.errors import DisagreementError, UserError
+from webtext.model.gpt.gpt import GPT, build
+from webtext.model.machine.device import Precision, best, choose, deterministic, device_name
+from webtext.model.machine.parallel import Group, group
+from webtext.model.optim.optim import optimizers
+from webtext.model.settings import GPT2, Train
+from webtext.model.training import run as runs
+from webtext.model.training.checkpoint import Checkpoints, restore
+from webtext.model.training.clock import Clock
+from webtext.model.training.passes import Passes
+from webtext.model.training.proof import part_at_fault, prove
+from webtext.model.training.stopping import stopping
+from webtext.model.training.work import Line, Tell, Work, measures, saves
+
+Watch = Callable[[Line], None]
+Score = Callable[[GPT, Callable[[], bool]], dict[str, float]]  # the second: are we to stop?
+
+
+def unwatched(line: Line) -> None:
+    """Look away."""
+
+
+def tell_stderr(text: str) -> None:
+    """Say something that the user should know."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def train(
+    run: Path,
+    tokens: Path,
+    gpt: GPT2,
+    settings: Train,
+    device: str | None = None,
+    watch: Watch = unwatched,
+    score: Score | None = None,
+    source: Path | None = None,
+    tell: Tell = tell_stderr,
+) -> Path:
+    """Train a model, or go on with it; return its last checkpoint.
+
+    A run begins with the weights of the model in `source`, which is in transformers' layout and of
+    the shape `gpt`, with a fresh optimiser; with weights that are drawn where there is none.
+
+    `watch` is given what goes to log.jsonl after each step: step (the first is 0), loss, lr, norm,
+    skipped (why, or null), val_loss (null but where it is due), tokens_per_s, mfu (null where the
+    device's peak is unknown), seconds_left; scores, what `score` says of the model, wherever
+    val_loss is due; and proof, where compiled code was compared with eager code before the step.
+    SIGTERM and SIGINT end it with a checkpoint; `score` is told of them, and what it then returns,
+    if nothing, is left out. `tell` hears what the user should know.
+
+    Raises:
+        UserError: settings, tokens and device do not fit together, or not with what `run` holds.
+        DivergedError: the loss or the gradient is no number, or spikes, and `trouble` is "stop".
+        DisagreementError: compiled code computes something else, and `disagreement` is "stop".
+    """
+    kind = (device or best()).partition(":")[0]
+    with stopping() as stop, group(kind) as us, deterministic(settings.deterministic):
+        if score is not None and us.size > 1 and settings.parallel == "fsdp":
+            raise UserError(
+                "train.eval_tasks cannot be measured while train.parallel = 'fsdp' spreads the "
+                "weights; leave them out, and ask `webtext eval` of the checkpoints"
+            )
+        work = prepare(run, tokens, gpt, settings, device, us, source, tell)
+        done = work.first
+        try:
+            for line, ended in work.steps(stop):
+                done, last = line["step"] + 1, ended
+                if measures(settings, done, last):
+                    line["val_loss"] = work.validate(stop)
+                    if score is not None:  # in every process: none is to wait for long
+                        scores = score(work.model, lambda: stop.asked)
+                        if scores:
+                            line["scores"] = scores
+                    last = last or us.any(stop.asked)
+                if us.leads:
+                    work.log.write(line)
+                    watch(line)
+                if last or saves(settings, done):
+                    work.save(done, line["val_loss"])
+                work.clock.start()
+                if last:
+                    break
+        finally:
+            work.close()
+        return work.saved.path(done)
+
+
+def prepare(
+    run: Path,
+    tokens: Path,
+    gpt: GPT2,
+    settings: Train,
+    device: str | None,
+    us: Group,
+    source: Path | None = None,
+    tell: Tell = tell_stderr,
+) -> Work:
+    """Make what the loop works with, from the last checkpoint where there is one."""
+    place = choose(device, us.local)
+    precision = Precision(settings.precision, place)
+    windows = settings.windows(gpt.context)
+    us.share(windows)
+    batches = Batches(Stream(tokens, "train"), gpt.context, windows, settings.seed, gpt.vocab)
+    held_out = Stream(tokens, "val")
+    has_val = len(held_out) > gpt.context
+    saved = Checkpoints(run / "checkpoints", settings.keep)
+    if us.leads:
+        runs.begin(run, tokens, gpt, settings, source)
+        saved.warn()
+        saved.sweep()
+    us.wait()
+    first = saved.last() or 0
+
+    extra = {"recompute": settings.recompute, "mask_documents": settings.mask_documents}
+    model = build(gpt, settings.seed, place, **extra)
+    if not first:
+        runs.start_from(run, source, model)
+    state = saved.load(first) if first else None
+    if state is not None:
+        restore(state, model)
+    passes = Passes(model, precision, compiled=settings.compile, how=settings.parallel, group=us)
+    work = Work(
+        settings=settings,
+        us=us,
+        first=first,
+        place=place,
+        batches=batches,
+        val=Batches(held_out, gpt.context, 1, 0, gpt.vocab) if has_val else None,
+        model=model,
+        passes=passes,
+        movers=[],
+        saved=saved,
+        log=runs.Log(run if us.leads else None, first),
+        clock=Clock(gpt, settings, precision.peak, us.size, first),
+        tell=tell,
+        drawn=not first and source is None,
+    )
+    if passes.compiled and first < settings.steps:
+        compile_and_prove(work, precision)
+    work.movers = optimizers(model, settings)  # after the proof, which needs the room
+    if state is not None:
+        restore(state, model, work.movers)
+        work.losses.extend(state["losses"])
+        if state["scaler"]:
+            passes.scaler.load_state_dict(state["scaler"])
+    return work
+
+
+def compile_and_prove(work: Work, precision: Precision) -> None:
+    """Compile, record, and compare with eager code on the first part of the first step.
+
+    Raises:
+        DisagreementError: they differ, and that is to stop the training.
+    """
+    passes, us = work.passes, work.us
+    windows = work.batches.windows(work.first)[us.share(work.batches.size)][: work.size]
+    part = Reader(work.batches, work.size, work.place).part(work.first, windows)
+    try:
+        passes.record(part.x_BT, part.y_BT)
+    except RuntimeError as error:
+        why = str(error).splitlines()[0]
+        work.tell(
+            f"the kernels of a step can't be recorded, so it is slower than it could be: {why}"
+        )
+    work.proof = prove(work.model, passes, precision, part.x_BT, part.y_BT)
+    fault = work.proof.fault
+    if us.any(fault is not None):
+        fault = fault or "another process found a difference"
+        where = part_at_fault(passes.called, work.model, part.x_BT, part.y_BT, precision)
+        message = (
+            f"compiled code computes something else than the model: {fault}; at fault: {where}; "
+            f"torch {torch.__version__} on {device_name(work.place)}"
+        )
+        if work.settings.disagreement == "stop":
+            work.close()
+            raise DisagreementError(
+                f"{message}; use another torch, or train.compile = false, which is slower and right"
+            )
+        work.tell(f"{message}; going on without compiling, which is slower and right")
+        passes.leave_compiling()

@@ -1,0 +1,105 @@
+"""How a WARC file is packed, and which places in it can be read at."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from webtext.pipeline.core.errors import UserError
+
+MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare as much
+SCAN = 1 << 20  # bytes read at a time when looking for a place in a file
+
+RECORD_START = b"WARC/"
+GZIP_MAGIC = b"\x1f\x8b\x08"
+ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame that holds the dictionary.
+# Source: https://iipc.github.io/warc-specifications/specifications/warc-zstd/
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a WARC file.
+
+    Raises:
+        UserError: it is not there, or may not be read.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; wanted a WARC file") from None
+
+
+def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
+    """Return how the file is packed (plain, gzip, zstd), and whether its lines end in LF alone.
+
+    Raises:
+        UserError: it does not begin as a WARC file.
+    """
+    start = os.pread(raw.fileno(), 1024, 0)
+    form = "plain"
+    first = start
+    if start.startswith((zstandard.FRAME_HEADER, ZSTD_DICTIONARY)):
+        form = "zstd"
+        try:
+            first = zstd_stream(raw).read(64)
+        except zstandard.ZstdError:
+            first = b""  # reading on will say what is wrong
+    elif start.startswith(GZIP_MAGIC):
+        form = "gzip"
+        first = _inflated(start, 64)
+    if not first.startswith(RECORD_START[: len(first)]):
+        raise UserError(
+            f"{path}: begins with {first[:16]!r}; wanted a WARC file, which begins with WARC/1.0 "
+            "or WARC/1.1 once gzip or Zstandard is undone"
+        )
+    line = first.partition(b"\n")
+    return form, bool(line[1]) and not line[0].endswith(b"\r")
+
+
+def _inflated(stored: bytes, length: int) -> bytes:
+    """Return the first bytes of a gzip member, b"" where it is damaged."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(stored, length)
+    except zlib.error:
+        return b""
+
+
+def zstd_stream(raw: BinaryIO) -> BinaryIO:
+    """Return the decompressed stream, with the dictionary that the file may carry in front."""
+    size = 0
+    dictionary = None
+    start = os.pread(raw.fileno(), 8, 0)
+    if start.startswith(ZSTD_DICTIONARY):
+        size = 8 + struct.unpack("<I", start[4:8])[0]
+        stored = os.pread(raw.fileno(), size - 8, 8)
+        if stored.startswith(zstandard.FRAME_HEADER):
+            stored = zstandard.ZstdDecompressor().stream_reader(stored).read()
+        dictionary = zstandard.ZstdCompressionDict(stored)
+    raw.seek(size)
+    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW)
+    stream: BinaryIO = decompressor.stream_reader(raw, read_across_frames=True, closefd=False)
+    return stream
+
+
+def begins_record(raw: BinaryIO, at: int) -> bool:
+    """Whether a gzip member that begins with a record lies at an offset."""
+    start = os.pread(raw.fileno(), 128, at)
+    if not start.startswith(GZIP_MAGIC):
+        return False
+    return _inflated(start, len(RECORD_START)) == RECORD_START
+
+
+def member_end(raw: BinaryIO, at: int) -> int | None:
+    """Return where the gzip member that begins at `at` ends, None where it is damaged."""
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        while not inflater.eof and (stored := os.pread(raw.fileno(), SCAN, at)):
+            at += len(stored)
+            while stored and not inflater.eof:
+                inflater.decompress(stored, SCAN)
+                stored = inflater.unconsumed_tail
+    except zlib.error:
+        return None
+    return at - len(inflater.unused_data)

@@ -1,0 +1,333 @@
+"""Pages directories: made of WARC files that others crawled, and read back a batch at a time.
+
+An import gives one shard of outcomes a WARC file, with a row for every response record in it, in
+the file's order. Of all records of one page (one id) exactly one stands for it: the first that is
+a page to keep, or else the first. All others are `pages.duplicate_url`.
+
+Where links are given, only their pages are kept, and every link ends in exactly one row: the record
+that stands for it, or a `pages.not_in_warc` row in one more shard after those of the files. Records
+that no link asked for have their rows, but are no part of the funnel, which counts links there.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from webtext.pipeline.archive import packing
+from webtext.pipeline.archive.standing import (
+    DUPLICATE_URL,
+    NOT_IN_WARC,
+    NOT_LINKED,
+    Asked,
+    numbers,
+    settled,
+    standing,
+)
+from webtext.pipeline.archive.warc import (
+    DAMAGED,
+    LARGE,
+    MAX_BODY,
+    NOT_HTTP,
+    TORN,
+    Response,
+    response_at,
+    responses,
+)
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import each
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.records import OUTCOME, PAGE
+from webtext.pipeline.core.shards import Directory, read_batches, read_shard, write_parquet
+from webtext.pipeline.core.stage import Passage, fates
+from webtext.pipeline.urls import urls
+
+BATCH_ROWS = 256
+BATCH_BYTES = 32_000_000  # of bodies in a batch, unless one alone has more
+PLACE = ("warc_file", "warc_offset", "warc_length")
+ROWS = 4096  # outcomes written at a time
+SCAN = "scan"  # what was found in each WARC file, before the records of one page are compared
+
+BAD_URL: Final = "pages.bad_url"
+HTTP_STATUS: Final = "pages.http_status"
+NOT_HTML: Final = "pages.not_html"
+EMPTY: Final = "pages.empty"
+
+REASONS: Final[dict[str, str]] = {
+    "pages.torn": "the WARC file ends within the record",
+    "pages.damaged": "bytes of the WARC file that no record can be read from",
+    "pages.not_http": "a response record that holds no HTTP response",
+    BAD_URL: "the record's target is no http or https URL",
+    HTTP_STATUS: "a status other than 200; value: the status",
+    NOT_HTML: "not one of the content types asked for",
+    "pages.bad_encoding": "the body's transfer or content encoding cannot be undone",
+    "pages.too_large": "the body is longer than allowed; value: the most allowed, in bytes",
+    EMPTY: "status 200 without a body",
+    DUPLICATE_URL: "another record stands for the same page",
+    NOT_LINKED: "no link leads to it",
+    NOT_IN_WARC: "a link whose page is in none of the WARC files",
+}
+"""Every way in which a record or link can end here, other than in a page."""
+
+
+@dataclass(frozen=True)
+class ImportWarc:
+    """Take the pages from WARC files instead of crawling for them.
+
+    Raises:
+        UserError: a bound that no page could meet.
+    """
+
+    warc: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
+    content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
+    max_body: int = 10_000_000  # bytes, decoded
+
+    name: ClassVar[str] = "pages"
+    version: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if self.max_body < 1:
+            raise UserError(f"pages.max_body: found {self.max_body}, wanted 1 or more")
+
+    def fate(self, response: Response) -> tuple[str | None, float | None]:
+        """Return why a record is not a page to keep, and by what measure; None where it is."""
+        problem = response.problem
+        if problem in {TORN, DAMAGED, NOT_HTTP}:
+            return f"pages.{problem}", None
+        if response.head and response.status != 200:
+            return HTTP_STATUS, response.status
+        if not self.wanted_type(response):
+            return NOT_HTML, None
+        if problem == LARGE:
+            return f"pages.{problem}", float(self.max_body)
+        if problem is not None:
+            return f"pages.{problem}", None
+        return (None, None) if response.body else (EMPTY, None)
+
+    def wanted_type(self, response: Response) -> bool:
+        """Whether the content type is asked for; where none is sent, the first bytes decide."""
+        kind = (response.content_type or "").partition(";")[0].strip().lower()
+        if kind:
+            return kind in self.content_types
+        return response.body[:1024].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def import_warc(
+    settings: ImportWarc,
+    sources: Sequence[Path],
+    links: Directory | None,
+    out: Directory,
+    workers: int,
+    progress: Progress,
+) -> list[Passage]:
+    """Make a pages directory of WARC files; shard N is the Nth of them, sorted by path.
+
+    Raises:
+        UserError: no sources, or one that is missing or damaged beyond skipping.
+        PipelineError: rows were lost.
+    """
+    files = sorted({source.absolute() for source in sources})
+    if not files:
+        raise UserError("pages.warc: names no file; wanted paths or globs of WARC files")
+    shards = [*range(len(files)), *([len(files)] if links else [])]
+    if any(not out.shard(number, under="outcomes").exists() for number in shards):
+        missing = [
+            (number, path)
+            for number, path in enumerate(files)
+            if not out.shard(number, under=SCAN).exists()
+        ]
+        each(partial(_scan, settings, out), missing, workers, progress)
+        _settle(out, len(files), links)
+    for path in out.shards(SCAN):
+        path.unlink()
+    if (out.path / SCAN).is_dir():
+        (out.path / SCAN).rmdir()
+    return [_passage(out, links is not None)]
+
+
+def _scan(settings: ImportWarc, out: Directory, item: tuple[int, Path]) -> None:
+    """Write a row for every response record of one WARC file."""
+    number, path = item
+    found = responses(path, settings.max_body)
+    rows = (_row(settings, path, response) for response in found)
+    write_parquet(out.shard(number, under=SCAN), _batches(rows), OUTCOME)
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """Gather rows into batches."""
+    gathered: list[dict[str, Any]] = []
+    for row in rows:
+        gathered.append(row)
+        if len(gathered) == ROWS:
+            yield pa.RecordBatch.from_pylist(gathered, OUTCOME)
+            gathered = []
+    if gathered:
+        yield pa.RecordBatch.from_pylist(gathered, OUTCOME)
+
+
+def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]:
+    """Return what is known of one record, as a row of OUTCOME."""
+    reason, value = settings.fate(response)
+    row: dict[str, Any] = {
+        "url": response.url or None,
+        "final_url": response.url or None,
+        "redirects": [],
+        "status": response.status,
+        "content_type": response.content_type,
+        "ip": response.ip,
+        "started": response.date,
+        "body_bytes": len(response.body),
+        "truncated": response.truncated,
+        "warc_file": str(path),
+        "warc_offset": response.offset,
+        "warc_length": response.length,
+    }
+    try:
+        url = urls.normalise(response.url)
+        row |= {"id": urls.url_id(url), "url": url, "domain": urls.domain(url)}
+    except ValueError:
+        if response.url or reason is None:
+            reason, value = BAD_URL, None
+    return row | {"dropped_by": reason, "dropped_value": value}
+
+
+def _settle(out: Directory, files: int, links: Directory | None) -> None:
+    """Write the outcomes, once every file has been looked through."""
+    tables = [read_shard(path, ["id", "dropped_by"]) for path in out.shards(SCAN)]
+    ids = [numbers(table["id"]) for table in tables]
+    stands = standing(
+        np.concatenate(ids),
+        np.concatenate([pc.is_null(table["dropped_by"]).to_numpy() for table in tables]),
+    )
+    asked = None
+    if links is not None:
+        asked = Asked(np.unique(np.concatenate(ids)))
+        write_parquet(out.shard(files, under="outcomes"), asked.take_from(links), OUTCOME)
+    start = 0
+    for number, row_ids in enumerate(ids):
+        chosen = stands[start : start + len(row_ids)]
+        start += len(row_ids)
+        scanned = read_shard(out.shard(number, under=SCAN)).combine_chunks()
+        rows = settled(scanned, row_ids, chosen, asked)
+        write_parquet(out.shard(number, under="outcomes"), rows.to_batches(ROWS), OUTCOME)
+
+
+def _passage(out: Directory, linked: bool) -> Passage:
+    """Return the line of the funnel, of records or, where links decide, of links."""
+    counts = fates(out.shards("outcomes"))
+    nameless: dict[str, int] = {}
+    if linked:
+        for reason in (DUPLICATE_URL, NOT_LINKED):
+            counts.pop(reason, None)
+        for path in out.shards("outcomes"):
+            for batch in read_batches(path, ["id", "dropped_by"], rows=1 << 16):
+                lost = batch.filter(pc.is_null(batch["id"]))
+                for reason in lost["dropped_by"].to_pylist():
+                    nameless[reason] = nameless.get(reason, 0) + 1
+    kept = counts.pop("kept", 0)
+    left = {reason: count - nameless.get(reason, 0) for reason, count in counts.items()}
+    dropped = {reason: count for reason, count in left.items() if count}
+    return Passage("pages", kept + sum(dropped.values()), kept, dropped)
+
+
+def page_count(pages: Directory, number: int) -> int:
+    """Return how many pages of a shard were kept.
+
+    Raises:
+        UserError: the shard is missing or damaged.
+    """
+    reasons = read_shard(pages.shard(number, under="outcomes"), ["dropped_by"])["dropped_by"]
+    return int(reasons.null_count)
+
+
+def page_batches(
+    pages: Directory, number: int, rows: int = BATCH_ROWS, max_bytes: int = BATCH_BYTES
+) -> Iterator[pa.RecordBatch]:
+    """Yield the kept pages of a shard in its order, as PAGE, with their decoded bodies.
+
+    A batch has at most `rows` pages, and bodies of at most `max_bytes` unless one alone has more.
+
+    Raises:
+        UserError: the shard is missing or damaged, or a WARC file is not as it was.
+    """
+    columns = [name for name in PAGE.names if name != "body"]
+    more = ["body_bytes", *PLACE, "payload_file", "payload_offset", "payload_length", "dropped_by"]
+    places = ["url", "final_url", *more]
+    table = read_shard(pages.shard(number, under="outcomes"), [*columns, *more])
+    kept = table.filter(pc.is_null(table["dropped_by"])).select(columns)
+    bodies: list[bytes] = []
+    held = start = 0
+    for body in _bodies(pages, table.select(places)):
+        if bodies and (len(bodies) == rows or held + len(body) > max_bytes):
+            yield _page_batch(kept, start, bodies)
+            start, held, bodies = start + len(bodies), 0, []
+        bodies.append(body)
+        held += len(body)
+    if bodies:
+        yield _page_batch(kept, start, bodies)
+
+
+def _page_batch(kept: pa.Table, start: int, bodies: list[bytes]) -> pa.RecordBatch:
+    """Put a run of rows together with their bodies."""
+    part = kept.slice(start, len(bodies)).combine_chunks()
+    arrays = [part[name].combine_chunks() for name in part.column_names]
+    return pa.RecordBatch.from_arrays([*arrays, pa.array(bodies, pa.binary())], schema=PAGE)
+
+
+def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes]:
+    """Yield the body of each kept row, by its offset, or in turn where the files have none."""
+    kept = places.filter(pc.is_null(places["dropped_by"]))
+    if kept["warc_offset"].null_count:
+        yield from _bodies_in_turn(pages, places)
+        return
+    with ExitStack() as stack:
+        files: dict[str, BinaryIO] = {}
+        for row in _rows(kept):
+            where = "payload" if row["payload_file"] else "warc"  # of an earlier crawl, or its own
+            name, offset, length = (row[f"{where}_{part}"] for part in ("file", "offset", "length"))
+            path = pages.path / name
+            if name not in files:
+                files[name] = stack.enter_context(packing.opened(path))
+            most = max(row["body_bytes"], MAX_BODY)
+            found = response_at(files[name], path, offset, length, most)
+            yield _checked(path, row, found)
+
+
+def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes]:
+    """Read a whole WARC file beside its rows, of which it has one a record."""
+    names = places["warc_file"].unique().to_pylist()
+    assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
+    path = pages.path / names[0]
+    found = responses(path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
+    for row in _rows(places):
+        response = next(found, None)
+        if row["dropped_by"] is None:
+            yield _checked(path, row, response)
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Yield rows one by one, without making all of them at once."""
+    for batch in table.to_batches(ROWS):
+        yield from batch.to_pylist()
+
+
+def _checked(path: Path, row: dict[str, Any], found: Response | None) -> bytes:
+    """Return a body, if it is the one that the row speaks of.
+
+    Raises:
+        UserError: the WARC file has changed since.
+    """
+    same = found is not None and found.url in {row["final_url"], row["url"]}
+    if found is None or not same or len(found.body) != row["body_bytes"]:
+        shown = "nothing" if found is None else f"{found.url} ({len(found.body)} bytes)"
+        raise UserError(
+            f"{path}: wanted {row['final_url']} ({row['body_bytes']} bytes), found {shown}; the "
+            "file has changed since it was looked through: build again"
+        )
+    return found.body

@@ -1,0 +1,1 @@
+"""The ground that all rooms stand on: errors, rows, shards, processes, stages."""

@@ -1,0 +1,202 @@
+"""Shards over worker processes, and what plain executors do badly about a worker that dies.
+
+A worker that is killed (out of memory, a crash in C) breaks the whole pool. Then nothing is known
+of who did it, so every item that was in flight is tried again alone, on a pool of its own; the one
+that kills that pool too is named and set aside, after all the others are done.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any
+
+from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.progress import Progress, silent
+
+POLL_SECONDS = 0.25  # how often progress is looked at; people see no finer
+
+_ticks: "Synchronized[int] | None" = None  # this process's share of the progress, set by the pool
+
+
+def tick(units: int) -> None:
+    """Report `units` of work done inside an item, from whichever process does it."""
+    if _ticks is not None:
+        with _ticks.get_lock():
+            _ticks.value += units
+
+
+def each(
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    workers: int,
+    progress: Progress = silent,
+    total: int | None = None,
+    executor: Executor | None = None,
+) -> list[Any]:
+    """Call `work` on every item, in parallel; return the results in the order of the items.
+
+    `work` must be importable (a module's function, or a partial of one) and idempotent. It may
+    call `tick`; `total` is then in its units, else progress counts items. With no workers it runs
+    in this process, which tests and debuggers like. `executor` is any other engine's, such as
+    `distributed.Client(...).get_executor()`; it is then left open, and a dead worker is its affair.
+
+    Raises:
+        PipelineError: an item killed its worker twice; the others are done by then.
+    """
+    counter = multiprocessing.get_context("spawn").Value("q", 0)
+    show = _meter(counter, progress, len(items), total)
+    if workers == 0:
+        return _inline(work, items, counter, show)
+    if executor is not None:
+        return _gather(executor, work, dict(enumerate(items)), show)[0]
+    results, suspects = _in_pool(work, dict(enumerate(items)), workers, counter, show)
+    guilty = []
+    for number in suspects:
+        alone, again = _in_pool(work, {number: items[number]}, 1, counter, show)
+        results |= alone
+        guilty += again
+    if guilty:
+        names = ", ".join(str(items[number]) for number in guilty)
+        raise PipelineError(
+            f"killed its worker twice and was set aside: {names}; the others are done. Look for "
+            "the kernel's out-of-memory killer, run with fewer --workers, then build again"
+        )
+    return [results[number] for number in range(len(items))]
+
+
+def _meter(
+    counter: "Synchronized[int]", progress: Progress, items: int, total: int | None
+) -> Callable[[int], None]:
+    """Return a function of the items done that reports ticks where a total is known for them."""
+
+    def show(done: int) -> None:
+        if total is None:
+            progress(done, items)
+        else:
+            progress(min(counter.value, total), total, f"{done}/{items} shards")
+
+    return show
+
+
+def _inline(
+    work: Callable[[Any], Any],
+    items: Sequence[Any],
+    counter: "Synchronized[int]",
+    show: Callable[[int], None],
+) -> list[Any]:
+    """Do the work here, item by item."""
+    global _ticks  # noqa: PLW0603 -- one meter a process, as the pool's initialiser sets it
+    _ticks = counter
+    results = []
+    show(0)
+    for item in items:
+        results.append(work(item))
+        show(len(results))
+    return results
+
+
+def _in_pool(
+    work: Callable[[Any], Any],
+    items: dict[int, Any],
+    workers: int,
+    counter: "Synchronized[int]",
+    show: Callable[[int], None],
+) -> tuple[dict[int, Any], list[int]]:
+    """Run a spawned pool; return results by number, and the numbers it broke upon."""
+    pool = ProcessPoolExecutor(
+        min(workers, max(len(items), 1)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(counter, os.getpid()),
+    )
+    try:
+        results, broken = _gather_by_number(pool, work, items, show)
+    except BaseException:
+        kill(pool)
+        raise
+    pool.shutdown()
+    return results, broken
+
+
+def _gather(
+    executor: Executor,
+    work: Callable[[Any], Any],
+    items: dict[int, Any],
+    show: Callable[[int], None],
+) -> tuple[list[Any], list[int]]:
+    """Run on an executor that is not ours."""
+    results, broken = _gather_by_number(executor, work, items, show)
+    if broken:
+        raise PipelineError(f"the executor lost the workers of {[items[n] for n in broken]}")
+    return [results[number] for number in items], broken
+
+
+def _gather_by_number(
+    executor: Executor,
+    work: Callable[[Any], Any],
+    items: dict[int, Any],
+    show: Callable[[int], None],
+) -> tuple[dict[int, Any], list[int]]:
+    """Submit all items, wait, and tell results from those whose worker died."""
+    results: dict[int, Any] = {}
+    broken: list[int] = []
+    futures: dict[Future[Any], int] = {}
+    with deaf_children():
+        for number, item in items.items():
+            try:
+                futures[executor.submit(work, item)] = number
+            except BrokenProcessPool:
+                broken.append(number)
+    left = set(futures)
+    show(0)
+    while left:
+        done, left = wait(left, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            try:
+                results[futures[future]] = future.result()
+            except BrokenProcessPool:
+                broken.append(futures[future])
+        show(len(results))
+    return results, sorted(broken)
+
+
+@contextmanager
+def deaf_children() -> Iterator[None]:
+    """Start processes that never hear Ctrl-C, not even before their first line of Python.
+
+    They inherit what is blocked here. The parent hears what came meanwhile as soon as it listens.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def kill(pool: ProcessPoolExecutor) -> None:
+    """End a pool's processes at once: on Ctrl-C nobody waits for a shard."""
+    processes = list((pool._processes or {}).values())  # noqa: SLF001 -- no public way in 3.11
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.kill()
+
+
+def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
+    """Make a worker count its ticks here, and not outlive its parent."""
+    global _ticks  # noqa: PLW0603 -- one meter a process
+    _ticks = counter
+    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
+
+
+def die_with(parent: int) -> None:
+    """Exit when `parent` is gone: a killed build must not leave workers that go on writing."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

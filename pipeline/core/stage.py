@@ -1,0 +1,164 @@
+"""What a stage is, the law that it keeps, and the runner that takes shards through a chain of them.
+
+A stage is a frozen dataclass called on a record batch. Its fields are its settings. It returns
+the rows that it was given, in their order, each kept (`dropped_by` null) or marked with a reason.
+The runner checks that law at every batch, so the funnel is exact by construction.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.records import WHY, with_reasons
+from webtext.pipeline.core.shards import parquet_writer, read_batches, replacing
+
+
+class Stage(Protocol):
+    """A step that keeps or drops rows, and may add to them."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised when the same settings begin to give other rows
+    reads: ClassVar[pa.Schema]
+    writes: ClassVar[pa.Schema]
+
+    def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
+        """Return as many rows as given, with the two columns of `records.WHY` last."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How many rows went into a stage and what became of them: one line of the funnel.
+
+    Raises:
+        PipelineError: the numbers do not add up; rows were lost or made up.
+    """
+
+    stage: str
+    read: int
+    kept: int
+    dropped: dict[str, int]  # by reason, most frequent first
+
+    def __post_init__(self) -> None:
+        if self.read != self.kept + sum(self.dropped.values()):
+            raise PipelineError(
+                f"{self.stage}: {self.read} rows read, but {self.kept} kept and "
+                f"{sum(self.dropped.values())} dropped; the difference was lost or made up"
+            )
+
+
+def judged(
+    batch: pa.RecordBatch,
+    reasons: Sequence[str | None],
+    values: Sequence[float | None] | None = None,
+) -> pa.RecordBatch:
+    """Return `batch` with a reason (None where kept) and the deciding measure for each row."""
+    measures = values if values is not None else [None] * batch.num_rows
+    columns = [*batch.columns, pa.array(reasons, pa.string()), pa.array(measures, pa.float64())]
+    return pa.RecordBatch.from_arrays(columns, schema=with_reasons(batch.schema))
+
+
+def settings(value: Any, identity: bool = False) -> Any:
+    """Return a dataclass as plain values, for a manifest or (`identity`) for a digest.
+
+    A field marked as a machine fact (`metadata={"machine": True}`), such as the address that a
+    host is looked up at, says where a stage runs and not what it makes: no digest sees it.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: settings(getattr(value, field.name), identity)
+            for field in fields(value)
+            if not (identity and field.metadata.get("machine"))
+        }
+    if isinstance(value, dict):
+        return {key: settings(item, identity) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [settings(item, identity) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def run_chain(
+    chain: Sequence[Stage], batches: Iterable[pa.RecordBatch], kept: Path, dropped: Path
+) -> dict[str, int]:
+    """Take one shard's batches through `chain`; write the kept and the dropped rows.
+
+    Both files are whole or not there, and the dropped ones appear first, so a shard whose
+    `kept` file exists is done.
+
+    Raises:
+        PipelineError: a stage lost, added or reordered rows.
+    """
+    counts = {"read": 0, "kept": 0, "dropped": 0}
+    schema = chain[-1].writes
+    with (
+        replacing(kept) as kept_partial,
+        replacing(dropped) as dropped_partial,
+        parquet_writer(kept_partial, schema) as kept_writer,
+        parquet_writer(dropped_partial, with_reasons(schema)) as dropped_writer,
+    ):
+        for batch in batches:
+            left, gone = pass_batch(chain, batch, schema)
+            kept_writer.write(left)
+            for part in gone:
+                dropped_writer.write(part)
+            lost = sum(part.num_rows for part in gone)
+            counts["read"] += batch.num_rows
+            counts["kept"] += left.num_rows
+            counts["dropped"] += lost
+    return counts
+
+
+def pass_batch(
+    chain: Sequence[Stage], batch: pa.RecordBatch, schema: pa.Schema
+) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+    """Take one batch through the chain; return the rows left, and those that each stage dropped.
+
+    Raises:
+        PipelineError: a stage lost, added or reordered rows.
+    """
+    gone = []
+    left = batch
+    for stage in chain:
+        if not left.num_rows:
+            break
+        given = left["id"]
+        out = stage(left)
+        if not out["id"].equals(given):
+            raise PipelineError(
+                f"{stage.name}: {left.num_rows} rows went in and {out.num_rows} came back, or in "
+                "another order; mark a row with dropped_by, do not lose it"
+            )
+        stays = pc.is_null(out["dropped_by"])
+        lost = out.filter(pc.invert(stays))
+        if lost.num_rows:
+            gone.append(conform(lost, with_reasons(schema)))
+        left = out.filter(stays).drop_columns([field.name for field in WHY])
+    return conform(left, schema), gone
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return `batch` with the columns of `schema`: missing ones null, others left out."""
+    columns = [
+        batch[field.name].cast(field.type)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def fates(paths: Iterable[Path]) -> dict[str, int]:
+    """Count the reasons in files of dropped rows (null: kept), most frequent first."""
+    counts: dict[str, int] = {}
+    for path in paths:
+        for batch in read_batches(path, ["dropped_by"], rows=1 << 16):
+            for entry in pc.value_counts(batch["dropped_by"]).to_pylist():
+                reason = entry["values"] or "kept"
+                counts[reason] = counts.get(reason, 0) + entry["counts"]
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

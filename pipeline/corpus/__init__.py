@@ -1,0 +1,1 @@
+"""The unique documents in even shards, with statistics and a dataset card."""

@@ -1,0 +1,293 @@
+"""What a corpus is: its statistics, and the dataset card that people and the Hugging Face hub read.
+
+Both are made from the corpus and from the manifests of what it was made of, and hold neither times
+nor paths nor anything else of the machine, so the same corpus has the same card.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from webtext.pipeline.core.records import CORPUS
+from webtext.pipeline.core.shards import Directory, read_batches, write_json, write_text
+from webtext.pipeline.core.stage import Passage
+
+CARD = "README.md"  # the name that the hub looks for
+STATS = "stats.json"
+TEMPLATES = Path(__file__).parents[1] / "data"
+
+TOP_DOMAINS = 100
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+SCORES = (3, 5, 10, 30, 100, 300, 1000, 3000, 10000)  # where a bar of the histogram begins
+# What a crawl drops, and why, may differ between two crawls that keep the same pages.
+VARYING = frozenset({"crawl"})
+READERS = frozenset({"links", "crawl", "pages", "extract"})  # have settings that are machine facts
+
+COLUMNS = {
+    "id": "first 16 hexadecimal digits of the sha256 of the URL's key",
+    "url": "as it was linked",
+    "domain": "registrable domain, or the host where there is none",
+    "score": "of the submissions that linked to it, merged; null where it came from a list",
+    "subreddit": "of the submission with the highest score",
+    "linked": "when it was first linked",
+    "final_url": "of the page that was read, after redirects",
+    "title": "as the page states it",
+    "author": "as the page states it",
+    "date": "of publication, ISO 8601, as the page states it",
+    "sitename": "as the page states it",
+    "language": "ISO 639-1",
+    "language_probability": "of that language",
+    "pii": "personal data that was replaced, by kind; null where none was looked for",
+    "text": "main text",
+    "bytes": "of the text in UTF-8",
+    "duplicates": "documents dropped in favour of this one",
+}
+
+
+def write_card(
+    title: str,
+    recorded: dict[str, Any],
+    inputs: Sequence[Directory],
+    passage: Passage,
+    out: Directory,
+) -> None:
+    """Write stats.json, then README.md, of a corpus whose shards are all there.
+
+    `recorded` are the corpus stage's own settings, `passage` is its line of the funnel.
+    """
+    stats = statistics(out)
+    write_json(out.path / STATS, stats)
+    manifests = lineage(inputs)
+    write_text(out.path / CARD, card(title, recorded, manifests, passage, stats))
+
+
+# --- statistics ----------------------------------------------------------------------------------
+
+
+def statistics(corpus: Directory) -> dict[str, Any]:
+    """Count what is in a corpus, from all columns but the text."""
+    columns = ["domain", "score", "linked", "language", "bytes", "duplicates"]
+    seen = {name: Counter[Any]() for name in ("domain", "language", "month", "score", "cluster")}
+    lengths = [np.empty(0, np.int64)]
+    for path in corpus.shards():
+        for batch in read_batches(path, columns, rows=1 << 16):
+            seen["domain"].update(tally(batch["domain"]))
+            seen["language"].update(tally(batch["language"]))
+            seen["month"].update(tally(months(batch["linked"])))
+            seen["score"].update(tally(batch["score"]))
+            seen["cluster"].update(tally(pc.add(pc.fill_null(batch["duplicates"], 0), 1)))
+            lengths.append(batch["bytes"].to_numpy())
+    sizes = np.concatenate(lengths)
+    return {
+        "documents": len(sizes),
+        "bytes": int(sizes.sum()),
+        "domains": len(seen["domain"]),
+        "languages": ranked(seen["language"]),
+        "top_domains": dict(list(ranked(seen["domain"]).items())[:TOP_DOMAINS]),
+        "scores": score_histogram(seen["score"]),
+        "bytes_percentiles": percentiles(sizes),
+        "bytes_histogram": size_histogram(sizes),
+        "months_linked": dict(sorted(ranked(seen["month"]).items())),
+        "cluster_sizes": {str(size): n for size, n in sorted(seen["cluster"].items())},
+    }
+
+
+def tally(column: pa.Array) -> dict[Any, int]:
+    """Count the values of a column."""
+    return {item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()}
+
+
+def months(linked: pa.Array) -> pa.Array:
+    """Return timestamps as "2017-12", nulls kept."""
+    known = linked.cast(pa.timestamp("s")).to_numpy(False).astype("datetime64[M]").astype(str)
+    return pa.array(known, pa.string(), mask=pc.is_null(linked).to_numpy(False))
+
+
+def ranked(counts: Counter[Any]) -> dict[str, int]:
+    """Return counts with the largest first, equal ones by name; what is null is "unknown".
+
+    >>> ranked(Counter({"b": 1, None: 2, "a": 1}))
+    {'unknown': 2, 'a': 1, 'b': 1}
+    """
+    named = {"unknown" if name is None else str(name): count for name, count in counts.items()}
+    return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
+
+
+def score_histogram(counts: Counter[Any]) -> dict[str, int]:
+    """Return how many documents have a score from each bar's beginning to the next.
+
+    >>> score_histogram(Counter({3: 2, 4: 1, 99999: 1, None: 5}))
+    {'3-4': 3, '10000+': 1, 'unknown': 5}
+    """
+    edges = [*SCORES, None]
+    found = {f"under {SCORES[0]}": sum(n for score, n in known(counts) if score < SCORES[0])}
+    for low, high in pairwise(edges):
+        label = f"{low}+" if high is None else f"{low}-{high - 1}"
+        found[label] = sum(
+            n for score, n in known(counts) if score >= low and (high is None or score < high)
+        )
+    found["unknown"] = counts[None]
+    return {label: n for label, n in found.items() if n}
+
+
+def known(counts: Counter[Any]) -> Iterator[tuple[Any, int]]:
+    """Yield the counts of what is not null."""
+    return ((value, n) for value, n in counts.items() if value is not None)
+
+
+def percentiles(sizes: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Return the sizes below which these percentages of the documents lie, and the mean."""
+    if not len(sizes):
+        return {}
+    points = np.percentile(sizes, PERCENTILES, method="nearest")
+    named = {f"p{percent}": int(size) for percent, size in zip(PERCENTILES, points, strict=True)}
+    return {"min": int(sizes.min()), **named, "max": int(sizes.max()), "mean": int(sizes.mean())}
+
+
+def size_histogram(sizes: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Return how many documents have each power of two of bytes, or more but less than the next.
+
+    >>> size_histogram(np.array([100, 127, 128, 5000]))
+    {'64': 2, '128': 1, '4096': 1}
+    """
+    powers = np.frexp(np.maximum(sizes, 1))[1] - 1
+    found = np.unique(powers, return_counts=True)
+    return {str(1 << int(power)): int(n) for power, n in zip(*found, strict=True)}
+
+
+# --- card ----------------------------------------------------------------------------------------
+
+
+def lineage(directories: Sequence[Directory]) -> list[dict[str, Any]]:
+    """Return the manifests of these directories and of all that went into them, first things first.
+
+    A manifest names its inputs, which lie beside it.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for directory in directories:
+        if directory.whole:
+            manifest = directory.manifest()
+            beside = [directory.path.parent / name for name in manifest.get("inputs", ())]
+            for earlier in lineage([Directory(path) for path in beside]):
+                found.setdefault(earlier["name"], earlier)
+            found.setdefault(directory.name, {**manifest, "name": directory.name})
+    return list(found.values())
+
+
+def funnel_stages(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the passages of the stages that keep or drop rows, as plain values.
+
+    Signatures and duplicates only say something about rows; the corpus is what drops them.
+    """
+    return [
+        {key: passage[key] for key in ("stage", "read", "kept", "dropped")}
+        for manifest in manifests
+        if manifest.get("stage") not in {"signatures", "duplicates"}
+        for passage in manifest.get("passages", ())
+    ]
+
+
+def card(
+    title: str,
+    recorded: dict[str, Any],
+    manifests: Sequence[dict[str, Any]],
+    passage: Passage,
+    stats: dict[str, Any],
+) -> str:
+    """Return the dataset card."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=False,  # noqa: S701 -- Markdown; `cell` keeps a page's words in their place
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"cell": cell, "size_category": size_category, "json": plain}
+    return environment.get_template("card.md.jinja").render(
+        title=title,
+        stats=stats,
+        languages=sorted(language for language in stats["languages"] if len(language) == 2),
+        stages=[{**stage, "why": why(stage)} for stage in funnel_stages(manifests)]
+        + [{**asdict(passage), "why": why(asdict(passage))}],
+        schema=[
+            {"name": field.name, "type": str(field.type), "meaning": COLUMNS[field.name]}
+            for field in CORPUS
+        ],
+        tables=[
+            ("language", list(stats["languages"].items())[:10]),
+            ("domain", list(stats["top_domains"].items())[:20]),
+            ("score", list(stats["scores"].items())),
+        ],
+        settings=[*recorded_settings(manifests), setting("corpus", {**recorded, "machine": []})],
+    )
+
+
+def why(stage: dict[str, Any]) -> str:
+    """Return what a stage dropped, by reason where that never varies."""
+    lost = stage["read"] - stage["kept"]
+    if stage["stage"] in VARYING:
+        return f"{lost:,}" if lost else ""
+    return ", ".join(f"{count:,} {reason}" for reason, count in stage["dropped"].items())
+
+
+def recorded_settings(manifests: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield every stage's version and settings."""
+    for manifest in manifests:
+        for name, stage in manifest.get("stages", {}).items():
+            yield setting(name, stage)
+
+
+def setting(name: str, stage: dict[str, Any]) -> dict[str, Any]:
+    """Return a stage's version and settings, without those that are facts of a machine.
+
+    The manifest says which those are. Where it does not, the stages that have any are left without.
+    """
+    hidden = stage.get("machine", stage["settings"] if name in READERS else ())
+    pairs = [(key, value) for key, value in stage["settings"].items() if key not in hidden]
+    return {"name": name, "version": stage["version"], "pairs": pairs}
+
+
+def plain(value: Any) -> str:
+    """Return a setting's value as JSON, on one line, that stays inside a code span.
+
+    >>> plain(("a", "b"))
+    '["a", "b"]'
+    """
+    return json.dumps(value, ensure_ascii=False).replace("`", "\\u0060")
+
+
+def cell(value: Any) -> str:
+    r"""Return a table's cell; what a page or a host says cannot break out of it.
+
+    >>> cell(12345), cell("a|b")
+    ('12,345', 'a\\|b')
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
+    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def size_category(documents: int) -> str:
+    """Return the hub's name for a number of rows.
+
+    >>> size_category(999), size_category(8_013_769)
+    ('n<1K', '1M<n<10M')
+    """
+    if documents < 1000:
+        return "n<1K"
+    names = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")
+    for number, (low, high) in enumerate(pairwise(names)):
+        if documents < 10 ** (number + 4):
+            return f"{low}<n<{high}"
+    return "n>1B"

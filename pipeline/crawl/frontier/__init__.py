@@ -1,0 +1,1 @@
+"""What is to be fetched, and when; and what became of it."""

@@ -1,0 +1,65 @@
+"""What is left when every URL is done: its outcome, an index of the WARC files, the funnel."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from webtext.pipeline.core.records import OUTCOME
+from webtext.pipeline.core.shards import Directory, replacing, write_parquet
+from webtext.pipeline.core.stage import Passage, fates
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.targets import stamp, surt
+
+UNDER = "outcomes"
+INDEX = "index.cdxj"
+
+
+def complete(out: Directory, links: Directory, frontier: Path) -> bool:
+    """Whether a crawl has written all that it leaves, and only the manifest is missing."""
+    outcomes = out.numbers(UNDER) == links.numbers()
+    return outcomes and (out.path / INDEX).exists() and not frontier.exists()
+
+
+def discard(out: Directory) -> None:
+    """Remove what a crawl left whose frontier is gone: nobody knows what it stood for."""
+    for path in [*out.shards(UNDER), *out.path.glob("*.warc.gz"), out.path / INDEX]:
+        path.unlink(missing_ok=True)
+
+
+def write_all(frontier: Frontier, links: Directory, out: Directory) -> None:
+    """Write the outcomes of each shard, in the order of its links, and the index."""
+    (out.path / UNDER).mkdir(exist_ok=True)
+    for number in links.numbers():
+        path = out.shard(number, under=UNDER)
+        if not path.exists():
+            write_parquet(path, frontier.outcomes(number), OUTCOME)
+    with (
+        replacing(out.path / INDEX) as partial,
+        partial.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.writelines(index(frontier))
+
+
+def index(frontier: Frontier) -> Iterator[str]:
+    """Yield the lines of a CDXJ index: every response record, by URL and time."""
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    found = frontier.archived()
+    for url, started, content_type, status, digest, file, offset, length, revisit in found:
+        mime = (content_type or "unk").partition(";")[0].strip().lower()
+        fields = {
+            "url": url,
+            "mime": "warc/revisit" if revisit else mime,
+            "status": str(status),
+            "digest": digest,
+            "length": str(length),
+            "offset": str(offset),
+            "filename": file,
+        }
+        yield f"{surt(url)} {stamp(started)} {encoder.encode(fields)}\n"
+
+
+def passage(out: Directory) -> Passage:
+    """Return the crawl's line of the funnel, counted from the files."""
+    counts = fates(out.shards(UNDER))
+    kept = counts.pop("kept", 0)
+    return Passage("crawl", kept + sum(counts.values()), kept, counts)

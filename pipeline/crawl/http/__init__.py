@@ -1,0 +1,1 @@
+"""One polite exchange: addresses, sockets, messages, codings."""

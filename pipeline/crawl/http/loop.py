@@ -1,0 +1,375 @@
+"""Crawl: take turns from the workbench, fetch, archive, acknowledge, until every URL is done.
+
+    frontier ──lease──> workbench ──turn──> visit ──result──> writer ──commit──> frontier
+    (on disk)           (in memory)         (fetcher)         (WARC, fsync)      (on disk)
+
+One event loop does the waiting, and one thread everything that touches the disk, in the order in
+which it came about. A result is acknowledged after its WARC records are on disk, so killing the
+process at any moment costs some fetches and nothing else, and a stop that is asked for not even
+those.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.crawl.fetch import Fetched
+from webtext.pipeline.crawl.frontier.earlier import Earlier
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.rows import PARKED, SHARD, Changes, HostChange, HostRow, Item
+from webtext.pipeline.crawl.frontier.targets import host_of
+from webtext.pipeline.crawl.frontier.workbench import Host, Turn, Workbench
+from webtext.pipeline.crawl.http.results import Result, judged
+from webtext.pipeline.crawl.meter import Meter
+from webtext.pipeline.crawl.settings import Crawl, Gate
+from webtext.pipeline.crawl.sink import Sink
+
+EACH = 16  # URLs leased to a host at a time
+ROOM = 16  # hosts on the workbench for each connection, so that delays leave none idle
+FRESH = 512  # hosts put on the workbench at a time
+LOOKUPS = 64  # addresses looked up at a time
+CROWD = 64  # hosts of one address on the workbench; others wait in the frontier meanwhile
+GATHER = 0.2  # s in which results are gathered before they are written
+UNWRITTEN = 256_000_000  # bytes of bodies after which no turn is taken before some are written
+
+
+class Fetches(Protocol):
+    """What the crawl asks of a fetcher."""
+
+    async def fetch(self, url: str, earlier: Earlier | None = None) -> Fetched:
+        """Fetch a URL, or ask whether it changed; never raises for what a page or a host does."""
+
+    async def addresses(self, url: str) -> tuple[str, ...]:
+        """Return the addresses of the URL's host, () where pacing by address has no sense."""
+
+    def crawl_delay(self, url: str) -> float | None:
+        """Return what the host's robots.txt asks for, in seconds."""
+
+
+MakeFetcher = Callable[[Crawl, Gate], AbstractAsyncContextManager[Fetches]]
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """All that is done for one URL, and the turn that it holds."""
+
+    turn: Turn
+    url: str  # that it was used for last
+
+
+VISIT: ContextVar[Visit] = ContextVar("visit")
+
+
+class Loop:
+    """One crawl while it runs. Everything but `commit` happens in the event loop's thread."""
+
+    def __init__(
+        self, settings: Crawl, frontier: Frontier, sink: Sink, progress: Progress = silent
+    ) -> None:
+        self.settings = settings
+        self.frontier = frontier
+        self.sink = sink
+        self.bench = Workbench(settings)
+        self.disk = ThreadPoolExecutor(1, "crawl-disk")
+        self.active = 0  # hosts that the frontier has given us
+        self.hungry: list[Host] = []  # of those, the ones that want further URLs
+        self.results: list[Result] = []  # to be written
+        self.writing = 0  # results that are being written
+        self.unwritten = 0  # bytes of both
+        self.prune_at = FRESH  # hosts on the workbench at which to look for forgotten ones
+        self.remaining = 0  # URLs that are not done
+        self.meter = Meter(progress)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def run(self, make: MakeFetcher) -> None:
+        """Crawl until every URL is done.
+
+        Raises:
+            OSError: the disk is full.
+            KeyboardInterrupt: asked to stop; what was fetched is written.
+        """
+        try:
+            self.sink.recover(self.frontier.files())
+            tally = self.frontier.tally()
+            total = self.frontier.total()
+            self.meter.start(total, tally)
+            self.remaining = total - tally.total()
+            if self.remaining:
+                asyncio.run(self._stoppable(make))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self._flush()
+            raise KeyboardInterrupt from None
+        finally:
+            self.disk.shutdown(wait=True)
+            self.sink.close()
+
+    async def _stoppable(self, make: MakeFetcher) -> None:
+        """Crawl, and stop at SIGTERM as at SIGINT."""
+        task = asyncio.current_task()
+        assert task is not None, "asyncio.run makes one"
+        loop = asyncio.get_running_loop()
+        with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            await self._crawl(make)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _crawl(self, make: MakeFetcher) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock = loop.time
+        self.wake = asyncio.Event()
+        self.fetched = asyncio.Event()  # there is something to write
+        self.lookups = asyncio.Semaphore(LOOKUPS)
+        async with (
+            make(self.settings, self.gate) as self.fetcher,
+            asyncio.TaskGroup() as self.tasks,
+        ):
+            helpers = [self.tasks.create_task(work()) for work in (self._write, self._tell)]
+            await self._feed()
+            for helper in helpers:
+                helper.cancel()
+        self.meter.look(0, 0, 0)
+        if self._timer:
+            self._timer.cancel()
+
+    # Feeding the workbench
+
+    async def _feed(self) -> None:
+        """Keep the workbench supplied until nothing remains.
+
+        Raises:
+            PipelineError: URLs remain that nothing leads to.
+        """
+        while self.remaining:
+            self.wake.clear()
+            idle = not (self.active or self.results or self.writing)
+            hungry, self.hungry = self.hungry, []
+            room = max(0, self._most() - self.active)
+            wanted = [(host.row, host.cursor) for host in hungry]
+            more, fresh, wait = await self._on_disk(self._draw, wanted, min(room, FRESH))
+            for host, items in zip(hungry, more, strict=True):
+                self._serve(host, items)
+            for row, items in fresh:
+                self.active += 1
+                self.tasks.create_task(self._settle(row, items))
+            self._pump()
+            if fresh:
+                continue
+            if idle and wait is None:
+                raise PipelineError(f"{self.frontier.path}: {self.remaining} URLs have no host")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), wait if room else None)
+            await asyncio.sleep(0.01)  # so that what comes together is leased together
+
+    def _most(self) -> int:
+        """How many hosts the workbench is to hold."""
+        return max(FRESH, ROOM * self.settings.hosts_in_flight)
+
+    def _draw(
+        self, hungry: list[tuple[int, int]], room: int
+    ) -> tuple[list[list[Item]], list[tuple[HostRow, list[Item]]], float | None]:
+        """Lease URLs for hosts on the workbench, and new hosts with theirs, from the disk.
+
+        Returns both, and in how many seconds there may be more.
+        """
+        more = self.frontier.lease(hungry, EACH)
+        rows = self.frontier.activate(room) if room else []
+        leased = self.frontier.lease([(row.host, row.cursor) for row in rows], EACH)
+        return more, list(zip(rows, leased, strict=True)), self.frontier.wait()
+
+    def _serve(self, host: Host, items: list[Item]) -> None:
+        """Give a host the URLs that were leased for it."""
+        host.asked = False
+        if host.row < 0:  # it has left meanwhile
+            self._put(Result(Changes(returned=items)))
+            return
+        host.more = len(items) == EACH
+        host.cursor = items[-1].n if items else host.cursor
+        self.bench.add(host, items)
+        if not host.visited:
+            self._go_on(host)
+
+    async def _settle(self, row: HostRow, items: list[Item]) -> None:
+        """Put a host on the workbench, at its address."""
+        key = None
+        if items and self.settings.delay_per_ip:
+            async with self.lookups:
+                # One for all, since which of them is connected to is not known in advance.
+                key = min(await self.fetcher.addresses(items[0].url), default=None)
+        if self.bench.crowd(key) >= CROWD:
+            self.active -= 1
+            until = self.frontier.clock() + self.bench.turned_away(key, self.clock())
+            change = HostChange(PARKED, until, row.errors, row.cursor, row.host)
+            self._put(Result(Changes(returned=items, hosts=[change])))
+            return
+        host = self.bench.admit(row.name, key, row.host, row.errors, self.clock())
+        host.cursor = row.cursor
+        self._serve(host, items)
+        self._pump()
+
+    def _go_on(self, host: Host) -> None:
+        """Let a host's next URL have a turn, and see to it that there is one, or let it go."""
+        self.bench.leave(host)
+        if host.more and not host.asked and len(host.urls) <= EACH // 2:
+            host.asked = True
+            self.hungry.append(host)
+        elif not (host.urls or host.asked):
+            until = self.frontier.clock() + self.settings.backoff
+            self._put(Result(Changes(passed=[(host.row, until)])))
+            self.bench.withdraw(host)
+            self.active -= 1
+        else:
+            return
+        self.wake.set()
+
+    # Visiting
+
+    def _pump(self) -> None:
+        """Begin whatever may begin now, and come back when more may."""
+        now = self.clock()
+        most = self.settings.hosts_in_flight if self.unwritten < UNWRITTEN else 0
+        while self.bench.in_flight < most:
+            turn = self.bench.take(now)
+            if turn is None:
+                break
+            if turn.item:
+                self.tasks.create_task(self._visit(turn, turn.item))
+            elif turn.token.done():  # whoever asked was cancelled
+                self.bench.give_back(turn, now)
+            else:
+                turn.token.set_result(turn)
+        when = self.bench.next_time()
+        if when is None:
+            return
+        if when <= now:  # all connections are busy, so what matters is a turn to be taken back
+            when = now + 1.0
+        if self._timer is None or self._timer.when() > when or self._timer.when() <= now:
+            if self._timer:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_at(when, self._pump)
+
+    async def gate(self, url: str) -> None:
+        """Return when the host of `url` may be asked, and call that the visit's turn."""
+        visit = VISIT.get()
+        name = host_of(url)
+        turn = visit.turn
+        if turn.live and not turn.used and turn.host.name == name:
+            turn.used, visit.url = True, url
+            return
+        self._end_turn(visit)
+        host = self.bench.hosts.get(name)
+        if host is None:
+            key = None
+            if self.settings.delay_per_ip:
+                key = min(await self.fetcher.addresses(url), default=None)
+            host = self.bench.host(name, key, self.clock())
+        token = asyncio.get_running_loop().create_future()
+        granted = self.bench.ask(host, token, self.clock())
+        self._pump()
+        visit.turn = granted or await token
+        visit.turn.used, visit.url = True, url
+
+    def _end_turn(self, visit: Visit) -> None:
+        """Give the visit's turn back, at the pace that its host asks for."""
+        turn = visit.turn
+        if turn.used:
+            turn.host.crawl_delay = self.fetcher.crawl_delay(visit.url) or 0.0
+        self.bench.give_back(turn, self.clock())
+
+    async def _visit(self, turn: Turn, item: Item) -> None:
+        """Fetch one URL and put down what came of it."""
+        host = turn.host
+        visit = Visit(turn, item.url)
+        VISIT.set(visit)
+        started = self.frontier.clock()
+        known = item.earlier and Earlier.unpacked(item.earlier, self.sink.directory)
+        try:
+            fetched = await self.fetcher.fetch(item.url, *([known] if known else []))
+        finally:
+            self._end_turn(visit)
+        wall = self.frontier.clock()
+        result = judged(self.bench, host, item, fetched, started, self.clock(), wall)
+        self._put(result)
+        if result.leaves:
+            self.active -= 1
+            self.wake.set()
+        else:
+            self._go_on(host)
+        self._pump()
+
+    # Writing
+
+    def _put(self, result: Result) -> None:
+        """Hand a result to the writer."""
+        self.results.append(result)
+        self.unwritten += result.size
+        self.fetched.set()
+
+    async def _write(self) -> None:
+        """Write results down, many at a time, and acknowledge them."""
+        while True:
+            await self.fetched.wait()
+            await asyncio.sleep(GATHER)
+            self.fetched.clear()
+            batch, self.results = self.results, []
+            self.writing = len(batch)
+            done = await self._on_disk(self.commit, batch)
+            self.remaining -= done
+            self.writing = 0
+            self.unwritten -= sum(result.size for result in batch)
+            if len(self.bench.hosts) > self.prune_at:
+                self.bench.prune(self.clock())
+                self.prune_at = 2 * len(self.bench.hosts) + FRESH
+            self.wake.set()
+            self._pump()
+
+    def commit(self, batch: list[Result]) -> int:
+        """Archive what came, put it on disk, then acknowledge it; return how many URLs are done.
+
+        Raises:
+            OSError: the disk is full; nothing was acknowledged.
+        """
+        changes = Changes()
+        for result in batch:
+            done = result.done
+            if done and result.exchange:
+                place = self.sink.write(done.n // SHARD, result.exchange, result.notes)
+                done.warc_file, done.digest = place.file, place.digest
+                done.warc_offset, done.warc_length = place.offset, place.length
+                done.revisit, before = place.revisit, result.exchange.earlier
+                if place.revisit and before:
+                    done.payload_file = before.file
+                    done.payload_offset, done.payload_length = before.offset, before.length
+            if done:
+                changes.done.append(done)
+            changes.add(result.changes)
+        changes.files = self.sink.sync()
+        count = self.frontier.commit(changes)
+        for done in changes.done:
+            self.meter.count(done)
+        self.meter.given_up(count - len(changes.done))
+        return count
+
+    def _flush(self) -> None:
+        """Write down what was fetched before the crawl was stopped."""
+        self.disk.submit(self.commit, self.results).result()
+
+    async def _on_disk(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Run `work` in the thread that owns the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self.disk, work, *args)
+
+    async def _tell(self) -> None:
+        """Say once a second how things stand."""
+        while True:
+            await asyncio.sleep(1.0)
+            parked = await self._on_disk(self.frontier.parked)
+            leased = sum(len(host.urls) + host.visited for host in self.bench.hosts.values())
+            self.meter.look(self.bench.in_flight, leased, self.active, parked)

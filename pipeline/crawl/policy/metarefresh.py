@@ -1,0 +1,65 @@
+"""The redirect that stands in a page: `<meta http-equiv="refresh" content="0; url=...">`.
+
+Sites that moved often say so in their markup alone, on a page that holds nothing else. Only a
+refresh without a wait is taken for a redirect, as search engines take it: one with a wait is a
+page to be read, or a slide show, or a page that loads itself anew. What stands in `noscript` is
+for browsers without scripts, who are often led to a page that says no more than that.
+"""
+
+import html
+import re
+
+import ada_url
+
+from webtext.pipeline.crawl.http.messages import text
+from webtext.pipeline.crawl.policy import markup
+
+# Read in one pass that never goes back, so that no page of unclosed elements makes it slow.
+_token = re.compile(
+    rb"<!--|-->|<(/?)(noscript|script|style|template|title|textarea)\b|<meta\b([^<>]{1,4000})>",
+    re.IGNORECASE,
+)
+# Whole seconds that are none, perhaps a fraction, a separator, and the URL, named or not, quoted
+# or not. Source: HTML Living Standard, "shared declarative refresh steps".
+_at_once = re.compile(
+    r"\s*(?:0+[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?:\"([^\"]*)|'([^']*)|(.*))",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | None:
+    """Return where the page `body` of `url` sends its readers at once, None where it does not.
+
+    `metas` are its meta elements, where they are known already.
+
+    >>> target(b'<meta http-equiv=Refresh content="0;URL=/new">', "http://example.com/old")
+    'http://example.com/new'
+    """
+    if b"refresh" not in b"".join(markup.metas(body) if metas is None else metas).lower():
+        return None  # nearly every page
+    found = _at_once.match(_refresh(markup.head(body)))
+    location = next(filter(None, found.groups()), "").strip() if found else ""
+    try:
+        return str(ada_url.join_url(url, location)) if location else None
+    except ValueError:
+        return None
+
+
+def _refresh(head: bytes) -> str:
+    """Return the content of the first refresh that a browser with scripts heeds, "" if none."""
+    inside = b""  # the comment or element whose end is looked for
+    for token in _token.finditer(head):
+        end, name, attributes = token.groups()
+        if inside == b"<!--":
+            inside = b"" if token[0] == b"-->" else inside
+        elif inside:
+            inside = b"" if end and name.lower() == inside else inside
+        elif token[0] == b"<!--":
+            inside = b"<!--"
+        elif name and not end:
+            inside = name.lower()
+        elif attributes:
+            pairs = markup.attributes(attributes)
+            if pairs.get(b"http-equiv", b"").strip().lower() == b"refresh":
+                return html.unescape(text(pairs.get(b"content", b"")))
+    return ""

@@ -1,0 +1,125 @@
+"""The ways in which a page says that it is not for training, read from headers and markup.
+
+Five vocabularies are in use and no site uses them all, so all are read; what was seen is recorded
+whether or not the recipe enforces it. `noindex` and the like ask search engines for something else:
+recorded, never enforced.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from webtext.pipeline.crawl.http.messages import Head
+from webtext.pipeline.crawl.policy import markup
+
+MAX_SIGNALS = 20  # kept a page
+MAX_TEXT = 200  # characters kept a signal
+
+# What image and text crawlers ask for in X-Robots-Tag and meta robots.
+# Source: DeviantArt's noai (2022), taken up by img2dataset; noml as proposed to it.
+RESERVING = frozenset({"noai", "noml"})
+RECORDED = RESERVING | {"noindex", "none", "noarchive", "noimageai"}
+
+# From the most to the least specific; the first that states anything decides.
+# Source: draft-ietf-aipref-vocab; the last two are the names of its earlier versions.
+USAGES = ("train-genai", "genai", "train-ai", "ai", "tdm", "bots")
+
+
+class Signal(NamedTuple):
+    """One thing that a page says of its use."""
+
+    text: str  # where it stood and what it said
+    reserves: bool  # whether it forbids training
+
+    @classmethod
+    def of(cls, where: str, what: str, reserves: bool) -> "Signal":
+        """Make one, in as many characters as are worth keeping."""
+        return cls(f"{where}: {' '.join(what.split())}"[:MAX_TEXT], reserves)
+
+
+def in_headers(head: Head, product: str) -> tuple[Signal, ...]:
+    """Return what the headers say to everybody or to `product`, our name in robots.txt."""
+    found: list[Signal] = []
+    for value in head.every("X-Robots-Tag"):
+        found += [
+            Signal.of("x-robots-tag", word, word in RESERVING)
+            for word in addressed(value, product)
+            if word in RECORDED
+        ]
+    found += [
+        Signal.of("tdm-reservation", value, value.strip() == "1")
+        for value in head.every("TDM-Reservation")
+    ]
+    found += [
+        Signal.of("content-usage", value, usage_reserved(value))
+        for value in head.every("Content-Usage")
+    ]
+    return tuple(found[:MAX_SIGNALS])
+
+
+def addressed(value: str, product: str) -> Iterator[str]:
+    """Return the rules of one X-Robots-Tag that are for us, in lower case.
+
+    A name before a colon addresses one robot, and what follows with it.
+
+    >>> list(addressed("noindex, NoAI", "webtext")), list(addressed("otherbot: noai", "webtext"))
+    (['noindex', 'noai'], [])
+    """
+    ours = True
+    for part in value.lower().split(","):
+        name, colon, rule = part.partition(":")
+        if not colon:
+            rule = name
+        elif name.strip().replace("_", "-") in VALUED:
+            continue
+        else:
+            ours = name.strip() in ("*", product.lower())
+        if ours:
+            yield rule.strip()
+
+
+# Rules that have a value of their own after a colon. Source: Google Search Central, robots meta tag
+VALUED = frozenset({"unavailable-after", "max-snippet", "max-image-preview", "max-video-preview"})
+
+
+def usage_reserved(value: str) -> bool:
+    """Tell whether a Content-Usage preference forbids training a text model.
+
+    >>> usage_reserved("train-ai=n"), usage_reserved("bots=n, train-ai=y")
+    (True, False)
+    """
+    stated: dict[str, str] = {}
+    for part in value.lower().split(","):
+        key, _, rest = part.partition("=")
+        stated[key.strip()] = rest.partition(";")[0].strip()
+    return next((stated[name] == "n" for name in USAGES if stated.get(name) in ("y", "n")), False)
+
+
+def in_markup(body: bytes, product: str, metas: list[bytes] | None = None) -> tuple[Signal, ...]:
+    """Return what the meta elements of a page say to everybody or to `product`.
+
+    `metas` are these, where they are known already.
+    """
+    names = (b"robots", b"tdm-reservation", product.lower().encode())
+    metas = markup.metas(body) if metas is None else metas
+    if not _named(b"\n".join(metas).lower(), names):
+        return ()  # most pages, and to read the elements' pairs is costly
+    found = (
+        signal for meta in metas if _named(meta.lower(), names) for signal in _said(meta, product)
+    )
+    return tuple(signal for signal, _ in zip(found, range(MAX_SIGNALS), strict=False))
+
+
+def _named(attributes: bytes, names: tuple[bytes, ...]) -> bool:
+    return any(map(attributes.__contains__, names))
+
+
+def _said(meta: bytes, product: str) -> Iterable[Signal]:
+    pairs = markup.attributes(meta)
+    name = pairs.get(b"name", b"").decode("latin-1").strip().lower()
+    content = pairs.get(b"content", b"").decode("latin-1").strip().lower()
+    if name in ("robots", product.lower()):
+        for word in content.split(","):
+            if (rule := word.strip()) in RECORDED:
+                yield Signal.of(f"meta {name}", rule, rule in RESERVING)
+    elif name == "tdm-reservation":
+        yield Signal.of("meta tdm-reservation", content, content == "1")

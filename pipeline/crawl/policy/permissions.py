@@ -1,0 +1,120 @@
+"""What the hosts of a crawl permit: robots.txt and its like, asked for once and remembered."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from webtext.pipeline.crawl.http.client import REDIRECTS, Arrived, Client, Failed, redirected
+from webtext.pipeline.crawl.policy import robots, wellknown
+from webtext.pipeline.crawl.settings import Crawl, Gate
+
+
+class Permissions:
+    """The rules of every origin (scheme, host, port), fetched through `client` as they are needed.
+
+    `gate` is awaited before every request, so that whoever owns the pace can hold it back.
+    """
+
+    def __init__(self, settings: Crawl, client: Client, gate: Gate | None) -> None:
+        self._settings = settings
+        self._product = settings.product
+        self._client = client
+        self._gate = gate
+        # Half the time after which the crawl comes back, so that it then asks anew.
+        self._cache = robots.Cache(failure_seconds=settings.backoff / 2)
+        self._asking: dict[str, asyncio.Lock] = {}
+
+    async def wait(self, url: str) -> None:
+        """Wait until `url` may be asked for."""
+        if self._gate is not None:
+            await self._gate(url)
+
+    def known(self, here: str) -> robots.Rules | None:
+        """Return the rules of an origin that was asked before, if they may still be believed."""
+        return self._cache.get(here, time.monotonic())
+
+    async def rules(self, here: str) -> tuple[robots.Rules, bool]:
+        """Return the rules of an origin, and whether the caller holds a turn for one more request.
+
+        The turn comes before robots.txt is asked for, and whoever waited for it may find that
+        another has asked meanwhile. Then the turn is still unused and serves for the page.
+        """
+        if (rules := self.known(here)) is not None:
+            return rules, False
+        await self.wait(f"{here}/robots.txt")
+        if (rules := self.known(here)) is not None:
+            return rules, True
+        async with self._alone(here):
+            if (rules := self.known(here)) is None:
+                rules = await self._learn(here)
+        return rules, False
+
+    @asynccontextmanager
+    async def _alone(self, here: str) -> AsyncIterator[None]:
+        """Let one at a time ask an origin. With a gate the turns see to that.
+
+        A lock held while waiting at a gate could wait for somebody who waits for the lock.
+        """
+        if self._gate is not None:
+            yield
+            return
+        lock = self._asking.setdefault(here, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._asking.pop(here, None)
+
+    async def _learn(self, here: str) -> robots.Rules:
+        asked = time.time()
+        rules = replace(await self._ask(here), asked=asked)
+        if self._settings.opt_out_files and rules.state != "unreachable":
+            rules = await self._with_reservations(here, rules)
+        self._cache.put(here, rules, time.monotonic())
+        return rules
+
+    async def _ask(self, here: str) -> robots.Rules:
+        """Return what an origin's robots.txt says, following its redirects to other hosts too."""
+        url, seen = f"{here}/robots.txt", 0
+        try:
+            while True:
+                with await self._client.get(url) as arrived:
+                    if arrived.head.status not in REDIRECTS:
+                        return await self._read(arrived)
+                    url, seen = redirected(url, arrived.head), seen + 1
+                if seen > robots.MAX_REDIRECTS:
+                    return robots.allows_all("too many redirects")
+                await self.wait(url)
+        except Failed as failed:
+            if seen == 0 and not failed.connected:
+                # Nobody is there at all, which says more than that robots.txt is not.
+                return robots.unreachable(failed.fate, fate=failed.fate, again=failed.again)
+            return robots.unreachable(failed.fate)
+
+    async def _read(self, arrived: Arrived) -> robots.Rules:
+        asked = arrived.head.retry_after(self._settings.max_backoff)
+        known = robots.of_status(arrived.head.status, asked)
+        if known is not None:
+            return known
+        body = await arrived.read(robots.MAX_BYTES + 1)
+        if body.truncated == "disconnect":
+            return robots.unreachable("disconnected")
+        return robots.parse(body.data, self._product)
+
+    async def _with_reservations(self, here: str, rules: robots.Rules) -> robots.Rules:
+        """Return `rules` with what the origin's other files say, as far as they can be had."""
+        bodies: dict[str, bytes] = {}
+        for path in wellknown.FILES:
+            await self.wait(here + path)
+            try:
+                with await self._client.get(here + path) as arrived:
+                    if arrived.head.status == 200:
+                        bodies[path] = (await arrived.read(wellknown.MAX_BYTES)).data
+            except Failed:
+                continue  # reserves nothing
+        found = wellknown.read(bodies, self._product)
+        size = rules.size + sum(map(len, bodies.values()))
+        return replace(rules, reserved=found, size=size)

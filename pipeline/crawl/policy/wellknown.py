@@ -1,0 +1,69 @@
+"""Reservations that a host makes for all its pages in files of their own, beside robots.txt.
+
+They cost a host two more requests, whether it has the files or not, so a recipe has to ask for
+them (`opt_out_files`). A file that cannot be had or read reserves nothing: unlike robots.txt, no
+standard gives its absence a meaning.
+"""
+
+import json
+from typing import Final
+
+from protego import Protego
+
+from webtext.pipeline.crawl.policy import robots
+from webtext.pipeline.crawl.policy.optout import Signal
+
+TDMREP: Final = "/.well-known/tdmrep.json"  # Source: W3C TDMRep, final report of 10 May 2024
+AI_TXT: Final = "/ai.txt"  # Source: Spawning's ai.txt, which is written as robots.txt is
+FILES: Final = (TDMREP, AI_TXT)
+MAX_BYTES: Final = robots.MAX_BYTES
+MAX_ENTRIES: Final = 1000  # of tdmrep.json
+
+
+def read(bodies: dict[str, bytes], product: str) -> robots.Reservations:
+    """Read the files that were found, by path; what cannot be read is as good as absent."""
+    ai = bodies.get(AI_TXT)
+    return robots.Reservations(
+        tdm=tuple(tdm_entries(bodies.get(TDMREP, b""))),
+        ai=robots.parse(ai, product) if ai else None,
+    )
+
+
+def tdm_entries(body: bytes) -> list[tuple[str, bool]]:
+    """Return the patterns of a tdmrep.json, and whether each is reserved.
+
+    >>> tdm_entries(b'[{"location": "/blog/*", "tdm-reservation": 1}, {"location": 5}]')
+    [('/blog/*', True)]
+    """
+    try:
+        entries = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(entries, list):
+        return []
+    return [
+        (entry["location"], entry.get("tdm-reservation") in (1, "1"))
+        for entry in entries[:MAX_ENTRIES]
+        if isinstance(entry, dict) and isinstance(entry.get("location"), str)
+    ]
+
+
+def signals(found: robots.Reservations, url: str, product: str) -> tuple[Signal, ...]:
+    """Return what the files say of one URL; of several patterns the longest decides."""
+    said = []
+    for pattern, reserved in sorted(found.tdm, key=lambda entry: -len(entry[0])):
+        if matches(pattern, url):
+            said.append(Signal.of("tdmrep.json", f"{pattern} {int(reserved)}", reserved))
+            break
+    if found.ai is not None:
+        verdict = robots.judge(found.ai, url, product)
+        if not verdict.allowed:
+            said.append(Signal.of("ai.txt", verdict.why, reserves=True))
+    return tuple(said)
+
+
+def matches(pattern: str, url: str) -> bool:
+    """Tell whether a path pattern, as robots.txt has them, matches a URL."""
+    if "\n" in pattern or "\r" in pattern or "#" in pattern:
+        return False
+    return not Protego.parse(f"User-agent: *\nDisallow: {pattern}").can_fetch(url, "*")

@@ -1,0 +1,71 @@
+"""Earlier snapshots: what a new one is compared with, without reading their texts again.
+
+Two directories of a snapshot are all that is needed: its signatures, and its duplicates, which say
+what of it was kept. A snapshot that is not named any more is forgotten: what it alone had made a
+duplicate is kept again by whoever is deduplicated next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.dedup.signatures.signature_files import Signatures
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot that was deduplicated: leave it out of the next call, and it is forgotten."""
+
+    signatures: Directory
+    duplicates: Directory
+    name: str = ""  # as the rows of DUPLICATE call it
+
+    def __str__(self) -> str:
+        return self.name or self.signatures.name
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All the signatures that are compared, those of earlier snapshots first."""
+
+    signatures: Signatures
+    earlier: int  # rows of earlier snapshots
+    ignored: npt.NDArray[np.bool_]  # of all rows: those that an earlier snapshot has dropped
+    starts: npt.NDArray[np.int64]  # each earlier snapshot's first row
+    snapshots: tuple[str, ...]  # their names
+
+    def names(self, rows: npt.NDArray[np.int64]) -> pa.StringArray:
+        """Return the earlier snapshot that each row is in, null for this one."""
+        which = np.searchsorted(self.starts, rows, "right") - 1
+        here = rows >= self.earlier
+        return pa.array(self.snapshots, pa.string()).take(pa.array(which, mask=here))
+
+
+def compared(new: Signatures, earlier: Sequence[Snapshot]) -> Compared:
+    """Put the signatures together.
+
+    Raises:
+        UserError: a snapshot was signed in another way, or is missing or damaged.
+    """
+    paths: list[Path] = []
+    ignored, starts, total = [], [], 0
+    for snapshot in earlier:
+        signatures = Signatures(tuple(snapshot.signatures.shards()))
+        table = read_shard(snapshot.duplicates.shard(0), ["id", "reason"])
+        gone = table.filter(pc.is_valid(table["reason"]))["id"]
+        ids = signatures.read("id")
+        dropped = pc.is_in(ids, value_set=gone.combine_chunks().cast(pa.string()))
+        paths += signatures.paths
+        ignored.append(dropped.to_numpy())
+        starts.append(total)
+        total += signatures.rows
+    whole = Signatures((*paths, *new.paths))
+    ignored.append(np.zeros(new.rows, np.bool_))
+    named = tuple(map(str, earlier))
+    return Compared(whole, total, np.concatenate(ignored), np.array(starts, np.int64), named)

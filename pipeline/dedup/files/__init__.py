@@ -1,0 +1,1 @@
+"""Near-duplicates in any file of texts, without a build."""

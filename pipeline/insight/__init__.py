@@ -1,0 +1,1 @@
+"""What is in a corpus and why: report, trace, audit, judge, overlap, losses."""

@@ -1,0 +1,57 @@
+"""Good and bad documents to learn from, out of files or of what a build kept and dropped."""
+
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.filters.classifier import Example
+from webtext.pipeline.insight.judge import texts
+
+
+def of_files(paths: Sequence[Path]) -> Iterator[Example]:
+    """Yield the documents of JSONL or Parquet files with id and text, each a group of its own.
+
+    Raises:
+        UserError: a file is missing, or a row lacks an id or a text.
+    """
+    for path in paths:
+        for identity, text in texts(path):
+            yield Example(identity, text)
+
+
+def by_rules(documents: Directory, kept: bool, most: int) -> Iterator[Example]:
+    """Yield documents that the rules kept, or dropped, a site being a group."""
+    names = ["id", "domain", "text", *([] if kept else ["dropped_by"])]
+
+    def rows() -> Iterator[tuple[str, str, str]]:
+        for path in documents.shards("" if kept else "dropped"):
+            for batch in read_batches(path, names, rows=1 << 12):
+                chosen = batch
+                if not kept:
+                    chosen = batch.filter(pc.starts_with(batch["dropped_by"], "rules."))
+                for row in chosen.to_pylist():
+                    yield row["id"], row["domain"], row["text"] or ""
+
+    yield from smallest(rows(), most)
+
+
+def by_score(corpus: Directory, karma: int, high: bool, most: int) -> Iterator[Example]:
+    """Yield documents whose links had `karma` or more, or had less, a site being a group."""
+
+    def rows() -> Iterator[tuple[str, str, str]]:
+        for path in corpus.shards():
+            for batch in read_batches(path, ["id", "domain", "score", "text"], rows=1 << 12):
+                test = pc.greater_equal if high else pc.less
+                for row in batch.filter(test(batch["score"], karma)).to_pylist():
+                    yield row["id"], row["domain"], row["text"] or ""
+
+    yield from smallest(rows(), most)
+
+
+def smallest(rows: Iterator[tuple[str, str, str]], most: int) -> Iterator[Example]:
+    """Yield those with the smallest ids; ids are hashes, so nobody chose them."""
+    for _, domain, text in nsmallest(most, rows):
+        yield Example(domain, text)

@@ -1,0 +1,182 @@
+"""What the stages make of texts and pages that a user brings."""
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from webtext.pipeline.archive.warc import responses
+from webtext.pipeline.archive.warc_import import ImportWarc
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.text.extraction.charset import printable
+from webtext.pipeline.text.extraction.extract import Extract
+from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
+from webtext.pipeline.text.language import Language
+
+HTML_NAMES = (".html", ".htm", ".xhtml")
+WARC_NAMES = (".warc", ".warc.gz", ".warc.zst")
+WINDOW = 1 << 31  # of Zstandard, as some public files need
+
+
+class Dropped(NamedTuple):
+    """Why a page was not kept."""
+
+    reason: str
+    value: float | None
+
+
+def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str, Any]:
+    """Return a text's language, its first objection, and every rule's measure and threshold.
+
+    `threshold` is the bound that decided or is nearest; `enabled` says whether the rule had a say.
+    """
+    text = printable(text)
+    guess = language.guess(text)
+    dropped_by = language.objection(guess)
+    if dropped_by is None:
+        objection, _ = rules.judge(text)
+        if objection is not None:
+            dropped_by = f"rules.{objection.rule}.{objection.objection}"
+    return {
+        "id": doc_id,
+        "language": guess.language,
+        "confidence": guess.probability,
+        "dropped_by": dropped_by,
+        "measures": {asked.rule: asked.told for asked in rules.measures(text)},
+    }
+
+
+def texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the id and text of each row of a JSONL (also .gz or .zst) or Parquet file.
+
+    Raises:
+        UserError: the file is missing or no such file, or a row lacks an id or a text.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a JSONL or Parquet file with id and text")
+    yield from parquet_texts(path) if path.suffix == ".parquet" else json_texts(path)
+
+
+def parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the id and text of each row of a Parquet file.
+
+    Raises:
+        UserError: it is damaged, or lacks a column.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if missing := [name for name in ("id", "text") if name not in names]:
+                raise UserError(
+                    f"{path}: no column {' and no column '.join(missing)} among {', '.join(names)}"
+                )
+            row = 0
+            for batch in file.iter_batches(1024, columns=["id", "text"]):
+                for record in batch.to_pylist():
+                    row += 1
+                    yield checked(record, f"{path}: row {row}")
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def json_texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the id and text of each line of a JSONL file.
+
+    Raises:
+        UserError: a line is not a JSON object with both; names the line.
+    """
+    number = 0
+    try:
+        with opened(path) as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
+                if not isinstance(record, dict):
+                    raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
+                yield checked(record, where)
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise UserError(f"{path}: cannot be read after line {number} ({error})") from None
+
+
+def opened(path: Path) -> Any:
+    """Open a file for reading bytes, decompressing what its name says is compressed."""
+    if path.suffix == ".zst":
+        unpack = zstandard.ZstdDecompressor(max_window_size=WINDOW)
+        return io.BufferedReader(zstandard.open(path, "rb", dctx=unpack))
+    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+
+
+def checked(record: dict[str, Any], where: str) -> tuple[str, str]:
+    """Return the id and text of a record.
+
+    Raises:
+        UserError: one is missing, or is of another type.
+    """
+    doc_id, text = record.get("id"), record.get("text")
+    if not isinstance(doc_id, (str, int)) or isinstance(doc_id, bool):
+        raise UserError(f"{where}: id is {doc_id!r}, wanted a string or a whole number")
+    if not isinstance(text, str):
+        raise UserError(f"{where}: text is {type(text).__name__}, wanted a string")
+    return str(doc_id), text
+
+
+def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[str, Any]]:
+    """Yield what is found in an HTML file, a directory of them, or a WARC file, a dict a page.
+
+    Its keys are source, url, text, title, author, date, sitename, dropped_by and dropped_value;
+    the text is null where the page was dropped.
+
+    Raises:
+        UserError: there is nothing there that could be read.
+    """
+    stage = extract or Extract()
+    if path.is_dir():
+        entries = sorted(entry for entry in path.rglob("*") if readable(entry))
+        if not entries:
+            raise UserError(f"{path}: no {', '.join(HTML_NAMES + WARC_NAMES)} file under it")
+        yield from chain.from_iterable(extract_file(entry, stage) for entry in entries)
+    elif not path.is_file():
+        raise UserError(f"{path}: no such file or directory; give HTML or WARC files")
+    elif path.name.lower().endswith(WARC_NAMES):
+        pages = ImportWarc()
+        for response in responses(path):
+            page = Page(response.body, response.content_type, response.url)
+            reason, value = pages.fate(response)
+            found = Dropped(reason, value) if reason else stage.article(page)
+            yield told(str(path), response.url, found)
+    else:
+        page = Page(path.read_bytes(), "text/html", None)
+        yield told(str(path), None, stage.article(page))
+
+
+def readable(path: Path) -> bool:
+    """Whether a file's name says that it holds pages."""
+    return path.is_file() and path.name.lower().endswith(HTML_NAMES + WARC_NAMES)
+
+
+def told(source: str, url: str | None, found: Article | Unread | Dropped) -> dict[str, Any]:
+    """Return what was found on a page as a dict for JSON."""
+    if isinstance(found, Unread):
+        found = Dropped(f"extract.{found.reason}", found.value)
+    return {
+        "source": source,
+        "url": url,
+        **{name: getattr(found, name, None) for name in Article._fields},
+        "dropped_by": getattr(found, "reason", None),
+        "dropped_value": getattr(found, "value", None),
+    }

@@ -1,0 +1,39 @@
+"""Pages of HTML from templates: everything is escaped, and links lead to http(s) only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from webtext.pipeline.corpus.card import TEMPLATES
+
+
+def render(template: str, view: Mapping[str, Any]) -> str:
+    """Return a page; a name that the view lacks is an error, not a blank."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"n": "{:,}".format, "percent": percent, "web": web}
+    return environment.get_template(template).render(view)
+
+
+def percent(share: float) -> str:
+    """Return a share as people read it.
+
+    >>> percent(0.5), percent(0.0004), percent(0)
+    ('50 %', '0.04 %', '0 %')
+    """
+    return f"{100 * share:.{0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2}f} %"
+
+
+def web(url: str | None) -> str | None:
+    """Return a URL if a browser may be led to it, else None.
+
+    >>> web("https://example.org/"), web("javascript:alert(1)")
+    ('https://example.org/', None)
+    """
+    return url if url and url.lower().startswith(("http://", "https://")) else None

@@ -1,0 +1,292 @@
+"""What became of every row, and what the corpus is like: as numbers, and as one page with plots.
+
+The page is one file that asks nothing of the network: its own style sheet draws the plots. What
+pages, hosts and links say is hostile until escaped, so the template escapes everything, links lead
+to http(s) only, and the page forbids scripts to itself.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from webtext.pipeline.archive.warc_import import REASONS
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory, read_batches, write_text
+from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
+from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.insight.losses import curve, losses
+from webtext.pipeline.insight.render import render
+from webtext.pipeline.tokens import tokens as token_shards
+
+# The directories of a build, in the order in which it makes them.
+STAGES = (
+    "links",
+    "pages",
+    "documents",
+    "paragraphs",
+    "signatures",
+    "duplicates",
+    "corpus",
+    "tokens",
+)
+
+SAMPLED = 10  # documents shown
+EXCERPT = 420  # characters of each
+MEANINGS = {**MEANING, **REASONS}  # of the fates of links, and of records of WARC files
+WAYS = {  # how a link from years ago fares today, for the table of link rot; the rest is "other"
+    "gone": ("crawl.http_4xx", "crawl.dns"),
+    "no answer": ("crawl.connect", "crawl.tls", "crawl.timeout", "crawl.http_5xx"),
+    "forbidden": ("crawl.robots_denied", "crawl.robots_unreachable", "crawl.opted_out"),
+    "not a page": ("crawl.wrong_type", "crawl.empty", "crawl.too_large"),
+}
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def latest(data: Path) -> dict[str, Directory]:
+    """Return the whole directories of the newest build, in the order of the stages.
+
+    Raises:
+        UserError: nothing has been built there.
+    """
+    try:
+        names = json.loads((data / "latest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{data}: no latest.json, so nothing has been built there; run `webtext build`, or "
+            "name another directory with --data"
+        ) from None
+    except ValueError as error:
+        raise UserError(f"{data / 'latest.json'}: not JSON ({error}); build again") from None
+    found = {stage: Directory(data / names[stage]) for stage in STAGES if stage in names}
+    return {stage: directory for stage, directory in found.items() if directory.whole}
+
+
+def funnel(data: Path) -> dict[str, Any]:
+    """Return each stage's line of the funnel, and how large the corpus is; null what is not made.
+
+    Raises:
+        UserError: nothing has been built there.
+    """
+    made = latest(data)
+    stages = funnel_stages(directory.manifest() for directory in made.values())
+    size: dict[str, int | None] = {"documents": None, "bytes": None, "tokens": None}
+    if "corpus" in made:
+        stats = read_json(made["corpus"].path / STATS)
+        size |= {"documents": stats["documents"], "bytes": stats["bytes"]}
+    if "tokens" in made:
+        splits = token_shards.counts(made["tokens"])["splits"]
+        size["tokens"] = sum(split["tokens"] for split in splits.values())
+    return {"stages": stages, "corpus": size}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of ours holds."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def rot(pages: Directory) -> list[dict[str, Any]]:
+    """Return how the links of each year fare: kept, or gone in one of a few ways."""
+    counts: dict[int, Counter[str]] = {}
+    for path in pages.shards("outcomes"):
+        for batch in read_batches(path, ["linked", "dropped_by"], rows=1 << 16):
+            table = pa.table({"year": pc.year(batch["linked"]), "fate": batch["dropped_by"]})
+            grouped = table.group_by(["year", "fate"]).aggregate([([], "count_all")])
+            for row in grouped.to_pylist():
+                if row["year"] is not None:
+                    ways = counts.setdefault(row["year"], Counter())
+                    ways[way(row["fate"])] += row["count_all"]
+    return [{"year": year, "ways": dict(counts[year])} for year in sorted(counts)]
+
+
+def way(fate: str | None) -> str:
+    """Return the column of the table of link rot that a fate belongs to.
+
+    >>> way(None), way("crawl.dns"), way("crawl.bad_http")
+    ('kept', 'gone', 'other')
+    """
+    if fate is None:
+        return "kept"
+    return next((name for name, fates in WAYS.items() if fate in fates), "other")
+
+
+def statuses(pages: Directory) -> dict[str, int]:
+    """Count the status codes of the last responses."""
+    counts: Counter[int | None] = Counter()
+    for path in pages.shards("outcomes"):
+        for batch in read_batches(path, ["status"], rows=1 << 16):
+            counts.update(tally(batch["status"]))
+    found = {"no response" if code is None else str(code): n for code, n in counts.items()}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def sample(corpus: Directory) -> list[dict[str, Any]]:
+    """Return the documents with the smallest ids. Ids are hashes: nobody chose these."""
+    columns = ["url", "title", "domain", "score", "linked", "text", "bytes"]
+    rows = (
+        row
+        for path in corpus.shards()
+        for batch in read_batches(path, columns, rows=SAMPLED)
+        for row in batch.to_pylist()
+    )
+    return [row | {"text": excerpt(row["text"] or "")} for row in islice(rows, SAMPLED)]
+
+
+def excerpt(text: str) -> str:
+    """Return the beginning of a text, cut at a word.
+
+    >>> excerpt("word " * 200)[-6:]
+    'word …'
+    """
+    if len(text) <= EXCERPT:
+        return text
+    return text[:EXCERPT].rsplit(None, 1)[0] + " …"
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def bars(counts: Mapping[str, int], limit: int = 1000) -> list[dict[str, Any]]:
+    """Return bars as the template draws them: `width` in per cent of the longest.
+
+    >>> bars({"en": 8, "de": 4})[1]
+    {'label': 'de', 'value': 4, 'width': 50.0, 'share': 0.3333333333333333}
+    """
+    total = sum(counts.values()) or 1
+    longest = max(counts.values(), default=0) or 1
+    return [
+        {"label": label, "value": n, "width": round(100 * n / longest, 2), "share": n / total}
+        for label, n in islice(counts.items(), limit)
+    ]
+
+
+def size_label(low: int) -> str:
+    """Return bytes the short way.
+
+    >>> size_label(512), size_label(4096), size_label(1 << 20)
+    ('512 B', '4 kB', '1 MB')
+    """
+    for unit, name in ((1 << 20, "MB"), (1 << 10, "kB")):
+        if low >= unit:
+            return f"{low // unit} {name}"
+    return f"{low} B"
+
+
+def grouped_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return how many clusters have each size, the large ones in groups.
+
+    >>> grouped_sizes({"1": 5, "2": 2, "7": 1, "300": 1})
+    {'1 (unique)': 5, '2': 2, '5-9': 1, '100 and more': 1}
+    """
+    groups = ((1, 1), (2, 2), (3, 3), (4, 4), (5, 9), (10, 99), (100, None))
+    found = {}
+    for low, high in groups:
+        label = f"{low} and more" if high is None else str(low) if low == high else f"{low}-{high}"
+        n = sum(
+            n
+            for size, n in sizes.items()
+            if low <= int(size) and (high is None or int(size) <= high)
+        )
+        if n:
+            found["1 (unique)" if low == 1 else label] = n
+    return found
+
+
+def years(months: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by year.
+
+    >>> years({"2012-11": 1, "2013-01": 2, "2013-02": 3})
+    {'2012': 1, '2013': 5}
+    """
+    found: Counter[str] = Counter()
+    for month, n in months.items():
+        found[month[:4]] += n
+    return dict(sorted(found.items()))
+
+
+# --- page ----------------------------------------------------------------------------------------
+
+
+def write_report(data: Path, path: Path, run: Path | None = None) -> None:
+    """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
+
+    Raises:
+        UserError: nothing has been built, or the run has no log.
+    """
+    write_text(path, render("report.html.jinja", view(data, run)))
+
+
+def view(data: Path, run: Path | None) -> dict[str, Any]:
+    """Return all that the page shows; what is not made yet is None."""
+    made = latest(data)
+    found = funnel(data)
+    return {
+        "size": found["corpus"],
+        "stages": list(stage_bars(found["stages"])),
+        "names": [directory.name for directory in made.values()],
+        "crawl": crawl_view(made["pages"], found["stages"]) if "pages" in made else None,
+        "corpus": corpus_view(made["corpus"]) if "corpus" in made else None,
+        "splits": split_bars(made["tokens"]) if "tokens" in made else None,
+        "loss": curve(*losses(run)) if run else None,
+        "run": run.name if run else None,
+    }
+
+
+def stage_bars(stages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the stages with the widths of their bars, in per cent of the most rows read."""
+    most = max((stage["read"] for stage in stages), default=0) or 1
+    for stage in stages:
+        lost = stage["read"] - stage["kept"]
+        yield {
+            **stage,
+            "lost": lost,
+            "kept_width": round(100 * stage["kept"] / most, 2),
+            "lost_width": round(100 * lost / most, 2),
+            "share": stage["kept"] / stage["read"] if stage["read"] else 0.0,
+            "reasons": bars(stage["dropped"]),
+        }
+
+
+def crawl_view(pages: Directory, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return how the fetching went."""
+    dropped: dict[str, int] = next(
+        (stage["dropped"] for stage in stages if stage["stage"] == "crawl"), {}
+    )
+    return {
+        "fates": [{**bar, "meaning": MEANINGS.get(bar["label"], "")} for bar in bars(dropped)],
+        "statuses": bars(statuses(pages), 12),
+        "rot": rot(pages),
+        "ways": ["kept", *WAYS, "other"],
+    }
+
+
+def corpus_view(corpus: Directory) -> dict[str, Any]:
+    """Return the corpus' statistics as bars, and the sampled documents."""
+    stats = read_json(corpus.path / STATS)
+    lengths = {size_label(int(low)): n for low, n in stats["bytes_histogram"].items()}
+    return {
+        "stats": stats,
+        "lengths": bars(lengths),
+        "languages": bars(stats["languages"], 12),
+        "domains": bars(stats["top_domains"], 20),
+        "scores": bars(stats["scores"]),
+        "years": bars(years(stats["months_linked"])),
+        "clusters": bars(grouped_sizes(stats["cluster_sizes"])),
+        "sample": sample(corpus),
+    }
+
+
+def split_bars(tokens: Directory) -> dict[str, Any]:
+    """Return the size of each split, and what was noted about them."""
+    found = token_shards.counts(tokens)
+    splits = found["splits"]
+    drawn = bars({name: split["tokens"] for name, split in splits.items()})
+    return {"bars": [{**bar, **splits[bar["label"]]} for bar in drawn], "notes": found["notes"]}

@@ -1,0 +1,305 @@
+"""Submissions out of dumps and link lists of every era, one record a line, and what each line was.
+
+Read are Reddit's submission dumps (Pushshift, Arctic Shift, recorded API answers), Hacker News
+items (CSV, JSON lines of the official or the search interface) and lists of URLs (plain, CSV, JSON
+lines, Parquet), each plain or in zstd, xz, bz2 or gzip. A record that cannot be read is given as a
+`Flaw`, never left out, so that lines can be accounted for to the last.
+"""
+
+import csv
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from webtext.pipeline.core.compressed import (
+    CUT_SHORT,
+    LINE_BOUND,
+    ArchiveError,
+    blocks,
+    chunks,
+    container,
+    cut,
+)
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.links.submissions import COLUMNS, Raw, Submission, submission, without_halves
+
+PACKED = {".zst", ".xz", ".bz2", ".gz"}  # an empty file of such a name is a failed download
+SORTS = "zstd, xz, bz2 or gzip"
+# PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite: what gets saved under the name of a dump.
+# Source: `man 5 magic`, as the `file` command has them
+BINARIES = tuple(
+    b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite".split(b" "),
+)
+HEAD_BYTES = 64  # bytes that are looked at to tell what is no dump at all
+HEAD_LINES = 64  # lines that are looked at to tell a format
+CSV_LINES = 100  # a quoted field that runs over more lines than this was never closed
+
+Lines = Iterable[tuple[int, bytes | int]]  # numbered from 1; a number for one that is not there
+
+
+class Flaw(NamedTuple):
+    """Why a line gave no submission."""
+
+    reason: str  # broken_line, line_too_long or truncated_archive
+    value: float | None = None  # bytes of the line, where that decided it
+
+
+_decode = msgspec.json.Decoder(Raw).decode
+
+
+def records(
+    path: Path, tick: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[int, Submission | Flaw]]:
+    """Yield every record of a dump or list with its line number, from 1; blank lines are none.
+
+    `tick` hears of the bytes of the file that have been read. An archive that ends early gives
+    what it holds and then one Flaw for the rest, of which nobody knows how much it was.
+
+    Raises:
+        UserError: a table without a column of URLs, or a file that is no dump and no list.
+    """
+    if container(path) == "parquet":
+        yield from _parquet(path, tick)
+        return
+    kind, stream = opened(path, tick)
+    numbered = enumerate(_lines(stream), 1)
+    if kind == "json":
+        yield from ((number, found) for number, line in numbered if (found := read_json(line)))
+    elif kind == "plain":
+        yield from _plain(numbered)
+    else:
+        yield from _csv(path, numbered, "\t" if kind == "tsv" else ",")
+
+
+def opened(
+    path: Path, tick: Callable[[int], None] = lambda _: None
+) -> tuple[str, Iterator[bytes | int]]:
+    """Return json, csv, tsv or plain, by a file's first lines and its name; and its chunks.
+
+    Raises:
+        UserError: a file that is no dump and no list.
+    """
+    if not path.stat().st_size and path.suffix in PACKED:
+        raise UserError(f"{path}: is empty; download it again, or take it off the sources")
+    stream = chunks(_looked_at(path, blocks(path, tick)))
+    head: list[bytes | int] = []
+    texts: list[bytes] = []
+    while len(texts) < HEAD_LINES and (chunk := next(stream, None)) is not None:
+        if not head and isinstance(chunk, bytes):
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+        head.append(chunk)
+        texts += [b""] if isinstance(chunk, int) else chunk.split(b"\n", HEAD_LINES)
+    texts = [text.strip() for text in texts[:HEAD_LINES]]
+    names = {suffix.lower() for suffix in path.suffixes}
+    if any(text.startswith(b"{") for text in texts) or names & {".jsonl", ".ndjson", ".json"}:
+        kind = "json"
+    elif names & {".csv", ".tsv"}:
+        kind = "tsv" if ".tsv" in names else "csv"
+    else:
+        kind = "plain"
+    return kind, chain(head, stream)
+
+
+def _looked_at(path: Path, stream: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass a file on, unless its first bytes show that it is no lines of records.
+
+    Raises:
+        UserError: it is something else.
+    """
+    head = b""
+    try:
+        for block in stream:
+            head += block
+            if len(head) >= HEAD_BYTES:
+                break
+    except ArchiveError:
+        yield head
+        raise
+    start = head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"[") and start[1:].lstrip().startswith((b"{", b'"')):
+        raise UserError(
+            f"{path}: is one array of JSON; wanted an object a line: jq -c '.[]' turns it into that"
+        )
+    if start[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise UserError(f"{path}: is a page of HTML, as a failed download leaves; download it anew")
+    if start.startswith(BINARIES):
+        raise UserError(f"{path}: is no text; wanted a dump or a list, plain or in {SORTS}")
+    yield head
+    head = block = b""  # they can be large
+    yield from stream
+
+
+def _lines(stream: Iterable[bytes | int]) -> Iterator[bytes | int]:
+    for chunk in stream:
+        if isinstance(chunk, int):
+            yield chunk
+        else:
+            yield from cut(chunk)
+
+
+def read_json(line: bytes | int) -> Submission | Flaw | None:
+    """Read a line of JSON, of any source and era; a blank one is nothing."""
+    try:
+        return submission(_decode(line))  # type: ignore[arg-type]  # a length is a TypeError
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        return _odd_line(line)
+
+
+def _odd_line(line: bytes | int) -> Submission | Flaw | None:
+    """Read what the quick decoder refused: a lone surrogate, stray bytes in a title, a bare URL."""
+    if isinstance(line, int):
+        return _unread(line)
+    if not line.strip(b" \t\r\0"):
+        return None
+    try:
+        value = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return Flaw("broken_line")
+    fields = {"url": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict):
+        return Flaw("broken_line")
+    found = without_halves(submission(Raw(**{name: fields.get(name) for name in COLUMNS.values()})))
+    # A URL that had no characters there would lead to another page.
+    return Flaw("broken_line") if "\ufffd" in (found.url or "") else found
+
+
+def _unread(length: int) -> Flaw:
+    """Name what stands in the place of a line."""
+    if length == CUT_SHORT:
+        return Flaw("truncated_archive")
+    return Flaw("line_too_long", length)
+
+
+def _plain(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
+    """Read a list of one URL a line; `#` opens a comment line."""
+    for number, line in numbered:
+        if isinstance(line, int):
+            yield number, _unread(line)
+        elif (text := line.strip()) and not text.startswith(b"#"):
+            try:
+                yield number, Submission(text.decode(), listed=True)
+            except UnicodeDecodeError:
+                yield number, Flaw("broken_line")
+
+
+def _csv(path: Path, numbered: Lines, delimiter: str) -> Iterator[tuple[int, Submission | Flaw]]:
+    """Read a table: the first line names the columns, unless it holds a URL itself."""
+    columns: dict[str, int] | None = None
+    for number, row in _csv_rows(numbered, delimiter):
+        if isinstance(row, Flaw):
+            yield number, row
+            continue
+        if columns is None:
+            columns = _columns(path, row)
+            if not any("://" in cell for cell in row):
+                continue
+        cells = {name: row[at] or None for name, at in columns.items() if at < len(row)}
+        yield number, submission(Raw(**cells))
+
+
+def _columns(path: Path, row: list[str]) -> dict[str, int]:
+    """Return where the known fields stand, by a table's first row.
+
+    Raises:
+        UserError: none of them is a URL.
+    """
+    address = next((at for at, cell in enumerate(row) if "://" in cell), None)
+    if address is not None:
+        return {"url": address}
+    named = {COLUMNS[name]: at for at, cell in enumerate(row) if (name := cell.strip()) in COLUMNS}
+    if "url" not in named:
+        raise UserError(f"{path}: found the columns {', '.join(row)[:200]}; wanted one named url")
+    return named
+
+
+def _csv_rows(numbered: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Flaw]]:
+    """Yield rows, joining lines where a quoted field runs over several.
+
+    A quote that is never closed would swallow the rest of the file. So after `CSV_LINES` lines
+    its first line alone is given up, and reading goes on with the second.
+    """
+    lines = _decoded(numbered)
+    ahead: deque[tuple[int, str | Flaw]] = deque()
+    while pair := ahead.popleft() if ahead else next(lines, None):
+        number, text = pair
+        if isinstance(text, Flaw):
+            yield number, text
+            continue
+        if not text.strip():
+            continue
+        row, joined = _csv_row(text, delimiter), 0
+        while row is None and joined < CSV_LINES:
+            if joined == len(ahead):
+                ahead.extend(islice(lines, 1))
+            if joined == len(ahead) or isinstance(more := ahead[joined][1], Flaw):
+                break
+            joined += 1
+            text = f"{text}\n{more}"
+            row = _csv_row(text, delimiter)
+        if row is None:
+            yield number, Flaw("broken_line")
+            continue
+        for _ in range(joined):
+            ahead.popleft()
+        yield number, row
+
+
+def _decoded(numbered: Lines) -> Iterator[tuple[int, str | Flaw]]:
+    for number, line in numbered:
+        if isinstance(line, int):
+            yield number, _unread(line)
+            continue
+        try:
+            yield number, line.decode().rstrip("\r")
+        except UnicodeDecodeError:
+            yield number, Flaw("broken_line")
+
+
+def _csv_row(text: str, delimiter: str) -> list[str] | None:
+    """Return the fields of one row, or None if a quoted one is still open at its end."""
+    csv.field_size_limit(LINE_BOUND)  # the bound of lines holds already
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            return None
+    return next(csv.reader([text], delimiter=delimiter))  # a stray quote within a field
+
+
+def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Submission | Flaw]]:
+    """Read a table; a row's number stands for its line."""
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            named = {name: COLUMNS[name] for name in file.schema_arrow.names if name in COLUMNS}
+            if "url" not in named.values():
+                names = ", ".join(file.schema_arrow.names)[:200]
+                raise UserError(f"{path}: found the columns {names}; wanted one named url")
+            for batch in file.iter_batches(batch_size=1 << 14, columns=list(named)):
+                for row in _rows(batch):
+                    number += 1
+                    if isinstance(row, Flaw):
+                        yield number, row
+                    else:
+                        yield number, submission(Raw(**{named[name]: row[name] for name in named}))
+    except (pa.ArrowInvalid, OSError):
+        yield number + 1, Flaw("truncated_archive")
+    tick(path.stat().st_size)
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Flaw]:
+    """Return the rows of a batch; writers put bytes into columns of strings that are no UTF-8."""
+    try:
+        return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow states no types
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            return [Flaw("broken_line")]
+    half = batch.num_rows // 2
+    return _rows(batch.slice(0, half)) + _rows(batch.slice(half))

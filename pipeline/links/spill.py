@@ -1,0 +1,304 @@
+"""The map of the harvest: one source in, its rows out by shard, each kept so far or with a reason.
+
+The spill of a source is one Arrow file of `shards` batches a chunk, so that the batches of shard s
+are s, s + shards, s + 2 shards, and so on: the reduce finds them without an index. It is not
+compressed, some 200 bytes a record: it is read and removed before it grows old.
+"""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from webtext.pipeline.core import pool
+from webtext.pipeline.core.shards import Directory, replacing, write_json
+from webtext.pipeline.links import plain_urls, sha256
+from webtext.pipeline.links.columns import Found, batches
+from webtext.pipeline.links.settings import Harvest
+from webtext.pipeline.urls import domains as sites
+from webtext.pipeline.urls import urls
+from webtext.pipeline.urls.named_lists import read_names
+
+CHUNK = 1 << 15  # records held at a time: fewer, and calls would cost more than what they do
+CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
+
+# The reasons that one submission alone can give, in the order in which they are asked; a row has
+# the place of its own here, 0 for none.
+REASONS = (
+    None,
+    "links.line_too_long",
+    "links.broken_line",
+    "links.truncated_archive",
+    "links.self_post",
+    "links.no_url",
+    "links.bad_url",
+    "links.not_http",
+    "links.over_18",
+    "links.deleted",
+    "links.subreddit",
+    "links.out_of_window",
+    "links.url_too_long",
+    "links.domain",
+    "links.extension",
+)
+NUMBER = {reason: number for number, reason in enumerate(REASONS)}
+
+SPILL = pa.schema(
+    [
+        ("id", pa.uint64()),  # null where there is no URL
+        ("url", pa.string()),
+        ("domain", pa.string()),
+        ("line", pa.int64()),
+        ("submission", pa.string()),
+        ("subreddit", pa.string()),
+        ("score", pa.int32()),
+        ("created", pa.timestamp("s", tz="UTC")),
+        ("title", pa.string()),
+        ("listed", pa.bool_()),
+        ("reason", pa.uint8()),
+        ("value", pa.float64()),  # that decided it
+    ]
+)
+
+Array = np.ndarray[Any, Any]
+
+
+def paths(out: Directory, number: int) -> tuple[Path, Path]:
+    """Return where the spill of source `number` lies, and the note that is written once it is."""
+    return out.shard(number, "arrow", "spill"), out.shard(number, "json", "spill")
+
+
+def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
+    """Read one source into its spill, unless that has been done; return its number of records.
+
+    Raises:
+        UserError: as `dumps.records`.
+    """
+    number, source = item
+    rows, note = paths(out, number)
+    if note.exists():
+        pool.tick(source.stat().st_size)
+        return int(json.loads(note.read_text())["records"])
+    count = 0
+    chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
+    judge = Judge(settings, number % settings.shards)
+    with (
+        replacing(rows) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, SPILL) as writer,
+    ):
+        for found in batches(source, chunk, pool.tick):
+            count += found.columns.num_rows
+            _write(writer, *judge(found), settings.shards)
+            del found  # before the next are read, which need as much
+    write_json(note, {"records": count})
+    return count
+
+
+def _write(
+    writer: pa.RecordBatchFileWriter, batch: pa.RecordBatch, numbers: Array, shards: int
+) -> None:
+    """Write the rows of each shard, in their order; empty batches where there are none."""
+    order = np.argsort(numbers, kind="stable")
+    ends = np.searchsorted(numbers[order], np.arange(shards + 1))
+    batch = batch.take(pa.array(order))
+    for start, end in pairwise(ends):
+        writer.write_batch(batch.slice(start, end - start))
+
+
+class Judge:
+    """Decides what a submission alone can decide, for many at once."""
+
+    def __init__(self, settings: Harvest, home: int) -> None:
+        """Get ready for one source, whose rows without a URL belong to no site and go to `home`."""
+        self.settings = settings
+        self.subreddits = excluded(settings, "subreddits", settings.exclude_subreddits)
+        extensions = excluded(settings, "extensions", ())
+        self.extensions = np.array(sorted(map(plain_urls.packed, extensions)), np.uint64)
+        self.domains = excluded(settings, "domains", settings.exclude_domains)
+        self.names = sites.names(self.domains)
+        self.home = home
+
+    def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
+        """Return a row for every record, kept so far or with the reason why not; and its shard."""
+        columns = found.columns
+        reasons = np.zeros(columns.num_rows, np.uint8)
+        values = np.full(columns.num_rows, np.nan)
+        for at, flaw in found.flaws.items():
+            reasons[at] = NUMBER[f"links.{flaw.reason}"]
+            values[at] = np.nan if flaw.value is None else flaw.value
+        reasons[(reasons == 0) & _flags(columns["self_post"])] = NUMBER["links.self_post"]
+        read = _addresses(columns["url"], reasons, self)
+        self.object(columns, read, reasons, values)
+        alive = reasons == 0
+        url = _cut(read.urls, ~alive, self.settings.max_url_length)
+        title = columns["title"]
+        if not alive.all():
+            title = pc.if_else(pa.array(alive), title, pa.scalar(None, pa.string()))
+        made = {
+            "id": pa.array(read.ids, mask=~read.known),
+            "url": url,
+            "domain": read.domains,
+            "created": columns["created"].cast(pa.timestamp("s", tz="UTC")),
+            "title": title,
+            "reason": pa.array(reasons),
+            "value": pa.array(values, mask=np.isnan(values)),
+        }
+        arrays = [made[name] if name in made else columns[name] for name in SPILL.names]
+        return pa.RecordBatch.from_arrays(arrays, schema=SPILL), self.shards(read.domains)
+
+    def object(self, columns: pa.RecordBatch, read: "_Read", reasons: Array, values: Array) -> None:
+        """Write the first reason against each submission that has a URL, and what decided it."""
+        settings = self.settings
+        free = reasons == 0  # of any reason to drop it so far; the first one counts
+
+        def drop(reason: str, which: Array, measures: Array | None = None) -> None:
+            which = which & free
+            reasons[which] = NUMBER[reason]
+            free[which] = False
+            if measures is not None:
+                values[which] = measures[which]
+
+        if not settings.keep_nsfw:
+            drop("links.over_18", _flags(columns["over_18"]))
+        if not settings.keep_deleted:
+            drop("links.deleted", _flags(columns["deleted"]))
+        if self.subreddits:
+            drop("links.subreddit", self.unwanted(columns["subreddit"]))
+        if settings.after is not None or settings.before is not None:
+            drop("links.out_of_window", *self.outside(columns))
+        lengths = pc.fill_null(pc.binary_length(read.urls), 0).to_numpy()  # all ASCII where known
+        drop("links.url_too_long", lengths > settings.max_url_length, lengths)
+        drop("links.domain", read.excluded)
+        drop("links.extension", np.isin(read.extensions, self.extensions))
+
+    def unwanted(self, subreddits: pa.Array) -> Array:
+        """Whether a submission's subreddit is excluded."""
+        names = subreddits.dictionary_encode()
+        listed = [name.lower() in self.subreddits for name in names.dictionary.to_pylist()]
+        places: Array = pc.fill_null(names.indices, len(listed)).to_numpy()
+        return np.array([*listed, False])[places]
+
+    def outside(self, columns: pa.RecordBatch) -> tuple[Array, Array]:
+        """Whether the time is not known to lie within the window, and ought to be known."""
+        created = columns["created"]
+        unknown = _flags(created.is_null())
+        seconds = pc.fill_null(created, 0).to_numpy()
+        after, before = self.settings.window()
+        out = np.zeros(len(seconds), bool) if after is None else seconds < after
+        if before is not None:
+            out |= seconds >= before
+        which = np.where(unknown, ~_flags(columns["listed"]), out)
+        return which, np.where(unknown, np.nan, seconds)
+
+    def shards(self, domains: pa.Array) -> Array:
+        """Return the shard of each row, as `urls.bucket`: all of a site are in one."""
+        _, ends, text = domains.buffers()
+        places = np.frombuffer(ends, np.int32)[domains.offset :][: len(domains) + 1]
+        found = sha256.leading(text or b"", places) % np.uint64(self.settings.shards)
+        found[_flags(domains.is_null())] = self.home
+        small = self.settings.shards <= 1 << 16  # which numpy sorts by counting
+        return found.astype(np.uint16 if small else np.int64)
+
+
+class _Read:
+    """What the URLs of a chunk mean; `known` where one could be read."""
+
+    def __init__(self, column: pa.Array, wanted: Array, names: sites.Names) -> None:
+        plain = plain_urls.read(column, wanted & _flags(column.is_valid()), names)
+        self.known, self.ids, self.extensions = plain.plain, plain.ids, plain.extensions
+        self.excluded = plain.excluded
+        self.urls = _valid_where(plain.urls, self.known)
+        self.domains = _valid_where(plain.domains, self.known)
+
+
+def _valid_where(column: pa.Array, known: Array) -> pa.Array:
+    """Return a column, null where not known."""
+    bits = pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.StringArray.from_buffers(len(column), *column.buffers()[1:], bits)
+
+
+def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> _Read:
+    """Read the URLs of the rows that have no reason yet; write one for those that are none."""
+    wanted = reasons == 0
+    read = _Read(column, wanted, judge.names)
+    slow = wanted & ~read.known
+    places = np.flatnonzero(slow)
+    if not len(places):
+        return read
+    forms: list[str | None] = []
+    domains: list[str | None] = []
+    for at, raw in zip(places, column.take(pa.array(places)).to_pylist(), strict=True):
+        url, key, host, reason = _forms(raw, judge.settings.max_url_length)
+        forms.append(url)
+        domains.append(urls.registrable(host) if host else None)
+        reasons[at] = NUMBER[reason]
+        if key is not None and url is not None:
+            read.known[at] = True
+            read.ids[at] = plain_urls.number(key)
+            read.extensions[at] = plain_urls.packed(extension(url))
+            read.excluded[at] = _is_under(host, judge.domains)
+    mask = pa.array(slow)
+    read.urls = pc.replace_with_mask(read.urls, mask, pa.array(forms, pa.string()))
+    read.domains = pc.replace_with_mask(read.domains, mask, pa.array(domains, pa.string()))
+    return read
+
+
+def _forms(raw: str | None, longest: int) -> tuple[str | None, str | None, str, str | None]:
+    """Return the URL to fetch, its key and host, or as much of it as is told, and the reason."""
+    if raw is None or not raw.strip():
+        return None, None, "", "links.no_url"
+    try:
+        return *urls.forms(raw), None
+    except urls.NotHttpError:
+        return raw[:longest], None, "", "links.not_http"
+    except ValueError:
+        return raw[:longest], None, "", "links.bad_url"
+
+
+def _cut(column: pa.Array, which: Array, longest: int) -> pa.Array:
+    """Shorten some URLs, if they are longer than any that is kept."""
+    longer = pc.fill_null(pc.greater(pc.binary_length(column), longest), False)
+    if not longer.true_count:
+        return column
+    return pc.if_else(
+        pc.and_(longer, pa.array(which)), pc.utf8_slice_codeunits(column, 0, longest), column
+    )
+
+
+def _flags(column: pa.Array) -> Array:
+    return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # pyarrow has none
+
+
+def extension(url: str) -> str:
+    """Return what follows the last dot of a normal URL's path, in lower case; "" for none.
+
+    >>> extension("http://example.com/a.JPG?x=1.png"), extension("http://example.com/")
+    ('jpg', '')
+    >>> extension("http://en.wikipedia.org/wiki/File:Flag.svg")  # a page about the file
+    ''
+    """
+    path = url.partition("?")[0] if "?" in url else url
+    last = path.rfind("/")
+    dot = path.rfind(".")
+    return path[dot + 1 :].lower() if dot > last and ":" not in path[last:] else ""
+
+
+def excluded(settings: Harvest, file: str, more: tuple[str, ...]) -> frozenset[str]:
+    """Return the names that a list and the recipe exclude."""
+    shipped = read_names(f"{file}.txt") if file in settings.lists else frozenset()
+    return shipped | {
+        entry.lower().removeprefix("r/").removeprefix("*.").strip(".") for entry in more
+    }
+
+
+def _is_under(host: str, names: frozenset[str]) -> bool:
+    """Whether a host is one of some names, or under one."""
+    name = host.removesuffix(".")
+    while name and name not in names:
+        name = name.partition(".")[2]
+    return bool(name)

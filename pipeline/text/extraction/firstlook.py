@@ -1,0 +1,169 @@
+"""A look at a page's bytes, before its main text is searched for, that tells what has none.
+
+Text is counted only until there is enough, and a page that has enough is looked at no further: tens
+of microseconds. Not for UTF-16, whose markup it does not see and so takes for text.
+
+Whether a page is in another language is asked of three windows of its visible text, a millisecond
+in all: menus and footers may be in one language and the article in another, so all must agree.
+"""
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.langid import chances
+from webtext.pipeline.urls.named_lists import DATA
+
+ENOUGH = 1000  # visible bytes without white space; a wall has fewer, small print and all
+LEAST = 150  # the letters of 50 words of 3. Source: Gopher A.1.1, the least of both that is kept
+
+WINDOWS = 3  # from the start, the middle and the end of the visible text
+WINDOW = 2000  # characters: of 600, 1000 and 2000 the one that found most pages and lost none
+LONGEST_ENTITY = 10  # characters, as "&thetasym;"; rarer ones are longer
+SURE = 0.001  # probability of a language below which it is not there
+
+
+def first_look(body: bytes) -> tuple[str, int] | None:
+    """Return why there can be no main text, a fate of `extract`, and how much text; else None."""
+    found = visible(body)
+    if found >= ENOUGH:
+        return None
+    lower = body.lower()
+    if b"articlebody" in lower:  # its text stands in linked data
+        return None
+    for kind, words in walls():
+        if words in lower:
+            return kind, found
+    return ("no_text", found) if found < LEAST else None
+
+
+def visible(body: bytes, enough: int = ENOUGH) -> int:
+    """Return how many bytes of text there are, without markup and white space, up to `enough`.
+
+    >>> visible(b"<title>A b</title><script>var x = 1 < 2</script><p>c")
+    3
+    """
+    return int(count_visible(np.frombuffer(body, np.uint8), enough))
+
+
+def other_language(body: bytes, content_type: str | None, wanted: tuple[str, ...]) -> float | None:
+    """Return how probable `wanted` languages are at most, if a page is clearly in none of them.
+
+    Languages are named as langdetect names them. A page with fewer than 1,000 visible characters
+    is left to the look at its main text.
+    """
+    text = decode(body, content_type).text.encode("utf-32-le", "replace")
+    codes = visible_text(np.frombuffer(text, np.uint32))
+    if len(codes) < ENOUGH:
+        return None
+    starts = np.linspace(0, max(0, len(codes) - WINDOW), WINDOWS).astype(int)
+    most = 0.0
+    for start in dict.fromkeys(starts.tolist()):
+        found = chances(codes[start : start + WINDOW])
+        most = max(most, sum(found.get(name, 0.0) for name in wanted))
+        if not found or most >= SURE:
+            return None
+    return most
+
+
+@numba.njit(cache=True)
+def begins(body: Any, at: int, word: Any) -> Any:
+    """Whether lower-case `word` stands at `at`, in any case."""
+    if at + len(word) > len(body):
+        return False
+    for n in range(len(word)):
+        char = body[at + n]
+        if char != word[n] and not (65 <= char <= 90 and char + 32 == word[n]):
+            return False
+    return True
+
+
+@numba.njit(cache=True)
+def count_visible(body: Any, enough: int) -> Any:
+    """Count the bytes beyond markup, comments, scripts, styles and white space, up to `enough`."""
+    count = at = 0
+    while at < len(body) and count < enough:
+        if opens(body, at):
+            at = after_tag(body, at)
+        else:
+            count += body[at] > 32
+            at += 1
+    return count
+
+
+@numba.njit(cache=True)
+def visible_text(page: Any) -> Any:
+    """Return the code points beyond what `count_visible` leaves out and entities.
+
+    Runs of white space and markup are one space each.
+    """
+    found = np.empty(len(page), np.uint32)
+    count = at = 0
+    while at < len(page):
+        char = page[at]
+        end = after_entity(page, at) if char == 38 else at  # "&"
+        if end > at:
+            at = end
+            continue
+        tag = opens(page, at)
+        if char > 32 and not tag:
+            found[count] = char
+            count += 1
+        elif count and found[count - 1] != 32:
+            found[count] = 32
+            count += 1
+        at = after_tag(page, at) if tag else at + 1
+    return found[:count]
+
+
+@numba.njit(cache=True)
+def opens(page: Any, at: int) -> Any:
+    """Whether a tag or comment begins at `at`. Source: HTML standard 13.2.5.6, tag open state."""
+    if page[at] != 60 or at + 1 >= len(page):  # "<"
+        return False
+    char = page[at + 1]
+    return char == 33 or char == 47 or char == 63 or 65 <= char <= 90 or 97 <= char <= 122
+
+
+@numba.njit(cache=True)
+def after_tag(page: Any, at: int) -> Any:
+    """Return where a tag, comment, script or style that begins at `at` has ended."""
+    until = b">"
+    if begins(page, at, b"<!--"):
+        until = b"-->"
+    elif begins(page, at, b"<script"):
+        until = b"</script"
+    elif begins(page, at, b"<style"):
+        until = b"</style"
+    at += 1
+    while at < len(page) and not begins(page, at, until):
+        at += 1
+    if len(until) > 3:  # its own end, like any tag's
+        while at < len(page) and page[at] != 62:  # ">"
+            at += 1
+    return at + (1 if len(until) != 3 else 3)
+
+
+@numba.njit(cache=True)
+def after_entity(page: Any, at: int) -> Any:
+    """Return where an entity that begins at `at` has ended, `at` where there is none."""
+    end = at + 1
+    while end < len(page) and end < at + LONGEST_ENTITY:
+        char = page[end]
+        if char == 59:  # ";"
+            return end + 1
+        if not (char == 35 or 48 <= char <= 57 or 65 <= char <= 90 or 97 <= char <= 122):
+            return at
+        end += 1
+    return at
+
+
+@cache
+def walls() -> tuple[tuple[str, bytes], ...]:
+    """Return the kinds of walls, each with words that only such pages have."""
+    lines = (DATA / "walls.txt").read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t", 1) for line in lines if line and not line.startswith("#"))
+    return tuple((kind, words.encode()) for kind, words in rows)

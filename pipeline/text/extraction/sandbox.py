@@ -1,0 +1,318 @@
+"""Work that may hang, swell or crash, done in a process that can be killed for it.
+
+    this process ── socket ── supervisor ── pipe ── child, forked anew every few hundred items
+
+The supervisor is a small process of its own that has imported the work, never does any, and so
+can always kill: a child that is past its limits, or all when this process is gone (its socket
+then ends, whatever killed it). A fork of it costs milliseconds, where a fresh interpreter that
+imports an extractor costs a second. A child dies with its supervisor even while it spins in C.
+
+Time is CPU time, which the kernel counts: a page that takes 3 seconds of work takes them on a
+busy machine too, so that load does not decide a page's fate. What remains to chance is a page
+within a per cent or so of its limit.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import logging
+import os
+import pickle
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NoReturn
+
+from webtext.pipeline.core.errors import PipelineError
+
+POLL_SECONDS = 0.05  # how often a busy child's memory is looked at
+WALL_FACTOR = 20  # wall-clock seconds allowed for each CPU second, against work that only waits
+FAREWELL_SECONDS = 1.0  # for a supervisor to end by itself; it takes some milliseconds
+HARD_MEMORY = 3  # address space allowed, in multiples of the limit on resident memory
+PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
+BOOT = (
+    "import sys; sys.path[:] = sys.argv[2:]; from webtext.pipeline.text.extraction.sandbox import supervise; "
+    "supervise(int(sys.argv[1]))"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one item may cost, and how long a child is kept."""
+
+    seconds: float = 30.0  # of CPU time, user and system
+    memory_mb: int = 1024  # resident memory beyond what the child was born with
+    recycle: int = 500  # items after which a child is replaced, so that nothing builds up
+
+
+class Death(Enum):
+    """Why an item has no result."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASH = "crashed"
+
+
+class Sandbox:
+    """A killable stand-in for `work`, a function that can be pickled by name.
+
+    An item that kills a child that has done others before is tried once more in a fresh one, so
+    that its fate is its own. Safe to share between threads, which then take turns.
+    """
+
+    def __init__(
+        self, work: Callable[[Any], Any], limits: Limits | None = None, warm: Any = None
+    ) -> None:
+        """`warm` is an item that the supervisor does itself, to fill caches before it forks."""
+        self._start = pickle.dumps((work, limits or Limits(), warm))
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._owner = 0
+
+    def __call__(self, item: Any) -> Any:
+        """Return what `work` makes of `item`, or the `Death` that it died.
+
+        Raises:
+            Exception: whatever `work` raised.
+            PipelineError: the supervisor cannot be started.
+        """
+        with self._lock:
+            try:
+                kind, payload = self._ask(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
+            except BaseException:
+                self._close()  # an answer that nobody waits for must not meet the next item
+                raise
+        if kind == "died":
+            return Death(payload)
+        if kind == "raised":
+            raise payload
+        return payload
+
+    def _ask(self, request: bytes) -> tuple[str, Any]:
+        """Send one item and wait, with a second supervisor if the first was killed."""
+        for _ in range(2):
+            try:
+                connection = self._started()
+                connection.send_bytes(request)
+                answer: tuple[str, Any] = pickle.loads(connection.recv_bytes())  # noqa: S301
+            except (EOFError, OSError):
+                self._close()
+            else:
+                return answer
+        raise PipelineError("the sandbox's supervisor died twice; is the machine out of memory?")
+
+    def _started(self) -> Connection:
+        """Return the connection to a running supervisor of this process's own."""
+        if self._connection is not None and self._owner == os.getpid():
+            return self._connection
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", BOOT, str(theirs.fileno()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+            self._connection = Connection(ours.detach())
+        self._owner = os.getpid()
+        self._connection.send_bytes(self._start)
+        return self._connection
+
+    def close(self) -> None:
+        """End the supervisor and its child; a later call starts them anew."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None and self._owner == os.getpid():
+            # It ends by itself once its socket has, and buries its child, whose CPU time then
+            # counts as ours; whatever keeps it from that, its child dies with it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(FAREWELL_SECONDS)
+            self._process.kill()
+            self._process.wait()
+        self._process = self._connection = None
+
+
+@cache
+def shared(work: Callable[[Any], Any], limits: Limits, warm: Any = None) -> Sandbox:
+    """Return this process's one sandbox for `work` under `limits`, closed at exit."""
+    sandbox = Sandbox(work, limits, warm)
+    atexit.register(sandbox.close)
+    return sandbox
+
+
+# What follows runs in the supervisor and in its children.
+
+
+def supervise(descriptor: int) -> None:
+    """Take items from the other end of a socket until it closes, and have children do them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends our parent, and so us
+    logging.disable(logging.CRITICAL)  # what a library says of a page is said by its fate
+    parent = Connection(descriptor)
+    work, limits, warm = pickle.loads(parent.recv_bytes())  # noqa: S301 -- from our own parent
+    if warm is not None:
+        work(warm)
+    gc.collect()
+    gc.freeze()  # a child's collector then leaves shared pages shared
+    nursery = Nursery(work, limits, parent)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            parent.send_bytes(nursery.answer(parent.recv_bytes()))
+    nursery.end()
+
+
+class Nursery:
+    """The supervisor's one child at a time."""
+
+    def __init__(self, work: Callable[[Any], Any], limits: Limits, parent: Connection) -> None:
+        self.work = work
+        self.limits = limits
+        self.parent = parent
+        self.pid = 0
+        self.pipe: Connection | None = None
+        self.done = 0
+        self.born_with = 0  # resident bytes
+
+    def answer(self, request: bytes) -> bytes:
+        """Return the pickled answer to a request, trying a fresh child where the old one failed."""
+        fresh = self.pipe is None
+        kind, answer = self.attempt(request)
+        if kind in (Death.CRASH, Death.MEMORY) and not fresh:
+            kind, answer = self.attempt(request)
+        if kind is not None:
+            return pickle.dumps(("died", kind.value))
+        return answer
+
+    def attempt(self, request: bytes) -> tuple[Death | None, bytes]:
+        """Have the child do one item; return how it died, or None, and its answer."""
+        if self.pipe is None:
+            self.fork()
+        assert self.pipe is not None
+        death = None
+        answer = b""
+        try:
+            self.pipe.send_bytes(request)
+            death = self.watch()
+            if death is None:
+                answer = self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return self.end() or Death.CRASH, b""
+        self.done += 1
+        if death is not None or not answer or self.done >= self.limits.recycle:
+            self.end()
+        return (death, answer) if answer or death else (Death.MEMORY, b"")
+
+    def watch(self) -> Death | None:
+        """Wait until the child has something to say or is past a limit.
+
+        Raises:
+            EOFError: our parent is gone, or asks out of turn.
+        """
+        assert self.pipe is not None
+        started = time.monotonic()
+        while True:
+            ready = wait([self.parent, self.pipe], POLL_SECONDS)
+            if self.parent in ready:
+                self.end()
+                os._exit(0)
+            if ready:
+                return None
+            if resident(self.pid) - self.born_with > self.limits.memory_mb << 20:
+                return Death.MEMORY
+            if time.monotonic() - started > WALL_FACTOR * self.limits.seconds:
+                return Death.TIMEOUT
+
+    def fork(self) -> None:
+        """Make a child."""
+        ours, theirs = socket.socketpair()
+        supervisor = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.parent.close()
+            ours.close()
+            toil(self.work, self.limits, Connection(theirs.detach()), supervisor)
+        theirs.close()
+        self.pipe = Connection(ours.detach())
+        self.born_with = resident(self.pid)
+        self.done = 0
+
+    def end(self) -> Death | None:
+        """Kill the child; return what killed it before, if it was its own doing."""
+        if self.pipe is None:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        self.pipe.close()
+        self.pipe = None
+        overran = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
+        return Death.TIMEOUT if overran else None
+
+
+def toil(work: Callable[[Any], Any], limits: Limits, pipe: Connection, supervisor: int) -> NoReturn:
+    """Do items until the pipe closes; an empty answer means that memory ran out."""
+    confine(limits, supervisor)
+    enough = peak() + (limits.memory_mb << 20)
+    try:
+        while True:
+            request = pipe.recv_bytes()
+            signal.setitimer(signal.ITIMER_PROF, limits.seconds)
+            answer = done(work, request)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            pipe.send_bytes(answer if peak() <= enough else b"")
+    finally:
+        os._exit(0)
+
+
+def done(work: Callable[[Any], Any], request: bytes) -> bytes:
+    """Return the pickled outcome of one item."""
+    try:
+        return pickle.dumps(("done", work(pickle.loads(request))))  # noqa: S301
+    except MemoryError:
+        return b""
+    except Exception as error:  # noqa: BLE001 -- raised again where the item came from
+        return pickle.dumps(("raised", error))
+
+
+def confine(limits: Limits, supervisor: int) -> None:
+    """Bind this process to its supervisor's life and to its limits."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the CPU timer's end is the process's end
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with contextlib.suppress(OSError):  # the kernel, short of memory, should take us first
+            Path("/proc/self/oom_score_adj").write_text("1000")
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        most = size + HARD_MEMORY * (limits.memory_mb << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    if os.getppid() != supervisor:
+        os._exit(0)
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in bytes, 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
+
+
+def peak() -> int:
+    """Return the most resident memory that this process has had, in bytes."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

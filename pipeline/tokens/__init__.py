@@ -1,0 +1,1 @@
+"""GPT-2's tokens of a corpus, in the formats that trainers read."""

@@ -1,0 +1,104 @@
+"""Tokens of any corpus, without a build, in the format that a trainer reads."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.core.shards import PARTIAL, Directory, damaged, replacing
+from webtext.pipeline.core.stage import settings as recorded
+from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens.tokens import BLOCK, INDEX, SPLITS, Tokens, read_bin, tokens
+
+FORMATS = ("llmc", "nanogpt")
+COLUMNS = ("id", "url", "domain", "text")  # that a corpus must have
+
+
+def export(
+    settings: Tokens,
+    source: Path,
+    out: Path,
+    form: str,
+    workers: int,
+    progress: Progress = silent,
+) -> None:
+    """Write the tokens of `source`, a directory of corpus or token shards, to `out`.
+
+    `out` appears whole or not at all. As "llmc" it is what a build makes: shards, an index, counts
+    and a manifest. As "nanogpt" it is train.bin and val.bin.
+
+    Raises:
+        UserError: `source` is neither; `out` is there; the corpus or its train split is empty.
+    """
+    if out.exists():
+        raise UserError(f"{out}: is there already; name another, or remove it")
+    given = Directory(source)
+    made = source if (source / INDEX).exists() else None
+    if made is None:
+        check_corpus(given)
+    elif form == "llmc":
+        raise UserError(f"{source}: holds llm.c's token shards already; --format nanogpt converts")
+    work = out.with_name(out.name + PARTIAL)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        shards = Directory(work / "shards" if form == "nanogpt" else work)
+        if made is None:
+            shards.path.mkdir(exist_ok=True)
+            tokens(settings, given, shards, workers, progress)
+        if form == "nanogpt":
+            write_nanogpt(given if made else shards, work)
+            shutil.rmtree(work / "shards", ignore_errors=True)
+        else:
+            stage = {"version": settings.version, "settings": recorded(settings)}
+            shards.finish({"stages": {settings.name: stage}, "source": str(source)})
+        work.rename(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def check_corpus(source: Directory) -> None:
+    """Refuse what is no corpus.
+
+    Raises:
+        UserError: no Parquet shards, or shards without a column that is needed.
+    """
+    paths = source.shards()
+    if not paths:
+        raise UserError(
+            f"{source}: no 00000.parquet and no {INDEX}; wanted a directory of corpus shards, "
+            "or of token shards"
+        )
+    try:
+        found = pq.read_schema(paths[0]).names
+    except (pa.ArrowInvalid, OSError) as error:
+        raise damaged(paths[0], error) from error
+    if missing := [name for name in COLUMNS if name not in found]:
+        raise UserError(
+            f"{paths[0]}: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}, found "
+            f"{', '.join(found)}"
+        )
+
+
+def write_nanogpt(directory: Directory, out: Path) -> list[Path]:
+    """Write what nanoGPT reads: train.bin and val.bin, bare uint16, `<|endoftext|>` after each.
+
+    Between documents the two conventions give the same stream: only its first token moves to
+    its end.
+    """
+    written = []
+    for split in SPLITS:
+        files = sorted(directory.path.glob(f"{split}-*.bin"))
+        with replacing(out / f"{split}.bin") as partial_path, partial_path.open("wb") as file:
+            for number, path in enumerate(files):
+                found = read_bin(path)
+                for start in range(int(number == 0), len(found), BLOCK):
+                    file.write(found[start : start + BLOCK].tobytes())
+            if files:
+                file.write(np.array([bpe.END_OF_TEXT], "<u2").tobytes())
+        written.append(out / f"{split}.bin")
+    return written

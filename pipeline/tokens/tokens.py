@@ -1,0 +1,367 @@
+"""Corpus shards to token shards that llm.c and its readers take, with an index of documents.
+
+The tokens of a split are one stream: `<|endoftext|>`, a document, `<|endoftext|>`, the next, in the
+corpus' order. The stream is cut into files of exactly `shard_tokens` tokens, as llm.c cuts it, so a
+document may begin in one file and go on in the next; only the last file of a split is shorter.
+`documents.parquet` says where each document begins and how long it is.
+
+Two passes. *Encode*, in parallel over corpus shards: the tokens of each, by split, into a work
+folder. *Pack*, in parallel over token shards: copy the ranges that make up each file. Where a range
+comes from depends on the tokens alone, so the bytes don't depend on the number of workers.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.core.records import TOKENS
+from webtext.pipeline.core.shards import (
+    Directory,
+    read_batches,
+    replacing,
+    write_json,
+    write_parquet,
+)
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.corpus.corpus import count_rows
+from webtext.pipeline.tokens import bpe
+
+log = logging.getLogger(__name__)
+
+# llm.c's file: 256 little-endian int32, of which the first three are these and the number of
+# tokens; then the tokens as uint16. Source: karpathy/llm.c, dev/data/data_common.py
+MAGIC = 20240520
+FORMAT = 1
+HEADER = 256
+
+SPLITS = ("train", "val")
+WORK = "parts"  # gone when the directory is whole
+INDEX = "documents.parquet"
+STATS = "stats.json"  # written last, so a directory that has it lacks nothing but its manifest
+BLOCK = 1 << 22  # tokens copied at a time, 8 MB
+INDEX_ROWS = 1 << 14  # in a row group of the index, so that one document is found without the rest
+
+PART = pa.schema([TOKENS.field(name) for name in ("id", "url", "split", "length")]).append(
+    pa.field("domain", pa.string())
+)
+
+Counts = dict[str, int]  # by split
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Encode the corpus with GPT-2's byte-pair encoding.
+
+    A registrable domain falls into `val` whole, by a hash of its name, so that no site and
+    none of the near-duplicates that a site has of its own pages straddle the split.
+    """
+
+    shard_tokens: int = 100_000_000  # a file of 200 MB. Source: llm.c, dev/data/fineweb.py
+    val_fraction: float = 0.005  # of the domains. Source: nanoGPT's 0.0005 of documents, times ten
+
+    name: ClassVar[str] = "tokens"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UserError: one is out of its range.
+        """
+        if not 0 < self.shard_tokens < 2**31:
+            raise UserError(
+                f"tokens.shard_tokens = {self.shard_tokens}: use 1 to 2147483647, which is what "
+                "the header of a .bin file can hold"
+            )
+        if not 0 <= self.val_fraction < 1:
+            raise UserError(f"tokens.val_fraction = {self.val_fraction}: use 0 to less than 1")
+
+    def split(self, domain: str) -> str:
+        """Return the split that all documents of a domain fall into.
+
+        >>> Tokens(val_fraction=0.0).split("example.com")
+        'train'
+        """
+        hashed = hashlib.sha256(b"split " + domain.encode()).digest()
+        share = int.from_bytes(hashed[:8], "big") / 2**64
+        return "val" if share < self.val_fraction else "train"
+
+
+def tokens(
+    settings: Tokens,
+    corpus: Directory,
+    out: Directory,
+    workers: int,
+    progress: Progress = silent,
+) -> list[Passage]:
+    """Write the token shards of a corpus, their index and their counts.
+
+    Raises:
+        UserError: the corpus, or what falls into train, is empty.
+    """
+    if not (out.path / STATS).exists():
+        bpe.encoding()  # says what is missing here, once, rather than in every worker
+        encode_all(settings, corpus, out, workers, progress)
+        totals = count(out)
+        check(settings, corpus, totals)
+        pack_all(settings, out, totals, workers, progress)
+        write_index(settings, out)
+        write_json(out.path / STATS, stats(settings, out))
+    shutil.rmtree(out.path / WORK, ignore_errors=True)
+    documents = sum(split["documents"] for split in counts(out)["splits"].values())
+    return [Passage("tokens", documents, documents, {})]
+
+
+def counts(directory: Directory) -> dict[str, Any]:
+    """Return the stats of a token directory: tokenizer, and documents and tokens by split."""
+    found: dict[str, Any] = json.loads((directory.path / STATS).read_text(encoding="utf-8"))
+    return found
+
+
+def encode_all(
+    settings: Tokens, corpus: Directory, out: Directory, workers: int, progress: Progress
+) -> None:
+    """Encode the corpus shards that are not encoded yet."""
+    (out.path / WORK).mkdir(exist_ok=True)
+    todo = [number for number in corpus.numbers() if not part(out, number).exists()]
+    rows = sum(count_rows(corpus.shard(number)) for number in todo)
+    work = partial(encode_shard, settings, corpus, out)
+    each(work, todo, workers, progress, total=rows)
+
+
+def part(out: Directory, number: int, split: str = "") -> Path:
+    """Return where the tokens of a corpus shard lie meanwhile, or (no split) their index."""
+    return out.path / WORK / f"{number:05d}.{split or 'parquet'}"
+
+
+def encode_shard(settings: Tokens, corpus: Directory, out: Directory, number: int) -> None:
+    """Encode one corpus shard; the index, which makes it count as done, appears last."""
+    index = []
+    with (
+        replacing(part(out, number, "train")) as train_path,
+        replacing(part(out, number, "val")) as val_path,
+        train_path.open("wb") as train,
+        val_path.open("wb") as val,
+    ):
+        files = {"train": train, "val": val}
+        for batch in read_batches(corpus.shard(number), ["id", "url", "domain", "text"], rows=256):
+            splits = [settings.split(domain or "") for domain in batch["domain"].to_pylist()]
+            lengths = []
+            for split, text in zip(splits, batch["text"].to_pylist(), strict=True):
+                document = with_end(bpe.encode(text or ""))
+                files[split].write(document.tobytes())
+                lengths.append(len(document))
+            columns = [batch["id"], batch["url"], pa.array(splits), pa.array(lengths, pa.int64())]
+            index.append(pa.RecordBatch.from_arrays([*columns, batch["domain"]], schema=PART))
+            tick(batch.num_rows)
+    write_parquet(part(out, number), [pa.Table.from_batches(index, PART)], PART)
+
+
+def with_end(document: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    """Return a document's tokens with `<|endoftext|>` before them, little-endian.
+
+    >>> with_end(np.array([31373, 995], np.uint16)).tolist()
+    [50256, 31373, 995]
+    """
+    return np.concatenate([np.array([bpe.END_OF_TEXT], "<u2"), document.astype("<u2")])
+
+
+def count(out: Directory) -> Counts:
+    """Return the number of tokens of each split, from the sizes of the encoded parts."""
+    return {
+        split: sum(path.stat().st_size // 2 for path in (out.path / WORK).glob(f"*.{split}"))
+        for split in SPLITS
+    }
+
+
+def check(settings: Tokens, corpus: Directory, totals: Counts) -> None:
+    """Refuse a split that nothing can be trained on; warn of one that nothing can be judged by."""
+    if not any(totals.values()):
+        raise UserError(
+            f"{corpus}: no documents, so there is nothing to tokenise; "
+            "`webtext report` says where they went"
+        )
+    if not totals["train"]:
+        raise UserError(
+            f"{corpus}: every domain fell into val and none into train; lower "
+            f"tokens.val_fraction, which is {settings.val_fraction}"
+        )
+    if note := empty_val(settings, totals):
+        log.warning("%s: %s", corpus, note)
+
+
+def empty_val(settings: Tokens, totals: Counts) -> str:
+    """Say what an empty `val` comes from, or ""."""
+    if totals["val"]:
+        return ""
+    return (
+        f"val is empty: no domain fell into it at tokens.val_fraction = {settings.val_fraction}; "
+        "raise it if there should be a validation loss"
+    )
+
+
+def pack_all(
+    settings: Tokens, out: Directory, totals: Counts, workers: int, progress: Progress
+) -> None:
+    """Write the token shards that are not there yet."""
+    todo = [
+        (split, number)
+        for split, total in totals.items()
+        for number in range(-(-total // settings.shard_tokens))
+        if not shard(out, split, number).exists()
+    ]
+    each(partial(pack, settings, out), todo, workers, progress)
+
+
+def shard(directory: Directory, split: str, number: int) -> Path:
+    """Return where a token shard lies.
+
+    >>> shard(Directory(Path("tokens-5d0c")), "val", 3).name
+    'val-00003.bin'
+    """
+    return directory.path / f"{split}-{number:05d}.bin"
+
+
+def pack(settings: Tokens, out: Directory, item: tuple[str, int]) -> None:
+    """Write token shard `number` of a split: its stretch of the split's stream of tokens."""
+    split, number = item
+    parts = sorted((out.path / WORK).glob(f"*.{split}"))
+    start = number * settings.shard_tokens
+    write_bin(shard(out, split, number), list(stretch(parts, start, start + settings.shard_tokens)))
+
+
+def stretch(parts: Iterable[Path], start: int, stop: int) -> Iterator[npt.NDArray[np.uint16]]:
+    """Yield tokens `start` to `stop` of the stream that the parts are, as views of the files."""
+    begins = 0
+    for path in parts:
+        length = path.stat().st_size // 2
+        low, high = max(start - begins, 0), min(stop - begins, length)
+        if low < high:
+            yield np.memmap(path, "<u2", "r")[low:high]
+        begins += length
+
+
+def write_bin(path: Path, pieces: list[npt.NDArray[np.uint16]]) -> None:
+    """Write one file in llm.c's format, whole or not at all."""
+    header = np.zeros(HEADER, "<i4")
+    header[:3] = MAGIC, FORMAT, sum(map(len, pieces))
+    with replacing(path) as partial_path, partial_path.open("wb") as file:
+        file.write(header.tobytes())
+        for piece in pieces:
+            for start in range(0, len(piece), BLOCK):
+                file.write(piece[start : start + BLOCK].tobytes())
+
+
+def write_index(settings: Tokens, out: Directory) -> None:
+    """Write documents.parquet: every document's place, in the corpus' order."""
+    write_parquet(out.path / INDEX, places(settings, out), TOKENS)
+
+
+def places(settings: Tokens, out: Directory) -> Iterator[pa.RecordBatch]:
+    """Yield the index, its places running on over the parts."""
+    ends = dict.fromkeys(SPLITS, 0)
+    for path in Directory(out.path / WORK).shards():
+        for batch in read_batches(path, rows=INDEX_ROWS):
+            lengths = batch["length"].to_numpy()
+            splits = np.array(batch["split"].to_pylist())
+            starts = np.zeros(batch.num_rows, np.int64)
+            for split in SPLITS:
+                chosen = splits == split
+                after = ends[split] + np.cumsum(lengths[chosen])
+                starts[chosen] = after - lengths[chosen]
+                ends[split] = int(after[-1]) if len(after) else ends[split]
+            shards, within = np.divmod(starts, settings.shard_tokens)
+            columns = [batch["id"], batch["url"], batch["split"], pa.array(shards, pa.int32())]
+            columns += [pa.array(within, pa.int64()), batch["length"]]
+            yield pa.RecordBatch.from_arrays(columns, schema=TOKENS)
+
+
+def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
+    """Return what was written, by split, and with which vocabulary."""
+    found = {split: {"documents": 0, "tokens": 0, "domains": 0, "shards": 0} for split in SPLITS}
+    domains: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for path in Directory(out.path / WORK).shards():
+        for batch in read_batches(path, ["split", "length", "domain"], rows=INDEX_ROWS):
+            for row in batch.to_pylist():
+                found[row["split"]]["documents"] += 1
+                found[row["split"]]["tokens"] += row["length"]
+                domains[row["split"]].add(row["domain"])
+    for split in SPLITS:
+        found[split]["domains"] = len(domains[split])
+        found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
+    note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
+    tokenizer = {"name": bpe.NAME, "vocabulary": bpe.VOCABULARY, "sha256": bpe.SHA256}
+    return {"tokenizer": tokenizer, "splits": found, "notes": [note] if note else []}
+
+
+def read_bin(path: Path) -> npt.NDArray[np.uint16]:
+    """Return the tokens of one file, as a read-only view of it.
+
+    Raises:
+        UserError: it is not a file of this format, or not all of it is there.
+    """
+    try:
+        header = np.fromfile(path, "<i4", HEADER)
+        length = (path.stat().st_size - 4 * HEADER) // 2
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such token shard; build the tokens") from None
+    if len(header) < HEADER or header[0] != MAGIC or header[1] != FORMAT:
+        raise UserError(
+            f"{path}: expected llm.c's header ({MAGIC}, {FORMAT}, count), found "
+            f"{header[:3].tolist()}; it is not a token shard"
+        )
+    if header[2] != length:
+        raise UserError(f"{path}: its header says {header[2]} tokens, found {length}; remake it")
+    if not length:
+        return np.empty(0, "<u2")
+    return np.memmap(path, "<u2", "r", offset=4 * HEADER)
+
+
+def document_tokens(directory: Directory, row: Mapping[str, Any]) -> npt.NDArray[np.uint16]:
+    """Return the tokens of one document, given its row of the index: `<|endoftext|>` first.
+
+    Raises:
+        UserError: the shards end before the document does.
+    """
+    number, start, left = row["shard"], row["start"], row["length"]
+    pieces = []
+    while left:
+        piece = read_bin(shard(directory, row["split"], number))[start : start + left]
+        pieces.append(piece)
+        number, start, left = number + 1, 0, left - len(piece)
+    return np.concatenate(pieces)
+
+
+def documents_at(
+    directory: Directory, split: str, spans: Sequence[tuple[int, int]]
+) -> list[list[dict[str, Any]]]:
+    """Return, for each span of a split's tokens, the rows of the documents that it touches.
+
+    A span goes from its first token to before its second, counted from the beginning of the split,
+    over all of its shards. The index is read once, however many spans there are.
+    """
+    size = len(read_bin(shard(directory, split, 0)))  # of every shard but the last
+    found: list[list[dict[str, Any]]] = [[] for _ in spans]
+    for batch in read_batches(directory.path / INDEX, rows=INDEX_ROWS):
+        rows = np.flatnonzero(np.array(batch["split"].to_pylist()) == split)
+        begins = batch["shard"].to_numpy().astype(np.int64) * size + batch["start"].to_numpy()
+        ends = (begins + batch["length"].to_numpy())[rows]
+        begins = begins[rows]
+        for number, (start, stop) in enumerate(spans):
+            low, high = np.searchsorted(ends, start, "right"), np.searchsorted(begins, stop)
+            if low < high:
+                found[number] += batch.take(pa.array(rows[low:high])).to_pylist()
+    return found

@@ -1,0 +1,1 @@
+"""One text as the rules see it: its words, lines and n-grams, compiled."""

@@ -1,0 +1,113 @@
+r"""Which words are addresses, compiled: `https://a.test/b`, `mail@a.test`, `8.8.8.8:53`.
+
+What is asked is what this regular expression asks, spaCy's for its English tokenizer, where L is a
+letter that is lower case or of a script without cases:
+
+    ([\w+.-]{2,}://)?  (\S+@)?  (HOST\.)+L{2,63} or an IPv4 address  (:\d{2,5})?  ([/?#]\S*)?
+
+HOST is of 1 to 63 characters, and an IPv4 address is of no private network. Every part ends where a
+character comes that it cannot have, so nothing is tried twice but the places after an @.
+"""
+
+from typing import Any
+
+import numba
+
+from webtext.pipeline.words.characters import DIGIT, HOST, LOWER, SCHEME
+
+DOT, HYPHEN, UNDERSCORE, AT = 0x2E, 0x2D, 0x5F, 0x40
+COLON, SLASH, QUESTION, HASH = 0x3A, 0x2F, 0x3F, 0x23
+LONGEST_NAME = 63  # characters between two dots of a host
+
+
+@numba.njit(cache=True)
+def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
+    """Return whether a host may end here: a port, and what begins with /, ? or # may follow."""
+    if at < high and codes[at] == COLON:
+        digits = at + 1
+        while digits < high and classes[codes[digits]] & DIGIT:
+            digits += 1
+        if not 2 <= digits - at - 1 <= 5:
+            return False
+        at = digits
+    return at == high or codes[at] == SLASH or codes[at] == QUESTION or codes[at] == HASH
+
+
+@numba.njit(cache=True)
+def stands(codes: Any, low: int, high: int, number: int) -> bool:
+    """Return whether a number below 1,000 stands here in plain digits, and a dot after it."""
+    at = low
+    scale = 100 if number > 99 else 10
+    while scale:
+        if at >= high or codes[at] != 0x30 + number // scale % 10:
+            return False
+        at += 1
+        scale //= 10
+    return at < high and codes[at] == DOT
+
+
+@numba.njit(cache=True)
+def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
+    """Return whether an IPv4 address of no private network begins here, and ends as a host may."""
+    if stands(codes, low, high, 10) or stands(codes, low, high, 127):
+        return False
+    if stands(codes, low, high, 192) and stands(codes, low + 4, high, 168):
+        return False
+    if stands(codes, low, high, 172) and low + 6 < high and codes[low + 6] == DOT:
+        tens, ones = codes[low + 4], codes[low + 5]
+        if tens == 0x31 and 0x36 <= ones <= 0x39:
+            return False
+        if tens == 0x32 and classes[ones] & DIGIT:
+            return False
+        if tens == 0x33 and 0x30 <= ones <= 0x31:
+            return False
+    at = low
+    for part in range(4):
+        digits = at
+        while digits < high and classes[codes[digits]] & DIGIT:
+            digits += 1
+        if not 1 <= digits - at <= 3:
+            return False
+        at = digits
+        if part < 3:
+            if at == high or codes[at] != DOT:
+                return False
+            at += 1
+    return ends_address(codes, at, high, classes)
+
+
+@numba.njit(cache=True)
+def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
+    """Return whether a domain name begins here, and nothing follows but what may follow a host."""
+    start = low
+    while True:
+        at = start
+        while at < high and codes[at] != DOT:
+            allowed = classes[codes[at]] & HOST or codes[at] == UNDERSCORE or codes[at] == HYPHEN
+            if not allowed or at - start == LONGEST_NAME:
+                return False
+            at += 1
+        if at in (high, start) or not classes[codes[start]] & HOST:
+            return False
+        start = at = at + 1
+        while at < high and classes[codes[at]] & LOWER:
+            at += 1
+        if 2 <= at - start <= LONGEST_NAME and ends_address(codes, at, high, classes):
+            return True
+
+
+@numba.njit(cache=True)
+def is_address(codes: Any, low: int, high: int, classes: Any) -> bool:
+    """Return whether a chunk is an address of the web, of mail or of the Internet."""
+    scheme = low
+    while scheme < high and classes[codes[scheme]] & SCHEME:
+        scheme += 1
+    after = low
+    slashes = scheme + 2 < high and codes[scheme + 1] == codes[scheme + 2] == SLASH
+    if scheme - low >= 2 and slashes and codes[scheme] == COLON:
+        after = scheme + 3
+    for at in range(low, high):
+        begins = at in (low, after) or (at > low + 1 and codes[at - 1] == AT)
+        if begins and (public_ip(codes, at, high, classes) or domain(codes, at, high, classes)):
+            return True
+    return False

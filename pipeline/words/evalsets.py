@@ -1,0 +1,48 @@
+"""Texts of evaluation sets, as far as what a corpus shares with them is concerned."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from webtext.pipeline.core.compressed import ArchiveError, blocks
+from webtext.pipeline.core.errors import UserError
+
+
+def examples(path: Path) -> Iterator[str]:
+    """Yield a set's texts: of a .jsonl file all strings of each line, of others the whole file.
+
+    Files may be packed (.zst, .gz, .xz, .bz2). The strings of a line are one text, for a sentence
+    may go on from one of them to the next, as from a context to its continuation.
+
+    Raises:
+        UserError: the file is missing or damaged, or a line is not JSON.
+    """
+    try:
+        text = b"".join(blocks(path)).decode("utf-8", "replace")
+    except (OSError, ArchiveError) as error:
+        raise UserError(f"{path}: not to be read as an evaluation set ({error})") from None
+    if ".jsonl" not in path.name:
+        yield text
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            yield " ".join(strings(json.loads(line)))
+        except ValueError as error:
+            raise UserError(f"{path}: line {number}: not JSON ({error})") from None
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every string in a JSON value, in order.
+
+    >>> list(strings({"context": "It is", "options": ["so", "not"], "gold": 1}))
+    ['It is', 'so', 'not']
+    """
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)

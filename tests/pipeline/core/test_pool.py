@@ -1,0 +1,114 @@
+"""Shards over processes, and a worker that dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.pool import each, tick
+
+
+def square(number: int) -> int:
+    tick(1)
+    return number * number
+
+
+def die_once(marks: Path, number: int) -> int:
+    """Kill this worker the first time that number 3 comes along."""
+    mark = marks / str(number)
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def die_always(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def fail(number: int) -> int:
+    raise ValueError(f"shard {number} is odd")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_results_come_in_the_order_of_the_items(workers):
+    assert each(square, range(6), workers) == [0, 1, 4, 9, 16, 25]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_progress_ends_at_the_total(workers):
+    seen = []
+    each(square, range(6), workers, lambda *args: seen.append(args), total=6)
+    assert seen[-1] == (6, 6, "6/6 shards")
+
+
+def test_any_executor_will_do():
+    with ThreadPoolExecutor(2) as executor:
+        assert each(square, range(4), 2, executor=executor) == [0, 1, 4, 9]
+
+
+def test_a_killed_worker_costs_its_shard_a_second_try_and_no_more(tmp_path):
+    assert each(partial(die_once, tmp_path), range(6), 2) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_shard_that_kills_its_worker_twice_is_named():
+    with pytest.raises(PipelineError, match="killed its worker twice and was set aside: 3;"):
+        each(die_always, range(6), 2)
+
+
+def test_an_error_of_the_work_reaches_the_caller():
+    with pytest.raises(ValueError, match="shard 0 is odd"):
+        each(fail, [0], 1)
+
+
+SLEEPER = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from tests.pipeline.core.test_pool import sleep_noted
+from webtext.pipeline.core.pool import each
+from functools import partial
+if __name__ == "__main__":
+    each(partial(sleep_noted, Path({marks!r})), [1, 2], 2)
+"""
+
+
+def sleep_noted(marks: Path, number: int) -> None:
+    (marks / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    script = tmp_path / "parent.py"
+    script.write_text(SLEEPER.format(paths=[str(Path(__file__).parents[3])], marks=str(marks)))
+    with subprocess.Popen([sys.executable, str(script)]) as parent:
+        wait_until(lambda: len(list(marks.iterdir())) == 2)
+        parent.kill()
+    workers = [int(mark.name) for mark in marks.iterdir()]
+    wait_until(lambda: not any(alive(worker) for worker in workers))
+
+
+def alive(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def wait_until(holds, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,57 @@
+import pytest
+import trafilatura
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from tests.bench.extraction import pages
+from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.extraction.parse import parse
+
+XHTML = (
+    '<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0//EN"'
+    ' "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">\n<html><head></head><body><p>é</p></body></html>'
+)
+WHOLE = ["<!doctype html><html><body><p>a</p></body></html>", XHTML, XHTML.partition("\n")[2],
+         '<html lang="en" />\n<p>a</p><p>b</p>', "<p>a</p>\f<p>b</p>", "a<p>b<p>c",
+         "<html><!-- a --><?php b ?><body>c", "<body><p>a</body><body><p>b</body>"]  # fmt: skip
+NOTHING = ["", " \n", "<!-- a -->", "<?xml version='1.0' encoding='utf-8'?>", "<p>a</p>", "words"]
+
+
+def seen(tree):
+    return None if tree is None else etree.tostring(tree).rstrip()
+
+
+@pytest.mark.parametrize("html", WHOLE)
+def test_a_tree_is_the_one_that_trafilatura_would_read(html):
+    assert seen(parse(html)) == seen(trafilatura.load_html(html)) is not None
+
+
+@pytest.mark.parametrize("html", NOTHING)
+def test_what_is_no_page_has_no_tree(html):
+    assert parse(html) is None
+
+
+pieces = st.sampled_from(
+    ["<html>", "<html/>", "\n", "<!doctype html SYSTEM 'a/b'>", "<!DOCTYPE html>", "<head>", "<p>",
+     "</p>", "<body class='a'>", "<?xml version='1.0'?>", "<!-- b -->", "text", "é", "\f", "<br/>"]
+)  # fmt: skip
+
+
+@given(st.lists(pieces, max_size=12).map("".join))
+def test_odd_pages_give_trafilaturas_tree_or_none(html):
+    html += "\n"  # which it would add to a page of one line
+    whole = seen(parse(html))
+    theirs = trafilatura.load_html(html)
+    assert whole == seen(theirs) or (theirs is None and whole is None)
+
+
+def test_real_pages_give_trafilaturas_tree(shared):
+    for _, body in list(pages())[::60]:
+        html = decode(body).text
+        tail = "" if "\n" in html else "\n"  # which it adds to a page of one line
+        assert seen(parse(html + tail)) == seen(trafilatura.load_html(html))
+
+
+def test_an_element_is_one_of_lxmls_html_elements():
+    assert parse(WHOLE[0]).find(".//p").text_content() == "a"

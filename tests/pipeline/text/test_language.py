@@ -1,0 +1,138 @@
+import json
+
+import pyarrow as pa
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langdetect import DetectorFactory, LangDetectException, detect_langs
+
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.records import DOCUMENT
+from webtext.pipeline.text.langid import LONGEST, Guess, detect, readable
+from webtext.pipeline.text.language import Language
+
+ENGLISH = "All human beings are born free and equal in dignity and rights. " * 3
+FRENCH = "Tous les êtres humains naissent libres et égaux en dignité et en droits. " * 3
+
+
+def batch(*texts):
+    rows = [{"id": f"{n:016x}", "text": text} for n, text in enumerate(texts)]
+    return pa.RecordBatch.from_pylist(rows, DOCUMENT)
+
+
+def lines(path):
+    with zstandard.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def by_langdetect(text, monkeypatch):
+    monkeypatch.setattr(DetectorFactory, "seed", 0)
+    try:
+        found = detect_langs(text)
+    except LangDetectException:
+        found = []
+    return Guess(found[0].lang, found[0].prob) if found else Guess(None, 0.0)
+
+
+SAMPLES = [
+    ENGLISH,
+    FRENCH,
+    ENGLISH + FRENCH,
+    "short",
+    "WORDS IN CAPITALS Only Some Of Them",
+    "Всі люди народжуються вільними і рівними у своїй гідності та правах. abc def",
+    "すべての人間は、生れながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "人人生而自由,在尊严和权利上一律平等。 with some Latin letters among them",
+    "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
+    "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm.",
+    "Toate fiinţele umane se nasc libere şi egale; ș ț și",
+    "see https://example.com/a/b?c=d or write to someone@example.com, or not",
+    "1234 5678 !!!",
+    "",
+    "\U0001d400\U0001d401 \U0001f600 mathematical capitals and faces",
+    ENGLISH * 200,
+    ("http://x.test/" + "a" * 400 + " word ") * 100,
+]
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+def test_the_answer_is_langdetects_own(text, monkeypatch):
+    ours, theirs = detect(text), by_langdetect(text, monkeypatch)
+    assert ours.language == theirs.language
+    assert ours.probability == pytest.approx(theirs.probability, abs=1e-9)
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.text("abcdeABC dieuñéß ", min_size=9))
+def test_the_answer_is_langdetects_own_for_any_text(text):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        theirs = by_langdetect(text, monkeypatch)
+    assert detect(text) == (theirs.language, pytest.approx(theirs.probability, abs=1e-9))
+
+
+def test_a_lone_surrogate_is_no_error():
+    assert detect(ENGLISH + "\ud800").language == "en"
+
+
+def test_addresses_at_a_cut_are_read_whole():
+    text = "https://example.com/" + "a" * 2000
+    assert "aaa" not in readable(f"{text} " * 50, 1000)
+
+
+@pytest.mark.parametrize("length", [LONGEST, 200])
+def test_declarations_of_human_rights_are_told_apart(shared, length):
+    known = [row for row in lines(shared / "langid/udhr.jsonl.zst") if row["langdetect_label"]]
+    right = sum(detect(row["text"][:length]).language == row["langdetect_label"] for row in known)
+    assert (len(known), right) >= (80, 78)
+
+
+def test_no_other_language_but_scots_passes_for_english(shared):
+    others = [row for row in lines(shared / "langid/udhr.jsonl.zst") if row["iso639_3"] != "eng"]
+    fates = Language()(batch(*(row["text"] for row in others)))["dropped_by"].to_pylist()
+    kept = {row["iso639_3"] for row, fate in zip(others, fates, strict=True) if fate is None}
+    assert kept <= {"sco"}
+
+
+def test_each_fate_says_why_and_by_what():
+    out = Language()(batch(ENGLISH, FRENCH, ENGLISH + FRENCH, "123", None)).to_pylist()
+    fates = [row["dropped_by"] for row in out]
+    assert fates[:2] == [None, "language.other"]
+    assert fates[2] in ("language.other", "language.uncertain")
+    assert fates[3:] == ["language.undetected"] * 2
+    assert [row["language"] for row in out] == ["en", "fr", out[2]["language"], None, None]
+    assert out[0]["language_probability"] > 0.99
+    assert out[0]["dropped_value"] is None
+    assert out[1]["dropped_value"] > 0.99
+
+
+def test_an_improbable_language_is_uncertain():
+    stage = Language(min_probability=0.9)
+    assert stage.objection(Guess("en", 0.89)) == "language.uncertain"
+    assert stage.objection(Guess("en", 0.9)) is None
+
+
+def test_several_languages_or_all_may_be_kept():
+    assert Language(keep=("en", "fr"))(batch(FRENCH))["dropped_by"].to_pylist() == [None]
+    assert Language(keep=())(batch(FRENCH))["dropped_by"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"min_probability": 1.1}, "min_probability = 1.1: use a number from 0 to 1"),
+        ({"max_chars": 0}, "max_chars = 0: use 1 to 10000"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(setting, message):
+    with pytest.raises(UserError, match=message):
+        Language(**setting)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.none()))
+def test_every_row_is_accounted_for(texts):
+    rows = batch(*texts)
+    out = Language()(rows)
+    assert out["id"].equals(rows["id"])
+    assert out["text"].equals(rows["text"])

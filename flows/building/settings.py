@@ -35,7 +35,7 @@ from webtext.pipeline.text.language import Language
 from webtext.pipeline.text.pii import Pii
 from webtext.pipeline.tokens.tokens import Tokens
 
-SHIPPED = Path(str(files("flows"))) / "recipes"
+SHIPPED = Path(str(files("webtext.flows"))) / "recipes"
 PRESETS = SHIPPED / "rules"  # published sets of rules, that a recipe may include by name
 
 

@@ -103,7 +103,3 @@ def _exit_after_the_other(code: int) -> None:
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """Treat SIGTERM as Ctrl-C: stop, keep what is whole, leave no process behind."""
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    main()

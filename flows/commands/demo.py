@@ -48,6 +48,8 @@ The README says how to run it on real dumps.""",
 
 def callable_as() -> str:
     """Return how a shell here finds this command: by name, or by its path."""
+    if Path(sys.argv[0]).name == "__main__.py":
+        return "python -m webtext"
     return "webtext" if shutil.which("webtext") else os.path.relpath(sys.argv[0])
 
 

@@ -40,7 +40,9 @@ def prefect(data: Path, port: int = 0) -> Iterator[str]:
     port = port or free_port()
     url = f"http://127.0.0.1:{port}/api"
     os.environ["PREFECT_API_URL"] = url
-    command = [sys.executable, "-m", "webtext.flows.prefect.server", str(port), str(os.getpid())]
+    module = "webtext.flows.prefect.server"
+    # -P: no file of the working directory is taken for a module
+    command = [sys.executable, "-P", "-m", module, str(port), str(os.getpid())]
     try:
         # In a session of its own: Ctrl-C is for the build, which tells the server of its end.
         with subprocess.Popen(

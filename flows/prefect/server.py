@@ -1,4 +1,4 @@
-"""Prefect's own server, run as `python -m webtext.flows.prefect.server PORT PARENT`, ending with PARENT.
+"""Prefect's own server: `python -m webtext.flows.prefect.server PORT PARENT` ends with PARENT.
 
 Prefect's built-in ephemeral server stays behind when the flow's process is killed; this one
 does not, and it has written all of its rows when it is asked to stop.

@@ -13,9 +13,7 @@ webtext.model.training.sharded. Either is read by any number of processes, wheth
 import hashlib
 import json
 import logging
-import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from webtext.model.errors import UserError
+from webtext.model.files import replace, write_json
 from webtext.model.gpt.gpt import GPT
 from webtext.model.machine import parallel
 from webtext.model.machine.parallel import Group
@@ -261,28 +260,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def replace(path: Path, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a file; `path` becomes the whole of it, or stays as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)  # the name, too, outlives a power cut
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read, whole or not at all."""
-    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-    replace(path, lambda file: file.write(text.encode()))

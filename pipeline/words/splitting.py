@@ -1,7 +1,7 @@
 """The splitter of words, compiled: from a text's code points to where its tokens end.
 
-What it does is told in `webtext.pipeline.words.words`, whose lists it is given as tables: what each code point is
-(`webtext.pipeline.words.characters`), the forms known by heart, and units. A chunk is what stands between spaces.
+What it does is told in `words.py`, whose lists it is given as tables: what each code point is
+(`characters.py`), the forms known by heart, and units. A chunk is what stands between spaces.
 """
 
 from typing import Any

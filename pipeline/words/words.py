@@ -3,7 +3,7 @@
 FineWeb's filters and others count the tokens of spaCy's English tokenizer: punctuation stands
 alone, "don't" is two tokens, "U.S." is one. The rules below follow its documented order: peel
 marks off both ends until nothing or a known form is left, then cut inside. The lists are here, the
-compiled code is in `webtext.pipeline.words.splitting`; the same in plain Python is what the tests hold it to.
+compiled code is in `splitting.py`; the same in plain Python is what the tests hold it to.
 
 That is where the time of the published filters goes: they split and look at each word anew, rule by
 rule, and word by word in Python.

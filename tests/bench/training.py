@@ -2,10 +2,10 @@
 
     python -m tests.bench.training [--steps 30]
 
-Ours is `webtext.model.training.train.train` as users run it: what goes on between one call of its watcher and the
-next, reading, logging and all, which includes checking the loss. nanoGPT's is the body of its
-train.py: get_batch, forward, backward, clip, step. One thread, the same shapes, float32, CPU time;
-the median of the steps, so that what one step met by chance doesn't count.
+Ours is `webtext.model.training.train.train` as users run it: what goes on between one call of its
+watcher and the next, reading, logging and all, which includes checking the loss. nanoGPT's is the
+body of its train.py: get_batch, forward, backward, clip, step. One thread, the same shapes,
+float32, CPU time; the median of the steps, so that what one step met by chance doesn't count.
 """
 
 import argparse

@@ -6,7 +6,9 @@ import pytest
 
 from webtext import model
 
+MODULES = [found.name for found in pkgutil.walk_packages(model.__path__, "webtext.model.")]
 
-@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(model.__path__)])
+
+@pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_the_docstrings_hold(name):
-    assert doctest.testmod(importlib.import_module(f"model.{name}")).failed == 0
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -111,5 +111,6 @@ def test_what_only_the_machine_asks_for_is_no_part_of_a_runs_identity():
 
 
 def test_settings_and_plans_need_no_torch():
-    code = "import sys, webtext.model.settings, webtext.model.machine.plan; sys.exit('torch' in sys.modules)"
+    modules = "webtext.model.settings, webtext.model.machine.plan"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -50,7 +50,7 @@ CONDITIONS = (
         72,
         "two crawls in one directory",
         "the second is refused",
-        (HERE + "test_frontier.py::test_a_second_crawl_is_refused",),
+        (HERE + "frontier/test_frontier.py::test_a_second_crawl_is_refused",),
     ),
     Condition(
         73,

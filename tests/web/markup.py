@@ -1,7 +1,7 @@
 """Pages that are well-behaved on the wire and hostile to whoever reads them.
 
-`then` is the fate that they meet there (`pipeline/text/extraction`), where the reader has a second of
-CPU time and 5 MB for a page.
+`then` is the fate that they meet there (`pipeline/text/extraction`), where the reader has a second
+of CPU time and 5 MB for a page.
 """
 
 from collections.abc import Mapping

@@ -42,7 +42,8 @@ FAREWELL_SECONDS = 1.0  # for a supervisor to end by itself; it takes some milli
 HARD_MEMORY = 3  # address space allowed, in multiples of the limit on resident memory
 PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 BOOT = (
-    "import sys; sys.path[:] = sys.argv[2:]; from webtext.pipeline.text.extraction.sandbox import supervise; "
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from webtext.pipeline.text.extraction.sandbox import supervise; "
     "supervise(int(sys.argv[1]))"
 )
 
@@ -120,7 +121,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOT, str(theirs.fileno()), *sys.path],
+                [sys.executable, "-P", "-c", BOOT, str(theirs.fileno()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -12,7 +12,6 @@ import lzma
 import re
 from collections import Counter, defaultdict
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import ada_url
 import zstandard
@@ -21,8 +20,7 @@ from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.links import dumps
 from webtext.pipeline.links.links import harvest, resolve
 from webtext.pipeline.links.settings import Harvest
-
-DATA = Path(__file__).resolve().parents[3] / "pipeline" / "data"
+from webtext.pipeline.urls.named_lists import DATA
 
 
 def naive_list(name):

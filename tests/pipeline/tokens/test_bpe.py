@@ -36,7 +36,8 @@ def test_the_encoding_equals_tiktokens_own(shared, tmp_path):
     # tiktoken deletes a cached file that it does not like, so it gets a copy
     cache = shutil.copytree(shared / "gpt2_bpe" / "tiktoken_cache", tmp_path / "cache")
     code = (
-        "import tiktoken; from webtext.pipeline.tokens import bpe; a = tiktoken.get_encoding('gpt2');"
+        "import tiktoken; from webtext.pipeline.tokens import bpe;"
+        "a = tiktoken.get_encoding('gpt2');"
         "b = bpe.encoding(); print(a._mergeable_ranks == b._mergeable_ranks,"
         "a._pat_str == b._pat_str, a._special_tokens == b._special_tokens)"
     )

@@ -155,7 +155,8 @@ def test_a_pool_worker_may_have_a_sandbox():
 
         def inside(item):
             source = "s.shared(eval, s.Limits(0.3))(item)"
-            module = "__import__('webtext.pipeline.text.extraction.sandbox').extraction.sandbox"
+            name = "webtext.pipeline.text.extraction.sandbox"
+            module = f"__import__({name!r}, fromlist=['sandbox'])"
             names = f"{{'s': {module}, 'item': {item!r}}}"
             return pool.submit(eval, f"eval({source!r}, {names})").result()
 

@@ -73,7 +73,8 @@ def test_another_version_is_left_alone(shared):
     script = """
 import sys, trafilatura
 trafilatura.__version__ = "99.0"
-sys.modules["webtext.pipeline.text.extraction.trafilatura.cascade"] = None  # which may not be importable
+# which may not be importable
+sys.modules["webtext.pipeline.text.extraction.trafilatura.cascade"] = None
 from webtext.pipeline.text.extraction.maintext import Page, Reading, read
 print(read(Reading(), Page(sys.stdin.buffer.read(), "text/html; charset=utf-8", None)).text)
 """

@@ -1,0 +1,61 @@
+"""From the links people vouched for to a corpus, its tokens, and a GPT-2 trained on them.
+
+What this package promises to those who import it stands in `__all__`. Each name is fetched when
+it is first asked for, so that `import webtext` costs next to nothing.
+"""
+
+TYPE_CHECKING = False  # typing's own would be one more module to import before the command line
+if TYPE_CHECKING:
+    from webtext.flows.building.run_build import build_steps
+    from webtext.flows.building.settings import Recipe
+    from webtext.flows.building.steps import plan
+    from webtext.pipeline.core.errors import PipelineError, UserError
+    from webtext.pipeline.core.shards import Directory
+    from webtext.pipeline.dedup.files.file import dedup_files
+    from webtext.pipeline.filters.rules import Rules
+    from webtext.pipeline.insight.report import funnel
+    from webtext.pipeline.insight.trace import trace
+    from webtext.pipeline.text.extraction.extract import Extract
+    from webtext.pipeline.words.document import Document
+
+__all__ = [
+    "Directory",
+    "Document",
+    "Extract",
+    "PipelineError",
+    "Recipe",
+    "Rules",
+    "UserError",
+    "build_steps",
+    "dedup_files",
+    "funnel",
+    "plan",
+    "trace",
+]
+
+_WHERE = {
+    "Directory": "pipeline.core.shards",
+    "Document": "pipeline.words.document",
+    "Extract": "pipeline.text.extraction.extract",
+    "PipelineError": "pipeline.core.errors",
+    "Recipe": "flows.building.settings",
+    "Rules": "pipeline.filters.rules",
+    "UserError": "pipeline.core.errors",
+    "build_steps": "flows.building.run_build",
+    "dedup_files": "pipeline.dedup.files.file",
+    "funnel": "pipeline.insight.report",
+    "plan": "flows.building.steps",
+    "trace": "pipeline.insight.trace",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,16 @@
+"""The command `webtext`, and `python -m webtext`."""
+
+import os
+import sys
+
+# A file of the user's in the working directory is never imported for one of ours or of Python's:
+# not by the processes that we start (Python reads this in each), and not here, where -m has put
+# that directory first. The command `webtext` itself has its own folder there.
+os.environ["PYTHONSAFEPATH"] = "1"
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]
+
+from webtext.flows.commands.command_line import main  # after the path is put right
+
+if __name__ == "__main__":
+    main()

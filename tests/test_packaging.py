@@ -57,7 +57,7 @@ def test_no_two_modules_have_one_name():
             seen[path.stem] = path
 
 
-# Two rooms are above the dozen until the compiled scanner of dumps goes.
+# links/ is above the dozen until the compiled scanner of dumps goes.
 @pytest.mark.parametrize(
     "folder", sorted({path.parent for path in modules()}), ids=lambda p: p.name
 )

@@ -52,8 +52,8 @@ fmt: .venv/dev ## put the code in its usual form
 bench: .venv/dev ## ratios against the tools that one would take instead
 	$(BIN)/python -m tests.bench
 
-gpu: ## is training right and fast on this GPU? Needs python3 with torch 2.11 or newer, nothing else
-	$(PYTHON) -m tests.gpu
+gpu: .types/webtext ## is training right and fast on this GPU? Needs python3 with torch 2.11 or newer, nothing else
+	PYTHONPATH=.types $(PYTHON) -m tests.gpu
 
 realdata: .venv/dev ## the whole way on real sites, where ../shared/data holds them; and the slow tests
 	$(BIN)/python -m tests.realdata

@@ -22,8 +22,8 @@ def load_for(
     """Read a recipe for a run that begins with the model of `source`, or has begun with one.
 
     Raises:
-        UserError: as `webtext.flows.building.settings.load`; the directory holds no model of ours, or another than
-            the recipe says.
+        UserError: as `webtext.flows.building.settings.load`; the directory holds no model of ours,
+            or another than the recipe says.
     """
     tree = said(name, overrides)
     found, place = begun(run) or (None, None)

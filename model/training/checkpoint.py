@@ -7,7 +7,8 @@ of a step all follow from its number. Weights go by name and without the vocabul
 that neither the number of processes nor the padding is in the file.
 
 Where processes share the weights out, a folder `step-00000400` takes the place of the .pt file; see
-webtext.model.training.sharded. Either is read by any number of processes, whether they share weights out or not.
+webtext.model.training.sharded. Either is read by any number of processes, whether they share
+weights out or not.
 """
 
 import hashlib

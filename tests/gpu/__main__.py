@@ -1,6 +1,6 @@
 """Is training right and fast on this machine's GPU? One command, and one receipt.
 
-    make gpu            (python3 -m tests.gpu [--device cuda] [--quick] [--receipt FILE])
+    make gpu    (PYTHONPATH=.types python3 -m tests.gpu [--device cuda] [--quick] [--receipt FILE])
 
 Wanted are a CUDA device, Python 3.11 and torch 2.11 or newer, and nothing else: no package of the
 crawl, no network. First what must hold (`tests/gpu/correct.py`), then tokens a second against

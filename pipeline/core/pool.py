@@ -171,13 +171,24 @@ def _gather_by_number(
 def deaf_children() -> Iterator[None]:
     """Start processes that never hear Ctrl-C, not even before their first line of Python.
 
-    They inherit what is blocked here. The parent hears what came meanwhile as soon as it listens.
+    They inherit what is blocked here. This process hears what came meanwhile when they have
+    started, also what another thread took, for Python hands that to the main thread at once: a
+    start that is left half done makes the child complain of a torn message.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGINT, signal.SIGTERM):
+            handlers[name] = signal.signal(name, lambda number, _frame: came.append(number))
     try:
         yield
     finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def kill(pool: ProcessPoolExecutor) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import deaf_children, each, tick
 
 
 def square(number: int) -> int:
@@ -72,6 +73,7 @@ def test_an_error_of_the_work_reaches_the_caller():
 
 SLEEPER = """
 import sys
+import threading
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from tests.pipeline.core.test_pool import sleep_noted
@@ -112,3 +114,23 @@ def wait_until(holds, seconds: float = 60) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_processes_start_is_heard_when_they_have_started(number):
+    """Also one that another thread took: Python hands it to the main thread, blocked or not."""
+    done, quit_ = [], threading.Event()
+    thread = threading.Thread(target=quit_.wait)
+    thread.start()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), deaf_children():  # noqa: PT012
+            signal.pthread_kill(thread.ident, number)
+            time.sleep(0.05)
+            done.append("started")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        quit_.set()
+        thread.join()
+    assert done == ["started"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())

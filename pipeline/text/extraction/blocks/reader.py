@@ -15,6 +15,9 @@ GENEROUS = 2.0  # times the probability that blocks count with where recall is f
 COMMENTS = BIT["comment"]
 LEAST_COMMENT = 5  # words of a comment that is taken where comments are wanted
 MOST_LINKED = 0.3  # share of linked characters of it
+LEAST_MENU = 3  # lines of a block that is a menu
+MENU_LINKED = 0.8  # share of linked characters of it; spaces are not linked
+LONGEST_ENTRY = 40  # characters of its lines
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,22 @@ def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Blo
     return [
         block
         for block, take, size in zip(found, takes, words, strict=True)
-        if (take or (wishes.comments and is_comment(block, size)))
+        if ((take and not is_menu(block)) or (wishes.comments and is_comment(block, size)))
         and (wishes.tables or data_cell(block.place) is None)
     ]
+
+
+def is_menu(block: Block) -> bool:
+    """Say whether a block is a menu by itself: short lines, each no more than a link.
+
+    The model sees too few pages on which nothing else tells that a menu is none of the text.
+    """
+    lines = block.text.split("\n")
+    return (
+        len(lines) >= LEAST_MENU
+        and block.linked >= MENU_LINKED * len(block.text)
+        and max(map(len, lines)) <= LONGEST_ENTRY
+    )
 
 
 def is_comment(block: Block, words: int) -> bool:

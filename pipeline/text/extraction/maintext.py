@@ -46,8 +46,8 @@ class Reading:
 
     The model of `blocks` was trained on these pages; the first line is what two models find, each
     of one half, on the half that it was not trained on. So on news `trafilatura` is still as good
-    or better, on all else far worse. A page of WCXB takes 23 ms of CPU by `blocks`, where trafilatura
-    with favor_precision took 27 with its slow parts replaced, and resiliparse takes 3.
+    or better, on all else far worse. A page of WCXB takes 23 ms of CPU by `blocks`, where
+    trafilatura with favor_precision took 27 with its slow parts replaced, and resiliparse takes 3.
 
     For `blocks`, favor_precision takes only blocks that are more probably main text than not, and
     favor_recall counts each as twice as probable.

@@ -17,7 +17,7 @@ from webtext.pipeline.text.extraction.blocks.hints import BIT
 
 FILE = "blocks.json"
 TREES_AT_ONCE = 25  # between two looks at the sum
-HOPELESS = 0.1  # probability below which no block is taken, not the best of a page either
+HOPELESS = 0.2  # probability below which no block is taken, not the best of a page either
 UNLIKELY = 0.3  # probability below which words are not expected in the text at all
 DECIDED = 5.0  # logit from which on the trees that are left are not asked; one of theirs says < 1
 

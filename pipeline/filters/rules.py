@@ -1,4 +1,4 @@
-"""The stage that asks the rules, and what each of them measured."""
+"""The stage that applies the rules, and the measure of each rule."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
     def objection(self) -> str | None:
         """Return "low" or "high" where the measure is out of bounds, also of a disabled rule.
 
-        What is not a number is in no bounds.
+        NaN is outside all bounds.
         """
         if self.at_least is not None and not self.measure >= self.at_least:
             return "low"
@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """Drop documents that a rule objects to: groups and rules are asked in the order given here.
+    """Drop documents that a rule rejects: groups and rules are applied in the order given here.
 
     The reason is `rules.<group>.<rule>.low` or `.high`, the value what the rule measured. A group
     may edit the text that its own rules and all later ones see, and that is kept.
@@ -126,7 +126,7 @@ class Rules:
                 doc = seen
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of each file that a rule reads: what is in it decides, not its name.
+        """Return the sha256 of each file that a rule reads: its content matters, not its name.
 
         A rule that reads a file names it in a field that is a machine fact, and has `load`.
 

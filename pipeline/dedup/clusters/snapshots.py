@@ -1,8 +1,8 @@
-"""Earlier snapshots: what a new one is compared with, without reading their texts again.
+"""Earlier snapshots, with which a new one is compared without reading their texts again.
 
-Two directories of a snapshot are all that is needed: its signatures, and its duplicates, which say
-what of it was kept. A snapshot that is not named any more is forgotten: what it alone had made a
-duplicate is kept again by whoever is deduplicated next.
+Only two directories of a snapshot are needed: its signatures, and its duplicates, which say what
+was kept. A snapshot that is no longer named is forgotten: documents that were duplicates only of
+that snapshot are kept again by the next deduplication.
 """
 
 from collections.abc import Sequence

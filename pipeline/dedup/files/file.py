@@ -42,9 +42,9 @@ def dedup_files(
 
     The format follows from the first bytes, not from the name; JSON Lines may be compressed (gzip,
     zstd, xz, bz2). The rows keep their order; one without a near copy is its own cluster and
-    keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they were.
-    `keep` gets the rows that are kept, whole. `workers` (by default as many as processors) changes
-    only the time. Returns what was kept, and the histogram of the clusters' sizes.
+    keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they
+    were. `keep` gets the rows that are kept, whole. `workers` (by default as many as processors)
+    changes only the time. Returns what was kept, and the histogram of the clusters' sizes.
 
     Raises:
         UserError: a file cannot be read as what it is, or ids are missing or repeated.

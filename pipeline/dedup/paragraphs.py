@@ -41,6 +41,7 @@ from webtext.pipeline.dedup.signatures.signature_files import row_count
 UNITS = {"line": "\n", "paragraph": "\n\n"}
 TOO_SHORT = "paragraphs.too_short"
 WORK = "parts"  # gone when the directory is whole
+REMOVED = "removed.json"  # how much was removed, over all shards
 RUN = 4_000_000  # paragraphs sorted in memory at a time: 64 MB, and as much again for sorting
 READ_ROWS = 256  # documents
 
@@ -99,7 +100,7 @@ def paragraphs(
         todo = [number for number in numbers if not out.shard(number).exists()]
         _each_shard(partial(remove, settings, documents, out), documents, todo, workers, progress)
     if work.exists():
-        write_json(out.path / "removed.json", _total(work, numbers))
+        write_json(out.path / REMOVED, _total(work, numbers))
         shutil.rmtree(work)
     return [passage(documents, out)]
 

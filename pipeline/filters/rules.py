@@ -1,7 +1,8 @@
 """The stage that applies the rules, and the measure of each rule."""
 
+import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -173,3 +174,19 @@ def edited(group: Any, doc: Document) -> Document:
         return doc
     changed: Document = group.edit(doc)
     return changed
+
+
+def reasons() -> dict[str, str]:
+    """Return every reason that a rule may give, with its meaning: the rule's own first line."""
+    found = {}
+    for group, kind in typing.get_type_hints(Rules).items():
+        for name, hint in typing.get_type_hints(kind).items() if is_dataclass(kind) else ():
+            rule = next(filter(is_dataclass, typing.get_args(hint) or (hint,)), None)
+            bounds = {item.name for item in fields(rule)} if rule else set()
+            about = (rule.__doc__ or "").partition("\n")[0].rstrip(".")
+            about = about[:1].lower() + about[1:] if about[1:2].islower() else about
+            for bound, side, word in (("at_least", "low", "less"), ("at_most", "high", "more")):
+                if bound in bounds:
+                    reason = f"rules.{group}.{name}.{side}"
+                    found[reason] = f"{word} than allowed: {about}; value: the measure"
+    return found

@@ -34,6 +34,7 @@ from webtext.pipeline.dedup.clusters.same_page import Repeats, page_groups, repe
 from webtext.pipeline.dedup.clusters.snapshots import Compared, Snapshot, compared
 from webtext.pipeline.dedup.signatures.signature_files import Signatures, row_count
 
+HISTOGRAM = "histogram.json"  # how many clusters there are of each size
 PAIRS = "pairs"  # the folder of the candidate pairs until they are merged
 VERIFIES = ("signature", "jaccard")
 KEEPERS = ("score", "longest", "earliest")
@@ -131,7 +132,7 @@ def cluster(
     if not path.exists():
         texts = partial(texts_of, documents)
         table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor, texts)
-        write_json(out.path / "histogram.json", sizes)
+        write_json(out.path / HISTOGRAM, sizes)
         write_parquet(path, [table], DUPLICATE)
     rmtree(pairs, ignore_errors=True)
     return [passage(settings.name, found.rows, read_shard(path))]

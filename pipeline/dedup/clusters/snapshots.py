@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.data_directory import newest_of
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
@@ -28,6 +30,32 @@ class Snapshot:
 
     def __str__(self) -> str:
         return self.name or self.signatures.name
+
+
+def named_snapshots(against: Sequence[str], data: Path) -> list[Snapshot]:
+    """Return the snapshots in these data directories, in the order of their names.
+
+    `data` is the data directory of the build that asks.
+
+    Raises:
+        UserError: one was not deduplicated, is this very directory, or has another one's name.
+    """
+    found: dict[str, Snapshot] = {}
+    for given in against:
+        path = Path(given).expanduser()
+        where = f"duplicates.against: {given}"
+        if path.resolve() == data.resolve():
+            raise UserError(f"{where} is the data directory of this build; name earlier ones")
+        name = path.resolve().name
+        if name in found:
+            raise UserError(f"{where}: another snapshot is called {name} too; rename one directory")
+        try:
+            found[name] = Snapshot(
+                newest_of(path, "signatures"), newest_of(path, "duplicates"), name
+            )
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+    return [found[name] for name in sorted(found)]
 
 
 @dataclass(frozen=True)

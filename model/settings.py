@@ -35,9 +35,9 @@ class GPT2:
     the heads are those of the released hparams.json.
     """
 
-    layers: int = 12
-    heads: int = 12
-    width: int = 768
+    layers: int = 12  # transformer blocks
+    heads: int = 12  # attention heads of a block; they divide the width
+    width: int = 768  # numbers of a token's state
     context: int = 1024  # tokens that it sees at once
     vocab: int = 50_257  # 256 bytes, 50,000 merges, <|endoftext|>
     dropout: float = 0.0  # one pass over much text needs none
@@ -105,15 +105,15 @@ class Train:
     batch_tokens: int = 524_288  # a step's, over all processes: 512 windows * 1,024
     microbatch: int = _machine(8)  # windows a process takes at once
 
-    optimizer: str = "adamw"
-    lr: float = 6e-4
-    min_lr: float = 6e-5
+    optimizer: str = "adamw"  # or "muon", for the matrices
+    lr: float = 6e-4  # the peak learning rate
+    min_lr: float = 6e-5  # at the end of the schedule
     warmup: int = 715  # steps: 375e6 tokens / 524,288
-    schedule: str = "cosine"
+    schedule: str = "cosine"  # of the learning rate after the warm-up; or "wsd"
     decay: float = 0.2  # the share of the steps that "wsd" declines over
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
+    beta1: float = 0.9  # AdamW's mean of gradients
+    beta2: float = 0.95  # AdamW's mean of their squares
+    eps: float = 1e-8  # added to AdamW's denominator
     weight_decay: float = 0.1  # on matrices only
     clip: float = 1.0  # the gradient's norm at most; 0 leaves it
     trouble: str = _machine("stop")  # where the loss is no number, or spikes; or "skip" that step

@@ -85,6 +85,7 @@ class ImportWarc:
     """
 
     warc: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
+    # Other records are dropped.
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     max_body: int = 10_000_000  # bytes, decoded
 

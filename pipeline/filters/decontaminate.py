@@ -30,8 +30,8 @@ class Decontaminate:
 
     # Files: .jsonl, or any text; .zst, .gz, .xz and .bz2 as well. What is in them decides.
     against: tuple[str, ...] = field(default=(), metadata={"machine": True})
-    words: int = 13
-    shortest: int = 8
+    words: int = 13  # of an n-gram that both share
+    shortest: int = 8  # words; a shorter example is not looked for
 
     name: ClassVar[str] = "decontaminate"
     version: ClassVar[int] = 1

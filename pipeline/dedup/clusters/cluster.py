@@ -50,8 +50,8 @@ class Cluster:
     """
 
     preset: str = ""  # bands and rows of a known corpus, by name: see `curve.PRESETS`
-    bands: int = 14  # Source: FineWeb (Penedo et al., 2024), section 3.4, as the next
-    rows: int = 8
+    bands: int = 14  # of a signature. Source: FineWeb (Penedo et al., 2024), 3.4, as the next
+    rows: int = 8  # of a band
     verify_at: float = 0.7  # least Jaccard similarity of a pair
     # How it is measured: by the signatures, or "jaccard", by the texts' own shingles. Pairs with an
     # earlier snapshot, whose texts are not read again, are always measured by the signatures.

@@ -61,7 +61,7 @@ class Reading:
 
     favor_precision: bool = True  # rather miss text than take boilerplate
     favor_recall: bool = False  # rather take boilerplate than miss text
-    include_tables: bool = True
+    include_tables: bool = True  # keep tables, a row a line
     include_comments: bool = False  # readers' comments under an article
     fast: bool = False  # without the second opinion of readability and justext
     metadata: bool = True  # title, author, date and site name; a tenth of the time

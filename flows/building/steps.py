@@ -19,11 +19,13 @@ from webtext.flows.building.settings import Recipe
 from webtext.flows.building.snapshot_directories import directories, earlier_snapshots
 from webtext.pipeline.archive import warc_import as importing
 from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.keeping import STARTED, keep, made_of, read_json
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest, write_json
 from webtext.pipeline.core.stage import Passage, Stage, settings
 from webtext.pipeline.corpus.corpus import corpus
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier.schema import FILES as FRONTIER_FILES
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.dedup.clusters.cluster import cluster
@@ -59,13 +61,14 @@ class Step:
     recorded: dict[str, Any]  # versions and settings in full, for the manifest
     work: Work
     foretell: Callable[[], str] = str  # what to say before it starts; nothing by default
+    archive: bool = False  # whether what is there cost the network, and so is never removed
 
     @property
     def done(self) -> bool:
         """Whether the directory is whole, and was made of the inputs as they are now."""
         if not self.home.whole or not all(given.whole for given in self.inputs):
             return False
-        return bool(self.home.manifest().get("inputs") == self.fingerprints())
+        return bool(made_of(self.home) == self.fingerprints())
 
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each input's manifest, by directory name."""
@@ -80,6 +83,7 @@ def make_step(
     work: Work,
     sources: Any = None,
     foretell: Callable[[], str] = str,
+    archive: bool = False,
 ) -> Step:
     """Name a step's directory after its stages' settings and versions and after what it reads."""
     identity = [[stage.name, stage.version, settings(stage, identity=True)] for stage in stages]
@@ -97,7 +101,7 @@ def make_step(
     if sources is not None:
         recorded["sources"] = sources
     home = Directory(data / f"{name}-{name_digest}")
-    return Step(name, home, tuple(inputs), recorded, work, foretell)
+    return Step(name, home, tuple(inputs), recorded, work, foretell, archive)
 
 
 def chain_of(recipe: Recipe) -> tuple[Stage, ...]:
@@ -234,6 +238,7 @@ def crawl_step(
         [links, *([earlier] if earlier else [])],
         partial(crawl, settings, links, earlier=earlier),
         foretell=lambda: politeness(settings, links),
+        archive=True,
     )
 
 
@@ -264,9 +269,6 @@ def run_step(step: Step, workers: int, progress: Progress) -> list[Passage]:
     return passages
 
 
-STARTED = "started.json"  # which inputs a directory that is not whole yet is being made of
-
-
 def begin(step: Step) -> None:
     """Prepare the directory; what was made of inputs that have changed since is removed."""
     join(step)
@@ -277,9 +279,12 @@ def join(step: Step) -> None:
     """Prepare the directory, but leave alone what others may be writing there just now."""
     mark = step.home.path / STARTED
     fingerprints = step.fingerprints()
+    if step.archive:
+        keep(step.home, fingerprints, FRONTIER_FILES)
+        return
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
     if fresh:
-        fresh = json.loads(mark.read_text(encoding="utf-8")) == fingerprints
+        fresh = read_json(mark) == fingerprints
     if not fresh:
         shutil.rmtree(step.home.path, ignore_errors=True)
         write_json(mark, fingerprints)

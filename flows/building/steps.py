@@ -18,8 +18,9 @@ from typing import Any
 from webtext.flows.building.settings import Recipe
 from webtext.flows.building.snapshot_directories import directories, earlier_snapshots
 from webtext.pipeline.archive import warc_import as importing
+from webtext.pipeline.core.checked import check
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.keeping import STARTED, keep, made_of, read_json
+from webtext.pipeline.core.keeping import STARTED, json_or_none, keep, made_of
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest, write_json
 from webtext.pipeline.core.stage import Passage, Stage, settings
@@ -256,9 +257,11 @@ def run_step(step: Step, workers: int, progress: Progress) -> list[Passage]:
     """Make a step's directory whole, going on where a killed run stopped.
 
     Raises:
-        UserError: bad input, or no room on the disk.
+        UserError: bad input, an input that is not what its manifest says, or no room on the disk.
         PipelineError: rows were lost between the steps.
     """
+    for given in step.inputs:
+        check(given.path)
     begin(step)
     try:
         passages = step.work(step.home, workers, progress)
@@ -284,7 +287,7 @@ def join(step: Step) -> None:
         return
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
     if fresh:
-        fresh = read_json(mark) == fingerprints
+        fresh = json_or_none(mark) == fingerprints
     if not fresh:
         shutil.rmtree(step.home.path, ignore_errors=True)
         write_json(mark, fingerprints)

@@ -62,10 +62,10 @@ def keep(home: Directory, inputs: Mapping[str, str], bookkeeping: Iterable[str])
     if not home.path.is_dir() or not any(home.path.iterdir()):
         write_json(mark, inputs)
         return
-    if not home.whole and read_json(mark) == inputs:
+    if not home.whole and json_or_none(mark) == inputs:
         return
     reason, why = CHANGED, "what it was made of has been made anew since"
-    lost = read_json(home.manifest_path) is None if home.whole else read_json(mark) is None
+    lost = json_or_none(home.manifest_path) is None if home.whole else json_or_none(mark) is None
     if lost:
         reason, why = DAMAGED, "its manifest.json or started.json is lost or damaged"
     own = [home.path / name for name in bookkeeping]
@@ -81,7 +81,7 @@ def keep(home: Directory, inputs: Mapping[str, str], bookkeeping: Iterable[str])
     )
 
 
-def read_json(path: Path) -> object:
+def json_or_none(path: Path) -> object:
     """Return the JSON in a file, None where there is none."""
     try:
         found: object = json.loads(path.read_text(encoding="utf-8"))

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from webtext.pipeline.archive.warc_import import page_batches, page_count
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.shards import Directory, row_count
 from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 
 
@@ -66,6 +65,6 @@ def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]
         kept = read - sum(dropped.values())
         found.append(Passage(stage.name, read, kept, dropped))
         read = kept
-    rows = sum(pq.read_metadata(path).num_rows for path in out.shards())
+    rows = sum(map(row_count, out.shards()))
     found.append(Passage("documents", read, rows, {}))
     return found[:-1]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.archive.warc_import import REASONS
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import Directory, read_batches, write_text
+from webtext.pipeline.core.shards import Directory, read_batches, read_json, write_text
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
 from webtext.pipeline.crawl.fates import MEANING
 from webtext.pipeline.insight.losses import curve, losses
@@ -85,12 +85,6 @@ def funnel(data: Path) -> dict[str, Any]:
         splits = token_shards.counts(made["tokens"])["splits"]
         size["tokens"] = sum(split["tokens"] for split in splits.values())
     return {"stages": stages, "corpus": size}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of ours holds."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def rot(pages: Directory) -> list[dict[str, Any]]:

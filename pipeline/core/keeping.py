@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from webtext.pipeline.core.checked import MANIFEST
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, sync_directory, write_json
 
@@ -36,7 +37,8 @@ def set_aside(home: Path, reason: str, paths: Iterable[Path]) -> Path | None:
     folder = home / f"{ASIDE}-{max(taken, default=0) + 1}-{reason}"
     folder.mkdir()
     for path in there:
-        path.rename(folder / path.name)
+        # Under its own name it would make the folder a whole directory.
+        path.rename(folder / (path.name if path.name != MANIFEST else f"former-{MANIFEST}"))
     sync_directory(folder)
     sync_directory(home)
     return folder

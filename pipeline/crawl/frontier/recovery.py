@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from webtext.pipeline.archive import payload
 from webtext.pipeline.archive.members import Member, members
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.keeping import set_aside_folders
 from webtext.pipeline.core.shards import Directory, read_batches, sync_directory
 from webtext.pipeline.crawl import fates
@@ -63,17 +64,10 @@ def take_up(frontier: Frontier, out: Path) -> int:
 
     A torn end of a file that was never acknowledged is copied to `torn/` before the file is cut to
     its last whole record, so that every reader can go on behind it.
-
-    Raises:
-        UserError: a shard of outcomes is damaged.
     """
-    fresh = not taken_up(frontier)
+    fresh, places = not taken_up(frontier), _Places(out)
     known = {} if fresh else {name: end for name, _, end in frontier.files()}
     files = sorted(out.glob("*.warc.gz"))
-    rows: list[Iterable[Row]] = []
-    if fresh:
-        rows += [_of_frontier(folder / schema.NAME) for folder in set_aside_folders(out)]
-        rows += [_of_outcomes(directory) for directory in _former(out)]
     given_up: dict[str, int] = {}
     ends: list[tuple[str, int, int]] = []
 
@@ -82,15 +76,18 @@ def take_up(frontier: Frontier, out: Path) -> int:
             start = known.get(path.name, 0)
             end = start
             if path.stat().st_size > start:
-                for found in units(path, start):
+                for found in units(path, start, places.damage):
                     end = found.end
                     yield from _rows(path.name, found, given_up)
                 tear(path, end)
             ends.append((path.name, int(path.name[:5]), end))
 
-    rows.append(archived())
+    rows: list[Iterable[Row]] = [archived()]
+    if fresh:  # what comes later counts for more, and so do those of the newest
+        rows += [_of_frontier(folder / schema.NAME) for folder in set_aside_folders(out)[::-1]]
+        rows += [_of_outcomes(directory) for directory in _former(out)]
     with frontier.explained(), frontier.transaction():
-        there = filter(_Places(out).there, chain.from_iterable(rows))
+        there = filter(places.there, chain.from_iterable(rows))
         count = _put_down(frontier, there, ends, given_up)
     if count:
         log.warning("%s: took up %d links that its files hold the outcome of", out, count)
@@ -110,7 +107,7 @@ def _put_down(
     files: Sequence[tuple[str, int, int]],
     given_up: Mapping[str, int],
 ) -> int:
-    """Put down outcomes found on disk, the first of each URL; return how many were new.
+    """Put down outcomes found on disk, the last of each URL; return how many were new.
 
     `given_up` has the hosts that were given up, by name, with their failures in a row; it and
     `files` are filled while `rows` are taken.
@@ -118,7 +115,7 @@ def _put_down(
     db, found = frontier.db, ", ".join(FOUND)
     db.execute(f"CREATE TABLE taken (url TEXT PRIMARY KEY, {found}) WITHOUT ROWID")
     count = 0
-    fill = f"INSERT OR IGNORE INTO taken VALUES (?{', ?' * len(FOUND)})"
+    fill = f"INSERT OR REPLACE INTO taken VALUES (?{', ?' * len(FOUND)})"
     if db.executemany(fill, rows).rowcount:
         new = ", ".join(f"taken.{name}" for name in FOUND)
         count = db.execute(
@@ -158,11 +155,15 @@ class Unit:
         )
 
 
-def units(path: Path, start: int) -> Iterator[Unit]:
-    """Yield the visits behind `start` that are in the file whole; a damaged one is passed over."""
+Damage = dict[str, list[tuple[int, int]]]  # by file: from where to where nothing can be read
+
+
+def units(path: Path, start: int, damage: Damage) -> Iterator[Unit]:
+    """Yield the visits behind `start` that are in the file whole; what is damaged is noted."""
     parts: list[Member] = []
     for member in members(path, start):
         if member.content is None:
+            damage.setdefault(path.name, []).append((member.start, member.end))
             parts = []
             continue
         parts.append(member)
@@ -230,6 +231,7 @@ class _Places:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.sizes: dict[str, int] = {}
+        self.damage: Damage = {}
 
     def there(self, row: Row) -> bool:
         """Whether what a row was archived in, or is a revisit of, is as long as it says."""
@@ -241,7 +243,10 @@ class _Places:
         if name not in self.sizes:
             path = self.out / name
             self.sizes[name] = path.stat().st_size if path.exists() else 0
-        return offset is not None and length is not None and offset + length <= self.sizes[name]
+        if offset is None or length is None or offset + length > self.sizes[name]:
+            return False
+        spoilt = self.damage.get(name, ())
+        return not any(start < offset + length and offset < end for start, end in spoilt)
 
 
 def _place(name: str, response: Member) -> dict[str, Any]:
@@ -289,8 +294,8 @@ def _as_before(said: dict[str, list[str]], response: Member) -> dict[str, Any]:
 
 
 def _former(out: Path) -> list[Directory]:
-    """Return the directories that hold outcomes: this one, then those set aside, newest first."""
-    found = [Directory(out), *map(Directory, set_aside_folders(out))]
+    """Return what holds outcomes: the folders set aside, the newest last, then the directory."""
+    found = [*map(Directory, set_aside_folders(out)[::-1]), Directory(out)]
     return [each for each in found if each.numbers(outcomes.UNDER)]
 
 
@@ -298,7 +303,7 @@ def _of_outcomes(directory: Directory) -> Iterator[Row]:
     """Yield the rows of outcomes as the frontier holds them."""
     columns = ["url", *FOUND]
     for path in directory.shards(outcomes.UNDER):
-        for batch in read_batches(path, columns, rows=ROWS):
+        for batch in _readable(path, columns):
             arrays = []
             for name in columns:
                 column = batch[name]
@@ -309,6 +314,14 @@ def _of_outcomes(directory: Directory) -> Iterator[Row]:
                     values = [json.dumps(value) if value else None for value in values]
                 arrays.append(values)
             yield from zip(*arrays, strict=True)
+
+
+def _readable(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a shard up to where it is damaged; the WARC files have what follows."""
+    try:
+        yield from read_batches(path, columns, rows=ROWS)
+    except UserError as error:
+        log.warning("%s", error)
 
 
 def _of_frontier(path: Path) -> Iterator[Row]:

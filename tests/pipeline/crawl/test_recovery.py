@@ -242,3 +242,18 @@ def test_half_a_crawl_whose_links_changed_goes_on_with_what_it_has(tmp_path, mon
     assert all(names(home)[name].startswith(was) for name, was in held.items())
     assert len(noted(held)) >= 60
     assert noted(held).isdisjoint(url for _, url in again.asked)
+
+
+def test_what_is_damaged_in_every_place_is_fetched_anew_and_nothing_else(tmp_path):
+    home = built(tmp_path, FakeWeb(unsteady))
+    rows = rows_of(tmp_path, home)
+    lost = sorted((row for row in rows if row["warc_file"]), key=lambda row: row["warc_offset"])[9]
+    for name, at in ((lost["warc_file"], lost["warc_offset"] + 90), ("outcomes/00001.parquet", 60)):
+        data = bytearray((home.path / name).read_bytes())
+        data[at] ^= 1
+        (home.path / name).write_bytes(data)
+    home.manifest_path.unlink()
+    web = FakeWeb(unsteady)
+    built(tmp_path, web)
+    assert [url for _, url in web.asked] == [lost["url"]]
+    assert [row["url"] for row in rows_of(tmp_path, home)] == [row["url"] for row in rows]

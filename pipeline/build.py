@@ -5,7 +5,6 @@ remembered anywhere. Whoever wants to know something of a build, or wants it to 
 """
 
 import importlib.metadata
-import json
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from webtext.pipeline.core.checked import check
 from webtext.pipeline.core.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, digest, write_json
 from webtext.pipeline.core.source_code import digest_of
@@ -23,8 +24,6 @@ from webtext.pipeline.core.stage import Passage, machine_facts, settings
 from webtext.pipeline.core.step import Made, Planned, Recipe, Step, maker
 from webtext.pipeline.insight import report, trace
 from webtext.pipeline.steps import STEPS
-
-STARTED = "started.json"  # which inputs a directory that is not whole yet is being made of
 
 Execute = Callable[[Planned, int, Progress], list[Passage]]
 Show = Callable[[Planned], AbstractContextManager[Progress]]
@@ -234,9 +233,11 @@ def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
     """Make a step's directory whole, going on where a killed run stopped.
 
     Raises:
-        UserError: bad input, or no room on the disk.
+        UserError: bad input, an input that is not what its manifest says, or no room on the disk.
         PipelineError: rows were lost between the steps.
     """
+    for given in step.inputs:
+        check(given.path)
     begin(step)
     try:
         passages = step.step.work(step, workers, progress)
@@ -248,7 +249,7 @@ def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def begin(step: Planned) -> None:
-    """Prepare the directory; what was made of inputs that have changed since is out of the way."""
+    """Prepare the directory; what was made of other inputs is removed, or kept if an archive."""
     join(step)
     step.home.sweep()
 
@@ -257,24 +258,13 @@ def join(step: Planned) -> None:
     """Prepare the directory, but leave alone what others may be writing there just now."""
     mark = step.home.path / STARTED
     fingerprints = step.fingerprints()
-    fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
-    if fresh:
-        fresh = json.loads(mark.read_text(encoding="utf-8")) == fingerprints
-    if not fresh:
-        if step.step.archive:
-            set_aside(step.home.path)
-        else:
-            shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, fingerprints)
-
-
-def set_aside(path: Path) -> None:
-    """Give a directory that cost the network another name, so that nothing of it is lost."""
-    if not path.is_dir():
+    if step.step.archive:
+        keep(step.home, fingerprints, step.step.bookkeeping)
         return
-    taken = [int(end) for one in path.parent.glob(f"{path.name}.aside-*")
-             if (end := one.name.rpartition("-")[2]).isdigit()]  # fmt: skip
-    path.rename(path.with_name(f"{path.name}.aside-{max(taken, default=0) + 1}"))
+    fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
+    if not (fresh and json_or_none(mark) == fingerprints):
+        shutil.rmtree(step.home.path, ignore_errors=True)
+        write_json(mark, fingerprints)
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:

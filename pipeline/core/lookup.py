@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from webtext.pipeline.core.shards import Directory, damaged
+from webtext.pipeline.core.shards import Directory, parquet
 
 Row = dict[str, Any]
 
@@ -24,20 +22,17 @@ def lookup(path: Path, identity: str) -> Iterator[tuple[int, Row]]:
     Raises:
         UserError: the file is damaged; names it.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            column = file.schema_arrow.get_field_index("id")
-            first = 0
-            for number in range(file.num_row_groups):
-                group = file.metadata.row_group(number)
-                if may_hold(group.column(column).statistics, identity):
-                    ids = file.read_row_group(number, ["id"])["id"]
-                    places = pc.indices_nonzero(pc.equal(ids, identity)).to_pylist()
-                    rows = file.read_row_group(number).take(places).to_pylist() if places else []
-                    yield from zip((first + place for place in places), rows, strict=True)
-                first += group.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise damaged(path, error) from error
+    with parquet(path) as file:
+        column = file.schema_arrow.get_field_index("id")
+        first = 0
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            if may_hold(group.column(column).statistics, identity):
+                ids = file.read_row_group(number, ["id"])["id"]
+                places = pc.indices_nonzero(pc.equal(ids, identity)).to_pylist()
+                rows = file.read_row_group(number).take(places).to_pylist() if places else []
+                yield from zip((first + place for place in places), rows, strict=True)
+            first += group.num_rows
 
 
 def may_hold(statistics: Any, identity: str) -> bool:

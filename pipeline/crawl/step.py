@@ -9,6 +9,7 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.crawl.frontier.schema import FILES
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -59,6 +60,7 @@ STEP = Step(
     ),
     fates=MEANING,
     archive=True,
+    bookkeeping=FILES,
     wanted=lambda recipe: not recipe.pages.warc,
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
     foretell=foretell,

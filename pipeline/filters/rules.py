@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import sha256
 from webtext.pipeline.core.stage import judged
 from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.dolma import DolmaRepetition

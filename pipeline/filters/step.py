@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from webtext.pipeline.archive.warc_import import page_batches, page_count
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.lookup import Row, first_row
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.shards import Directory, row_count
 from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
@@ -134,7 +133,7 @@ def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]
         kept = read - sum(dropped.values())
         found.append(Passage(stage.name, read, kept, dropped))
         read = kept
-    rows = sum(pq.read_metadata(path).num_rows for path in out.shards())
+    rows = sum(map(row_count, out.shards()))
     found.append(Passage(NAME, read, rows, {}))
     return found[:-1]
 

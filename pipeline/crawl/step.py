@@ -53,6 +53,7 @@ STEP = Step(
         "msgspec",
         "numba",
         "numpy",
+        "orjson",
         "Protego",
         "pyarrow",
         "tldextract",

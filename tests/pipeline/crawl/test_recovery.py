@@ -5,12 +5,13 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, failure, links, page, unsteady
 from tests.pipeline.crawl.survival import conserved
-from webtext.flows.building.steps import crawl_step, run_step
+from webtext.pipeline.build import Build, make
 from webtext.pipeline.core.keeping import set_aside_folders
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
@@ -18,6 +19,7 @@ from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.sink import Sink
+from webtext.pipeline.crawl.step import STEP
 
 BUSY = replace(EAGER, hosts_in_flight=5)
 
@@ -176,10 +178,11 @@ def whole_links(tmp_path, urls, **more):
 def built(tmp_path, web, urls=MANY, **more):
     """Run the crawl as a step of a build; return its directory."""
     made = whole_links(tmp_path, urls, **more)
-    step = crawl_step(BUSY, made, tmp_path)
-    whole = replace(step, work=lambda out, *_: crawl(BUSY, made, out, fetcher=web))
+    step = replace(STEP, work=lambda one, *_: crawl(BUSY, made, one.home, fetcher=web))
+    build = Build(SimpleNamespace(crawl=BUSY), tmp_path, (step,))
+    whole = build.planned(step, {"links": made})
     if not whole.done:
-        run_step(whole, 1, silent)
+        make(whole, 1, silent)
     assert whole.done
     return whole.home
 

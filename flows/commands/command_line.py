@@ -9,18 +9,16 @@ from types import FrameType
 
 import click
 
-from webtext.flows.commands import (
+from webtext.flows.commands.corpus import (
     band_parts,
     builds,
     corpus_checks,
     crawl,
     demo,
-    evaluate,
-    models,
     recipes,
     tools,
-    transfer,
 )
+from webtext.flows.commands.models import evaluate, training_runs, transfer
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, UserError
@@ -79,11 +77,11 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         tools.tokens: "tokens of a corpus, for llm.c or nanoGPT",
     },
     "Train and evaluate": {
-        models.train: "train a GPT-2, or go on with it",
-        models.sample: "what a trained model writes",
+        training_runs.train: "train a GPT-2, or go on with it",
+        training_runs.sample: "what a trained model writes",
         evaluate.evaluate: "zero-shot scores on GPT-2's sets and later ones",
         evaluate.ablate: "compare two corpora by training on each",
-        models.batch: "the documents that a training step read",
+        training_runs.batch: "the documents that a training step read",
         transfer.export: "write a model for transformers and llama.cpp",
     },
 }
@@ -99,7 +97,7 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        if not models.first_here():
+        if not training_runs.first_here():
             _exit_after_the_other(2)
         error.show()
         sys.exit(2)

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from webtext.flows.commands import options
-from webtext.flows.commands.builds import run_build
-from webtext.flows.commands.models import run_sample, run_training
+from webtext.flows.commands.corpus.builds import run_build
+from webtext.flows.commands.models.training_runs import run_sample, run_training
 
 PROMPT = "The function returns"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from webtext.flows.commands.models import find_run
+from webtext.flows.commands.models.training_runs import find_run
 
 
 @click.command()

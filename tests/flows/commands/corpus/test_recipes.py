@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from webtext.flows.building.settings import load
-from webtext.flows.commands.recipes import init, settings
+from webtext.flows.commands.corpus.recipes import init, settings
 from webtext.pipeline.core.errors import UserError
 
 

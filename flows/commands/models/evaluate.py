@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from webtext.flows.commands import options
-from webtext.flows.commands.models import find_run
+from webtext.flows.commands.models.training_runs import find_run
 
 if TYPE_CHECKING:
     from webtext.model.settings import Train
@@ -168,7 +168,7 @@ def called(recipe: str) -> str:
 def built(recipe: str, data: Path, workers: int) -> Path:
     """Return the tokens of a recipe, built where they are missing."""
     from webtext.flows.building.settings import load
-    from webtext.flows.commands.builds import run_build
+    from webtext.flows.commands.corpus.builds import run_build
     from webtext.pipeline.build import Build
 
     last = Build(load(recipe), data).plan()[-1]

@@ -15,7 +15,7 @@ import zstandard
 
 from tests.flows.conftest import command, environment, webtext
 from webtext.flows.building.settings import load
-from webtext.flows.commands.crawl import next_round
+from webtext.flows.commands.corpus.crawl import next_round
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 

@@ -144,7 +144,7 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
     found = story.plain()
     told = describe(story)
     if run is not None:
-        from webtext.flows.commands.models import find_run
+        from webtext.flows.commands.models.training_runs import find_run
         from webtext.flows.models import provenance
 
         found["trained"] = provenance.steps(find_run(run), found["id"])

@@ -2,7 +2,7 @@
 
 Its shape is the model's own. What the recipe says in [model] must agree with that; what it leaves
 out is taken from there, so that one recipe serves models of any size. Only dropout is the recipe's
-always, for it is a way of training and no weight depends on it.
+always, for it is a way of training and no weight depends on it; and `zero_start` is of no meaning.
 """
 
 from collections.abc import Iterable
@@ -33,6 +33,7 @@ def load_for(
     if found is not None and isinstance(stated, dict):
         shape = asdict(found)
         dropout = stated.pop("dropout", GPT2.dropout)
+        stated.pop("zero_start", None)
         differing = [
             f"model.{name} is {shape[name]!r} there, {value!r} here"
             for name, value in stated.items()

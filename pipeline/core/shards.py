@@ -167,15 +167,12 @@ class Directory:
         """Return the manifest.
 
         Raises:
-            UserError: there is none, or it is not one.
+            UserError: there is none, or it is not what was written.
         """
         try:
-            found: dict[str, Any] = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            return checked.manifest(self.path)
         except FileNotFoundError:
             raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
-        except ValueError as error:
-            raise UserError(f"{self.manifest_path}: not JSON ({error}); remake it") from None
-        return found
 
     def fingerprint(self) -> str:
         """Return the sha256 of the manifest, which itself holds the sha256 of every file."""
@@ -191,7 +188,7 @@ class Directory:
         self.sweep()
         found = checked.hashed(self.path, sorted(checked.there(self.path)))
         listed = {name: {"bytes": seen[1], "sha256": seen[0]} for name, seen in found.items()}
-        write_json(self.manifest_path, {**manifest, "files": listed})
+        write_json(self.manifest_path, checked.sealed({**manifest, "files": listed}))
         checked.remember(self.path, found)
 
 

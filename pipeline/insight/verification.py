@@ -56,8 +56,13 @@ def verify(data: Path, progress: Progress = silent) -> Iterator[Difference]:
         yield Difference(data / LATEST, "is gone or damaged; the next build writes it anew", data)
     else:
         for step, name in named.items():
-            if not (data / str(name) / checked.MANIFEST).exists():
-                yield Difference(data / str(name), f"is the newest {step}, and not whole", data)
+            home = Directory(data / str(name))
+            if home.path.is_dir() and not home.whole:
+                said = f"is gone, though {LATEST} names the directory"
+                yield Difference(home.manifest_path, said, home.path)
+            elif step != step_of(home) or step not in NAMES or not home.whole:
+                said = f"names {name} as the newest {step}; the next build writes it anew"
+                yield Difference(data / LATEST, said, data)
     total = sum(_size(home.path) for home in there)
     done = 0
     wrong: set[str] = set()
@@ -81,8 +86,8 @@ def _size(home: Path) -> int:
 
 
 def _inputs(home: Directory) -> dict[str, str]:
-    found = home.manifest().get("inputs")
-    return found if isinstance(found, dict) else {}
+    found: dict[str, str] = home.manifest().get("inputs", {})
+    return found
 
 
 def _sums(home: Directory) -> Iterator[Difference]:
@@ -92,10 +97,7 @@ def _sums(home: Directory) -> Iterator[Difference]:
     except UserError as error:
         yield Difference(home.manifest_path, str(error).partition(": ")[2], home.path)
         return
-    wanted = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(wanted, dict) or not isinstance(manifest.get("inputs"), dict):
-        yield Difference(home.manifest_path, "lacks what a manifest has", home.path)
-        return
+    wanted = manifest["files"]
     there = set(checked.there(home.path))
     for name in sorted(wanted.keys() - there):
         yield Difference(home.path / name, "is gone, though the manifest lists it", home.path)
@@ -104,7 +106,7 @@ def _sums(home: Directory) -> Iterator[Difference]:
     found = checked.hashed(home.path, sorted(there & wanted.keys()))
     right = {}
     for name, seen in found.items():
-        told = wanted[name].get("sha256") if isinstance(wanted[name], dict) else None
+        told = wanted[name]["sha256"]
         if seen[0] == told:
             right[name] = seen
             continue
@@ -118,12 +120,14 @@ def _sums(home: Directory) -> Iterator[Difference]:
 def _law(home: Directory, others: dict[str, Directory]) -> Iterator[Difference]:
     """Yield what is wrong with the rows of a directory whose files are those of its manifest."""
     manifest = home.manifest()
-    for name, told in manifest["inputs"].items():
+    for name, told in manifest.get("inputs", {}).items():
         if name in others and others[name].fingerprint() != told:
             said = f"was made of {name} as it was before it was made again"
             yield Difference(home.path, said, home.path)
             return
-    given = {step_of(others[name]): others[name] for name in manifest["inputs"] if name in others}
+    given = {
+        step_of(others[name]): others[name] for name in manifest.get("inputs", {}) if name in others
+    }
     law: Callable[[laws.Case], Iterator[str]] = laws.LAWS[step_of(home)]
     try:
         for said in law(laws.Case(home, manifest, given)):

@@ -26,8 +26,7 @@ class Mutation:
 
 def files(data: Path) -> list[Path]:
     """Return every file that a step has made."""
-    found = (path for path in data.rglob("*") if path.is_file())
-    return sorted(path for path in found if not any(p.startswith(".") for p in path.parts))
+    return sorted(path for path in data.glob("*-*/**/*") if path.is_file())
 
 
 def kind_of(path: Path) -> str:
@@ -51,7 +50,7 @@ def of_each_kind(paths: list[Path]) -> list[Path]:
 
 
 def mutations(path: Path, places: int, rng: random.Random) -> Iterator[Mutation]:
-    """Yield changes of one file: so many flipped bits, and it gone, cut, longer, swapped, doubled."""
+    """Yield changes of one file: so many flipped bits, and it gone, cut, longer, swapped."""
     data = path.read_bytes()
     for _ in range(places):
         at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
@@ -61,7 +60,8 @@ def mutations(path: Path, places: int, rng: random.Random) -> Iterator[Mutation]
     yield _written("cut", path, data, data[: rng.randrange(len(data))])
     yield _written("emptied", path, data, b"")
     yield _written("longer", path, data, data + b"\0")
-    yield Mutation("missing", path, path.unlink, lambda: _write(path, data), (path,))
+    seen = (path, path.parent) if path.name == "manifest.json" else (path,)
+    yield Mutation("missing", path, path.unlink, lambda: _write(path, data), seen)
     extra = path.with_name(f"9{path.name[1:]}")
     yield Mutation("extra", extra, lambda: _write(extra, data), extra.unlink, (extra,))
     alike = [other for other in path.parent.glob(f"*{path.suffix}") if other != path]

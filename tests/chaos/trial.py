@@ -49,5 +49,4 @@ def missed_by_reader(mutation: Mutation) -> str | None:
         return f"{mutation}: told as {error}"
     finally:
         mutation.undo()
-    # A manifest that is still one makes its directory another: whatever was made of it is remade.
-    return None if mutation.path.name == checked.MANIFEST else f"{mutation}: read without a word"
+    return f"{mutation}: read without a word"

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.pipeline.crawl.fakes import EAGER, FakeWeb, failure, page
-from webtext.flows.building.settings import overridden
+from webtext.flows.building.settings import load
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
@@ -14,38 +14,11 @@ from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.steps import STEPS
 
 PAGES = 40
-WORDS = [
-    "the",
-    "harbour",
-    "of",
-    "winter",
-    "was",
-    "a",
-    "letter",
-    "that",
-    "the",
-    "museum",
-    "had",
-    "kept",
-    "for",
-    "the",
-    "garden",
-    "and",
-    "its",
-    "copper",
-    "engine",
-    "to",
-    "be",
-    "with",
-    "all",
-    "who",
-    "have",
-    "read",
-    "of",
-    "it",
-    "in",
-    "theory",
-]
+TEXT = (
+    "the harbour of winter was a letter that the museum had kept for the garden and its copper "
+    "engine to be with all who have read of it in theory"
+)
+WORDS = TEXT.split()
 
 
 def text(number: int) -> str:
@@ -69,21 +42,18 @@ def answer(url: str, _times: int):
     return page(url, body.encode())
 
 
-def recipe(folder: Path):
-    """Return the recipe, and write the list that it reads."""
-    links = folder / "links.txt"
-    urls = (f"http://site{n % 9}.example.com/{n}" for n in range(PAGES))
+def recipe(folder: Path) -> Path:
+    """Write a recipe, and the list of links that it reads; return where it lies."""
+    links, path = folder / "links.txt", folder / "recipe.toml"
+    urls = (f"http://site{n % 9}.example/{n}" for n in range(PAGES))
     links.write_text("".join(f"{url}\n" for url in urls))
-    return overridden(
-        {"links": {"sources": [str(links)], "min_score": -1, "shards": 2}},
-        [
-            "tokens.shard_tokens = 2000",
-            "tokens.val_fraction = 0.3",
-            "corpus.shard_bytes = 9000",
-            "crawl.contact = 'test'",
-        ],
-        "test",
+    path.write_text(
+        f"links = {{ sources = ['{links}'], min_score = -1, shards = 2 }}\n"
+        "tokens = { shard_tokens = 2000, val_fraction = 0.3 }\n"
+        "corpus = { shard_bytes = 9000 }\n"
+        "crawl = { contact = 'test' }\n"
     )
+    return path
 
 
 def build(folder: Path, web: FakeWeb | None = None) -> Build:
@@ -95,4 +65,4 @@ def build(folder: Path, web: FakeWeb | None = None) -> Build:
         return crawl(EAGER, links, home, workers, progress, asked, planned.before)
 
     steps = tuple(replace(s, work=work) if s is crawled.STEP else s for s in STEPS)
-    return Build(recipe(folder), folder / "data", steps)
+    return Build(load(str(recipe(folder))), folder / "data", steps)

@@ -274,7 +274,6 @@ STEP = Step(
         "pyarrow",
         "Resiliparse",
         "safetensors",
-        "scipy",
         "tiktoken",
         "tldextract",
         "trafilatura",

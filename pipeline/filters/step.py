@@ -273,7 +273,6 @@ STEP = Step(
         "pyarrow",
         "Resiliparse",
         "safetensors",
-        "scipy",
         "tiktoken",
         "tldextract",
         "trafilatura",

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webtext.pipeline.core.checked import check
-from webtext.pipeline.core.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.checked import check
+from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, digest, write_json
 from webtext.pipeline.core.source_code import digest_of

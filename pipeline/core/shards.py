@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from webtext.pipeline.core import checked
-from webtext.pipeline.core.checked import MANIFEST, sha256
+from webtext.pipeline.core.directories import checked
+from webtext.pipeline.core.directories.checked import MANIFEST, sha256
 from webtext.pipeline.core.errors import UserError
 
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from webtext.pipeline.core.keeping import made_of
+from webtext.pipeline.core.directories.keeping import made_of
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webtext.pipeline.core.lookup import first_row
+from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_json
 from webtext.pipeline.core.stage import Passage

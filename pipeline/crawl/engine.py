@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from webtext.pipeline.core.directories.keeping import DAMAGED, set_aside
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.keeping import DAMAGED, set_aside
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from webtext.pipeline.core.checked import sha256
+from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.stage import judged

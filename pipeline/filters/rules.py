@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.checked import sha256
+from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.stage import judged

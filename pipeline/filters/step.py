@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from webtext.pipeline.archive.warc_import import page_batches, page_count
+from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.lookup import Row, first_row
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, row_count
@@ -273,7 +273,6 @@ STEP = Step(
         "pyarrow",
         "Resiliparse",
         "safetensors",
-        "scipy",
         "tiktoken",
         "tldextract",
         "trafilatura",

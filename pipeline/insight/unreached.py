@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from webtext.pipeline.core import checked
-from webtext.pipeline.core.data_directory import LATEST, step_of
-from webtext.pipeline.core.keeping import json_or_none, made_of
+from webtext.pipeline.core.directories import checked
+from webtext.pipeline.core.directories.data_directory import LATEST, step_of
+from webtext.pipeline.core.directories.keeping import json_or_none, made_of
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
 

@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from webtext.pipeline.core import checked
-from webtext.pipeline.core.data_directory import LATEST, step_of
+from webtext.pipeline.core.directories import checked
+from webtext.pipeline.core.directories.data_directory import LATEST, step_of
+from webtext.pipeline.core.directories.keeping import json_or_none
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.keeping import json_or_none
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight import laws
-from webtext.pipeline.steps import STEPS
 
-NAMES = tuple(dict.fromkeys(step.name for step in STEPS))
+NAMES = tuple(laws.LAWS)  # of the steps, in their order
 
 
 @dataclass(frozen=True)

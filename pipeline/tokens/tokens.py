@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from webtext.pipeline.core import checked
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from tests.chaos.whole import build
 from webtext.flows.commands.command_line import cli
-from webtext.pipeline.core.keeping import set_aside_folders
+from webtext.pipeline.core.directories.keeping import set_aside_folders
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from tests.chaos.mutations import files, kind_of, of_each_kind
 from tests.chaos.trial import all_of, missed_by_reader, missed_by_verify
 from tests.chaos.whole import answer, build
 from tests.pipeline.crawl.fakes import FakeWeb
-from webtext.pipeline.core import checked
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import read_shard
 from webtext.pipeline.insight.verification import verify

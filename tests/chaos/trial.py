@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.chaos.mutations import Mutation, mutations
-from webtext.pipeline.core import checked
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import verify

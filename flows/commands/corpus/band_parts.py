@@ -22,7 +22,7 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
     from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import meters
     from webtext.pipeline.build import Build, join
-    from webtext.pipeline.core.data_directory import locked
+    from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.core.errors import UserError
     from webtext.pipeline.dedup.clusters import bands as work
     from webtext.pipeline.dedup.clusters import step as duplicates

@@ -110,7 +110,7 @@ def train(
     Use the model with --set 'rules.quality.score.model = "OUTPUT"' and a threshold, at_least.
     """
     from webtext.pipeline.build import Build
-    from webtext.pipeline.core.checked import sha256
+    from webtext.pipeline.core.directories.checked import sha256
     from webtext.pipeline.filters import classifier
     from webtext.pipeline.insight import examples
 

@@ -96,8 +96,8 @@ def remake(
     from webtext.flows.building.run_build import run_steps
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
-    from webtext.pipeline.core.data_directory import locked
-    from webtext.pipeline.core.keeping import DAMAGED, set_aside
+    from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.core.directories.keeping import DAMAGED, set_aside
     from webtext.pipeline.core.shards import sync_directory
 
     planned = Build(load(recipe, overrides), data).plan()
@@ -148,7 +148,7 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
     """
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
-    from webtext.pipeline.core.data_directory import locked
+    from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.insight.unreached import unreached
 
     with locked(data):

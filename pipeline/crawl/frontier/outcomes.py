@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from webtext.pipeline.core.directories.keeping import CHANGED, set_aside
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.keeping import CHANGED, set_aside
 from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import Directory, read_shard, replacing, write_parquet
 from webtext.pipeline.core.stage import Passage, fates

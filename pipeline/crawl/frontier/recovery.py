@@ -24,9 +24,9 @@ import orjson
 import pyarrow as pa
 
 from webtext.pipeline.archive import payload
-from webtext.pipeline.archive.members import Member, members
+from webtext.pipeline.archive.gzip_members import Member, members
+from webtext.pipeline.core.directories.keeping import set_aside_folders
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.keeping import set_aside_folders
 from webtext.pipeline.core.shards import Directory, read_batches, sync_directory
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.frontier import outcomes, schema

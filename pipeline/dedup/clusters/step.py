@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.lookup import Row, first_row
+from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_batches, read_json
 from webtext.pipeline.core.stage import Passage

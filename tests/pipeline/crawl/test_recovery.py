@@ -12,7 +12,7 @@ import pytest
 from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, failure, links, page, unsteady
 from tests.pipeline.crawl.survival import conserved
 from webtext.pipeline.build import Build, make
-from webtext.pipeline.core.keeping import set_aside_folders
+from webtext.pipeline.core.directories.keeping import set_aside_folders
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.engine import crawl

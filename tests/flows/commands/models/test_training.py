@@ -23,8 +23,8 @@ from webtext.model.gpt.weights import export, fingerprint
 from webtext.model.settings import GPT2, Train
 from webtext.model.training import run as runs
 from webtext.model.training.checkpoint import Checkpoints
+from webtext.pipeline.core.directories.lookup import lookup
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.lookup import lookup
 
 SMALL = (
     "model.layers = 1",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from webtext.pipeline.core.checked import MANIFEST
+from webtext.pipeline.core.directories.checked import MANIFEST
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, sync_directory, write_json
 

@@ -6,9 +6,9 @@ and halves of characters are no part of a string.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.links.vectors import (
     BLOCK,
     FIVE,
@@ -35,7 +35,7 @@ _MEANINGS[list(b'"\\/bfnrt')] = list(b'"\\/\b\f\n\r\t')
 _AMP, _LT, _GT = word_of(b"&amp;"), word_of(b"&lt;"), word_of(b"&gt;")
 
 
-@numba.njit(cache=True)
+@njit
 def string_end(at: Any) -> Any:
     """Return where the quote is that closes the string begun at `at`, and what it has.
 
@@ -61,7 +61,7 @@ def string_end(at: Any) -> Any:
             return -1, 0
 
 
-@numba.njit(cache=True)
+@njit
 def _escape_end(at: Any) -> Any:
     """Return what is behind an escape, -1 if it is none or half of a character."""
     if byte_at(at) != HEX:
@@ -77,7 +77,7 @@ def _escape_end(at: Any) -> Any:
     return at + 11 if 0xDC00 <= low < 0xE000 else -1
 
 
-@numba.njit(cache=True)
+@njit
 def _hexadecimal(at: Any) -> Any:
     """Return the number that four digits of base 16 make, -1 if one of them is none."""
     value = 0
@@ -93,7 +93,7 @@ def _hexadecimal(at: Any) -> Any:
     return value
 
 
-@numba.njit(cache=True)
+@njit
 def is_utf8(at: Any, end: Any) -> Any:
     """Whether bytes are UTF-8: no character spelt too long, no half of one, none beyond the last.
 
@@ -117,7 +117,7 @@ def is_utf8(at: Any, end: Any) -> Any:
     return True
 
 
-@numba.njit(cache=True)
+@njit
 def write(at: Any, end: Any, traits: Any, to: Any) -> Any:
     """Write to `to` what the string from `at` to `end` says; return where that ends.
 
@@ -140,7 +140,7 @@ def write(at: Any, end: Any, traits: Any, to: Any) -> Any:
     return to
 
 
-@numba.njit(cache=True)
+@njit
 def _character(at: Any, to: Any) -> Any:
     """Write the character of an escape by number in UTF-8; return what is behind both."""
     code = _hexadecimal(at)
@@ -158,7 +158,7 @@ def _character(at: Any, to: Any) -> Any:
     return at, to + more + 1
 
 
-@numba.njit(cache=True)
+@njit
 def unmarked(to: Any, last: Any) -> Any:
     """Undo the three escapes of markup where they are, as `submissions.unescaped`; return the end.
 

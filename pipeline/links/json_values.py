@@ -7,9 +7,9 @@ that nothing here asks where it ends.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.links.json_strings import WIDE, string_end
 from webtext.pipeline.links.vectors import (
     FIVE,
@@ -29,7 +29,7 @@ UNREAD = -1  # none of these; also in the place of an address
 _TRUE, _FALSE, _NULL = word_of(b"true"), word_of(b"false"), word_of(b"null")
 
 
-@numba.njit(cache=True)
+@njit
 def blanks(at: Any) -> Any:
     """Return where the next byte is that is no blank."""
     byte = byte_at(at)
@@ -39,7 +39,7 @@ def blanks(at: Any) -> Any:
     return at
 
 
-@numba.njit(cache=True)
+@njit
 def value_begin(at: Any) -> Any:
     """Return where the value begins behind a name's closing quote, -1 if it is no such."""
     if byte_at(at) != 34:
@@ -50,7 +50,7 @@ def value_begin(at: Any) -> Any:
     return blanks(at + 1)
 
 
-@numba.njit(cache=True)
+@njit
 def literal(at: Any) -> Any:
     """Return where true, false or null ends, and which it is."""
     word = word_at(at)
@@ -63,7 +63,7 @@ def literal(at: Any) -> Any:
     return -1, UNREAD
 
 
-@numba.njit(cache=True)
+@njit
 def digits(at: Any) -> Any:
     """Return the number that digits make, as far as it fits, and where they end."""
     value = 0
@@ -73,7 +73,7 @@ def digits(at: Any) -> Any:
     return value, at
 
 
-@numba.njit(cache=True)
+@njit
 def plain_string(at: Any) -> Any:
     """Return what is behind a string of ASCII, -1 for any other value."""
     if byte_at(at) != 34:
@@ -82,7 +82,7 @@ def plain_string(at: Any) -> Any:
     return -1 if traits & WIDE or end < 0 else end + 1
 
 
-@numba.njit(cache=True)
+@njit
 def short_end(at: Any) -> Any:
     """Return what is behind a literal or a plain string of less than a block, -1 for any other."""
     if byte_at(at) != 34:
@@ -95,7 +95,7 @@ def short_end(at: Any) -> Any:
     return end + 1 if byte_at(end) == 34 else UNREAD
 
 
-@numba.njit(cache=True)
+@njit
 def skipped(at: Any) -> Any:
     """Return what is behind any value, -1 if it is odd."""
     depth, objects = 0, np.uint64(0)
@@ -135,7 +135,7 @@ def skipped(at: Any) -> Any:
             return -1
 
 
-@numba.njit(cache=True)
+@njit
 def _name_end(at: Any) -> Any:
     """Return where the value of a name begins, -1 if there is no name."""
     if byte_at(at) != 34:
@@ -144,7 +144,7 @@ def _name_end(at: Any) -> Any:
     return -1 if end < 0 else value_begin(end)
 
 
-@numba.njit(cache=True)
+@njit
 def _scalar_end(at: Any) -> Any:
     """Return what is behind a string, number or literal, or -1."""
     if byte_at(at) == 34:

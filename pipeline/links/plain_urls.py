@@ -9,10 +9,10 @@ import hashlib
 from functools import cache
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import pyarrow as pa
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.links import sha256
 from webtext.pipeline.links.vectors import BLOCK, byte_at, copy, put_byte
 from webtext.pipeline.urls import domains as sites
@@ -125,7 +125,7 @@ def _tracking() -> tuple[Array, Array, int]:
     return text, np.cumsum([0, *map(len, names)]), len(whole)
 
 
-@numba.njit(cache=True)
+@njit
 def _read(
     text: Any,
     starts: Any,
@@ -164,7 +164,7 @@ def _read(
             ends[column, row + 1] = ends[column, row] + sizes[column]
 
 
-@numba.njit(cache=True)
+@njit
 def _fetched(begin: Any, path: Any, stop: Any, to: Any) -> Any:
     """Write the URL without its fragment, with a slash for an empty path; return its size."""
     copy(to, begin, path - begin)
@@ -177,7 +177,7 @@ def _fetched(begin: Any, path: Any, stop: Any, to: Any) -> Any:
     return stop - begin + slash
 
 
-@numba.njit(cache=True)
+@njit
 def _scheme_end(begin: Any, end: Any) -> Any:
     """Return where the host begins after `http://` or `https://`, or -1."""
     if end - begin < 8 or end - begin > LONGEST:
@@ -193,7 +193,7 @@ def _scheme_end(begin: Any, end: Any) -> Any:
     return at + 3
 
 
-@numba.njit(cache=True)
+@njit
 def _host_end(host: Any, end: Any) -> Any:
     """Return where the path begins and where the host does without `www.`, or -1 twice."""
     if host < 0:
@@ -218,19 +218,19 @@ def _host_end(host: Any, end: Any) -> Any:
     return at, host
 
 
-@numba.njit(cache=True)
+@njit
 def _ends_host(at: Any, end: Any) -> Any:
     """Whether the URL ends, or a slash, question mark or number sign follows."""
     return at == end or byte_at(at) == 47 or byte_at(at) == 63 or byte_at(at) == 35
 
 
-@numba.njit(cache=True)
+@njit
 def _www(at: Any) -> Any:
     www = byte_at(at) == 119 and byte_at(at + 1) == 119 and byte_at(at + 2) == 119
     return www and byte_at(at + 3) == 46
 
 
-@numba.njit(cache=True)
+@njit
 def _path_and_query_end(path: Any, end: Any) -> Any:
     """Return where the path ends and where the query does, -1 twice where one is not plain."""
     if path < 0:
@@ -255,7 +255,7 @@ def _path_and_query_end(path: Any, end: Any) -> Any:
     return query, stop
 
 
-@numba.njit(cache=True)
+@njit
 def _part_end(at: Any, end: Any, kind: Any) -> Any:
     """Return where a path or query ends, -1 if a percent sign has not two digits; and if it has."""
     percents = False
@@ -272,7 +272,7 @@ def _part_end(at: Any, end: Any, kind: Any) -> Any:
     return at, percents
 
 
-@numba.njit(cache=True)
+@njit
 def _respelt(at: Any, end: Any, to: Any) -> Any:
     """Write what percent signs spell as `urls` does; return the end."""
     while at < end:
@@ -292,18 +292,18 @@ def _respelt(at: Any, end: Any, to: Any) -> Any:
     return to
 
 
-@numba.njit(cache=True)
+@njit
 def _digit(letter: Any) -> Any:
     """Return the value of a hexadecimal digit."""
     return letter - 48 if letter < 58 else (letter | 32) - 87
 
 
-@numba.njit(cache=True)
+@njit
 def _upper(letter: Any) -> Any:
     return letter - 32 if letter >= 97 else letter
 
 
-@numba.njit(cache=True)
+@njit
 def _key_before_query(name: Any, path: Any, query: Any, key: Any) -> Any:
     """Write `http://`, the host and the path, without slashes at its end; return the size."""
     last = query
@@ -318,7 +318,7 @@ def _key_before_query(name: Any, path: Any, query: Any, key: Any) -> Any:
 _HTTP = np.frombuffer(b"http://", np.uint8)
 
 
-@numba.njit(cache=True)
+@njit
 def _key_query(at: Any, end: Any, key: Any, size: Any, parts: Any, tracking: Any) -> Any:
     """Write the parameters that are no tracking, by name; return the size, -1 for too many."""
     count = 0
@@ -348,7 +348,7 @@ def _key_query(at: Any, end: Any, key: Any, size: Any, parts: Any, tracking: Any
     return size
 
 
-@numba.njit(cache=True)
+@njit
 def _before(at: Any, end: Any, other: Any, other_end: Any) -> Any:
     """Whether a name comes before another; not if they are the same."""
     for step in range(min(end - at, other_end - other)):
@@ -357,7 +357,7 @@ def _before(at: Any, end: Any, other: Any, other_end: Any) -> Any:
     return end - at < other_end - other
 
 
-@numba.njit(cache=True)
+@njit
 def _tracks(at: Any, end: Any, tracking: Any) -> Any:
     """Whether a name, in any case, is on the list."""
     names, ends, whole = tracking
@@ -377,7 +377,7 @@ def _tracks(at: Any, end: Any, tracking: Any) -> Any:
     return False
 
 
-@numba.njit(cache=True)
+@njit
 def _extension(path: Any, query: Any) -> Any:
     """Return the packed ending of a path; 0 for none."""
     dot, at = -1, query - 1

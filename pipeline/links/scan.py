@@ -14,9 +14,9 @@ Text is followed by zeros, which stand in no line, so that nothing here asks whe
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.links.json_strings import WIDE, is_utf8, string_end, unmarked, write
 from webtext.pipeline.links.json_values import (
     FALSE,
@@ -98,7 +98,7 @@ _NOTE_WORDS, _NOTE_BEGINS = _named(_META_NAMES)
 _HOME = np.frombuffer(b"https://www.reddit.com", np.uint8)
 
 
-@numba.njit(cache=True)
+@njit
 def scan(
     at: Any, stop: Any, row: Any, bases: Any, ends: Any, facts: Any, odd: Any, notes: Any
 ) -> Any:
@@ -133,7 +133,7 @@ def scan(
     return min(at, stop), row
 
 
-@numba.njit(cache=True)
+@njit
 def _line_end(at: Any, stop: Any) -> Any:
     """Return where the end of a line is, or `stop`."""
     found = equal_bytes(at, 10)
@@ -143,7 +143,7 @@ def _line_end(at: Any, stop: Any) -> Any:
     return min(stop, at + first_bit(found)) if found else stop
 
 
-@numba.njit(cache=True)
+@njit
 def _written(spans: Any, column: Any, to: Any) -> Any:
     """Write a text where a row's begins in a column; return its size, -1 if there is none."""
     span = spans + 24 * column
@@ -164,7 +164,7 @@ def _written(spans: Any, column: Any, to: Any) -> Any:
     return unmarked(to, last) - to
 
 
-@numba.njit(cache=True)
+@njit
 def _judged(values: Any) -> Any:
     """Return the bits of a row that are not of its texts."""
     flags = SELF_POST if word_at(values + 8 * IS_SELF) == TRUE else 0
@@ -179,7 +179,7 @@ def _judged(values: Any) -> Any:
     return flags
 
 
-@numba.njit(cache=True)
+@njit
 def _line(at: Any, spans: Any, values: Any) -> Any:
     """Read one object; return where it and the blanks behind it end, -1 if it is odd."""
     if byte_at(at) != 123:  # {
@@ -220,7 +220,7 @@ def _line(at: Any, spans: Any, values: Any) -> Any:
     return blanks(at + 1)
 
 
-@numba.njit(cache=True)
+@njit
 def _field(at: Any, size: Any, words: Any, begins: Any) -> Any:
     """Return what a name stands for."""
     for row in range(begins[size], begins[size + 1]):
@@ -234,7 +234,7 @@ def _field(at: Any, size: Any, words: Any, begins: Any) -> Any:
     return NO_FIELD
 
 
-@numba.njit(cache=True)
+@njit
 def _value(at: Any, field: Any, spans: Any, values: Any) -> Any:
     """Note a value that is wanted; return what is behind it, -1 if it is odd."""
     if field <= OTHER_URL:
@@ -242,7 +242,7 @@ def _value(at: Any, field: Any, spans: Any, values: Any) -> Any:
     return _fact(at, values + 8 * field, field)
 
 
-@numba.njit(cache=True)
+@njit
 def _text(at: Any, span: Any) -> Any:
     """Note where a string begins and ends, and what it has; return what is behind it, or -1."""
     if byte_at(at) != 34:
@@ -257,7 +257,7 @@ def _text(at: Any, span: Any) -> Any:
     return end + 1
 
 
-@numba.njit(cache=True)
+@njit
 def _fact(at: Any, place: Any, field: Any) -> Any:
     """Note a value that is no text; return what is behind it, -1 if it is odd."""
     if field == SCORE:
@@ -287,7 +287,7 @@ def _fact(at: Any, place: Any, field: Any) -> Any:
     return -1
 
 
-@numba.njit(cache=True)
+@njit
 def _notes(at: Any) -> Any:
     """Read `_meta`: return whether it tells of a removal, and what is behind it, or -1."""
     if byte_at(at) != 123:  # {
@@ -325,7 +325,7 @@ def _notes(at: Any) -> Any:
             return removed, at + 1 if byte_at(at) == 125 else -1
 
 
-@numba.njit(cache=True)
+@njit
 def _score(at: Any) -> Any:
     """Return a whole number of nine digits at most, or none for null, and what is behind it."""
     end, kind = literal(at)
@@ -341,13 +341,13 @@ def _score(at: Any) -> Any:
     return sign * value, -1 if _goes_on(byte_at(end)) else end
 
 
-@numba.njit(cache=True)
+@njit
 def _goes_on(byte: Any) -> Any:
     """Whether a number goes on with a fraction or an exponent."""
     return byte == 46 or byte == 101 or byte == 69
 
 
-@numba.njit(cache=True)
+@njit
 def _time(at: Any) -> Any:
     """Return whole seconds, of a number or of digits as a string, and what is behind them.
 

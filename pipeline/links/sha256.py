@@ -6,11 +6,11 @@ All steps are the same for each text, so the vectors of any processor take sever
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.links.vectors import byte_at, intrinsic, word_at
 
 LANES = 16  # texts side by side
@@ -50,7 +50,7 @@ def leading(data: Any, ends: Array) -> Array:
     return found
 
 
-@numba.njit(cache=True)
+@njit
 def _leading(data: Any, ends: Any, order: Any, blocks: Any, found: Any) -> None:
     words = np.zeros((16, LANES), np.uint32)
     state = np.empty((8, LANES), np.uint32)
@@ -75,7 +75,7 @@ def _leading(data: Any, ends: Any, order: Any, blocks: Any, found: Any) -> None:
                     found[order[first + lane]] = high | np.uint64(state[1, lane])
 
 
-@numba.njit(cache=True)
+@njit
 def _padded(at: Any, size: Any, done: Any, tail: Any) -> None:
     """Write the chunk of a text that begins at `at`, behind `done` bytes, padded as it must be.
 
@@ -90,7 +90,7 @@ def _padded(at: Any, size: Any, done: Any, tail: Any) -> None:
             tail[CHUNK - 1 - step] = (size * 8 >> 8 * step) & 0xFF
 
 
-@numba.njit(cache=True)
+@njit
 def _laid(at: Any, words: Any, lane: Any) -> None:
     """Lay a chunk into a lane, as sixteen numbers, of which the first byte is the highest."""
     for pair in range(8):

@@ -14,9 +14,10 @@ anew only when their own files change: after a change here, remove `pipeline/lin
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import extending, types
+
+from webtext.pipeline.core.compiled import njit
 
 BLOCK = 64  # bytes
 FOUR, FIVE = 2**32 - 1, 2**40 - 1  # so many bytes of a word that was loaded
@@ -157,7 +158,7 @@ def copy_block(_: Any, _to: Any, _at: Any) -> Any:
     return types.void(types.int64, types.int64), build
 
 
-@numba.njit(cache=True)
+@njit
 def copy(to: Any, at: Any, size: Any) -> None:
     """Copy bytes; what lay in the block behind the copy is lost."""
     for step in range(0, size, BLOCK):

@@ -10,9 +10,9 @@ Source: https://publicsuffix.org/list, as tldextract carries it: the part of the
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.links.vectors import byte_at
 from webtext.pipeline.urls import urls
 
@@ -79,7 +79,7 @@ def _suffixes() -> dict[str, int]:
     return kinds
 
 
-@numba.njit(cache=True)
+@njit
 def _fill(table: Any, ends: Any, kinds: Any) -> None:
     """Put names into an empty table."""
     for name in range(len(kinds)):
@@ -94,7 +94,7 @@ def _fill(table: Any, ends: Any, kinds: Any) -> None:
         table.begins[slot], table.ends[slot] = begin, end
 
 
-@numba.njit(cache=True)
+@njit
 def _kinds(table: Any, value: Any, begin: Any, end: Any) -> Any:
     """Return what a name with this hash is, 0 if it is not in the table."""
     slot = value & np.uint64(len(table.hashes) - 1)
@@ -110,7 +110,7 @@ def _kinds(table: Any, value: Any, begin: Any, end: Any) -> Any:
     return 0
 
 
-@numba.njit(cache=True)
+@njit
 def site(table: Any, begin: Any, end: Any) -> Any:
     """Return where the registrable domain of a host begins, and whether the host is excluded.
 

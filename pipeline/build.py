@@ -19,7 +19,7 @@ from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, kee
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, digest, write_json
-from webtext.pipeline.core.source_code import digest_of
+from webtext.pipeline.core.source_code import digest_of, forget
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
 from webtext.pipeline.core.step import Made, Planned, Recipe, Step, maker
 from webtext.pipeline.insight import report, trace
@@ -249,7 +249,11 @@ def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def begin(step: Planned) -> None:
-    """Prepare the directory; what was made of other inputs is removed, or kept if an archive."""
+    """Prepare the directory.
+
+    What is half done and was made of other inputs, by other libraries or by other source code is
+    begun anew, so that no directory is made by two of them; if it is an archive, it is kept.
+    """
     join(step)
     step.home.sweep()
 
@@ -261,25 +265,54 @@ def join(step: Planned) -> None:
     if step.step.archive:
         keep(step.home, fingerprints, step.step.bookkeeping)
         return
+    begun = {"inputs": fingerprints, **made_by(step.step)}
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
-    if not (fresh and json_or_none(mark) == fingerprints):
+    if not (fresh and json_or_none(mark) == begun):
         shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, fingerprints)
+        write_json(mark, begun)
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:
-    """Write the manifest, and with it the name under which later commands find the directory."""
-    (step.home.path / STARTED).unlink()
+    """Write the manifest, and with it the name under which later commands find the directory.
+
+    Raises:
+        UserError: a library or the source code has changed since the step began.
+    """
+    mark = step.home.path / STARTED
+    changed = began_otherwise(step, json_or_none(mark))
+    if changed and not step.step.archive:
+        raise UserError(
+            f"{step.home.path}: {changed} has changed while it was made, so a part of it may have "
+            "been made by each; run the same command again: the step begins anew"
+        )
+    mark.unlink()
     step.home.finish(
         {
             "stage": step.name,
             **step.recorded,
             "inputs": step.fingerprints(),
-            "libraries": versions(step.step),
-            "code": digest_of(step.step.work.__module__),
+            **made_by(step.step),
             "passages": [asdict(passage) for passage in passages],
         }
     )
+
+
+def began_otherwise(step: Planned, begun: object) -> str:
+    """Say what has changed on disk since a step began, "" if nothing has."""
+    if not isinstance(begun, dict) or "code" not in begun:
+        return ""  # an archive, which says only what it is made of
+    forget()
+    now = made_by(step.step)
+    if now["code"] != begun["code"]:
+        return "the source code"
+    others = {**now["libraries"], **begun["libraries"]}
+    names = [name for name in others if now["libraries"].get(name) != begun["libraries"].get(name)]
+    return ", ".join(names)
+
+
+def made_by(step: Step) -> dict[str, Any]:
+    """Return what makes a step's bytes, apart from its inputs: its libraries and its source."""
+    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
 
 
 def versions(step: Step) -> dict[str, str]:

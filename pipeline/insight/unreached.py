@@ -7,7 +7,7 @@ from pathlib import Path
 
 from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories.data_directory import LATEST, step_of
-from webtext.pipeline.core.directories.keeping import json_or_none, made_of
+from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, made_of
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
 
@@ -41,7 +41,9 @@ def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) ->
             reached.add(name)
             inputs = made_of(there[name])
             if not isinstance(inputs, dict):  # not whole: what it is being made of, if that is said
-                inputs = json_or_none(there[name].path / "started.json")
+                inputs = json_or_none(there[name].path / STARTED)
+                if isinstance(inputs, dict):
+                    inputs = inputs.get("inputs", inputs)
             waiting += inputs if isinstance(inputs, dict) else ()
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))

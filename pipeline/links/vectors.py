@@ -6,9 +6,6 @@ byte, the lowest for the first. An address is a number: it costs nothing to pass
 is nine numbers and a count of its users, which would be half of the work.
 
 So nothing here knows of bounds. Who calls keeps the memory alive, and a block of it behind.
-
-What is here becomes part of the compiled code of other modules, which numba caches and compiles
-anew only when their own files change: after a change here, remove `pipeline/links/__pycache__`.
 """
 
 from collections.abc import Callable

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from webtext.flows.building.settings import load
+from webtext.pipeline import build
 from webtext.pipeline.build import Build, make, note, out_of_room
 from webtext.pipeline.core.directories.data_directory import locked, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
@@ -150,6 +151,45 @@ def test_what_a_killed_run_left_is_gone_on_with_only_for_the_same_inputs(tmp_pat
     given.finish({"passages": [], "crawled": "again"})
     make(a_step(tmp_path, look, [given]), 1, silent)
     assert found == [True, False]
+
+
+def test_what_is_half_done_by_another_version_or_another_source_is_begun_anew(
+    tmp_path, monkeypatch
+):
+    def fail(step, _workers, _progress):
+        (step.home.path / "00000.parquet").write_bytes(b"first")
+        raise KeyboardInterrupt
+
+    found = []
+
+    def look(step, workers, progress):
+        found.append((step.home.path / "00000.parquet").exists())
+        raise KeyboardInterrupt
+
+    made_by = build.made_by
+    by = {"libraries": {"pyarrow": "26"}, "code": "a"}
+    for change in ({}, {"libraries": {"pyarrow": "27"}}, {"code": "b"}):
+        with monkeypatch.context() as patch:
+            patch.setattr(build, "made_by", lambda _step: by)
+            with pytest.raises(KeyboardInterrupt):
+                make(a_step(tmp_path, fail), 1, silent)
+            patch.setattr(build, "made_by", lambda _step, change=change: by | change)
+            with pytest.raises(KeyboardInterrupt):
+                make(a_step(tmp_path, look), 1, silent)
+    assert found == [True, False, False]
+    assert made_by(a_step(tmp_path, fail).step)["libraries"].keys() >= {"python", "webtext"}
+
+
+def test_source_code_that_changes_while_a_step_is_made_leaves_it_unfinished(tmp_path, monkeypatch):
+    codes = iter(["a", "b", "b", "b", "b", "b"])
+    by = {"libraries": {"pyarrow": "26"}}
+    monkeypatch.setattr(build, "made_by", lambda _step: by | {"code": next(codes)})
+    step = a_step(tmp_path, write_one)
+    with pytest.raises(UserError, match="the source code has changed while it was made"):
+        make(step, 1, silent)
+    assert not step.home.whole
+    make(step, 1, silent)
+    assert step.done
 
 
 def test_rows_lost_between_two_steps_stop_the_run(tmp_path):

@@ -18,7 +18,7 @@ from webtext.pipeline.core.shards import Directory, sync_directory, write_json
 
 log = logging.getLogger(__name__)
 
-STARTED = "started.json"  # which inputs a directory that is not whole yet is being made of
+STARTED = "started.json"  # what a directory that is not whole yet is being made of, and by what
 ASIDE = "aside"  # how folders of what was set aside begin
 
 CHANGED = "inputs-changed"

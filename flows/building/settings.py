@@ -195,8 +195,11 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
                 yield f"{where} = {value!r}: wanted a table [{where}], found a single value"
 
 
+LARGEST = 10**15  # of bytes a petabyte, of seconds thirty million years
+
+
 def not_finite(value: Any, path: str) -> Iterable[str]:
-    """Yield a line for each nan or inf, which TOML has and no setting means.
+    """Yield a line for each nan, inf or absurd number, which TOML has and no setting means.
 
     But the bounds of rules: there inf is no bound.
 
@@ -213,6 +216,8 @@ def not_finite(value: Any, path: str) -> Iterable[str]:
         if not math.isnan(value) and path.startswith("rules."):
             return
         yield f"{path} = {value}: wanted a finite number"
+    elif isinstance(value, (int, float)) and abs(value) > LARGEST:
+        yield f"{path} = {value:g}: wanted a number that means something, {LARGEST:g} at the most"
 
 
 def _elsewhere(key: str) -> list[str]:

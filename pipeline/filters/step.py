@@ -4,6 +4,7 @@ One pass: the text is not written between the stages. A shard of pages gives a s
 the same number, and beside it the rows that a stage dropped, with their text as far as they got.
 """
 
+import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -74,6 +75,18 @@ def outside(recipe: Any, _data: Path) -> Outside:
         UserError: one is not there.
     """
     return Outside(recipe.rules.fingerprints() | recipe.decontaminate.fingerprints() or None)
+
+
+def foretell(planned: Planned) -> str:
+    """Say which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
+    said = [f"{bound} cannot drop anything" for bound in rules.idle()]
+    if sys.platform != "linux":
+        said.append(
+            "extract.memory_mb: this system does not limit a process's memory as Linux does, so a "
+            "page may take more"
+        )
+    return "; ".join(said)
 
 
 # --- making documents ----------------------------------------------------------------------------
@@ -282,5 +295,6 @@ STEP = Step(
     stages=chain_of,
     outside=outside,
     check=check,
+    foretell=foretell,
     follow=follow,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.text.extraction.sandbox import Death, Limits, Sandbox
 
 # `eval` stands for any work: a test says what the child shall do in Python.
@@ -110,8 +110,28 @@ def test_a_killed_supervisor_is_replaced(sandbox):
 
 def test_a_supervisor_that_cannot_start_is_an_error(monkeypatch):
     monkeypatch.setattr("webtext.pipeline.text.extraction.sandbox.BOOT", "raise SystemExit(1)")
-    with pytest.raises(PipelineError, match="supervisor died twice"):
+    with pytest.raises(UserError, match=r"died twice when it started .*nothing of this shard"):
         Sandbox(eval)("1")
+
+
+def test_where_every_item_dies_for_want_of_memory_that_is_said_and_is_no_items_fate():
+    good = f"1 if {PARENT} == {os.getpid()} else len(bytearray(200 << 20))"  # in a child it dies
+    sandbox = Sandbox(eval, QUICK, warm=good)
+    with pytest.raises(UserError, match=r"even a small one dies for want of memory .*extract.memory_mb"):
+        sandbox("len(bytearray(200 << 20))")
+    sandbox.close()
+
+
+def test_a_limit_that_may_not_be_raised_is_kept_to():
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"
+        "from webtext.pipeline.text.extraction.sandbox import Limits, Sandbox, allowed;"
+        "print(Sandbox(eval, Limits(memory_mb=2000))('6 * 7'), allowed())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("42 ulimit -v is 3,145,728 kB")
 
 
 def test_close_ends_every_process(sandbox):

@@ -137,7 +137,7 @@ class Build:
         if self.recipe is None:
             found = newest(self.data)
         else:
-            found = {one.name: one.home for one in self.plan() if one.home.whole}
+            found = {one.name: one.home for one in self.plan() if one.done}
         names = dict.fromkeys(step.name for step in self.steps)
         whole = [found[name] for name in names if name in found]
         made = [(maker(directory.manifest(), self.steps), directory) for directory in whole]

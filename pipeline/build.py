@@ -52,8 +52,10 @@ class Build:
         """Return the steps in the recipe's way, up to the one called `until`, in order.
 
         Raises:
-            UserError: a source that is not there; an unknown step; nothing to begin with.
+            UserError: no recipe; a source that is not there; an unknown step; nothing to read.
         """
+        if self.recipe is None:
+            raise UserError(f"{self.data}: nothing can be planned without a recipe; name one")
         if until is not None:
             self.check_name(until, "--until ")
         last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})

@@ -61,7 +61,7 @@ def build(
     create_table_artifact(
         [
             {**stage, "dropped": sum(stage["dropped"].values())}
-            for stage in asked.funnel()["stages"]
+            for stage in asked.newest().funnel()["stages"]
         ],
         key="webtext-funnel",
         description="What became of every row",

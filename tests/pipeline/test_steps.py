@@ -15,6 +15,7 @@ from webtext.pipeline.build import Build
 from webtext.pipeline.core import source_code
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import maker
+from webtext.pipeline.filters.rules import Rules, rules_of
 from webtext.pipeline.links import merge
 from webtext.pipeline.steps import STEPS
 
@@ -99,6 +100,19 @@ def test_every_fate_has_a_meaning_and_a_place(step):
 def test_the_fates_of_links_are_those_that_its_code_knows():
     (links,) = (step for step in STEPS if step.name == "links")
     assert set(links.fates) == {*merge.REASONS, "links.duplicate"} - {None}
+
+
+def test_every_reason_that_a_rule_may_give_is_a_fate():
+    (documents,) = (step for step in STEPS if step.name == "documents")
+    given = {
+        f"rules.{name}.{rule_name}.{side}"
+        for name, group in Rules().groups()
+        for rule_name, rule in rules_of(group)
+        for bound, side in (("at_least", "low"), ("at_most", "high"))
+        if hasattr(rule, bound)
+    }
+    brought = {"rules.words.listed.high", "rules.urls.domains.high", "rules.quality.score.low"}
+    assert {fate for fate in documents.fates if fate.startswith("rules.")} >= given | brought
 
 
 def test_a_recipe_has_a_table_for_each_of_the_steps_settings():

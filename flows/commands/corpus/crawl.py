@@ -74,10 +74,10 @@ def refresh(
     Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. What has
     not changed is not archived again. Stop it whenever you like; the same command goes on.
     """
-    from webtext.flows.building.settings import load
+    from webtext.flows.building.settings import load, shipped
 
     lines = with_contact(overrides, contact)
-    if Path(source).is_dir():
+    if Path(source).is_dir() and source not in shipped():  # a folder may be called as a recipe is
         recipe, planned = again(made(Path(source), "pages"), data, lines)
         run_crawl(planned, data, workers, recipe)
         return

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from webtext.pipeline.core.errors import PipelineError, UserError
     from webtext.pipeline.core.shards import Directory
     from webtext.pipeline.dedup.files.file import dedup_files
+    from webtext.pipeline.dedup.signatures.sketches import sketches
     from webtext.pipeline.filters.rules import Rules
     from webtext.pipeline.insight.report import funnel
     from webtext.pipeline.insight.trace import trace
@@ -30,6 +31,7 @@ __all__ = [
     "dedup_files",
     "funnel",
     "plan",
+    "sketches",
     "trace",
 ]
 
@@ -45,6 +47,7 @@ _WHERE = {
     "dedup_files": "pipeline.dedup.files.file",
     "funnel": "pipeline.insight.report",
     "plan": "flows.building.steps",
+    "sketches": "pipeline.dedup.signatures.sketches",
     "trace": "pipeline.insight.trace",
 }
 

@@ -4,21 +4,21 @@ import os
 import signal
 import sys
 import time
+from itertools import chain
 from types import FrameType
 
 import click
 
-from webtext.flows.commands import (
+from webtext.flows.commands.corpus import (
     band_parts,
     builds,
     corpus_checks,
     crawl,
     demo,
-    evaluate,
-    models,
+    recipes,
     tools,
-    transfer,
 )
+from webtext.flows.commands.models import evaluate, training_runs, transfer
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, UserError
@@ -26,38 +26,66 @@ from webtext.pipeline.core.errors import PipelineError, UserError
 PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Grouped(click.Group):
+    """A group whose help lists the commands by what people do, in the order given."""
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section a purpose."""
+        for purpose, commands in BY_PURPOSE.items():
+            with formatter.section(purpose):
+                formatter.write_dl([(str(one.name), said) for one, said in commands.items()])
+
+
+@click.group(
+    cls=Grouped, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="webtext")
 def cli() -> None:
     """From the links people vouched for to a corpus, its tokens, and a GPT-2 trained on it."""
 
 
-for command in (
-    demo.demo,
-    builds.build,
-    builds.plan,
-    band_parts.bands,
-    builds.path,
-    crawl.crawl,
-    crawl.refresh,
-    builds.report,
-    builds.trace,
-    corpus_checks.audit,
-    corpus_checks.overlap,
-    corpus_checks.quality,
-    tools.extract,
-    tools.judge,
-    tools.dedup,
-    tools.tokens,
-    models.train,
-    models.sample,
-    evaluate.evaluate,
-    evaluate.ablate,
-    transfer.export,
-    models.batch,
-    tools.replay,
-    builds.serve,
-):
+# A line each, so that the list fits on a screen; the docstring of a command says all of it.
+BY_PURPOSE: dict[str, dict[click.Command, str]] = {
+    "Begin": {
+        demo.demo: "the whole way on a small web of this machine's own",
+        recipes.init: "write a commented recipe, after three questions",
+        recipes.settings: "every setting with its default and meaning",
+    },
+    "Build a corpus": {
+        builds.plan: "which directories a recipe makes, and what is missing",
+        builds.build: "from links to tokens; makes only what is missing",
+        builds.serve: "build on a schedule, with Prefect's pages",
+        band_parts.bands: "a part of the deduplication, for several machines",
+        builds.path: "the newest whole directory of a step",
+    },
+    "See what is in it, and why": {
+        builds.report: "the funnel, and a page with plots",
+        builds.trace: "the life of one URL",
+        corpus_checks.audit: "what each rule drops, and what another bound would",
+        corpus_checks.overlap: "what evaluation sets share with the corpus",
+        corpus_checks.quality: "train a model of good documents, to use as a rule",
+    },
+    "Crawl": {
+        crawl.crawl: "fetch a list of URLs into WARC files, politely",
+        crawl.refresh: "ask for pages again that have changed since",
+        tools.replay: "serve WARC files as the web that they recorded",
+    },
+    "Use one step on files of your own": {
+        tools.extract: "the main text of HTML or WARC files",
+        tools.judge: "the language and every rule's measure of texts",
+        tools.dedup: "clusters of near-duplicates",
+        tools.tokens: "tokens of a corpus, for llm.c or nanoGPT",
+    },
+    "Train and evaluate": {
+        training_runs.train: "train a GPT-2, or go on with it",
+        training_runs.sample: "what a trained model writes",
+        evaluate.evaluate: "zero-shot scores on GPT-2's sets and later ones",
+        evaluate.ablate: "compare two corpora by training on each",
+        training_runs.batch: "the documents that a training step read",
+        transfer.export: "write a model for transformers and llama.cpp",
+    },
+}
+for command in chain.from_iterable(BY_PURPOSE.values()):
     cli.add_command(command)
 
 
@@ -69,7 +97,7 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        if not models.first_here():
+        if not training_runs.first_here():
             _exit_after_the_other(2)
         error.show()
         sys.exit(2)

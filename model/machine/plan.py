@@ -129,20 +129,29 @@ def describe(gpt: GPT2, settings: Train, found: Plan) -> str:
 
 def padded(gpt: GPT2) -> int:
     """Return the parameters in memory."""
-    return gpt.parameters + (gpt.padded_vocab - gpt.vocab) * gpt.width
+    return gpt.parameters + gpt.tables * (gpt.padded_vocab - gpt.vocab) * gpt.width
 
 
 def shapes(gpt: GPT2) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
     """Return the shapes of the weights in memory: those of one layer, and those outside."""
     D = gpt.width
     layer: list[tuple[int, ...]] = [(3 * D, D), (D, D), (4 * D, D), (D, 4 * D)]
-    layer += [(3 * D,), (D,), (4 * D,), (D,), *[(D,)] * 4]  # biases, two norms
-    return layer, [(gpt.padded_vocab, D), (gpt.context, D), (D,), (D,)]
+    if gpt.biases:
+        layer += [(3 * D,), (D,), (4 * D,), (D,), (D,), (D,)]
+    layer += [(D,), (D,)]  # two norms
+    outside: list[tuple[int, ...]] = [(gpt.padded_vocab, D)] * gpt.tables
+    outside += [(D,)] * (2 if gpt.biases else 1)
+    if gpt.learned_positions:
+        outside.append((gpt.learned_positions, D))
+    if gpt.value_residual:
+        outside += [(1,)] * (gpt.layers - 1)
+    return layer, outside
 
 
 def matrices(gpt: GPT2) -> int:
     """Return the parameters that are in matrices, the embeddings among them."""
-    return 12 * gpt.width**2 * gpt.layers + (gpt.padded_vocab + gpt.context) * gpt.width
+    ends = gpt.tables * gpt.padded_vocab + gpt.learned_positions
+    return (12 * gpt.width * gpt.layers + ends) * gpt.width
 
 
 def held(gpt: GPT2, processes: int) -> int:

@@ -156,17 +156,21 @@ def parts_of(
     gpt: GPT, x_BT: Tensor, y_BT: Tensor
 ) -> Iterator[tuple[str, Function, tuple[Tensor, ...]]]:
     """Yield the parts of a model, and what eager code gives each of them."""
+    positions_T = gpt.positions(x_BT)
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        h_BTD = gpt.embed(x_BT)
-    yield "the embedding", gpt.embed, (x_BT,)
+        h_BTD = gpt.embed(x_BT, positions_T)
+    yield "the embedding", lambda x_BT: gpt.embed(x_BT, positions_T), (x_BT,)
+    first: tuple[Tensor, ...] = ()  # the first layer's values, where later ones are given them
     for number, block in enumerate(gpt.h):
 
-        def layer(h_BTD: Tensor, block: torch.nn.Module = block) -> Tensor:
-            return block(h_BTD, gpt.mask(x_BT)) - h_BTD  # type: ignore[no-any-return]
+        def layer(h_BTD: Tensor, *first: Tensor, block: torch.nn.Module = block) -> Tensor:
+            after_BTD, _ = block(h_BTD, positions_T, gpt.mask(x_BT), None, *first)
+            return after_BTD - h_BTD  # type: ignore[no-any-return]
 
-        yield f"block {number}", layer, (h_BTD,)
+        yield f"block {number}", layer, (h_BTD, *first)
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            h_BTD = h_BTD + layer(h_BTD)
+            h_BTD, values_BHTK = block(h_BTD, positions_T, gpt.mask(x_BT), None, *first)
+        first = () if values_BHTK is None else (values_BHTK,)
     yield "the last norm", gpt.ln_f.forward, (h_BTD,)
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
         normed_BTD = gpt.ln_f(h_BTD)

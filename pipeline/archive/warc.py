@@ -8,6 +8,8 @@ can be read at, and where to go on after damage.
 Source: WARC 1.1, ISO 28500:2017; https://iipc.github.io/warc-specifications/
 """
 
+import base64
+import hashlib
 import os
 import re
 import zlib
@@ -106,16 +108,21 @@ def response_at(
     if length is None and len(stored) == SCAN:
         stored += os.pread(raw.fileno(), max_body + HEAD_ROOM, offset + SCAN)
     try:
-        if stored.startswith(GZIP_MAGIC):
-            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            stored = inflater.decompress(stored, max_body + 2 * HEAD_ROOM)
+        packed = stored.startswith(GZIP_MAGIC)
+        if packed:
+            inflater, most = zlib.decompressobj(zlib.MAX_WBITS | 16), max_body + 2 * HEAD_ROOM
+            stored = inflater.decompress(stored, most)
+            if not inflater.eof and len(stored) < most:  # so nothing has checked it
+                raise OSError("its compressed bytes end early")
         if not stored.startswith(RECORD_START):
             raise OSError("no record begins there")
         bare = b"\r\n" not in stored[:64]
         record = WarcRecord.from_reader(BytesIO(stored), quirks_mode=bare)
         if record.record_type not in KINDS:
             raise OSError(f"a {record.record_type} record is there, not a response")
-        found = _response(record, max_body)
+        found = _response(record, max_body, digested=not packed)
+        if found.problem in (TORN, DAMAGED):
+            raise OSError(f"it is {found.problem}")
     except (OSError, zlib.error) as error:
         raise UserError(
             f"{path}: wanted a response record at byte {offset}, but {error}; the file is not the "
@@ -156,7 +163,7 @@ class _Reading:
                 self.broken = None
                 if record.record_type in KINDS or not record.record_id:
                     self.broken = record
-                    pending = replace(_response(record, self.max_body), offset=at)
+                    pending = replace(self._response(record), offset=at)
         except (OSError, zstandard.ZstdError) as error:
             self.error = error
         tail = self._tail() if self.error is None else None
@@ -166,6 +173,9 @@ class _Reading:
                 yield _placed(pending, end if self.apart else None)
         if tail is not None:
             yield tail
+
+    def _response(self, record: WarcRecord) -> Response:
+        return _response(record, self.max_body, digested=self.kind == "plain")
 
     def _iterator(self, start: int) -> Iterator[WarcRecord]:
         """Return FastWARC's iterator over the records from `start` on."""
@@ -263,8 +273,10 @@ def _placed(response: Response, end: int | None) -> Response:
     return replace(response, length=end - response.offset)
 
 
-def _response(record: WarcRecord, max_body: int) -> Response:
+def _response(record: WarcRecord, max_body: int, digested: bool) -> Response:
     """Read a record's block and take it apart.
+
+    What is packed has checksums; `digested` asks for what is not to be what its digest says.
 
     Raises:
         OSError: its compressed bytes are damaged.
@@ -274,6 +286,8 @@ def _response(record: WarcRecord, max_body: int) -> Response:
     length = record.headers.get("Content-Length") or ""
     if len(block) < min(record.content_length, bound) or not length.isdigit():
         return _lost(record, None, DAMAGED if length and not length.isdigit() else TORN)
+    if digested and len(block) == record.content_length and not _as_digested(record, block):
+        return _lost(record, None, DAMAGED)
     problem = LARGE if record.content_length > bound else None
     truncated = record.headers.get("WARC-Truncated")
     head, fields, content_type = b"", [], record.headers.get("Content-Type")
@@ -301,6 +315,15 @@ def _response(record: WarcRecord, max_body: int) -> Response:
         record.headers.get("WARC-IP-Address"),
         record.record_id,
     )
+
+
+def _as_digested(record: WarcRecord, block: bytes) -> bool:
+    """Whether a block has the SHA-1 that its record says, where it says one as most do."""
+    algorithm, _, stated = (record.headers.get("WARC-Block-Digest") or "").partition(":")
+    if algorithm.lower() != "sha1" or len(stated) != len("VL2MMHO4YXUKFWV63YHTWSBM3GXKSQ2N"):
+        return True
+    found = hashlib.sha1(block, usedforsecurity=False).digest()
+    return base64.b32encode(found).decode() == stated.upper()
 
 
 def _lost(record: WarcRecord, at: int | None, problem: str) -> Response:

@@ -9,6 +9,7 @@ that stands for it, or a `pages.not_in_warc` row in one more shard after those o
 that no link asked for have their rows, but are no part of the funnel, which counts links there.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ from webtext.pipeline.core.shards import Directory, read_batches, read_shard, wr
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import urls
 
+log = logging.getLogger(__name__)
+
 BATCH_ROWS = 256
 BATCH_BYTES = 32_000_000  # of bodies in a batch, unless one alone has more
 PLACE = ("warc_file", "warc_offset", "warc_length")
@@ -85,6 +88,7 @@ class ImportWarc:
     """
 
     warc: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
+    # Other records are dropped.
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     max_body: int = 10_000_000  # bytes, decoded
 
@@ -252,40 +256,46 @@ def page_batches(
     """Yield the kept pages of a shard in its order, as PAGE, with their decoded bodies.
 
     A batch has at most `rows` pages, and bodies of at most `max_bytes` unless one alone has more.
+    The body of a record that is damaged is null, and a warning names the file.
 
     Raises:
-        UserError: the shard is missing or damaged, or a WARC file is not as it was.
+        UserError: the shard is missing or damaged, or a WARC file is gone.
     """
     columns = [name for name in PAGE.names if name != "body"]
     more = ["body_bytes", *PLACE, "payload_file", "payload_offset", "payload_length", "dropped_by"]
     places = ["url", "final_url", *more]
     table = read_shard(pages.shard(number, under="outcomes"), [*columns, *more])
     kept = table.filter(pc.is_null(table["dropped_by"])).select(columns)
-    bodies: list[bytes] = []
+    bodies: list[bytes | None] = []
     held = start = 0
     for body in _bodies(pages, table.select(places)):
-        if bodies and (len(bodies) == rows or held + len(body) > max_bytes):
+        size = len(body or b"")
+        if bodies and (len(bodies) == rows or held + size > max_bytes):
             yield _page_batch(kept, start, bodies)
             start, held, bodies = start + len(bodies), 0, []
         bodies.append(body)
-        held += len(body)
+        held += size
     if bodies:
         yield _page_batch(kept, start, bodies)
 
 
-def _page_batch(kept: pa.Table, start: int, bodies: list[bytes]) -> pa.RecordBatch:
+def _page_batch(kept: pa.Table, start: int, bodies: list[bytes | None]) -> pa.RecordBatch:
     """Put a run of rows together with their bodies."""
     part = kept.slice(start, len(bodies)).combine_chunks()
     arrays = [part[name].combine_chunks() for name in part.column_names]
     return pa.RecordBatch.from_arrays([*arrays, pa.array(bodies, pa.binary())], schema=PAGE)
 
 
-def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes]:
-    """Yield the body of each kept row, by its offset, or in turn where the files have none."""
+def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
+    """Yield the body of each kept row, by its offset, or in turn where the files have none.
+
+    None stands for one that is damaged.
+    """
     kept = places.filter(pc.is_null(places["dropped_by"]))
     if kept["warc_offset"].null_count:
         yield from _bodies_in_turn(pages, places)
         return
+    losses: dict[str, Losses] = {}  # by file
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
         for row in _rows(kept):
@@ -294,40 +304,76 @@ def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes]:
             path = pages.path / name
             if name not in files:
                 files[name] = stack.enter_context(packing.opened(path))
+                losses[name] = Losses(path)
             most = max(row["body_bytes"], MAX_BODY)
-            found = response_at(files[name], path, offset, length, most)
-            yield _checked(path, row, found)
+            try:
+                found = response_at(files[name], path, offset, length, most)
+            except UserError as error:
+                losses[name].damaged(str(error))
+                yield None
+            else:
+                yield losses[name].checked(row, found)
+    for loss in losses.values():
+        loss.sum_up()
 
 
-def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes]:
+def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
     """Read a whole WARC file beside its rows, of which it has one a record."""
     names = places["warc_file"].unique().to_pylist()
     assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
-    path = pages.path / names[0]
-    found = responses(path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
+    loss = Losses(pages.path / names[0])
+    found = responses(loss.path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
     for row in _rows(places):
         response = next(found, None)
         if row["dropped_by"] is None:
-            yield _checked(path, row, response)
+            yield loss.checked(row, response)
+    loss.sum_up()
+
+
+class Losses:
+    """The records of one WARC file that are not what the rows speak of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.good = self.lost = 0
+        self.other = ""  # of the first record that is whole and another one
+
+    def checked(self, row: dict[str, Any], found: Response | None) -> bytes | None:
+        """Return a body if it is the one that the row speaks of, else None."""
+        wanted = f"{self.path}: wanted {row['final_url']} ({row['body_bytes']} bytes)"
+        if found is None or found.problem in (TORN, DAMAGED):
+            self.damaged(f"{wanted}, found a damaged record")
+            return None
+        same = found.url in {row["final_url"], row["url"]}
+        if not same or len(found.body) != row["body_bytes"]:
+            self.other = self.other or f"{wanted}, found {found.url} ({len(found.body)} bytes)"
+            self.damaged(self.other)
+            return None
+        self.good += 1
+        return found.body
+
+    def damaged(self, said: str) -> None:
+        """Count a record that is lost; name the first."""
+        self.lost += 1
+        if self.lost == 1:
+            log.warning("%s; it costs this page, which is dropped as extract.damaged", said)
+
+    def sum_up(self) -> None:
+        """Say how many are lost, where that is more than was said.
+
+        Raises:
+            UserError: the file is another one than it was.
+        """
+        if self.other and not self.good:
+            raise UserError(
+                f"{self.other}; the file has changed since it was looked through: put the one of "
+                "then back, or build from where the new one lies"
+            )
+        if self.lost > 1:
+            log.warning("%s: %d records cannot be read", self.path, self.lost)
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
     """Yield rows one by one, without making all of them at once."""
     for batch in table.to_batches(ROWS):
         yield from batch.to_pylist()
-
-
-def _checked(path: Path, row: dict[str, Any], found: Response | None) -> bytes:
-    """Return a body, if it is the one that the row speaks of.
-
-    Raises:
-        UserError: the WARC file has changed since.
-    """
-    same = found is not None and found.url in {row["final_url"], row["url"]}
-    if found is None or not same or len(found.body) != row["body_bytes"]:
-        shown = "nothing" if found is None else f"{found.url} ({len(found.body)} bytes)"
-        raise UserError(
-            f"{path}: wanted {row['final_url']} ({row['body_bytes']} bytes), found {shown}; the "
-            "file has changed since it was looked through: build again"
-        )
-    return found.body

@@ -46,17 +46,18 @@ class Crawl:
     first_byte_timeout: float = 20.0  # s from the request to the first byte of its response
     timeout: float = 60.0  # s for one request and its response as a whole
     max_body: int = 10_000_000  # bytes, decoded
-    max_redirects: int = 5
+    max_redirects: int = 5  # of one URL. Source: RFC 9309, section 2.3.1.2
     attempts: int = 3  # at one URL, where a later one may do better
     host_errors: int = 5  # failures in a row after which a host is given up
 
     refreshes: int = field(default=0, metadata=MACHINE)  # times that all links are asked again
 
-    respect_robots: bool = True
-    enforce_opt_out: bool = True
+    respect_robots: bool = True  # obey robots.txt
+    enforce_opt_out: bool = True  # drop pages that refuse training or archiving
     opt_out_files: bool = False  # ask for tdmrep.json and ai.txt too: two more requests a host
+    # other pages are dropped
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
-    ports: tuple[int, ...] = (80, 443)
+    ports: tuple[int, ...] = (80, 443)  # URLs with another port are not fetched
     allow_private: bool = False  # fetch from private addresses too, for a web on this machine
     connect_to: tuple[str, ...] = field(default=(), metadata=MACHINE)  # HOST:PORT:ADDRESS:PORT
     ca_file: str = field(default="", metadata=MACHINE)  # further authority for TLS, as PEM

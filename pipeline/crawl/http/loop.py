@@ -23,6 +23,7 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.crawl.fetch import Fetched
 from webtext.pipeline.crawl.frontier.earlier import Earlier
 from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.recovery import note
 from webtext.pipeline.crawl.frontier.rows import PARKED, SHARD, Changes, HostChange, HostRow, Item
 from webtext.pipeline.crawl.frontier.targets import host_of
 from webtext.pipeline.crawl.frontier.workbench import Host, Turn, Workbench
@@ -340,14 +341,20 @@ class Loop:
         changes = Changes()
         for result in batch:
             done = result.done
+            if done and (before := result.exchange and result.exchange.earlier):
+                done.payload_file = before.file
+                done.payload_offset, done.payload_length = before.offset, before.length
+            if done:
+                result.notes.append(note(result.url, done))
             if done and result.exchange:
                 place = self.sink.write(done.n // SHARD, result.exchange, result.notes)
                 done.warc_file, done.digest = place.file, place.digest
                 done.warc_offset, done.warc_length = place.offset, place.length
-                done.revisit, before = place.revisit, result.exchange.earlier
-                if place.revisit and before:
-                    done.payload_file = before.file
-                    done.payload_offset, done.payload_length = before.offset, before.length
+                done.revisit = place.revisit
+                if not place.revisit:
+                    done.payload_file = done.payload_offset = done.payload_length = None
+            elif result.notes:
+                self.sink.note(result.shard, result.url, result.notes)
             if done:
                 changes.done.append(done)
             changes.add(result.changes)

@@ -21,13 +21,12 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.core.shards import Directory, read_batches, row_count
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters.same_page import page_keys
 from webtext.pipeline.dedup.signatures.signature_files import (
     ABOUT,
     EXACT_BYTES,
-    row_count,
     signature_schema,
     write_signatures,
 )

@@ -48,8 +48,9 @@ class Reading:
         precision, fast      .946       .921
         resiliparse          .928       .867
 
-    Precision (.958, .941, .960) is up where recall is down: for training, a missed paragraph costs
-    less than a menu that was taken for text. FineWeb chose the same.
+    Precision (.958, .941, .960) is up where recall is down. On pages that are no articles the
+    default finds far more: word F1 over WCXB's 1,476 pages of seven kinds is .832, with
+    favor_precision .764 (threads .691 against .486, services .773 against .675).
 
     resiliparse 2.0.1 finds as much (recall .981, .944) and takes more boilerplate with it
     (precision .879, .800), in 2.6 ms of CPU a page where trafilatura takes 10 to 12, metadata left
@@ -59,9 +60,9 @@ class Reading:
 
     engine: str = "trafilatura"  # or "resiliparse"; fast and coarse: no favor_..., tables, fast
 
-    favor_precision: bool = True  # rather miss text than take boilerplate
+    favor_precision: bool = False  # rather miss text than take boilerplate
     favor_recall: bool = False  # rather take boilerplate than miss text
-    include_tables: bool = True
+    include_tables: bool = True  # keep tables, a row a line
     include_comments: bool = False  # readers' comments under an article
     fast: bool = False  # without the second opinion of readability and justext
     metadata: bool = True  # title, author, date and site name; a tenth of the time

@@ -84,8 +84,18 @@ def losses(run):
     return [line["loss"] for line in log(run)]
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_read_and_learn_what_one_does(tokens, tiny, settings, tmp_path, parallel):
+OTHER = {"positions": "rotary", "qk_norm": True, "value_residual": True, "tied": False}
+
+
+@pytest.mark.parametrize(
+    ("parallel", "changed"),
+    [("ddp", {}), ("fsdp", {}), ("ddp", OTHER), ("fsdp", OTHER)],
+    ids=["ddp", "fsdp", "ddp-other", "fsdp-other"],
+)
+def test_two_processes_read_and_learn_what_one_does(
+    tokens, tiny, settings, tmp_path, parallel, changed
+):
+    tiny = replace(tiny, **changed)
     settings = replace(settings, steps=6, microbatch=2, eval_every=0, parallel=parallel)
     (tokens / "val-00000.bin").unlink()  # so that what is read is what is trained on
     train(tmp_path / "one", tokens, tiny, settings, "cpu")

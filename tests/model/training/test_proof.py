@@ -106,6 +106,26 @@ def test_each_part_can_be_at_fault(tiny, part, monkeypatch, method, name):
     assert part_at_fault(build(tiny), build(tiny), *part, Precision("fp32", CPU)).startswith(name)
 
 
+OTHER = {"positions": "rotary", "activation": "relu2", "qk_norm": True, "value_residual": True}
+OTHER |= {"biases": False, "tied": False}
+
+
+def test_a_model_that_is_no_gpt2_is_proved_like_one(tiny, part, monkeypatch):
+    model, floats = build(replace(tiny, **OTHER)), Precision("bf16", CPU)
+    passes = Passes(model, floats, compiled=True)
+    assert prove(model, passes, floats, *part).fault is None
+    # Only layers after the first mix in its values.
+    right = torch.lerp
+
+    def wrong(a, b, share):
+        found = right(a, b, share)
+        return found * 1.2 if torch.compiler.is_compiling() else found
+
+    monkeypatch.setattr(torch, "lerp", wrong)
+    torch.compiler.reset()
+    assert part_at_fault(passes.called, model, *part, floats).startswith("block 1 ")
+
+
 def test_parts_that_are_right_are_not_blamed(tiny, part):
     wanted = "no part alone, only all together"
     assert part_at_fault(build(tiny), build(tiny), *part, Precision("fp32", CPU)) == wanted

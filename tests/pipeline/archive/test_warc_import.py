@@ -317,7 +317,7 @@ def test_a_file_that_changed_since_is_named(tmp_path, packing):
     path = write(tmp_path / "a.warc", site(3), PACKINGS[packing])
     out, _ = imported(tmp_path, [path])
     write(path, site(3, host="i.test"), PACKINGS[packing])
-    with pytest.raises(UserError, match=r"a\.warc: wanted http://h\.test/0 .*build again"):
+    with pytest.raises(UserError, match=r"a\.warc: wanted http://h\.test/0 .*put the one"):
         list(page_batches(out, 0))
     path.unlink()
     with pytest.raises(UserError, match=r"a\.warc: No such file"):

@@ -122,7 +122,8 @@ def test_an_extractor_that_raises_is_the_pages_fate(monkeypatch):
         raise RecursionError
 
     monkeypatch.setattr("webtext.pipeline.text.extraction.trafilatura.cascade.precise", fail)
-    assert read(Reading(), Page(PROSE, None, None)) == Unread("error")
+    precise = Reading(favor_precision=True)
+    assert read(precise, Page(PROSE, None, None)) == Unread("error")
 
 
 def test_the_same_page_gives_the_same_text_whatever_was_read_before():

@@ -1,0 +1,182 @@
+"""Build a corpus, and ask what is in it and why."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from webtext.flows.commands import options
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@click.option("--until", metavar="STEP", help="Stop after this step.")
+@options.workers
+@options.overrides
+@click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
+def build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+) -> None:
+    """Go the whole way from links to tokens; what is there already is not made again.
+
+    RECIPE is a file, or the name of a recipe that comes with webtext.
+    """
+    run_build(recipe, data, until, workers, overrides, no_prefect)
+
+
+def run_build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+) -> None:
+    """Build and say what came out; do nothing, quickly, where all is there."""
+    from webtext.flows.building import terminal
+    from webtext.flows.building.run_build import run_steps
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build, note
+
+    asked = Build(load(recipe, overrides), data)
+    planned = asked.plan(until)
+    started = time.monotonic()
+    if all(step.done for step in planned):
+        note(data, planned)
+        click.echo(f"nothing to do: {planned[-1].home} is whole", err=True)
+    elif no_prefect:
+        run_steps(planned, data, workers)
+    else:
+        _with_prefect(recipe, data, until, workers, overrides)
+    found = asked.newest().funnel()
+    terminal.console.print(terminal.funnel_table(found))
+    if (found["corpus"] or {}).get("documents") is not None:
+        click.echo(terminal.corpus_line(found), err=True)
+    click.echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
+
+
+def _with_prefect(
+    recipe: str, data: Path, until: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Run the flow on the Prefect server that the environment names, or on one of our own."""
+    from webtext.flows.prefect.home import prefect
+
+    # The bars and the funnel are what people see here; what Prefect logs goes to its pages.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    with prefect(data):
+        from webtext.flows.prefect.flow import build as build_flow
+
+        state = build_flow(recipe, str(data), workers, until, list(overrides), return_state=True)
+        state.result()
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.overrides
+def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
+    """Say which directory each step of RECIPE has, and what is missing, as make -n would."""
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build
+
+    planned = Build(load(recipe, overrides), data).plan()
+    for step in planned:
+        state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
+        click.echo(f"{step.name:<11} {state:<9} {step.home}")
+    for step in planned:
+        for line in step.step.remarks(step):
+            click.echo(line, err=True)
+
+
+@click.command()
+@click.argument("step")
+@options.data
+def path(step: str, data: Path) -> None:
+    """Print the newest whole directory of a STEP, such as pages, documents, corpus or tokens."""
+    from webtext.pipeline.build import Build
+
+    click.echo(Build(None, data).path(step).path)
+
+
+@click.command()
+@options.data
+@options.as_json
+@click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
+def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
+    """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
+    from rich.console import Console
+
+    from webtext.flows.building import terminal
+    from webtext.pipeline.build import Build
+
+    built = Build(None, data)
+    found = built.funnel()
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    Console().print(terminal.funnel_table(found))
+    click.echo(terminal.corpus_line(found))
+    page = data / "report.html"
+    built.report(page, run_dir)
+    click.echo(f"with plots: {page}", err=True)
+
+
+@click.command()
+@click.argument("url")
+@options.data
+@options.as_json
+@click.option("--run", help="A training run: at which of its steps was the page read?")
+def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
+    """Tell the life of one URL: who linked it, what became of it, and what decided that."""
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.insight.trace import describe
+
+    story = Build(None, data).follow(url)
+    found = story.plain()
+    told = describe(story)
+    if run is not None:
+        from webtext.flows.commands.models.training_runs import find_run
+        from webtext.flows.models import provenance
+
+        found["trained"] = provenance.steps(find_run(run), found["id"])
+        told += "\n" + provenance.tell_steps(found["trained"])
+    click.echo(json.dumps(found, default=str) if as_json else told)
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.workers
+@click.option("--cron", metavar="EXPR", help="When to run, e.g. '0 3 1 * *'; without it, by hand.")
+@click.option("--port", type=int, default=4200, show_default=True, help="Of the Prefect server.")
+def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) -> None:
+    """Start the local Prefect server and its pages, and run the flow on a schedule."""
+    from webtext.flows.building.settings import load
+    from webtext.flows.prefect.home import prefect
+    from webtext.pipeline.build import Build
+
+    Build(load(recipe), data).plan()  # a mistake shows now, not at three in the morning
+    with prefect(data, port) as url:
+        from webtext.flows.prefect.flow import build as build_flow
+
+        click.echo(f"Prefect's pages: {url.removesuffix('/api')}   stop with Ctrl-C", err=True)
+        build_flow.serve(
+            name=Path(recipe).stem,
+            cron=cron,
+            parameters={
+                "recipe": str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe,
+                "data": str(data.resolve()),
+                "workers": workers,
+            },
+            limit=1,
+            print_starting_message=sys.stderr.isatty(),
+        )

@@ -276,6 +276,7 @@ STEP = Step(
         "tiktoken",
         "tldextract",
         "trafilatura",
+        "webencodings",
         "zstandard",
     ),
     fates=FATES,

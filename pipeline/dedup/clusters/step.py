@@ -118,6 +118,7 @@ STEP = Step(
     inputs=("signatures", "documents"),
     bytes_depend_on=(
         "ada-url",
+        "datasketch",
         "llvmlite",
         "numba",
         "numpy",

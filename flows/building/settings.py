@@ -95,6 +95,10 @@ def read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deep for a recipe") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def presets() -> list[str]:
@@ -143,6 +147,8 @@ def laid(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
             merge(tree, included(tomllib.loads(line), f"--set {line!r}"))
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"--set {line!r}: not a line of TOML: {error}") from None
+        except RecursionError:
+            raise UserError(f"--set {line[:40]!r}...: nested too deep for a recipe") from None
     return tree
 
 
@@ -227,9 +233,9 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
 
 
 def not_finite(value: Any, path: str) -> Iterable[str]:
-    """Yield a line for each nan or inf, which TOML has and no setting means.
+    """Yield a line for each nan or inf, which TOML has and no setting means, and what is beyond.
 
-    But the bounds of rules: there inf is no bound.
+    But the bounds of rules: there inf is no bound. Whole numbers of more than 64 bits fit nowhere.
 
     >>> list(not_finite({"train": {"lr": float("nan")}}, ""))
     ['train.lr = nan: wanted a finite number']
@@ -244,6 +250,8 @@ def not_finite(value: Any, path: str) -> Iterable[str]:
         if not math.isnan(value) and path.startswith("rules."):
             return
         yield f"{path} = {value}: wanted a finite number"
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        yield f"{path}: wanted a whole number of 64 bits, found one of {value.bit_length()}"
 
 
 def _elsewhere(key: str) -> list[str]:

@@ -78,8 +78,12 @@ def _with_prefect(
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     with prefect(data):
         from webtext.flows.prefect.flow import build as build_flow
+        from webtext.flows.prefect.trust import asked_here
 
-        state = build_flow(recipe, str(data), workers, until, list(overrides), return_state=True)
+        with asked_here():
+            state = build_flow(
+                recipe, str(data), workers, until, list(overrides), return_state=True
+            )
         state.result()
 
 
@@ -177,18 +181,21 @@ def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) ->
     """Start the local Prefect server and its pages, and run the flow on a schedule."""
     from webtext.flows.building.settings import load
     from webtext.flows.building.steps import plan as plan_steps
-    from webtext.flows.prefect.home import prefect
+    from webtext.flows.prefect.home import pages_of, prefect
+    from webtext.flows.prefect.trust import SERVED
 
     plan_steps(load(recipe), data)  # a mistake shows now, not at three in the morning
     with prefect(data, port) as url:
         from webtext.flows.prefect.flow import build as build_flow
 
-        click.echo(f"Prefect's pages: {url.removesuffix('/api')}   stop with Ctrl-C", err=True)
+        click.echo(f"Prefect's pages: {pages_of(url)}   stop with Ctrl-C", err=True)
+        recipe_path = str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe
+        os.environ.update(zip(SERVED, (recipe_path, str(data.resolve())), strict=True))
         build_flow.serve(
             name=Path(recipe).stem,
             cron=cron,
             parameters={
-                "recipe": str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe,
+                "recipe": recipe_path,
                 "data": str(data.resolve()),
                 "workers": workers,
             },

@@ -17,6 +17,7 @@ from prefect.utilities.annotations import quote
 from webtext.flows.building.run_build import build_steps
 from webtext.flows.building.settings import load
 from webtext.flows.building.steps import Step, plan, run_step
+from webtext.flows.prefect import trust
 from webtext.flows.prefect.live import live
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress
@@ -52,7 +53,12 @@ def build(
     until: str | None = None,
     overrides: list[str] | None = None,
 ) -> None:
-    """Make every directory from the links to the tokens that is not whole yet."""
+    """Make every directory from the links to the tokens that is not whole yet.
+
+    Raises:
+        UserError: as `trust.check`, where a request asks; a mistake in the recipe.
+    """
+    trust.check(recipe, data, overrides or [])
     steps = plan(load(recipe, overrides or []), Path(data), until)
     build_steps(steps, Path(data), workers, in_a_task)
     create_table_artifact(

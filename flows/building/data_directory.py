@@ -1,14 +1,14 @@
 """The data directory: who holds it, and which of its directories are the newest whole ones."""
 
 import fcntl
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.json_files import names_in
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.insight.report import STAGES
+from webtext.pipeline.insight.report import AGAIN, STAGES
 
 
 def latest(data: Path, name: str) -> Directory:
@@ -20,7 +20,7 @@ def latest(data: Path, name: str) -> Directory:
     if name not in STAGES:
         raise UserError(f"{name}: no such stage; there are {', '.join(STAGES)}")
     try:
-        names = json.loads((data / "latest.json").read_text(encoding="utf-8"))
+        names = names_in(data / "latest.json", AGAIN)
         return Directory(data / names[name])
     except (FileNotFoundError, KeyError):
         raise UserError(
@@ -48,5 +48,5 @@ def locked(data: Path, wait: bool = False) -> Iterator[None]:
                     f"{data}: another build is at work there; wait, or stop it"
                 ) from None
             yield
-    except PermissionError as error:
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise UserError(f"{data}: cannot be written to ({error.strerror})") from error

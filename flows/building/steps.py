@@ -19,6 +19,7 @@ from webtext.flows.building.settings import Recipe
 from webtext.flows.building.snapshot_directories import directories, earlier_snapshots
 from webtext.pipeline.archive import warc_import as importing
 from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.json_files import names_in
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest, write_json
 from webtext.pipeline.core.stage import Passage, Stage, settings
@@ -330,7 +331,11 @@ def note_latest(data: Path, steps: Sequence[Step]) -> None:
     made = [path for step in steps for path in (*step.inputs, step.home)]
     here = [each for each in made if each.whole and each.path.parent.samefile(data)]
     latest = {name: each.name for each in here if (name := each.name.rpartition("-")[0]) in STEPS}
-    if latest and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != latest):
+    try:
+        noted = names_in(path, "")
+    except (FileNotFoundError, UserError):
+        noted = {}
+    if latest and noted != latest:
         write_json(path, latest)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 
 if TYPE_CHECKING:  # a command imports what it needs when it runs
@@ -56,16 +57,16 @@ def run_build(
     started = time.monotonic()
     if all(step.done for step in planned):
         steps.note_latest(data, planned)
-        click.echo(f"nothing to do: {planned[-1].home} is whole", err=True)
+        echo(f"nothing to do: {planned[-1].home} is whole", err=True)
     elif no_prefect:
         run.build_steps(planned, data, workers)
     else:
         _with_prefect(recipe, data, until, workers, overrides)
     found = funnel(data)
-    terminal.console.print(terminal.funnel_table(found))
+    echo(terminal.rendered(terminal.funnel_table(found)), err=True, nl=False)
     if (found["corpus"] or {}).get("documents") is not None:
-        click.echo(terminal.corpus_line(found), err=True)
-    click.echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
+        echo(terminal.corpus_line(found), err=True)
+    echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
 
 
 def _with_prefect(
@@ -102,12 +103,12 @@ def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
     planned = steps.plan(loaded, data)
     for step in planned:
         state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
-        click.echo(f"{step.name:<11} {state:<9} {step.home}")
-    click.echo(
+        echo(f"{step.name:<11} {state:<9} {step.home}")
+    echo(
         describe(loaded.duplicates.bands, loaded.duplicates.rows, loaded.duplicates.verify_at),
         err=True,
     )
-    click.echo(room(loaded.signatures.permutations, _documents(planned)), err=True)
+    echo(room(loaded.signatures.permutations, _documents(planned)), err=True)
 
 
 def _documents(planned: "Sequence[Step]") -> int | None:
@@ -125,7 +126,7 @@ def path(stage: str, data: Path) -> None:
     """Print the newest whole directory of links, pages, documents, duplicates, corpus or tokens."""
     from webtext.flows.building.data_directory import latest
 
-    click.echo(latest(data, stage).path)
+    echo(latest(data, stage).path)
 
 
 @click.command()
@@ -134,20 +135,18 @@ def path(stage: str, data: Path) -> None:
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
 def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
     """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
-    from rich.console import Console
-
     from webtext.flows.building import terminal
     from webtext.pipeline.insight.report import funnel, write_report
 
     found = funnel(data)
     if as_json:
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
         return
-    Console().print(terminal.funnel_table(found))
-    click.echo(terminal.corpus_line(found))
+    echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
+    echo(terminal.corpus_line(found))
     page = data / "report.html"
     write_report(data, page, run_dir)
-    click.echo(f"with plots: {page}", err=True)
+    echo(f"with plots: {page}", err=True)
 
 
 @click.command()
@@ -168,7 +167,7 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
 
         found["trained"] = provenance.steps(find_run(run), found["id"])
         told += "\n" + provenance.tell_steps(found["trained"])
-    click.echo(json.dumps(found, default=str) if as_json else told)
+    echo(json.dumps(found, default=str) if as_json else told)
 
 
 @click.command()
@@ -188,7 +187,7 @@ def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) ->
     with prefect(data, port) as url:
         from webtext.flows.prefect.flow import build as build_flow
 
-        click.echo(f"Prefect's pages: {pages_of(url)}   stop with Ctrl-C", err=True)
+        echo(f"Prefect's pages: {pages_of(url)}   stop with Ctrl-C", err=True)
         recipe_path = str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe
         os.environ.update(zip(SERVED, (recipe_path, str(data.resolve())), strict=True))
         build_flow.serve(

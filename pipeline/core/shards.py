@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.json_files import read_object
 
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
 
@@ -148,12 +149,9 @@ class Directory:
             UserError: there is none, or it is not one.
         """
         try:
-            found: dict[str, Any] = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            return read_object(self.manifest_path, "build again: the stage is made anew")
         except FileNotFoundError:
             raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
-        except ValueError as error:
-            raise UserError(f"{self.manifest_path}: not JSON ({error}); remake it") from None
-        return found
 
     def fingerprint(self) -> str:
         """Return the sha256 of the manifest, which itself holds the sha256 of every file."""

@@ -5,7 +5,6 @@ pages, hosts and links say is hostile until escaped, so the template escapes eve
 to http(s) only, and the page forbids scripts to itself.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.archive.warc_import import REASONS
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.json_files import names_in, read_object
 from webtext.pipeline.core.shards import Directory, read_batches, write_text
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
 from webtext.pipeline.crawl.fates import MEANING
@@ -25,6 +25,7 @@ from webtext.pipeline.insight.render import render
 from webtext.pipeline.tokens import tokens as token_shards
 
 # The directories of a build, in the order in which it makes them.
+AGAIN = "build again: what is whole is not made anew"
 STAGES = (
     "links",
     "pages",
@@ -57,14 +58,12 @@ def latest(data: Path) -> dict[str, Directory]:
         UserError: nothing has been built there.
     """
     try:
-        names = json.loads((data / "latest.json").read_text(encoding="utf-8"))
+        names = names_in(data / "latest.json", AGAIN)
     except FileNotFoundError:
         raise UserError(
             f"{data}: no latest.json, so nothing has been built there; run `webtext build`, or "
             "name another directory with --data"
         ) from None
-    except ValueError as error:
-        raise UserError(f"{data / 'latest.json'}: not JSON ({error}); build again") from None
     found = {stage: Directory(data / names[stage]) for stage in STAGES if stage in names}
     return {stage: directory for stage, directory in found.items() if directory.whole}
 
@@ -88,9 +87,16 @@ def funnel(data: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of ours holds."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    """Return what a JSON file of ours holds.
+
+    Raises:
+        UserError: it is gone or damaged.
+    """
+    remedy = f"delete {path.parent} and build again, only it is remade"
+    try:
+        return read_object(path, remedy)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {remedy}") from None
 
 
 def rot(pages: Directory) -> list[dict[str, Any]]:

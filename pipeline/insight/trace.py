@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.core.visible import on_one_line
 from webtext.pipeline.insight.lookup import Row, first_row, lookup, shard_of, site_urls
 from webtext.pipeline.insight.report import MEANINGS, latest
 from webtext.pipeline.urls import urls
@@ -294,9 +295,8 @@ def describe(found: Row) -> str:
             lines = tellers[stage](found[stage])
             if reason := found[stage].get("dropped_by"):
                 lines.insert(0, f"dropped: {reason}{value_of(found[stage])}")
-            head += [f"{stage:<9} {line}" if not n else f"{'':<9} {line}"
-                     for n, line in enumerate(lines)]  # fmt: skip
-    return "\n".join(head)
+            head += [f"{stage * (not n):<9} {told}" for n, told in enumerate(lines)]
+    return "\n".join(map(on_one_line, head))  # whatever a title has in it
 
 
 def value_of(row: Row) -> str:

@@ -11,7 +11,6 @@ comes from depends on the tokens alone, so the bytes don't depend on the number 
 """
 
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.json_files import read_object
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import TOKENS
@@ -127,8 +127,11 @@ def tokens(
 
 def counts(directory: Directory) -> dict[str, Any]:
     """Return the stats of a token directory: tokenizer, and documents and tokens by split."""
-    found: dict[str, Any] = json.loads((directory.path / STATS).read_text(encoding="utf-8"))
-    return found
+    remedy = f"delete {directory.path} and build again, only it is remade"
+    try:
+        return read_object(directory.path / STATS, remedy)
+    except FileNotFoundError:
+        raise UserError(f"{directory.path / STATS}: no such file; {remedy}") from None
 
 
 def encode_all(

@@ -241,7 +241,8 @@ def crawl_step(
 def politeness(settings: Crawl, links: Directory) -> str:
     """Say how long a crawl takes at the least, and whose pace that is."""
     host, count = busiest_host(links)
-    bound = timedelta(seconds=round(politeness_bound(links, settings)))
+    longest = timedelta.max.total_seconds() // 1
+    bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))
     return (
         f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
         f"{settings.delay:g} s apart"

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 import zstandard
 from fastwarc.stream_io import BrotliReader
 
+from webtext.pipeline.archive.gunzip import MAGIC, gunzip
+
 MAX_CODINGS = 3  # of one body, one inside the other; more is an attack, not a server
 MAX_WINDOW = 8 * 1024 * 1024  # bytes of a zstd body's window. Source: RFC 9659
 
@@ -66,16 +68,15 @@ def headers(head: bytes) -> list[tuple[str, str]]:
     >>> headers(b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nno colon\r\n\r\n")
     [('A', 'b c')]
     """
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, list[str]]] = []
     for line in head.decode("latin-1").split("\n")[1:]:
         if line[:1] in (" ", "\t") and found and line.strip():
-            name, value = found[-1]
-            found[-1] = (name, f"{value} {line.strip()}".strip())
+            found[-1][1].append(line.strip())
             continue
         name, colon, value = line.partition(":")
         if colon:
-            found.append((name.strip(), value.strip()))
-    return found
+            found.append((name.strip(), [value.strip()]))
+    return [(name, " ".join(lines).strip()) for name, lines in found]
 
 
 def header(fields: list[tuple[str, str]], name: str) -> str | None:
@@ -140,16 +141,13 @@ def dechunk(body: bytes) -> Body:
 
 def _gunzip(body: bytes, limit: int) -> Body:
     """Undo gzip, which may come in several members."""
-    if not body.startswith(b"\x1f\x8b"):
+    if not body.startswith(MAGIC):
         return Body(body)
-    parts = bytearray()
-    while body.startswith(b"\x1f\x8b"):
-        inflated = _inflate(body, limit - len(parts), zlib.MAX_WBITS | 16)
-        parts += inflated.data
-        if inflated.problem or not inflated.whole:
-            return Body(bytes(parts), inflated.problem, whole=False)
-        body = inflated.rest
-    return Body(bytes(parts))
+    found = gunzip(body, limit + 1)
+    if found.problem:
+        rest = _before_the_damage(body[found.at :], limit - len(found.data), zlib.MAX_WBITS | 16)
+        return Body(found.data + rest, BROKEN, whole=False)
+    return _bounded(found.data, limit, found.whole)
 
 
 def _undeflate(body: bytes, limit: int) -> Body:
@@ -165,7 +163,6 @@ class _Inflated(NamedTuple):
     data: bytes
     problem: str | None
     whole: bool
-    rest: bytes
 
 
 def _inflate(body: bytes, limit: int, bits: int) -> _Inflated:
@@ -174,10 +171,10 @@ def _inflate(body: bytes, limit: int, bits: int) -> _Inflated:
     try:
         data = inflater.decompress(body, limit + 1)
     except zlib.error:
-        return _Inflated(_before_the_damage(body, limit, bits), BROKEN, False, b"")
+        return _Inflated(_before_the_damage(body, limit, bits), BROKEN, False)
     if len(data) > limit:
-        return _Inflated(data[:limit], LARGE, False, b"")
-    return _Inflated(data, None, inflater.eof, inflater.unused_data)
+        return _Inflated(data[:limit], LARGE, False)
+    return _Inflated(data, None, inflater.eof)
 
 
 def _before_the_damage(body: bytes, limit: int, bits: int) -> bytes:

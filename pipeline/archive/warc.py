@@ -28,6 +28,7 @@ from webtext.pipeline.archive.packing import GZIP_MAGIC, RECORD_START, SCAN
 from webtext.pipeline.core.errors import UserError
 
 MAX_BODY = 20_000_000  # bytes of a decoded body; what is longer is cut and marked
+HEAD_START = 512  # bytes in which a second beginning shows that the first one is none
 HEAD_ROOM = 1 << 20  # bytes of a record beyond its body: HTTP head, chunk sizes
 
 TORN: Final = "torn"  # the file ends within the record
@@ -263,7 +264,12 @@ class _Reading:
         """Whether reading can go on here; a page may speak of `WARC/` too."""
         if self.kind == "gzip":
             return packing.begins_record(self.raw, at)
-        return VERSION_LINE.match(os.pread(self.raw.fileno(), 16, at)) is not None
+        start = os.pread(self.raw.fileno(), HEAD_START, at)
+        if VERSION_LINE.match(start) is None:
+            return False
+        # A beginning before the end of the fields would be read through again for each of them.
+        again = start.find(b"\n" + RECORD_START, 1)
+        return again < 0 or 0 <= start.find(b"\n\r\n") < again or 0 <= start.find(b"\n\n") < again
 
 
 def _placed(response: Response, end: int | None) -> Response:

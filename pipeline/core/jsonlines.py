@@ -31,6 +31,6 @@ def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
         at = chunk.find(b"\n", at + 1)
     try:
         found = decoder.decode_lines(chunk)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if len(found) == lines else None

@@ -200,6 +200,18 @@ class Fetcher:
         except Failed:
             return ()
 
+    async def reachable(self, url: str) -> bool:
+        """Tell whether the host of a URL that was fetched takes connections; sends nothing."""
+        try:
+            return await self._client.reachable(checked(url, fates.BAD_URL))
+        except Failed:
+            return False
+
+    def forget_failures(self) -> None:
+        """Ask anew for what could not be had while the network was gone."""
+        self._resolver.forget_failures()
+        self._permissions.forget_failures()
+
     def crawl_delay(self, url: str) -> float | None:
         """Return the Crawl-delay of the host of `url` in seconds, at most `max_delay`.
 

@@ -104,7 +104,7 @@ def json_texts(path: Path) -> Iterator[tuple[str, str]]:
                 where = f"{path}:{number}"
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
                 if not isinstance(record, dict):
                     raise UserError(f"{where}: found {type(record).__name__}, wanted an object")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 
 
@@ -39,15 +40,13 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
     found = list(overlaps(bloom, asked))
     if as_json:
         rows = [{**asdict(row), "percent": row.percent} for row in found]
-        click.echo(json.dumps({"corpus": str(home), "false_positives": wrong, "sets": rows}))
+        echo(json.dumps({"corpus": str(home), "false_positives": wrong, "sets": rows}))
         return
-    click.echo(f"{'set':<32} {'8-grams':>11} {'found':>9} {'%':>7}   WebText's %")
+    echo(f"{'set':<32} {'8-grams':>11} {'found':>9} {'%':>7}   WebText's %")
     for row in found:
         paper = "" if row.paper is None else f"{row.paper:.2f}"
-        click.echo(
-            f"{row.name:<32} {row.ngrams:>11,} {row.found:>9,} {row.percent:>7.2f}   {paper:>11}"
-        )
-    click.echo(
+        echo(f"{row.name:<32} {row.ngrams:>11,} {row.found:>9,} {row.percent:>7.2f}   {paper:>11}")
+    echo(
         f"of {STRINGS:,} made-up strings the filter took {wrong} for the corpus' (paper: 0)",
         err=True,
     )
@@ -74,7 +73,7 @@ def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_j
     rules = load(recipe, overrides).rules
     with meters() as meter:
         found = ask(rules, Build(None, data).path("documents"), sample, meter("audit"))
-    click.echo(json.dumps(asdict(found)) if as_json else describe(found))
+    echo(json.dumps(asdict(found)) if as_json else describe(found))
 
 
 @click.group()
@@ -134,8 +133,8 @@ def train(
         }
     model = classifier.train(good, bad, classifier.Learn(seed=seed), sources)
     classifier.save(model, output)
-    click.echo(describe_model(model.provenance), err=True)
-    click.echo(output)
+    echo(describe_model(model.provenance), err=True)
+    echo(output)
 
 
 @quality.command()
@@ -145,7 +144,7 @@ def show(model: Path) -> None:
     from webtext.pipeline.filters.classifier import load
 
     found = load(str(model))
-    click.echo(json.dumps({"learn": asdict(found.learn), **found.provenance}, indent=1))
+    echo(json.dumps({"learn": asdict(found.learn), **found.provenance}, indent=1))
 
 
 def describe_model(provenance: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
@@ -83,7 +84,7 @@ def refresh(
         return
     recipe, planned = next_round(load(source, lines), data)
     run_crawl(planned, data, workers, recipe)
-    click.echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
+    echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
 
 
 def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
@@ -144,9 +145,9 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
     home = planned[-1].home
     if all(step.done for step in planned):
         note(data, planned)
-        click.echo(f"nothing to do: {home} is whole", err=True)
+        echo(f"nothing to do: {home} is whole", err=True)
     else:
         recipe.crawl.check_contact()  # before a harvest that may take an hour
         run_steps(planned, data, workers)
     terminal.say(terminal.passage_line(passage(home)))
-    click.echo(home)
+    echo(home)

@@ -21,7 +21,7 @@ from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.http import decode, messages
 from webtext.pipeline.crawl.http.address_guard import BlockedError, NoAddressError, Resolver
-from webtext.pipeline.crawl.http.connection import asked
+from webtext.pipeline.crawl.http.connection import asked, reachable
 from webtext.pipeline.crawl.http.plain import AVAILABLE, Watch
 from webtext.pipeline.crawl.http.reply import Counted, Parsed, received
 from webtext.pipeline.crawl.http.wire import Patience, UnconnectedError, Wire
@@ -183,6 +183,15 @@ class Client:
             return await self._resolver.vetted(host, port)
         except (BlockedError, NoAddressError) as error:
             raise refusal(error) from error
+
+    async def reachable(self, url: str) -> bool:
+        """Tell whether the host of `url` takes connections; nothing is sent to it."""
+        host, port = host_and_port(url)
+        try:
+            addresses = await self._resolver.resolve(host, port)
+        except (BlockedError, NoAddressError):
+            return False
+        return await reachable(self._resolver, addresses, self._settings.connect_timeout)
 
     async def get(self, url: str, conditions: Mapping[str, str] | None = None) -> Arrived:
         """Ask for `url`, which is in WHATWG form; redirects are the caller's to follow.

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import brotli
 import zstandard
 
+from webtext.pipeline.archive.gunzip import gunzip
+
 MAX_LAYERS = 2  # encodings on top of one another; more is an attack, not a server
 MAX_WINDOW = 8 << 20  # bytes of zstd history. Source: RFC 9659, which allows no more in HTTP
 
@@ -59,23 +61,10 @@ def decoded(body: bytes, header: str, most: int) -> tuple[bytes, bool, bool]:
 
 def _gzip(body: bytes, most: int) -> tuple[bytes, bool]:
     """Undo gzip, all its members; bytes after the last are ignored, as browsers do."""
-    found = bytearray()
-    while body:
-        decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        try:
-            found += decoder.decompress(body, most - len(found))
-        except zlib.error as error:
-            if found:
-                return bytes(found), True
-            raise EncodingError(f"gzip: {error}") from error
-        if len(found) >= most:
-            return bytes(found), False
-        if not decoder.eof:
-            return bytes(found), False
-        body = decoder.unused_data.lstrip(b"\0")
-        if not body.startswith(b"\x1f\x8b"):
-            break
-    return bytes(found), True
+    found = gunzip(body, most)
+    if found.problem and not found.data:
+        raise EncodingError(f"gzip: {found.problem}")
+    return found.data, found.whole or found.problem is not None
 
 
 def _deflate(body: bytes, most: int) -> tuple[bytes, bool]:

@@ -1,9 +1,9 @@
 """HTML as a tree: the one that trafilatura's own reading gives, made and walked sooner, and whole.
 
 What libxml2 leaves out is brought in: what comes below many open elements, and what comes after
-the end of the page's first document. A quarter of the time of `trafilatura.load_html` goes into searches for characters that are gone
-already. And lxml's own HTML parser asks a Python function for the class of each element that it
-hands out: a twelfth of all that is then done with the tree.
+the end of the page's first document. A quarter of the time of `trafilatura.load_html` goes into
+searches for characters that are gone already. And lxml's own HTML parser asks a Python function for
+the class of each element that it hands out: a twelfth of all that is then done with the tree.
 """
 
 import re

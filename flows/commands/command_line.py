@@ -20,6 +20,7 @@ from webtext.flows.commands.corpus import (
     corpus_checks,
     crawl,
     demo,
+    keep,
     recipes,
     tools,
 )
@@ -69,6 +70,8 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         builds.trace: "the life of one URL",
         corpus_checks.audit: "what each rule drops, and what another bound would",
         corpus_checks.overlap: "what evaluation sets share with the corpus",
+        keep.verify: "recompute and prove all that is on the disk",
+        keep.gc: "remove what nothing needs, after asking",
         corpus_checks.quality: "train a model of good documents, to use as a rule",
     },
     "Crawl": {

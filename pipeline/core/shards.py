@@ -169,10 +169,10 @@ class Directory:
         """Return the manifest.
 
         Raises:
-            UserError: there is none, or it is not one.
+            UserError: there is none, or it is not what was written.
         """
         try:
-            return read_object(self.manifest_path, "build again: the stage is made anew")
+            return checked.manifest(self.path)
         except FileNotFoundError:
             raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
 
@@ -190,7 +190,7 @@ class Directory:
         self.sweep()
         found = checked.hashed(self.path, sorted(checked.there(self.path)))
         listed = {name: {"bytes": seen[1], "sha256": seen[0]} for name, seen in found.items()}
-        write_json(self.manifest_path, {**manifest, "files": listed})
+        write_json(self.manifest_path, checked.sealed({**manifest, "files": listed}))
         checked.remember(self.path, found)
 
 

@@ -23,6 +23,18 @@ from webtext.pipeline.core.errors import UserError
 
 MANIFEST = "manifest.json"
 MEMORY = ".checked"  # folder beside the directories; whoever removes it has files read once more
+SEAL = "manifest_sha256"  # of the manifest's own content, in its last line
+KEYS = {"files"}  # without which it is no manifest
+FORMER = {
+    *KEYS,
+    "inputs",
+    "stage",
+    "stages",
+    "sources",
+    "libraries",
+    "code",
+    "passages",
+}  # before SEAL
 ARCHIVE = ".warc.gz"
 
 Seen = dict[str, list[Any]]  # by name: sha256, bytes, time of the last change in ns, inode
@@ -44,21 +56,54 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def listed(home: Path) -> dict[str, dict[str, Any]]:
-    """Return what a manifest says of each file; {} where there is none that says anything."""
-    try:
-        return _listed(str(home / MANIFEST), *stamp(home / MANIFEST))
-    except OSError:
-        return {}
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest with the sha256 of all that it says, so that it can be checked itself."""
+    said = {name: value for name, value in manifest.items() if name != SEAL}
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    return {**said, SEAL: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def manifest(home: Path) -> dict[str, Any]:
+    """Return the manifest of a directory, after a look at its own sha256.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is not what was written.
+    """
+    return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
 
 
 @lru_cache(64)
-def _listed(path: str, *_stamp: int) -> dict[str, dict[str, Any]]:
+def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError, TypeError):
+        found = json.loads(path.read_bytes())
+        why = "" if _as_written(found) else "it does not match its own sha256"
+    except (ValueError, RecursionError) as error:
+        found, why = {}, f"not JSON: {error}"
+    if why:
+        raise DamagedError(f"{path}: damaged ({why}); {advice(path.parent)}")
+    return dict(found)
+
+
+def _as_written(found: Any) -> bool:
+    if not isinstance(found, dict) or not found.keys() >= KEYS:
+        return False
+    if SEAL not in found:  # written by an earlier version
+        return found.keys() <= FORMER
+    return bool(found[SEAL] == sealed(found)[SEAL])
+
+
+def listed(home: Path) -> dict[str, dict[str, Any]]:
+    """Return what a manifest says of each file; {} where there is none.
+
+    Raises:
+        DamagedError: it is not what was written.
+    """
+    try:
+        found: dict[str, dict[str, Any]] = manifest(home)["files"]
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return found
 
 
 def home_of(path: Path) -> Path | None:
@@ -189,6 +234,4 @@ def remembered_once(home: Path, *_stamp: int) -> Seen:
 
 def advice(home: Path) -> str:
     """Say how to get a file back without losing anything."""
-    return (
-        f"put back the right one, or make it again: `webtext verify --data {home.parent}` says how"
-    )
+    return f"put back the right one, or make it again: `webtext verify {home.parent}` says how"

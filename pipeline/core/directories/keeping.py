@@ -67,7 +67,7 @@ def keep(home: Directory, inputs: Mapping[str, str], bookkeeping: Iterable[str])
     if not home.whole and json_or_none(mark) == inputs:
         return
     reason, why = CHANGED, "what it was made of has been made anew since"
-    lost = json_or_none(home.manifest_path) is None if home.whole else json_or_none(mark) is None
+    lost = made_of(home) is None if home.whole else json_or_none(mark) is None
     if lost:
         reason, why = DAMAGED, "its manifest.json or started.json is lost or damaged"
     own = [home.path / name for name in bookkeeping]

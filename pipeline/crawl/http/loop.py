@@ -3,10 +3,8 @@
     frontier ──lease──> workbench ──turn──> visit ──result──> writer ──commit──> frontier
     (on disk)           (in memory)         (fetcher)         (WARC, fsync)      (on disk)
 
-One event loop does the waiting, and one thread everything that touches the disk, in the order in
-which it came about. A result is acknowledged after its WARC records are on disk, so killing the
-process at any moment costs some fetches and nothing else, and a stop that is asked for not even
-those.
+One event loop does the waiting; one thread writes to the disk, in order. A result is acknowledged
+after its WARC records are on disk, so a kill costs some fetches, and a stop that is asked for none.
 """
 
 import asyncio

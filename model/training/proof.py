@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from webtext.model.gpt.gpt import GPT
+from webtext.model.gpt.gpt import GPT, empty
 from webtext.model.machine.device import Precision
 from webtext.model.machine.parallel import whole
-from webtext.model.training.passes import Passes, how_to_compile
+from webtext.model.training.passes import Passes, how_to_compile, in_16_bits
 
 # Each bound is on the distance from float32, which eager code in 16 bits has too: on an H200, at
 # widths 768 to 1,600, compiled gradients lie .8 to 1.0 times as far from it as eager ones (.008 to
@@ -157,6 +157,34 @@ def farthest(
 
 
 Function = Callable[..., Tensor]
+
+
+def at_fault(model: GPT, passes: Passes, precision: Precision, x_BT: Tensor, y_BT: Tensor) -> str:
+    """Name the part of what is called in training at which compiled code errs.
+
+    Where processes share the weights out, all must call it: each then looks at whole ones.
+    """
+    if not passes.sharded:
+        return part_at_fault(passes.called, model, x_BT, y_BT, precision)
+    try:
+        exact = assembled(model)
+        called = exact
+        if precision.name != "fp32":
+            called, _ = in_16_bits(exact, precision.dtype)
+        return part_at_fault(called, exact, x_BT, y_BT, precision)
+    except torch.OutOfMemoryError:
+        return "unknown, for there is no room here for all weights, which finding out would take"
+
+
+@torch.no_grad()
+def assembled(model: GPT) -> GPT:
+    """Return a copy of a model with all of its weights, of which each process holds a part."""
+    copy = empty(model.settings, mask_documents=model.mask_documents)
+    weights = dict(model.named_parameters())
+    copy.to(next(iter(weights.values())).device)
+    for name, weight in copy.named_parameters():
+        weight.copy_(whole(weights[name]))
+    return copy
 
 
 def part_at_fault(called: GPT, exact: GPT, x_BT: Tensor, y_BT: Tensor, precision: Precision) -> str:

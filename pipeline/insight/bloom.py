@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.words.ngrams import Hashes
 
@@ -57,13 +57,13 @@ class Bloom:
         return float(np.bitwise_count(self.bits).sum()) / (64 * len(self.bits))
 
 
-@numba.njit(cache=True)
+@njit
 def _second(number):  # type: ignore[no-untyped-def]
     number = (number ^ (number >> np.uint64(33))) * STEP
     return (number ^ (number >> np.uint64(29))) | np.uint64(1)
 
 
-@numba.njit(cache=True)
+@njit
 def _add(bits, numbers, looks):  # type: ignore[no-untyped-def]
     size = np.uint64(64 * len(bits))
     for at in range(len(numbers)):
@@ -74,7 +74,7 @@ def _add(bits, numbers, looks):  # type: ignore[no-untyped-def]
             place += step
 
 
-@numba.njit(cache=True)
+@njit
 def _holds(bits, numbers, looks):  # type: ignore[no-untyped-def]
     size = np.uint64(64 * len(bits))
     found = np.ones(len(numbers), np.bool_)

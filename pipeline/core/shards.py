@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories.checked import MANIFEST, sha256
+from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.json_files import read_object
 
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
 

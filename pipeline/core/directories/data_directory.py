@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from webtext.pipeline.core.directories.json_files import names_in
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.json_files import names_in
 from webtext.pipeline.core.shards import Directory, write_json
 
 LATEST = "latest.json"  # the directory of each step that the newest build made or used

@@ -26,6 +26,7 @@ ARC_LINE: Final = re.compile(
     rb"([a-z][a-z0-9.+-]*:[^\s]*) (\S*) (\d{8,17}) ([^\r\n]*?)(?: \S+ \S+ \S+ \d+ \S+)? (\d+)[ \t]*\r?\n",
     re.IGNORECASE,
 )
+_begun = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n|W?A?R?C?/?[01]?\.?\d{0,2}[ \t]*\r?\Z")
 _blank = re.compile(rb"\r?\n[ \t]*\r?\n")
 _next = re.compile(rb"(?:\A|\n)(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")
 _anywhere = re.compile(rb"(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")  # after damage, also within a line
@@ -101,7 +102,7 @@ def records(stream: Stream, bound: int, arc: bool = False) -> Iterator[Record]:
         start = stream.at
         found = _fields(stream, arc)
         if found is None:
-            begun = not arc and b"WARC/".startswith(stream.held[:5])
+            begun = not arc and _begun.match(stream.held) is not None
             torn = not _to_next(stream, 1, arc) and begun
             yield Record("", [], b"", 0, start, stream.at, TORN if torn else DAMAGED)
             continue
@@ -129,13 +130,28 @@ def _fields(stream: Stream, arc: bool) -> tuple[int, list[tuple[str, str]]] | No
             if stream.over or len(stream.held) > MAX_HEAD:
                 return None
             stream.hold(len(stream.held) + PIECE)
-        fields = payload.headers(bytes(stream.held[: blank.end()]))
+        fields = _read(bytes(stream.held[: blank.end()]))
         if payload.header(fields, "content-length") is not None:
             return blank.end(), fields
         stream.hold(blank.end() + 256)
         if _more_fields.match(stream.held, blank.end()) is None:
             return blank.end(), fields
         at = blank.end() + 1
+
+
+def _read(head: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a WARC record, which are UTF-8."""
+    fields = payload.headers(head)
+    if head.isascii():
+        return fields
+    return [(name, _utf8(value)) for name, value in fields]
+
+
+def _utf8(value: str) -> str:
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _arc_fields(stream: Stream) -> tuple[int, list[tuple[str, str]]] | None:
@@ -201,7 +217,10 @@ def _ends(stream: Stream, at: int, arc: bool) -> bool:
     if not rest:
         return True
     if arc:
-        return rest != after and ARC_LINE.match(bytes(stream.held[at : at + PIECE]).lstrip()) is not None
+        return (
+            rest != after
+            and ARC_LINE.match(bytes(stream.held[at : at + PIECE]).lstrip()) is not None
+        )
     return VERSION.match(rest) is not None
 
 

@@ -37,6 +37,23 @@ def opened(path: Path) -> BinaryIO:
         raise UserError(f"{path}: {error.strerror}; wanted a WARC file") from None
 
 
+def recognised(path: Path) -> bool:
+    """Whether a file is WARC or ARC, by its first bytes; a name that says so counts as much.
+
+    Raises:
+        UserError: it may not be read.
+    """
+    names = {suffix.lower() for suffix in path.suffixes}
+    if names & {".warc", ".arc"}:
+        return True
+    with opened(path) as raw:
+        try:
+            kind(raw, path)
+        except UserError:
+            return False
+        return path.stat().st_size > 0
+
+
 def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     """Return how the file is packed (plain, gzip, zstd), and whether it is ARC rather than WARC.
 

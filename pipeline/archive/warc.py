@@ -38,6 +38,7 @@ PROBLEMS: Final = (TORN, DAMAGED, NOT_HTTP, LARGE, BAD_ENCODING, REVISIT, CONVER
 
 PASSED_OVER: Final = frozenset({"warcinfo", "request", "metadata"})  # beside pages, not instead
 
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One archived response, transfer and content encoding undone; or what is left of one."""
@@ -175,7 +176,9 @@ class _Reading:
                 padding = b"\r\n\0" if end == self.size else b"\r\n"
                 if os.pread(self.raw.fileno(), end - at, at).strip(padding):
                     self.pages += 1
-                    yield _gap(at, end, TORN if at and end == self.size and end - at < 18 else DAMAGED)
+                    yield _gap(
+                        at, end, TORN if at and end == self.size and end - at < 18 else DAMAGED
+                    )
                 at = end
                 continue
             member = _Member(self.raw, at)

@@ -23,9 +23,13 @@ DEEPEST = 512
 
 # The end of a document, if more than other ends and comments follow it; then it ends nothing.
 END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
-NOTHING_MORE = re.compile(r"(?:\s+|</(?:body|html)\s*>|<!--(?:(?!-->).)*+-->)*+\Z", re.I | re.DOTALL)
+NOTHING_MORE = re.compile(
+    r"(?:\s+|</(?:body|html)\s*>|<!--(?:(?!-->).)*+-->)*+\Z", re.IGNORECASE | re.DOTALL
+)
 # What a second document begins with; its head's elements are read where they stand, as in browsers.
-AGAIN = re.compile(r"<!doctype[^>]*(?:>|\Z)|</?(?:html|head|body)(?=[\s/>])[^>]*(?:>|\Z)", re.IGNORECASE)
+AGAIN = re.compile(
+    r"<!doctype[^>]*(?:>|\Z)|</?(?:html|head|body)(?=[\s/>])[^>]*(?:>|\Z)", re.IGNORECASE
+)
 
 # A tag, or what has no tags in it.
 TAG = re.compile(
@@ -35,10 +39,28 @@ TAG = re.compile(
 )
 # Source: HTML standard, 13.1.2 (void elements)
 VOID = frozenset(
-    "area base br col embed hr img input link meta source track wbr param frame".split()
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+        "param",
+        "frame",
+    ]
 )
 # Elements that a browser closes itself when the next one comes, so that none is inside another.
-CLOSED_BY_THE_NEXT = frozenset("p li dt dd tr td th option thead tbody tfoot colgroup".split())
+CLOSED_BY_THE_NEXT = frozenset(
+    ["p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot", "colgroup"]
+)
 
 PARSER = etree.HTMLParser(
     huge_tree=True,  # else all is dropped from the 256th open element on

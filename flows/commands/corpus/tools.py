@@ -165,7 +165,7 @@ def tokens(
 @click.option("--log", type=click.Path(path_type=Path), help="A JSON line a request.")
 def replay(warc: tuple[Path, ...], port: int, ca: Path, log: Path | None) -> None:
     """Serve WARC files by Host header on loopback, as the web that they recorded."""
-    from webtext.pipeline.archive.replay import serve_forever
+    from webtext.pipeline.archive.replaying.replay import serve_forever
 
     announce = partial(echo, err=True)
     asyncio.run(serve_forever(list(warc), port, port + 1, ca, log, announce=announce))

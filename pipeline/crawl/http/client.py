@@ -15,7 +15,6 @@ from typing import Final, Self
 
 import ada_url
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.crawl import fates
@@ -23,7 +22,7 @@ from webtext.pipeline.crawl.http import decode, messages
 from webtext.pipeline.crawl.http.address_guard import BlockedError, NoAddressError, Resolver
 from webtext.pipeline.crawl.http.connection import asked, reachable
 from webtext.pipeline.crawl.http.plain import AVAILABLE, Watch
-from webtext.pipeline.crawl.http.reply import Counted, Parsed, received
+from webtext.pipeline.crawl.http.reply import Chunked, Counted, received
 from webtext.pipeline.crawl.http.wire import Patience, UnconnectedError, Wire
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.urls import urls
@@ -64,7 +63,7 @@ class Body:
 class Arrived:
     """A response whose headers are in and whose body may be read; closed by whoever asked."""
 
-    def __init__(self, sent: "Sent", wire: Wire, reply: Counted | Parsed) -> None:
+    def __init__(self, sent: "Sent", wire: Wire, reply: Counted | Chunked) -> None:
         self.url = sent.url
         self.request = sent.request
         self.started = sent.started
@@ -255,8 +254,8 @@ def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> F
 
 # How a server without a cipher in common often says so: it was there, and left the handshake.
 HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-ERRORS = (aiohttp.ClientError, OSError, HttpProcessingError)
-BAD = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, HttpProcessingError)
+ERRORS = (aiohttp.ClientError, OSError, messages.BadHeadError)
+BAD = (messages.BadHeadError,)
 
 
 def refusal(error: OSError) -> Failed:
@@ -345,7 +344,7 @@ def redirected(url: str, head: messages.Head) -> str:
     Raises:
         Failed: to nowhere, or to something that is not fetched.
     """
-    location = head.first("Location")
+    location = head.address("Location")
     if not location:
         raise Failed(fates.BAD_REDIRECT)
     try:

@@ -20,7 +20,8 @@ from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import pass_batch
 from webtext.pipeline.crawl.http import decode
-from webtext.pipeline.crawl.http.reply import Parsed
+from webtext.pipeline.crawl.http.messages import BadHeadError
+from webtext.pipeline.crawl.http.reply import received
 from webtext.pipeline.crawl.policy import markup, metarefresh, optout, robots, wellknown
 from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.dolma import DolmaRepetition
@@ -80,12 +81,9 @@ class Wire:
 
 def dechunked(data):
     async def read():
-        wire = Wire(data)
-        reply = Parsed(wire)
         try:
-            await reply.begin(await wire.more())
-            return await reply.read(LIMIT)
-        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError):
+            return await (await received(Wire(data))).read(LIMIT)
+        except (aiohttp.ClientError, BadHeadError):
             return None
 
     return asyncio.run(read())

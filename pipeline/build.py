@@ -257,26 +257,39 @@ def begin(step: Planned) -> None:
 
 def join(step: Planned) -> None:
     """Prepare the directory, but leave alone what others may be writing there just now."""
-    mark = step.home.path / STARTED
-    fingerprints = step.fingerprints()
-    fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
-    if fresh:
-        fresh = json.loads(mark.read_text(encoding="utf-8")) == fingerprints
-    if not fresh:
-        if step.step.archive:
-            set_aside(step.home.path)
-        else:
-            shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, fingerprints)
-
-
-def set_aside(path: Path) -> None:
-    """Give a directory that cost the network another name, so that nothing of it is lost."""
-    if not path.is_dir():
+    if fits(step):
         return
-    taken = [int(end) for one in path.parent.glob(f"{path.name}.aside-*")
-             if (end := one.name.rpartition("-")[2]).isdigit()]  # fmt: skip
-    path.rename(path.with_name(f"{path.name}.aside-{max(taken, default=0) + 1}"))
+    if step.step.archive and step.home.path.exists():
+        step.home.path.rename(aside(step))
+    shutil.rmtree(step.home.path, ignore_errors=True)
+    write_json(step.home.path / STARTED, step.fingerprints())
+
+
+def fits(step: Planned) -> bool:
+    """Whether what is there of a directory was begun with the inputs as they are now."""
+    mark = step.home.path / STARTED
+    if step.home.whole or not mark.exists():
+        return False
+    return bool(json.loads(mark.read_text(encoding="utf-8")) == step.fingerprints())
+
+
+def aside(step: Planned) -> Path:
+    """Return where a directory that cost the network goes when it no longer fits its inputs."""
+    home = step.home.path
+    number = 1
+    while (path := home.with_name(f"{home.name}.aside-{number}")).exists():
+        number += 1
+    return path
+
+
+def warning(step: Planned) -> str:
+    """Say what making a step will set aside; nothing where it sets nothing aside."""
+    if not step.step.archive or not step.home.path.exists() or fits(step):
+        return ""
+    return (
+        f"{step.home}: was not made of the inputs as they are now, so it is made anew; what is "
+        f"there cost the network, and is kept as {aside(step).name}"
+    )
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:

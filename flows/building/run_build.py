@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from webtext.flows.building.terminal import meters, say
-from webtext.pipeline.build import Execute, make, run_all
+from webtext.pipeline.build import Execute, make, run_all, warning
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.step import Planned
 
@@ -23,8 +23,9 @@ def run_steps(
 
         @contextmanager
         def show(step: Planned) -> Iterator[Progress]:
-            if said := step.step.foretell(step):
-                say(said)
+            for said in (warning(step), step.step.foretell(step)):
+                if said:
+                    say(said)
             shown = meter(step.name)
             yield shown
             shown.finish()

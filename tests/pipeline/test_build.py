@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from webtext.flows.building.settings import load
-from webtext.pipeline.build import Build, make, note, out_of_room
+from webtext.pipeline.build import Build, make, note, out_of_room, warning
 from webtext.pipeline.core.data_directory import locked, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import silent
@@ -195,9 +195,13 @@ def test_the_newest_whole_directory_is_found_by_name(tmp_path):
 def test_what_cost_the_network_is_set_aside_and_never_removed(tmp_path):
     given = Directory(tmp_path / "links-00000000")
     given.path.mkdir()
+    warned = []
     for number in range(3):
         given.finish({"passages": [], "harvested": number})
-        make(a_step(tmp_path, write_one, [given], archive=True), 1, silent)
+        step = a_step(tmp_path, write_one, [given], archive=True)
+        warned.append(warning(step).rpartition(" ")[2])
+        make(step, 1, silent)
+    assert warned == ["", *(f"corpus-00000000.aside-{n}" for n in (1, 2))]
     names = sorted(path.name for path in tmp_path.glob("corpus-*"))
     assert names == ["corpus-00000000", *(f"corpus-00000000.aside-{n}" for n in (1, 2))]
     assert all((tmp_path / name / "00000.parquet").read_bytes() == b"rows" for name in names)

@@ -1,5 +1,6 @@
 """What the steps declare is true: names of directories, libraries, fates and figures."""
 
+import doctest
 import json
 import re
 import sys
@@ -12,11 +13,12 @@ import pytest
 from tests.pipeline import fake_data
 from webtext.flows.building.settings import TABLES, Recipe, load
 from webtext.pipeline.build import Build
-from webtext.pipeline.core import source_code
+from webtext.pipeline.core import data_directory, source_code
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import maker
 from webtext.pipeline.filters.rules import Rules, rules_of
 from webtext.pipeline.links import merge
+from webtext.pipeline.links import step as links_step
 from webtext.pipeline.steps import STEPS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "directory_names.json"
@@ -136,3 +138,8 @@ def test_no_two_steps_have_a_figure_of_one_name(tmp_path):
     names = [name for figures in found.values() for name in figures]
     assert {"documents", "bytes", "domains", "tokens"} <= set(names)
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("module", [data_directory, source_code, links_step])
+def test_doctests(module):
+    assert doctest.testmod(module).failed == 0

@@ -13,7 +13,7 @@ import pytest
 from tests.pipeline import fake_data
 from webtext.flows.building.settings import TABLES, Recipe, load
 from webtext.pipeline.build import Build
-from webtext.pipeline.core import data_directory, source_code
+from webtext.pipeline.core.directories import data_directory, source_code
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import maker
 from webtext.pipeline.filters.rules import Rules, rules_of

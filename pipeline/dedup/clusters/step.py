@@ -123,6 +123,7 @@ STEP = Step(
         "numba",
         "numpy",
         "pyarrow",
+        "scipy",
         "tldextract",
     ),
     fates=REASONS,

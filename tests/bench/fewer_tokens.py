@@ -83,7 +83,7 @@ def final_loss(tokens: Path, seed: int, how: tuple[GPT2, Train]) -> float:
             losses.append(line["val_loss"])
 
     with TemporaryDirectory() as run:
-        train(Path(run) / "run", tokens, gpt, settings, "cpu", watch)
+        train(Path(run) / "run", tokens, gpt, settings, "cpu", watch, tell=lambda _: None)
     return losses[-1]
 
 

@@ -51,8 +51,10 @@ class Build:
         """Return the steps in the recipe's way, up to the one called `until`, in order.
 
         Raises:
-            UserError: a source that is not there; an unknown step; nothing to begin with.
+            UserError: no recipe; a source that is not there; an unknown step; nothing to read.
         """
+        if self.recipe is None:
+            raise UserError(f"{self.data}: nothing can be planned without a recipe; name one")
         if until is not None:
             self.check_name(until, "--until ")
         last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})
@@ -136,7 +138,7 @@ class Build:
         if self.recipe is None:
             found = newest(self.data)
         else:
-            found = {one.name: one.home for one in self.plan() if one.home.whole}
+            found = {one.name: one.home for one in self.plan() if one.done}
         names = dict.fromkeys(step.name for step in self.steps)
         whole = [found[name] for name in names if name in found]
         made = [(maker(directory.manifest(), self.steps), directory) for directory in whole]

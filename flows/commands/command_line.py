@@ -1,14 +1,19 @@
 """The command line: data on stdout, words for people on stderr, exit 2 for a user's mistake."""
 
+import io
+import logging
 import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from itertools import chain
 from types import FrameType
+from typing import NoReturn
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands.corpus import (
     band_parts,
     builds,
@@ -23,6 +28,7 @@ from webtext.flows.commands.models import evaluate, training_runs, transfer
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.visible import VisibleFormatter
 
 PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
 
@@ -95,29 +101,51 @@ for command in chain.from_iterable(BY_PURPOSE.values()):
 def main() -> None:
     """Run a command; turn what a user can mend into one line and exit code 2."""
     signal.signal(signal.SIGTERM, _interrupt)
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter())
+    logging.lastResort = handler  # what nobody else has asked to see, from warnings on
+    handler.setLevel(logging.WARNING)
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         if not training_runs.first_here():
             _exit_after_the_other(2)
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)  # with the usage above it
+        echo(shown.getvalue(), err=True, nl=False)
         sys.exit(2)
     except ElsewhereError as error:
         _exit_after_the_other(error.code)
     except (UserError, ModelError) as error:
-        click.echo(f"webtext: {error}", err=True)
-        sys.exit(2)
+        _end(str(error), 2)
     except PipelineError as error:
-        click.echo(f"webtext: {error}", err=True)
-        sys.exit(1)
+        _end(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("webtext: interrupted; the same command goes on from here", err=True)
-        sys.exit(130)
+        _end("interrupted; the same command goes on from here", 130)
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _end("", 0)
+    except OSError as error:  # a disk, a file or the output that refuses; no fault of ours
+        where = f"{error.filename}: " if error.filename else ""
+        _end(f"{where}{error.strerror or error}; what is finished is kept", 2)
+
+
+def _end(words: str, code: int) -> NoReturn:
+    """Exit with a line for people, if there is one to say.
+
+    What could not be written to standard output is given up, or Python would try again at its end
+    and complain.
+    """
+    if words:
+        echo(f"webtext: {words}", err=True)
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def _exit_after_the_other(code: int) -> None:

@@ -16,6 +16,7 @@ from prefect.utilities.annotations import quote
 
 from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.settings import load
+from webtext.flows.prefect import trust
 from webtext.flows.prefect.live import live
 from webtext.pipeline.build import Build
 from webtext.pipeline.build import make as make_directory
@@ -55,13 +56,18 @@ def build(
     until: str | None = None,
     overrides: list[str] | None = None,
 ) -> None:
-    """Make every directory from the links to the tokens that is not whole yet."""
+    """Make every directory from the links to the tokens that is not whole yet.
+
+    Raises:
+        UserError: as `trust.check`, where a request asks; a mistake in the recipe.
+    """
+    trust.check(recipe, data, overrides or [])
     asked = Build(load(recipe, overrides or []), Path(data))
     run_steps(asked.plan(until), asked.data, workers, in_a_task)
     create_table_artifact(
         [
             {**stage, "dropped": sum(stage["dropped"].values())}
-            for stage in asked.funnel()["stages"]
+            for stage in asked.newest().funnel()["stages"]
         ],
         key="webtext-funnel",
         description="What became of every row",

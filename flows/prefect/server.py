@@ -4,11 +4,13 @@ Prefect's built-in ephemeral server stays behind when the flow's process is kill
 does not, and it has written all of its rows when it is asked to stop.
 """
 
+import os
 import sys
 import threading
 
 import uvicorn
 
+from webtext.flows.prefect.door import Door
 from webtext.pipeline.core.pool import die_with
 
 
@@ -18,9 +20,10 @@ def main(port: int, parent: int) -> None:
     It is named and not asked for, because it may be gone before this is reached.
     """
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
+    from prefect.server.api.server import create_app  # takes seconds, so after the line above
+
     uvicorn.run(
-        "prefect.server.api.server:create_app",
-        factory=True,
+        Door(create_app(), port, os.environ["PREFECT_SERVER_API_AUTH_STRING"]),
         host="127.0.0.1",
         port=port,
         log_level="error",

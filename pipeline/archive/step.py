@@ -75,9 +75,7 @@ STEP = Step(
     bytes_depend_on=(
         "ada-url",
         "FastWARC",
-        "llvmlite",
         "msgspec",
-        "numba",
         "numpy",
         "pyarrow",
         "tldextract",

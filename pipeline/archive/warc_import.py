@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.archive import packing
-from webtext.pipeline.archive.standing import (
+from webtext.pipeline.archive import packing, revisits, sniff
+from webtext.pipeline.archive.framing import DAMAGED, TORN
+from webtext.pipeline.archive.replaying.standing import (
     DUPLICATE_URL,
     NOT_IN_WARC,
     NOT_LINKED,
@@ -31,12 +32,11 @@ from webtext.pipeline.archive.standing import (
     settled,
     standing,
 )
+from webtext.pipeline.archive.revisits import REVISITED, SCANNED
 from webtext.pipeline.archive.warc import (
-    DAMAGED,
+    BAD_ENCODING,
     LARGE,
     MAX_BODY,
-    NOT_HTTP,
-    TORN,
     Response,
     response_at,
     responses,
@@ -64,8 +64,11 @@ EMPTY: Final = "pages.empty"
 
 REASONS: Final[dict[str, str]] = {
     "pages.torn": "the WARC file ends within the record",
-    "pages.damaged": "bytes of the WARC file that no record can be read from",
+    "pages.damaged": "bytes of the WARC file that no record can be read from, or a false length",
     "pages.not_http": "a response record that holds no HTTP response",
+    REVISITED: "a revisit record whose payload is in none of the WARC files",
+    "pages.conversion": "a conversion record: the text of a page, as WET files have it, not a page",
+    "pages.other_record": "a record of a type that holds no page, such as a continuation",
     BAD_URL: "the record's target is no http or https URL",
     HTTP_STATUS: "a status other than 200; value: the status",
     NOT_HTML: "not one of the content types asked for",
@@ -102,24 +105,20 @@ class ImportWarc:
     def fate(self, response: Response) -> tuple[str | None, float | None]:
         """Return why a record is not a page to keep, and by what measure; None where it is."""
         problem = response.problem
-        if problem in {TORN, DAMAGED, NOT_HTTP}:
+        if problem is not None and problem not in (LARGE, BAD_ENCODING):
             return f"pages.{problem}", None
         if response.head and response.status != 200:
             return HTTP_STATUS, response.status
-        if not self.wanted_type(response):
-            return NOT_HTML, None
+        if not sniff.fits(response.content_type, response.body, self.content_types):
+            return (NOT_HTML if response.body or self._hopeless(response) else EMPTY), None
         if problem == LARGE:
             return f"pages.{problem}", float(self.max_body)
         if problem is not None:
             return f"pages.{problem}", None
         return (None, None) if response.body else (EMPTY, None)
 
-    def wanted_type(self, response: Response) -> bool:
-        """Whether the content type is asked for; where none is sent, the first bytes decide."""
-        kind = (response.content_type or "").partition(";")[0].strip().lower()
-        if kind:
-            return kind in self.content_types
-        return response.body[:1024].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+    def _hopeless(self, response: Response) -> bool:
+        return sniff.hopeless(response.content_type, self.content_types)
 
 
 def import_warc(
@@ -160,7 +159,7 @@ def _scan(settings: ImportWarc, out: Directory, item: tuple[int, Path]) -> None:
     number, path = item
     found = responses(path, settings.max_body)
     rows = (_row(settings, path, response) for response in found)
-    write_parquet(out.shard(number, under=SCAN), _batches(rows), OUTCOME)
+    write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
@@ -169,14 +168,14 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     for row in rows:
         gathered.append(row)
         if len(gathered) == ROWS:
-            yield pa.RecordBatch.from_pylist(gathered, OUTCOME)
+            yield pa.RecordBatch.from_pylist(gathered, SCANNED)
             gathered = []
     if gathered:
-        yield pa.RecordBatch.from_pylist(gathered, OUTCOME)
+        yield pa.RecordBatch.from_pylist(gathered, SCANNED)
 
 
 def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]:
-    """Return what is known of one record, as a row of OUTCOME."""
+    """Return what is known of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
         "url": response.url or None,
@@ -191,6 +190,10 @@ def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]
         "warc_file": str(path),
         "warc_offset": response.offset,
         "warc_length": response.length,
+        "digest": response.digest,
+        "record": response.record_id,
+        "refers_to": response.refers_to,
+        "refers_url": response.refers_url,
     }
     try:
         url = urls.normalise(response.url)
@@ -203,7 +206,11 @@ def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]
 
 def _settle(out: Directory, files: int, links: Directory | None) -> None:
     """Write the outcomes, once every file has been looked through."""
-    tables = [read_shard(path, ["id", "dropped_by"]) for path in out.shards(SCAN)]
+    resolved = revisits.resolve(out.shards(SCAN))
+    tables = [
+        revisits.applied(read_shard(path, ["id", "dropped_by"]), resolved.get(number, {}))
+        for number, path in enumerate(out.shards(SCAN))
+    ]
     ids = [numbers(table["id"]) for table in tables]
     stands = standing(
         np.concatenate(ids),
@@ -218,6 +225,7 @@ def _settle(out: Directory, files: int, links: Directory | None) -> None:
         chosen = stands[start : start + len(row_ids)]
         start += len(row_ids)
         scanned = read_shard(out.shard(number, under=SCAN)).combine_chunks()
+        scanned = revisits.applied(scanned, resolved.get(number, {}))
         rows = settled(scanned, row_ids, chosen, asked)
         write_parquet(out.shard(number, under="outcomes"), rows.to_batches(ROWS), OUTCOME)
 
@@ -312,7 +320,7 @@ def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
                 losses[name].damaged(str(error))
                 yield None
             else:
-                yield losses[name].checked(row, found)
+                yield losses[name].checked(row, found, elsewhere=where == "payload")
     for loss in losses.values():
         loss.sum_up()
 
@@ -338,13 +346,15 @@ class Losses:
         self.good = self.lost = 0
         self.other = ""  # of the first record that is whole and another one
 
-    def checked(self, row: dict[str, Any], found: Response | None) -> bytes | None:
-        """Return a body if it is the one that the row speaks of, else None."""
+    def checked(
+        self, row: dict[str, Any], found: Response | None, elsewhere: bool = False
+    ) -> bytes | None:
+        """Return a body if it is the one that the row speaks of (`elsewhere`: of any URL)."""
         wanted = f"{self.path}: wanted {row['final_url']} ({row['body_bytes']} bytes)"
         if found is None or found.problem in (TORN, DAMAGED):
             self.damaged(f"{wanted}, found a damaged record")
             return None
-        same = found.url in {row["final_url"], row["url"]}
+        same = elsewhere or found.url in {row["final_url"], row["url"]}
         if not same or len(found.body) != row["body_bytes"]:
             self.other = self.other or f"{wanted}, found {found.url} ({len(found.body)} bytes)"
             self.damaged(self.other)

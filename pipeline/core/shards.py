@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories.checked import MANIFEST, sha256
+from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
@@ -66,11 +67,12 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is missing, damaged, or not what the manifest lists.
     """
     checked.confirm(path)
+    home = checked.home_of(path)
+    remedy = checked.advice(home) if home else "move it elsewhere and run the same command again"
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise damaged(path, error) from error
-    return found
+        return read_object(path, remedy)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {remedy}") from None
 
 
 def write_parquet(

@@ -14,6 +14,8 @@ It returns when politeness lets that host and its address be asked. It may take 
 timeout of the fetch may run meanwhile. A task that asks again thereby gives back its last turn.
 """
 
+MOST_REFRESHES = 1000  # a crawl a day for three years; each is a step, and all are planned at once
+
 MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not what it makes: not in the digest
 
 
@@ -74,6 +76,10 @@ class Crawl:
             self.at_least(key, 1)
         self.at_least("max_redirects", 0)
         self.at_least("refreshes", 0)
+        if self.refreshes > MOST_REFRESHES:
+            raise UserError(
+                f"crawl.refreshes: found {self.refreshes}, wanted {MOST_REFRESHES} at most"
+            )
         self.at_least("max_backoff", self.backoff)
         self.at_least("max_delay", self.delay)
         for rule in self.connect_to:

@@ -30,7 +30,8 @@ def foretell(planned: Planned) -> str:
 def politeness(settings: Crawl, links: Directory) -> str:
     """Say how long politeness alone makes a crawl of these links take."""
     host, count = busiest_host(links)
-    bound = timedelta(seconds=round(politeness_bound(links, settings)))
+    longest = timedelta.max.total_seconds() // 1
+    bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))
     return (
         f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
         f"{settings.delay:g} s apart"
@@ -49,9 +50,7 @@ STEP = Step(
         "brotli",
         "FastWARC",
         "isal",
-        "llvmlite",
         "msgspec",
-        "numba",
         "numpy",
         "orjson",
         "Protego",

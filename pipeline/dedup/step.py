@@ -51,6 +51,7 @@ STEP = Step(
     makes="documents",
     bytes_depend_on=(
         "ada-url",
+        "datasketch",
         "llvmlite",
         "numba",
         "numpy",

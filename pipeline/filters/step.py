@@ -289,6 +289,7 @@ STEP = Step(
         "tiktoken",
         "tldextract",
         "trafilatura",
+        "webencodings",
         "zstandard",
     ),
     fates=FATES,

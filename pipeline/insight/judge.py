@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from webtext.pipeline.archive import packing
 from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.archive.warc_import import ImportWarc
+from webtext.pipeline.core.compressed import ArchiveError, blocks
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.text.extraction.charset import printable
@@ -22,7 +24,7 @@ from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.language import Language
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
-WARC_NAMES = (".warc", ".warc.gz", ".warc.zst")
+WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
 WINDOW = 1 << 31  # of Zstandard, as some public files need
 
 
@@ -104,7 +106,7 @@ def json_texts(path: Path) -> Iterator[tuple[str, str]]:
                 where = f"{path}:{number}"
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
                 if not isinstance(record, dict):
                     raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
@@ -152,7 +154,7 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
         yield from chain.from_iterable(extract_file(entry, stage) for entry in entries)
     elif not path.is_file():
         raise UserError(f"{path}: no such file or directory; give HTML or WARC files")
-    elif path.name.lower().endswith(WARC_NAMES):
+    elif packing.recognised(path):
         pages = ImportWarc()
         for response in responses(path):
             page = Page(response.body, response.content_type, response.url)
@@ -160,7 +162,10 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
             found = Dropped(reason, value) if reason else stage.article(page)
             yield told(str(path), response.url, found)
     else:
-        page = Page(path.read_bytes(), "text/html", None)
+        try:
+            page = Page(b"".join(blocks(path)), "text/html", None)
+        except ArchiveError as error:
+            raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
         yield told(str(path), None, stage.article(page))
 
 

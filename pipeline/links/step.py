@@ -122,9 +122,7 @@ STEP = Step(
     work=work,
     bytes_depend_on=(
         "ada-url",
-        "llvmlite",
         "msgspec",
-        "numba",
         "numpy",
         "pyarrow",
         "tldextract",

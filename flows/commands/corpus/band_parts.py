@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 
 
@@ -31,7 +32,7 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
     number, of = parsed(part)
     step = Build(load(recipe, overrides), data).plan(duplicates.NAME)[-1]
     if step.done:
-        click.echo(f"nothing to do: {step.home} is whole", err=True)
+        echo(f"nothing to do: {step.home} is whole", err=True)
         return
     if missing := [given for given in step.inputs if not given.whole]:
         raise UserError(
@@ -53,7 +54,7 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
             meter("bands"),
             part=(number - 1, of),
         )
-    click.echo(f"part {part} of the bands is in {step.home.path / PAIRS}", err=True)
+    echo(f"part {part} of the bands is in {step.home.path / PAIRS}", err=True)
 
 
 def parsed(part: str) -> tuple[int, int]:

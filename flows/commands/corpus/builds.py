@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 
 
@@ -52,16 +53,16 @@ def run_build(
     started = time.monotonic()
     if all(step.done for step in planned):
         note(data, planned)
-        click.echo(f"nothing to do: {planned[-1].home} is whole", err=True)
+        echo(f"nothing to do: {planned[-1].home} is whole", err=True)
     elif no_prefect:
         run_steps(planned, data, workers)
     else:
         _with_prefect(recipe, data, until, workers, overrides)
     found = asked.newest().funnel()
-    terminal.console.print(terminal.funnel_table(found))
+    echo(terminal.rendered(terminal.funnel_table(found)), err=True, nl=False)
     if (found["corpus"] or {}).get("documents") is not None:
-        click.echo(terminal.corpus_line(found), err=True)
-    click.echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
+        echo(terminal.corpus_line(found), err=True)
+    echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
 
 
 def _with_prefect(
@@ -74,8 +75,12 @@ def _with_prefect(
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     with prefect(data):
         from webtext.flows.prefect.flow import build as build_flow
+        from webtext.flows.prefect.trust import asked_here
 
-        state = build_flow(recipe, str(data), workers, until, list(overrides), return_state=True)
+        with asked_here():
+            state = build_flow(
+                recipe, str(data), workers, until, list(overrides), return_state=True
+            )
         state.result()
 
 
@@ -91,10 +96,10 @@ def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
     planned = Build(load(recipe, overrides), data).plan()
     for step in planned:
         state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
-        click.echo(f"{step.name:<11} {state:<9} {step.home}")
+        echo(f"{step.name:<11} {state:<9} {step.home}")
     for step in planned:
         for line in step.step.remarks(step):
-            click.echo(line, err=True)
+            echo(line, err=True)
 
 
 @click.command()
@@ -104,7 +109,7 @@ def path(step: str, data: Path) -> None:
     """Print the newest whole directory of a STEP, such as pages, documents, corpus or tokens."""
     from webtext.pipeline.build import Build
 
-    click.echo(Build(None, data).path(step).path)
+    echo(Build(None, data).path(step).path)
 
 
 @click.command()
@@ -113,21 +118,19 @@ def path(step: str, data: Path) -> None:
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
 def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
     """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
-    from rich.console import Console
-
     from webtext.flows.building import terminal
     from webtext.pipeline.build import Build
 
     built = Build(None, data)
     found = built.funnel()
     if as_json:
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
         return
-    Console().print(terminal.funnel_table(found))
-    click.echo(terminal.corpus_line(found))
+    echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
+    echo(terminal.corpus_line(found))
     page = data / "report.html"
     built.report(page, run_dir)
-    click.echo(f"with plots: {page}", err=True)
+    echo(f"with plots: {page}", err=True)
 
 
 @click.command()
@@ -149,7 +152,7 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
 
         found["trained"] = provenance.steps(find_run(run), found["id"])
         told += "\n" + provenance.tell_steps(found["trained"])
-    click.echo(json.dumps(found, default=str) if as_json else told)
+    echo(json.dumps(found, default=str) if as_json else told)
 
 
 @click.command()
@@ -161,19 +164,22 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
 def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) -> None:
     """Start the local Prefect server and its pages, and run the flow on a schedule."""
     from webtext.flows.building.settings import load
-    from webtext.flows.prefect.home import prefect
+    from webtext.flows.prefect.home import pages_of, prefect
+    from webtext.flows.prefect.trust import SERVED
     from webtext.pipeline.build import Build
 
     Build(load(recipe), data).plan()  # a mistake shows now, not at three in the morning
     with prefect(data, port) as url:
         from webtext.flows.prefect.flow import build as build_flow
 
-        click.echo(f"Prefect's pages: {url.removesuffix('/api')}   stop with Ctrl-C", err=True)
+        echo(f"Prefect's pages: {pages_of(url)}   stop with Ctrl-C", err=True)
+        recipe_path = str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe
+        os.environ.update(zip(SERVED, (recipe_path, str(data.resolve())), strict=True))
         build_flow.serve(
             name=Path(recipe).stem,
             cron=cron,
             parameters={
-                "recipe": str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe,
+                "recipe": recipe_path,
                 "data": str(data.resolve()),
                 "workers": workers,
             },

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 
 
@@ -23,34 +24,21 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
     from webtext.flows.building.terminal import meters
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.shards import Directory
-    from webtext.pipeline.insight.overlap import (
-        STRINGS,
-        corpus_filter,
-        overlaps,
-        read_sets,
-        verify,
-    )
+    from webtext.pipeline.insight.overlap import overlaps, read_sets
 
     home = Directory(corpus) if corpus else Build(None, data).path("corpus")
     asked = read_sets(sets)
     with meters() as meter:
-        bloom = corpus_filter(home, meter("overlap"))
-    wrong = verify(bloom)
-    found = list(overlaps(bloom, asked))
+        found = overlaps(home, asked, meter("overlap"))
     if as_json:
         rows = [{**asdict(row), "percent": row.percent} for row in found]
-        click.echo(json.dumps({"corpus": str(home), "false_positives": wrong, "sets": rows}))
+        # All is compared exactly; earlier versions had a filter, and this field for its mistakes.
+        echo(json.dumps({"corpus": str(home), "false_positives": 0, "sets": rows}))
         return
-    click.echo(f"{'set':<32} {'8-grams':>11} {'found':>9} {'%':>7}   WebText's %")
+    echo(f"{'set':<32} {'8-grams':>11} {'found':>9} {'%':>7}   WebText's %")
     for row in found:
         paper = "" if row.paper is None else f"{row.paper:.2f}"
-        click.echo(
-            f"{row.name:<32} {row.ngrams:>11,} {row.found:>9,} {row.percent:>7.2f}   {paper:>11}"
-        )
-    click.echo(
-        f"of {STRINGS:,} made-up strings the filter took {wrong} for the corpus' (paper: 0)",
-        err=True,
-    )
+        echo(f"{row.name:<32} {row.ngrams:>11,} {row.found:>9,} {row.percent:>7.2f}   {paper:>11}")
 
 
 @click.command()
@@ -74,7 +62,7 @@ def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_j
     rules = load(recipe, overrides).rules
     with meters() as meter:
         found = ask(rules, Build(None, data).path("documents"), sample, meter("audit"))
-    click.echo(json.dumps(asdict(found)) if as_json else describe(found))
+    echo(json.dumps(asdict(found)) if as_json else describe(found))
 
 
 @click.group()
@@ -134,8 +122,8 @@ def train(
         }
     model = classifier.train(good, bad, classifier.Learn(seed=seed), sources)
     classifier.save(model, output)
-    click.echo(describe_model(model.provenance), err=True)
-    click.echo(output)
+    echo(describe_model(model.provenance), err=True)
+    echo(output)
 
 
 @quality.command()
@@ -145,7 +133,7 @@ def show(model: Path) -> None:
     from webtext.pipeline.filters.classifier import load
 
     found = load(str(model))
-    click.echo(json.dumps({"learn": asdict(found.learn), **found.provenance}, indent=1))
+    echo(json.dumps({"learn": asdict(found.learn), **found.provenance}, indent=1))
 
 
 def describe_model(provenance: dict[str, Any]) -> str:

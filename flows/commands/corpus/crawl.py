@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
@@ -74,16 +75,16 @@ def refresh(
     Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. What has
     not changed is not archived again. Stop it whenever you like; the same command goes on.
     """
-    from webtext.flows.building.settings import load
+    from webtext.flows.building.settings import load, shipped
 
     lines = with_contact(overrides, contact)
-    if Path(source).is_dir():
+    if Path(source).is_dir() and source not in shipped():  # a folder may be called as a recipe is
         recipe, planned = again(made(Path(source), "pages"), data, lines)
         run_crawl(planned, data, workers, recipe)
         return
     recipe, planned = next_round(load(source, lines), data)
     run_crawl(planned, data, workers, recipe)
-    click.echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
+    echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
 
 
 def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
@@ -144,9 +145,9 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
     home = planned[-1].home
     if all(step.done for step in planned):
         note(data, planned)
-        click.echo(f"nothing to do: {home} is whole", err=True)
+        echo(f"nothing to do: {home} is whole", err=True)
     else:
         recipe.crawl.check_contact()  # before a harvest that may take an hour
         run_steps(planned, data, workers)
     terminal.say(terminal.passage_line(passage(home)))
-    click.echo(home)
+    echo(home)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.flows.commands.corpus.builds import run_build
 from webtext.flows.commands.models.training_runs import run_sample, run_training
@@ -30,11 +31,11 @@ def demo(data: Path, workers: int) -> None:
     build(data, workers)
     run = data / "runs" / "tiny"
     run_training("tiny", newest_tokens(data), run, None, ())
-    click.echo("\nwhat the model writes so far:\n", err=True)
+    echo("\nwhat the model writes so far:\n", err=True)
     run_sample(run, PROMPT, 60, samples=1, device=None, seed=0, temperature=0.8, top_k=40)
     page = report(data, run)
     webtext = callable_as()
-    click.echo(
+    echo(
         f"""
 done in {time.monotonic() - started:,.0f} s. What to look at next:
   {page}   the funnel and the statistics, with plots
@@ -64,7 +65,7 @@ def build(data: Path, workers: int) -> None:
     if dump.exists() and all(step.done for step in Build(load("demo", [source]), data).plan()):
         run_build("demo", data, None, workers, (source,), no_prefect=False)
         return
-    click.echo("making a small web of what this Python installation says of itself", err=True)
+    echo("making a small web of what this Python installation says of itself", err=True)
     with serving(dump) as port:
         here = f"crawl.connect_to = ['*:80:127.0.0.1:{port}', '*:443:127.0.0.1:{port}']"
         run_build("demo", data, None, workers, (source, here), no_prefect=False)

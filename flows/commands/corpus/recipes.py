@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 
@@ -34,17 +35,17 @@ def settings(key: str, as_json: bool) -> None:
         tables = ", ".join(dict.fromkeys(one.path.partition(".")[0] for one in known))
         raise UserError(f"{key}: no such setting{hint} The tables are {tables}")
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], default=str))
+        echo(json.dumps([asdict(one) for one in found], default=str))
         return
     about = ""
     for one in found:
         if one.about != about:
             about = one.about
             first = about.partition("\n\n")[0] if not key else about
-            click.echo(f"\n[{one.path.rpartition('.')[0]}]  {first}\n")
-        click.echo(f"{one.line}    {one.kind}")
+            echo(f"\n[{one.path.rpartition('.')[0]}]  {first}\n")
+        echo(f"{one.line}    {one.kind}")
         if one.meaning:
-            click.echo(textwrap.indent(textwrap.fill(one.meaning, WIDTH), "    "))
+            echo(textwrap.indent(textwrap.fill(one.meaning, WIDTH), "    "))
 
 
 BEGINNINGS = {
@@ -104,7 +105,7 @@ def init(file: Path, yes: bool) -> None:
     )  # fmt: skip
     build(tomllib.loads(text), str(file))  # what is written must be a recipe
     file.write_text(text, encoding="utf-8")
-    click.echo(f"{file}: next, see what it would make: webtext plan {file}", err=True)
+    echo(f"{file}: next, see what it would make: webtext plan {file}", err=True)
 
 
 def listed(words: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 
 
@@ -23,12 +24,12 @@ def extract(paths: tuple[Path, ...], as_json: bool) -> None:
     for path in paths:
         for page in extract_file(path):
             if as_json:
-                click.echo(json.dumps(page, ensure_ascii=False))
+                echo(json.dumps(page, ensure_ascii=False))
                 continue
             name = page["url"] or page["source"]
-            click.echo(f"== {name}\n{page['text'] or ''}\n")
+            echo(f"== {name}\n{page['text'] or ''}\n")
             if page["dropped_by"]:
-                click.echo(f"{name}: {page['dropped_by']}", err=True)
+                echo(f"{name}: {page['dropped_by']}", err=True)
 
 
 @click.command()
@@ -46,7 +47,7 @@ def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) ->
     loaded = load(recipe, overrides)
     for identity, text in texts(file):
         found = judge_text(loaded.rules, loaded.language, identity, text)
-        click.echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
+        echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
 
 
 @click.command()
@@ -88,7 +89,7 @@ def dedup(
     given = [] if threshold is None else [f"duplicates.verify_at = {threshold:f}"]
     loaded = load(recipe, [*overrides, *given])
     settings = loaded.duplicates
-    click.echo(verified_line(settings.bands, settings.rows, settings.verify_at), err=True)
+    echo(verified_line(settings.bands, settings.rows, settings.verify_at), err=True)
     names = {identity: "id", text: "text", "score": "score"}
     with tempfile.TemporaryDirectory(prefix="webtext-") as scratch, meters() as meter:
         paths = [_spooled(Path(scratch)) if str(path) == "-" else path for path in files]
@@ -103,8 +104,8 @@ def dedup(
             names=names,
         )
     for line in cluster_lines(passage, sizes):
-        click.echo(line, err=True)
-    click.echo(output, err=True)
+        echo(line, err=True)
+    echo(output, err=True)
 
 
 def _spooled(folder: Path) -> Path:
@@ -148,7 +149,7 @@ def tokens(
     settings = load(recipe, overrides).tokens
     with meters() as meter:
         export(settings, directory, output, form, workers, meter("tokens"))
-    click.echo(output)
+    echo(output)
 
 
 @click.command()
@@ -164,7 +165,7 @@ def tokens(
 @click.option("--log", type=click.Path(path_type=Path), help="A JSON line a request.")
 def replay(warc: tuple[Path, ...], port: int, ca: Path, log: Path | None) -> None:
     """Serve WARC files by Host header on loopback, as the web that they recorded."""
-    from webtext.pipeline.archive.replay import serve_forever
+    from webtext.pipeline.archive.replaying.replay import serve_forever
 
-    announce = partial(click.echo, err=True)
+    announce = partial(echo, err=True)
     asyncio.run(serve_forever(list(warc), port, port + 1, ca, log, announce=announce))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.flows.commands.models.training_runs import find_run
 
@@ -72,7 +73,7 @@ def evaluate(
             stride=stride,
             watch=watch,
         )
-    click.echo(table(rows))
+    echo(table(rows))
     if path is not None:
         asked = {"model": str(source), "step": step, "limit": limit}
         write_json(path, {**asked, "rows": [row_json(row) for row in rows]})
@@ -152,8 +153,8 @@ def ablate(
             found = compare(plan, out, device, meter)
         except StoppedError:
             raise KeyboardInterrupt from None
-    click.echo(table(found))
-    click.echo(f"{out / 'ablation.json'}\nwith plots: {write_page(plan, found, out)}", err=True)
+    echo(table(found))
+    echo(f"{out / 'ablation.json'}\nwith plots: {write_page(plan, found, out)}", err=True)
 
 
 def called(recipe: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
@@ -93,7 +94,7 @@ def train(
         recipe, shards, run, device, overrides, source, tensorboard=tensorboard, project=project
     )
     if leads():
-        click.echo(run)
+        echo(run)
 
 
 def show_plan(
@@ -119,9 +120,9 @@ def show_plan(
     name, memory = (named, None) if named else here(device)
     found = plan(loaded.model, loaded.train, name, processes, corpus_tokens=corpus, memory=memory)
     if as_json:
-        click.echo(json.dumps(asdict(found) | {"memory": found.memory, "fits": found.fits}))
+        echo(json.dumps(asdict(found) | {"memory": found.memory, "fits": found.fits}))
     else:
-        click.echo(describe(loaded.model, loaded.train, found))
+        echo(describe(loaded.model, loaded.train, found))
 
 
 def here(device: str | None) -> tuple[str | None, int | None]:
@@ -233,7 +234,7 @@ def stop_short(done: int, steps: int) -> None:
     if done < steps:
         if leads():
             words = f"stopped after {done:,} of {steps:,} steps; the same command goes on"
-            click.echo(words, err=True)
+            echo(words, err=True)
         sys.exit(130)
 
 
@@ -249,9 +250,9 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
     found = provenance.batch(find_run(run), step, tokens)
     if as_json:
         for window in found:
-            click.echo(json.dumps(window, ensure_ascii=False))
+            echo(json.dumps(window, ensure_ascii=False))
     else:
-        click.echo(provenance.describe(found))
+        echo(provenance.describe(found))
 
 
 @click.command()
@@ -306,7 +307,7 @@ def run_sample(
     model = load(run, device, step)
     start = [bpe.eot_token, *bpe.encode_ordinary(prompt)]
     texts = [Written(bpe, show=number == 0) for number in range(samples)]
-    click.echo(prompt, nl=False)
+    echo(prompt, nl=False)
     for drawn in generate_batch(model, [start] * samples, length, **how):
         for text, token in zip(texts, drawn, strict=True):
             text.add(token)
@@ -314,7 +315,7 @@ def run_sample(
             break
     for number, text in enumerate(texts):
         text.end()
-        click.echo("" if number == 0 else f"\n== {number + 1}\n{prompt}{text.told}")
+        echo("" if number == 0 else f"\n== {number + 1}\n{prompt}{text.told}")
 
 
 class Written:
@@ -338,4 +339,4 @@ class Written:
     def _tell(self, text: str) -> None:
         self.told += text
         if self.show:
-            click.echo(text, nl=False)
+            echo(text, nl=False)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands.models.training_runs import find_run
 
 
@@ -31,4 +32,4 @@ def export(run: str, folder: Path, step: int | None) -> None:
         )
     export_model(model, folder)
     write_tokenizer(folder, model.settings.context)
-    click.echo(folder)
+    echo(folder)

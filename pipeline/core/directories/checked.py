@@ -78,7 +78,7 @@ def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
         why = "" if _as_written(found) else "it does not match its own sha256"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         found, why = {}, f"not JSON: {error}"
     if why:
         raise DamagedError(f"{path}: damaged ({why}); {advice(path.parent)}")

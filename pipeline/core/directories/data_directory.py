@@ -1,15 +1,16 @@
 """The data directory: who holds it, and which of its directories are the newest whole ones."""
 
 import fcntl
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from webtext.pipeline.core.directories.json_files import names_in
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, write_json
 
 LATEST = "latest.json"  # the directory of each step that the newest build made or used
+AGAIN = "build again: what is whole is not made anew"
 
 
 def step_of(directory: Directory) -> str:
@@ -28,14 +29,12 @@ def newest(data: Path) -> dict[str, Directory]:
         UserError: nothing has been built there.
     """
     try:
-        names = json.loads((data / LATEST).read_text(encoding="utf-8"))
+        names = names_in(data / LATEST, AGAIN)
     except FileNotFoundError:
         raise UserError(
             f"{data}: no {LATEST}, so nothing has been built there; run `webtext build`, or "
             "name another directory with --data"
         ) from None
-    except ValueError as error:
-        raise UserError(f"{data / LATEST}: not JSON ({error}); build again") from None
     found = {step: Directory(data / name) for step, name in names.items()}
     return {step: directory for step, directory in found.items() if directory.whole}
 
@@ -60,7 +59,11 @@ def note_newest(data: Path, directories: Iterable[Directory]) -> None:
     path = data / LATEST
     here = [each for each in directories if each.whole and each.path.parent.samefile(data)]
     found = {step_of(each): each.name for each in here}
-    if found and (not path.exists() or json.loads(path.read_text(encoding="utf-8")) != found):
+    try:
+        noted = names_in(path, AGAIN)
+    except (FileNotFoundError, UserError):
+        noted = {}
+    if found and noted != found:
         write_json(path, found)
 
 
@@ -83,5 +86,5 @@ def locked(data: Path, wait: bool = False) -> Iterator[None]:
                     f"{data}: another build is at work there; wait, or stop it"
                 ) from None
             yield
-    except PermissionError as error:
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise UserError(f"{data}: cannot be written to ({error.strerror})") from error

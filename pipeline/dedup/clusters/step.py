@@ -118,10 +118,12 @@ STEP = Step(
     inputs=("signatures", "documents"),
     bytes_depend_on=(
         "ada-url",
+        "datasketch",
         "llvmlite",
         "numba",
         "numpy",
         "pyarrow",
+        "scipy",
         "tldextract",
     ),
     fates=REASONS,

@@ -31,6 +31,7 @@ from webtext.pipeline.dedup.signatures.signature_files import (
     write_signatures,
 )
 
+SCHEME = "affine32"  # of datasketch's permutations, its default since 2.0
 READ_ROWS = 256  # documents read at once
 READ_BYTES = 2 << 20  # text folded at once; ten times as much memory is used
 
@@ -227,12 +228,8 @@ def _exact(folded: npt.NDArray[np.uint8], doc_end: npt.NDArray[np.int64]) -> pa.
 
 
 @lru_cache(maxsize=4)
-def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return the multipliers, which are odd, and the addends that datasketch draws from a seed.
+def permutations(count: int, seed: int) -> npt.NDArray[np.uint32]:
+    """Return datasketch's own permutations: a row of multipliers, which are odd, one of addends."""
+    from datasketch import MinHash  # a third of a second
 
-    Drawn here, since importing datasketch takes a third of a second. Source: datasketch 2.0,
-    scheme affine32; tests hold the two together.
-    """
-    drawn = np.random.RandomState(seed)  # the generator that datasketch has
-    multipliers = drawn.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    return multipliers, drawn.randint(0, 1 << 32, count, dtype=np.uint32)
+    return np.asarray(MinHash(count, seed, scheme=SCHEME).permutations)

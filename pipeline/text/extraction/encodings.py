@@ -40,7 +40,9 @@ PYTHON: Final = {  # the codec of a multi-byte encoding
 # Characters that Python's codec gives where the standard's index has another.
 OTHERS: Final = {
     "shift_jis": {"\xa0": LOST, **dict.fromkeys("\uf8f0\uf8f1\uf8f2\uf8f3", LOST)},
-    "euc-jp": dict(zip("\u301c\u2016\u2212¢£¬", "\uff5e\u2225\uff0d\uffe0\uffe1\uffe2", strict=True)),
+    "euc-jp": dict(
+        zip("\u301c\u2016\u2212¢£¬", "\uff5e\u2225\uff0d\uffe0\uffe1\uffe2", strict=True)
+    ),
     "big5": dict(
         zip(
             "\u2022\uff64\u203e\u223c\u2641\u2609¥¢£",
@@ -126,7 +128,10 @@ def _rows() -> dict[bytes, str]:
     for row in range(94):
         for cell in range(94):
             lead, trail = divmod(row * 94 + cell, 188)
-            shifted = [lead + (0x81 if lead < 0x1F else 0xC1), trail + (0x40 if trail < 0x3F else 0x41)]
+            shifted = [
+                lead + (0x81 if lead < 0x1F else 0xC1),
+                trail + (0x40 if trail < 0x3F else 0x41),
+            ]
             pair = bytes([row + 0xA1, cell + 0xA1])
             text = bytes(shifted).decode("cp932", "ignore")
             if text and not pair.decode("euc_jp", "ignore"):

@@ -37,8 +37,10 @@ from typing import Any, NoReturn
 from webtext.pipeline.core.errors import UserError
 
 POLL_SECONDS = 0.05  # how often a busy child's memory is looked at
-WALL_FACTOR = 20  # wall-clock seconds allowed for each CPU second, against work that only waits
-FAREWELL_SECONDS = 1.0  # for a supervisor to end by itself; it takes some milliseconds
+IDLE_FACTOR = 20  # seconds asleep allowed for each CPU second, against work that only waits
+FAREWELL_SECONDS = (
+    10.0  # for a supervisor to end by itself; it takes some milliseconds, or its turn
+)
 HARD_MEMORY = 3  # address space allowed, in multiples of the limit on resident memory
 PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 BOOT = (
@@ -265,7 +267,7 @@ class Nursery:
             EOFError: our parent is gone, or asks out of turn.
         """
         assert self.pipe is not None
-        started = time.monotonic()
+        asleep, looked = 0.0, time.monotonic()
         while True:
             ready = wait([self.parent, self.pipe], POLL_SECONDS)
             if self.parent in ready:
@@ -275,7 +277,10 @@ class Nursery:
                 return None
             if resident(self.pid) - self.born_with > self.limits.memory_mb << 20:
                 return Death.MEMORY
-            if time.monotonic() - started > WALL_FACTOR * self.limits.seconds:
+            now = time.monotonic()
+            asleep += (now - looked) * sleeping(self.pid)
+            looked = now
+            if asleep > IDLE_FACTOR * self.limits.seconds:
                 return Death.TIMEOUT
 
     def fork(self) -> None:
@@ -346,6 +351,18 @@ def confine(limits: Limits, supervisor: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     if os.getppid() != supervisor:
         os._exit(0)
+
+
+def sleeping(pid: int) -> bool:
+    """Tell whether a process waits for something other than its turn on a busy machine.
+
+    Where the system does not say, it counts as waiting.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "S"  # Source: proc_pid_stat(5)
 
 
 def resident(pid: int) -> int:

@@ -60,10 +60,11 @@ def stopped(after, run, tokens, gpt, settings):
         train(run, tokens, gpt, settings, "cpu", watch)
 
 
-@pytest.mark.parametrize("steps", [20, 11])
+@pytest.mark.parametrize(("steps", "schedule"), [(20, "wsd"), (11, "trapezoid")])
 def test_a_run_at_its_peak_becomes_longer_or_shorter_to_the_bit(
-    tokens, tiny, flat, tmp_path, steps
+    tokens, tiny, flat, tmp_path, steps, schedule
 ):
+    flat = replace(flat, schedule=schedule)
     run, other = tmp_path / "run", replace(flat, steps=steps)
     stopped(8, run, tokens, tiny, flat)  # so its last checkpoint is after 6
     end = train(run, tokens, tiny, other, "cpu")

@@ -107,6 +107,9 @@ FATES = {
     "pages.bad_url": (record("ftp://h.test/"), None),
     "pages.torn": (record(URL)[:-30], None),
     "pages.damaged": (b"WARC/1.1 nonsense", None),
+    "pages.revisit": (record(URL, http(b""), kind="revisit"), None),
+    "pages.conversion": (record(URL, b"words", kind="conversion"), None),
+    "pages.other_record": (record(URL, b"words", kind="continuation"), None),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from typing import IO, Self
 import trustme
 
 from webtext.pipeline.archive import payload
-from webtext.pipeline.archive.recorded import Archive
+from webtext.pipeline.archive.replaying.recorded import Archive
 from webtext.pipeline.core.errors import UserError
 
 LOOPBACK = "127.0.0.1"

@@ -14,7 +14,7 @@ import pytest
 from yarl import URL
 
 from tests.pipeline import warcfile
-from webtext.pipeline.archive.replay import LOOPBACK, Replay, replaying, serve_forever
+from webtext.pipeline.archive.replaying.replay import LOOPBACK, Replay, replaying, serve_forever
 from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.errors import UserError

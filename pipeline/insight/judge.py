@@ -18,13 +18,14 @@ from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.compressed import ArchiveError, blocks
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.text.extraction.charset import printable
+from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.language import Language
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
 WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
+CLEAN = Clean()
 WINDOW = 1 << 31  # of Zstandard, as some public files need
 
 
@@ -38,9 +39,11 @@ class Dropped(NamedTuple):
 def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str, Any]:
     """Return a text's language, its first objection, and every rule's measure and threshold.
 
+    The text is cleaned first, as a build does before it asks.
+
     `threshold` is the bound that decided or is nearest; `enabled` says whether the rule had a say.
     """
-    text = printable(text)
+    text = CLEAN.text(text)
     guess = language.guess(text)
     dropped_by = language.objection(guess)
     if dropped_by is None:

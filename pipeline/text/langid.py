@@ -34,6 +34,7 @@ LONGEST_ADDRESS = 2084  # characters that langdetect takes for one URL
 DRAWS = 1 << 17  # random numbers kept: some eight times what a text can ask for; a power of two
 COMBINING = re.compile("[\u0300-\u036f]")
 SPACES = re.compile(" {2,}")
+SHOUTED = 4  # capitals of A to Z for each small letter, from which on a text is read as small
 
 
 class Profiles(NamedTuple):
@@ -59,7 +60,7 @@ def detect(text: str, longest: int = LONGEST) -> Guess:
     """Return the most probable language of the first `longest` characters of a text."""
     known = profiles()
     codes = np.frombuffer(readable(text, longest).encode("utf-32-le", "replace"), np.uint32)
-    found = probabilities(without_latin(codes), *known[1:])
+    found = probabilities(spoken(codes), *known[1:])
     best = int(found.argmax())
     if not found[best] > FLOOR:
         return Guess(None, 0.0)
@@ -69,7 +70,7 @@ def detect(text: str, longest: int = LONGEST) -> Guess:
 def chances(codes: npt.NDArray[np.uint32]) -> dict[str, float]:
     """Return the probability of each language of a text, as code points; empty where none shows."""
     known = profiles()
-    found = probabilities(without_latin(codes), *known[1:])
+    found = probabilities(spoken(codes), *known[1:])
     return dict(zip(known.languages, found.tolist(), strict=True)) if found.any() else {}
 
 
@@ -99,6 +100,25 @@ def readable(text: str, longest: int) -> str:
         start = NGram.normalize_vi(start)
     start = start[:longest]
     return SPACES.sub(" ", start) if "  " in start else start
+
+
+def spoken(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return what tells the language of a text, as code points.
+
+    langdetect passes over words of capitals, and so knows nothing of a text that has no others;
+    such a text is read in small letters.
+    """
+    if shouted(codes):
+        lower = codes.tobytes().decode("utf-32-le", "replace").lower()
+        codes = np.frombuffer(lower.encode("utf-32-le", "replace"), np.uint32)
+    return without_latin(codes)
+
+
+def shouted(codes: npt.NDArray[np.uint32]) -> bool:
+    """Say whether a text is in capitals, by its letters from A to Z."""
+    capitals = np.count_nonzero((codes >= ord("A")) & (codes <= ord("Z")))
+    small = np.count_nonzero((codes >= ord("a")) & (codes <= ord("z")))
+    return bool(capitals > SHOUTED * small)
 
 
 def without_latin(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

@@ -43,7 +43,7 @@ class Language:
     max_chars: int = LONGEST  # how much of a text is looked at, from its start
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
 

@@ -278,7 +278,7 @@ async def mismatches(replay, paths, scheme, step=1):
     spelt = set()  # URLs with what their spellings share
     for path in paths:
         for found in responses(path):
-            if ImportWarc().wanted_type(found):
+            if ImportWarc().fate(found)[0] is None:
                 url = urls.normalise(found.url)
                 expected.setdefault(url, found)
                 spelt.add(unquote(url))

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.json_files import read_object
+from webtext.pipeline.core.json_files import Manifest, read_object
 
+MANIFEST_REMEDY = "move it away and build again; what the stage made is made anew"
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
 
 
@@ -149,7 +150,7 @@ class Directory:
             UserError: there is none, or it is not one.
         """
         try:
-            return read_object(self.manifest_path, "build again: the stage is made anew")
+            return read_object(self.manifest_path, MANIFEST_REMEDY, Manifest)
         except FileNotFoundError:
             raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
 

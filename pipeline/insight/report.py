@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -78,7 +79,7 @@ def funnel(data: Path) -> dict[str, Any]:
     stages = funnel_stages(directory.manifest() for directory in made.values())
     size: dict[str, int | None] = {"documents": None, "bytes": None, "tokens": None}
     if "corpus" in made:
-        stats = read_json(made["corpus"].path / STATS)
+        stats = read_json(made["corpus"].path / STATS, CorpusCounts)
         size |= {"documents": stats["documents"], "bytes": stats["bytes"]}
     if "tokens" in made:
         splits = token_shards.counts(made["tokens"])["splits"]
@@ -86,7 +87,14 @@ def funnel(data: Path) -> dict[str, Any]:
     return {"stages": stages, "corpus": size}
 
 
-def read_json(path: Path) -> dict[str, Any]:
+class CorpusCounts(msgspec.Struct):
+    """What is read of a corpus's statistics here."""
+
+    documents: int
+    bytes: int
+
+
+def read_json(path: Path, shape: Any = dict[str, Any]) -> dict[str, Any]:
     """Return what a JSON file of ours holds.
 
     Raises:
@@ -94,7 +102,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     remedy = f"delete {path.parent} and build again, only it is remade"
     try:
-        return read_object(path, remedy)
+        return read_object(path, remedy, shape)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {remedy}") from None
 

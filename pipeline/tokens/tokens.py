@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -125,11 +126,24 @@ def tokens(
     return [Passage("tokens", documents, documents, {})]
 
 
+class Split(msgspec.Struct):
+    """How much is in a split."""
+
+    documents: int
+    tokens: int
+
+
+class Stats(msgspec.Struct):
+    """What is read of a token directory's stats."""
+
+    splits: dict[str, Split]
+
+
 def counts(directory: Directory) -> dict[str, Any]:
     """Return the stats of a token directory: tokenizer, and documents and tokens by split."""
     remedy = f"delete {directory.path} and build again, only it is remade"
     try:
-        return read_object(directory.path / STATS, remedy)
+        return read_object(directory.path / STATS, remedy, Stats)
     except FileNotFoundError:
         raise UserError(f"{directory.path / STATS}: no such file; {remedy}") from None
 

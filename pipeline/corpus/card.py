@@ -5,6 +5,7 @@ nor paths nor anything else of the machine, so the same corpus has the same card
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory, read_batches, write_json, write_text
 from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.visible import visible
 
 CARD = "README.md"  # the name that the hub looks for
 STATS = "stats.json"
@@ -275,7 +277,8 @@ def cell(value: Any) -> str:
     """
     if isinstance(value, int):
         return f"{value:,}"
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    shown = " ".join(visible(str(value)).split())
+    return re.sub(r"[\\|]", r"\\\g<0>", shown).replace("<", "&lt;")
 
 
 def size_category(documents: int) -> str:

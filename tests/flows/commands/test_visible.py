@@ -55,9 +55,8 @@ def test_a_hostile_text_is_shown_and_does_nothing(text):
     shown = visible(text)
     assert harmless(shown)
     assert shown != text
-    assert json.loads(f'"{shown}"' if "\\h" not in shown else '""') in (text, ""), (
-        "as JSON reads it"
-    )
+    if "\\h" not in shown:
+        assert json.loads(f'"{shown}"') == text, "as JSON reads it"
 
 
 def test_no_character_at_all_gets_through_that_does_something():
@@ -84,9 +83,9 @@ def test_the_words_above_bars_the_bars_and_the_log(capsys, monkeypatch):
     assert harmless(meter.told(1, ALL))
     record = logging.LogRecord("a", logging.WARNING, "a.py", 1, "said %s", (ALL,), None)
     assert harmless(VisibleFormatter().format(record))
-    table = terminal.funnel_table({"stages": [
-        {"stage": "rules", "read": 1, "kept": 0, "dropped": {f"rules.{ALL}": 1, "rules.[red]x[/]": 1}}
-    ]})  # fmt: skip
+    dropped = {f"rules.{ALL}": 1, "rules.[red]x[/]": 1}
+    stage = {"stage": "rules", "read": 2, "kept": 0, "dropped": dropped}
+    table = terminal.funnel_table({"stages": [stage]})
     shown = terminal.rendered(table)
     assert harmless(shown)
     assert "[red]x[/]" in re.sub(r"[\s│]", "", shown), "no markup of rich's"

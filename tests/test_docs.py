@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.picture import MARKS, picture
 from webtext.flows.commands.command_line import cli
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +26,18 @@ def test_every_path_that_the_documents_name_is_there():
         text = (ROOT / name).read_text(encoding="utf-8")
         for path in re.findall(r"`((?:pipeline|model|flows|webtext|tests)/[\w./*-]*)`", text):
             assert list(ROOT.glob(path.rstrip("/"))), f"{name} names {path}"
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_code():
+    drawn = MARKS.search((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    assert drawn is not None
+    assert picture() in drawn[0], "run `make picture`"
+
+
+def test_what_contributors_are_sent_to_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:pipeline|model|flows|webtext|tests|\.github)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_make_help_lists_every_target_that_the_readme_names():

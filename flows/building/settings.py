@@ -1,7 +1,7 @@
-"""A recipe: one tree of settings, read from TOML, in which each stage finds its own branch.
+"""A recipe: one tree of settings, read from TOML, in which each step finds its own tables.
 
 A recipe says what to make. Where it is made and how fast (`--data`, `--workers`, `--device`) is the
-command line's affair. The defaults live in the stages' own classes and nowhere else.
+command line's affair. The defaults live in the settings' own classes and nowhere else.
 """
 
 import difflib
@@ -10,7 +10,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,46 +19,30 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from webtext.model.settings import GPT2, Train
-from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.corpus.corpus import Corpus
-from webtext.pipeline.crawl.settings import Crawl
-from webtext.pipeline.dedup.clusters.cluster import Cluster, check_length
-from webtext.pipeline.dedup.paragraphs import Paragraphs
-from webtext.pipeline.dedup.signatures.sign import Sign
-from webtext.pipeline.filters.decontaminate import Decontaminate
-from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.links.settings import Harvest
-from webtext.pipeline.text.clean import Clean
-from webtext.pipeline.text.extraction.extract import Extract
-from webtext.pipeline.text.language import Language
-from webtext.pipeline.text.pii import Pii
-from webtext.pipeline.tokens.tokens import Tokens
+from webtext.pipeline.steps import STEPS
 
 SHIPPED = Path(str(files("webtext.flows"))) / "recipes"
 PRESETS = SHIPPED / "rules"  # published sets of rules, that a recipe may include by name
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what comes out, from the links to the trained model."""
+TABLES = {table: kind for step in STEPS for table, kind in step.tables.items()} | {
+    "model": GPT2,
+    "train": Train,
+}
 
-    links: Harvest = field(default_factory=Harvest)
-    crawl: Crawl = field(default_factory=Crawl)
-    pages: ImportWarc = field(default_factory=ImportWarc)  # given `warc`, nothing is crawled
-    extract: Extract = field(default_factory=Extract)
-    clean: Clean = field(default_factory=Clean)
-    language: Language = field(default_factory=Language)
-    rules: Rules = field(default_factory=Rules)
-    decontaminate: Decontaminate = field(default_factory=Decontaminate)  # off, without `against`
-    pii: Pii = field(default_factory=Pii)  # off, unless `enabled`
-    paragraphs: Paragraphs = field(default_factory=Paragraphs)  # off, unless `enabled`
-    signatures: Sign = field(default_factory=Sign)
-    duplicates: Cluster = field(default_factory=Cluster)
-    corpus: Corpus = field(default_factory=Corpus)
-    tokens: Tokens = field(default_factory=Tokens)
-    model: GPT2 = field(default_factory=GPT2)
-    train: Train = field(default_factory=Train)
+if typing.TYPE_CHECKING:
+    Recipe: typing.TypeAlias = Any  # a step's own class of settings says what its table has
+else:
+    Recipe = make_dataclass(
+        "Recipe",
+        [(table, kind, field(default_factory=kind)) for table, kind in TABLES.items()],
+        namespace={
+            "__doc__": "Everything that decides what comes out, from the links to the model.",
+            "__module__": __name__,
+        },
+        frozen=True,
+    )
 
 
 def shipped() -> list[str]:
@@ -70,7 +54,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe: a shipped one's name, or a path; each override is a line of TOML.
 
     Raises:
-        UserError: no such recipe; not TOML; a key that no stage has, or a value it cannot take.
+        UserError: no such recipe; not TOML; a key that no table has, or a value it cannot take.
     """
     return build(said(name, overrides), str(find(name)))
 
@@ -173,8 +157,8 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     if not errors:
         try:
             found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
-            check_length(found.duplicates, found.signatures.permutations)
-            check_languages(found)
+            for step in STEPS:
+                step.check(found)
         except ValidationError as error:
             errors = [_said(item) for item in error.errors()]
         except UserError as error:
@@ -182,21 +166,6 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
         else:
             return found
     raise UserError(f"{source}:\n" + "\n".join(f"  {line}" for line in errors))
-
-
-def check_languages(recipe: Recipe) -> None:
-    """Raise where extraction would leave out pages in a language that is kept.
-
-    Raises:
-        UserError: says which.
-    """
-    looked_for, kept = set(recipe.extract.languages), set(recipe.language.keep)
-    if looked_for and not (kept and kept <= looked_for):
-        missing = ", ".join(sorted(kept - looked_for)) or "every other language"
-        raise UserError(
-            f"extract.languages = {sorted(looked_for)} leaves out {missing}, which language.keep = "
-            f"{sorted(kept)} keeps; name these in extract.languages too, or leave it empty"
-        )
 
 
 def _said(error: Any) -> str:

@@ -19,18 +19,17 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
 
     They share nothing but DATA. When all are done, `webtext build` merges what they found.
     """
-    from webtext.flows.building import steps
-    from webtext.flows.building.data_directory import locked
     from webtext.flows.building.settings import load
-    from webtext.flows.building.snapshot_directories import earlier_snapshots
     from webtext.flows.building.terminal import meters
+    from webtext.pipeline.build import Build, join
+    from webtext.pipeline.core.data_directory import locked
     from webtext.pipeline.core.errors import UserError
     from webtext.pipeline.dedup.clusters import bands as work
+    from webtext.pipeline.dedup.clusters import step as duplicates
     from webtext.pipeline.dedup.clusters.cluster import PAIRS, prepare_bands
 
     number, of = parsed(part)
-    loaded = load(recipe, overrides)
-    step = next(s for s in steps.plan(loaded, data) if s.name == "duplicates")
+    step = Build(load(recipe, overrides), data).plan(duplicates.NAME)[-1]
     if step.done:
         click.echo(f"nothing to do: {step.home} is whole", err=True)
         return
@@ -38,10 +37,11 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
         raise UserError(
             f"{missing[0]}: not whole; build it first: webtext build ... --until signatures"
         )
-    settings, earlier = loaded.duplicates, earlier_snapshots(loaded.duplicates, data)
-    signed, documents = step.inputs[0], step.inputs[1]
+    (settings,) = step.settings
+    signed, documents = step.read["signatures"], step.read["documents"]
+    earlier = duplicates.earlier(settings, data)
     with locked(data, wait=True):
-        steps.join(step)
+        join(step)
         signatures = prepare_bands(settings, signed, documents, step.home, earlier)
     with meters() as meter:
         work.find(

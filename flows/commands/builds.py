@@ -4,22 +4,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from webtext.flows.commands import options
 
-if TYPE_CHECKING:  # a command imports what it needs when it runs
-    from webtext.flows.building.steps import Step
-
 
 @click.command()
 @click.argument("recipe")
 @options.data
-@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@click.option("--until", metavar="STEP", help="Stop after this step.")
 @options.workers
 @options.overrides
 @click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
@@ -47,21 +42,22 @@ def run_build(
     no_prefect: bool,
 ) -> None:
     """Build and say what came out; do nothing, quickly, where all is there."""
-    from webtext.flows.building import run_build as run
-    from webtext.flows.building import steps, terminal
+    from webtext.flows.building import terminal
+    from webtext.flows.building.run_build import run_steps
     from webtext.flows.building.settings import load
-    from webtext.pipeline.insight.report import funnel
+    from webtext.pipeline.build import Build, note
 
-    planned = steps.plan(load(recipe, overrides), data, until)
+    asked = Build(load(recipe, overrides), data)
+    planned = asked.plan(until)
     started = time.monotonic()
     if all(step.done for step in planned):
-        steps.note_latest(data, planned)
+        note(data, planned)
         click.echo(f"nothing to do: {planned[-1].home} is whole", err=True)
     elif no_prefect:
-        run.build_steps(planned, data, workers)
+        run_steps(planned, data, workers)
     else:
         _with_prefect(recipe, data, until, workers, overrides)
-    found = funnel(data)
+    found = asked.newest().funnel()
     terminal.console.print(terminal.funnel_table(found))
     if (found["corpus"] or {}).get("documents") is not None:
         click.echo(terminal.corpus_line(found), err=True)
@@ -88,40 +84,27 @@ def _with_prefect(
 @options.data
 @options.overrides
 def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
-    """Say which directory each stage of RECIPE has, and what is missing, as make -n would."""
-    from webtext.flows.building import steps
+    """Say which directory each step of RECIPE has, and what is missing, as make -n would."""
     from webtext.flows.building.settings import load
-    from webtext.pipeline.dedup.clusters.curve import describe
-    from webtext.pipeline.dedup.signatures.signature_files import room
+    from webtext.pipeline.build import Build
 
-    loaded = load(recipe, overrides)
-    planned = steps.plan(loaded, data)
+    planned = Build(load(recipe, overrides), data).plan()
     for step in planned:
         state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
         click.echo(f"{step.name:<11} {state:<9} {step.home}")
-    click.echo(
-        describe(loaded.duplicates.bands, loaded.duplicates.rows, loaded.duplicates.verify_at),
-        err=True,
-    )
-    click.echo(room(loaded.signatures.permutations, _documents(planned)), err=True)
-
-
-def _documents(planned: "Sequence[Step]") -> int | None:
-    """Return how many documents there are to sign, where that is known."""
-    signed = next((step for step in planned if step.name == "signatures"), None)
-    if signed is None or not signed.inputs[0].whole:
-        return None
-    return int(signed.inputs[0].manifest()["passages"][-1]["kept"])
+    for step in planned:
+        for line in step.step.remarks(step):
+            click.echo(line, err=True)
 
 
 @click.command()
-@click.argument("stage")
+@click.argument("step")
 @options.data
-def path(stage: str, data: Path) -> None:
-    """Print the newest whole directory of links, pages, documents, duplicates, corpus or tokens."""
-    from webtext.flows.building.data_directory import latest
+def path(step: str, data: Path) -> None:
+    """Print the newest whole directory of a STEP, such as pages, documents, corpus or tokens."""
+    from webtext.pipeline.build import Build
 
-    click.echo(latest(data, stage).path)
+    click.echo(Build(None, data).path(step).path)
 
 
 @click.command()
@@ -133,16 +116,17 @@ def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
     from rich.console import Console
 
     from webtext.flows.building import terminal
-    from webtext.pipeline.insight.report import funnel, write_report
+    from webtext.pipeline.build import Build
 
-    found = funnel(data)
+    built = Build(None, data)
+    found = built.funnel()
     if as_json:
         click.echo(json.dumps(found))
         return
     Console().print(terminal.funnel_table(found))
     click.echo(terminal.corpus_line(found))
     page = data / "report.html"
-    write_report(data, page, run_dir)
+    built.report(page, run_dir)
     click.echo(f"with plots: {page}", err=True)
 
 
@@ -153,11 +137,12 @@ def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
 @click.option("--run", help="A training run: at which of its steps was the page read?")
 def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
     """Tell the life of one URL: who linked it, what became of it, and what decided that."""
+    from webtext.pipeline.build import Build
     from webtext.pipeline.insight.trace import describe
-    from webtext.pipeline.insight.trace import trace as trace_url
 
-    found: dict[str, Any] = trace_url(data, url)
-    told = describe(found)
+    story = Build(None, data).follow(url)
+    found = story.plain()
+    told = describe(story)
     if run is not None:
         from webtext.flows.commands.models import find_run
         from webtext.flows.models import provenance
@@ -176,10 +161,10 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
 def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) -> None:
     """Start the local Prefect server and its pages, and run the flow on a schedule."""
     from webtext.flows.building.settings import load
-    from webtext.flows.building.steps import plan as plan_steps
     from webtext.flows.prefect.home import prefect
+    from webtext.pipeline.build import Build
 
-    plan_steps(load(recipe), data)  # a mistake shows now, not at three in the morning
+    Build(load(recipe), data).plan()  # a mistake shows now, not at three in the morning
     with prefect(data, port) as url:
         from webtext.flows.prefect.flow import build as build_flow
 

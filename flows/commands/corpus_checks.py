@@ -20,8 +20,8 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
 
     SETS are files: .jsonl, or any text; packed (.zst, .gz, .xz, .bz2) or not.
     """
-    from webtext.flows.building.data_directory import latest
     from webtext.flows.building.terminal import meters
+    from webtext.pipeline.build import Build
     from webtext.pipeline.core.shards import Directory
     from webtext.pipeline.insight.overlap import (
         STRINGS,
@@ -31,7 +31,7 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
         verify,
     )
 
-    home = Directory(corpus) if corpus else latest(data, "corpus")
+    home = Directory(corpus) if corpus else Build(None, data).path("corpus")
     asked = read_sets(sets)
     with meters() as meter:
         bloom = corpus_filter(home, meter("overlap"))
@@ -65,15 +65,15 @@ def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_j
     What each drops alone and together with the others, ten URLs a reason, and what another bound
     would do. Those that are off are asked too.
     """
-    from webtext.flows.building.data_directory import latest
     from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import meters
+    from webtext.pipeline.build import Build
     from webtext.pipeline.insight.audit import audit as ask
     from webtext.pipeline.insight.audit import describe
 
     rules = load(recipe, overrides).rules
     with meters() as meter:
-        found = ask(rules, latest(data, "documents"), sample, meter("audit"))
+        found = ask(rules, Build(None, data).path("documents"), sample, meter("audit"))
     click.echo(json.dumps(asdict(found)) if as_json else describe(found))
 
 
@@ -109,7 +109,7 @@ def train(
 
     Use the model with --set 'rules.quality.score.model = "OUTPUT"' and a threshold, at_least.
     """
-    from webtext.flows.building.data_directory import latest
+    from webtext.pipeline.build import Build
     from webtext.pipeline.core.shards import sha256
     from webtext.pipeline.filters import classifier
     from webtext.pipeline.insight import examples
@@ -118,11 +118,11 @@ def train(
         raise click.UsageError("wanted --positive and --negative files, or --by rules or karma")
     sources: dict[str, object]
     if by == "rules":
-        home = latest(data, "documents")
+        home = Build(None, data).path("documents")
         good, bad = (examples.by_rules(home, kept, most) for kept in (True, False))
         sources = {"by": "rules", home.name: home.fingerprint(), "most": most}
     elif by == "karma":
-        home = latest(data, "corpus")
+        home = Build(None, data).path("corpus")
         good, bad = (examples.by_score(home, karma, high, most) for high in (True, False))
         sources = {"by": "karma", "karma": karma, home.name: home.fingerprint(), "most": most}
     else:

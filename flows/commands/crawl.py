@@ -15,7 +15,7 @@ from webtext.pipeline.core.shards import Directory
 
 if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe
-    from webtext.flows.building.steps import Step
+    from webtext.pipeline.core.step import Planned
 
 ANY_SCORE = -(2**31)  # whoever names a list vouches for all of it
 
@@ -34,28 +34,29 @@ def crawl(
     LINKS is a links-* directory, or any file of URLs: txt, csv, jsonl or parquet, packed or not.
     Stop it whenever you like; the same command goes on.
     """
-    from webtext.flows.building import steps
     from webtext.flows.building.settings import overridden
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.crawl.step import STEP
 
     tree = {} if links.is_dir() else {"links": {"sources": [str(links)], "min_score": ANY_SCORE}}
     recipe = overridden(tree, with_contact(overrides, contact), "--set")
+    build = Build(recipe, data)
     if links.is_dir():
-        planned = [steps.crawl_step(recipe.crawl, made(links, "links"), data)]
+        planned = [build.planned(STEP, {"links": made(links, "links")})]
     else:
-        harvest = steps.harvest_step(recipe.links, data)
-        planned = [harvest, steps.crawl_step(recipe.crawl, harvest.home, data)]
+        planned = build.plan("pages")
     run_crawl(planned, data, workers, recipe)
 
 
-def made(path: Path, stage: str) -> Directory:
-    """Return a directory that a stage has made.
+def made(path: Path, step: str) -> Directory:
+    """Return a directory that a step has made.
 
     Raises:
-        UserError: it is not whole, or another stage's.
+        UserError: it is not whole, or another step's.
     """
     found = Directory(path.absolute())
-    if (maker := found.manifest().get("stage")) != stage:
-        raise UserError(f"{path}: holds {maker}, wanted a directory of {stage}")
+    if (maker := found.manifest().get("stage")) != step:
+        raise UserError(f"{path}: holds {maker}, wanted a directory of {step}")
     return found
 
 
@@ -85,14 +86,15 @@ def refresh(
     click.echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
 
 
-def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Step]]":
+def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
     """Return what crawls the links of a pages directory again, with the settings of then.
 
     Raises:
         UserError: nothing was crawled for it, or its links are gone.
     """
     from webtext.flows.building.settings import overridden
-    from webtext.flows.building.steps import crawl_step
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.crawl.step import STEP
 
     manifest = pages.manifest()
     if "crawl" not in manifest["stages"]:
@@ -104,22 +106,22 @@ def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, 
     links = Directory(pages.path.parent / next(iter(manifest["inputs"])))
     if not links.whole:
         raise UserError(f"{pages}: its links are gone; wanted {links}")
-    return recipe, [crawl_step(recipe.crawl, links, data, pages)]
+    return recipe, [Build(recipe, data).planned(STEP, {"links": links}, pages)]
 
 
-def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Step]]":
+def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
     """Return the recipe and steps of its first refresh that is not whole.
 
     Raises:
         UserError: its first crawl is not whole, or it has none.
     """
-    from webtext.flows.building.steps import plan
+    from webtext.pipeline.build import Build
 
     if recipe.pages.warc:
         raise UserError("pages.warc: pages that others crawled cannot be refreshed, only replaced")
     for rounds in count():
         tried = replace(recipe, crawl=replace(recipe.crawl, refreshes=rounds))
-        planned = plan(tried, data, "pages")
+        planned = Build(tried, data).plan("pages")
         if not all(step.done for step in planned):
             break
     if rounds == 0:
@@ -132,17 +134,19 @@ def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:
     return [*overrides, *([f"crawl.contact = {json.dumps(contact)}"] if contact else [])]
 
 
-def run_crawl(planned: "Sequence[Step]", data: Path, workers: int, recipe: "Recipe") -> None:
+def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "Recipe") -> None:
     """Make the pages directory that the steps end in, and print where it is."""
-    from webtext.flows.building import run_build, steps, terminal
+    from webtext.flows.building import terminal
+    from webtext.flows.building.run_build import run_steps
+    from webtext.pipeline.build import note
     from webtext.pipeline.crawl.frontier.outcomes import passage
 
     home = planned[-1].home
     if all(step.done for step in planned):
-        steps.note_latest(data, planned)
+        note(data, planned)
         click.echo(f"nothing to do: {home} is whole", err=True)
     else:
         recipe.crawl.check_contact()  # before a harvest that may take an hour
-        run_build.build_steps(planned, data, workers)
+        run_steps(planned, data, workers)
     terminal.say(terminal.passage_line(passage(home)))
     click.echo(home)

@@ -56,12 +56,12 @@ def callable_as() -> str:
 def build(data: Path, workers: int) -> None:
     """Serve the demo's web for as long as it is crawled, and build its corpus."""
     from webtext.flows.building.settings import load
-    from webtext.flows.building.steps import plan
     from webtext.flows.demo.demo_server import serving
+    from webtext.pipeline.build import Build
 
     dump = data / "submissions.zst"
     source = f"links.sources = [{str(dump)!r}]"
-    if dump.exists() and all(step.done for step in plan(load("demo", [source]), data)):
+    if dump.exists() and all(step.done for step in Build(load("demo", [source]), data).plan()):
         run_build("demo", data, None, workers, (source,), no_prefect=False)
         return
     click.echo("making a small web of what this Python installation says of itself", err=True)
@@ -72,15 +72,15 @@ def build(data: Path, workers: int) -> None:
 
 def newest_tokens(data: Path) -> Path:
     """Return the token shards that the build has made."""
-    from webtext.flows.building.data_directory import latest
+    from webtext.pipeline.build import Build
 
-    return latest(data, "tokens").path
+    return Build(None, data).path("tokens").path
 
 
 def report(data: Path, run: Path) -> Path:
     """Write the page with the plots, the training's among them."""
-    from webtext.pipeline.insight.report import write_report
+    from webtext.pipeline.build import Build
 
     page = data / "report.html"
-    write_report(data, page, run)
+    Build(None, data).report(page, run)
     return page

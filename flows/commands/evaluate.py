@@ -168,10 +168,10 @@ def called(recipe: str) -> str:
 def built(recipe: str, data: Path, workers: int) -> Path:
     """Return the tokens of a recipe, built where they are missing."""
     from webtext.flows.building.settings import load
-    from webtext.flows.building.steps import plan
     from webtext.flows.commands.builds import run_build
+    from webtext.pipeline.build import Build
 
-    last = plan(load(recipe), data)[-1]
+    last = Build(load(recipe), data).plan()[-1]
     if not last.done:
         run_build(recipe, data, None, workers, (), no_prefect=True)
     return last.home.path

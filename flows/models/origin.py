@@ -1,8 +1,8 @@
-"""With what a training begins: with weights that are drawn, or with a model that there is.
+"""What a training starts from: random weights, or an existing model.
 
-Its shape is the model's own. What the recipe says in [model] must agree with that; what it leaves
-out is taken from there, so that one recipe serves models of any size. Only dropout is the recipe's
-always, for it is a way of training and no weight depends on it.
+The architecture is that of the existing model. What the recipe says in [model] must agree with it,
+and the rest is taken from it, so that one recipe works for models of any size. Only dropout always
+comes from the recipe, because no weight depends on it.
 """
 
 from collections.abc import Iterable

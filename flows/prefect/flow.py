@@ -1,8 +1,8 @@
-"""Build the corpus: which stages, in which order, and nothing else.
+"""Build the corpus as a Prefect flow.
 
-One Prefect task a step. Parameters are plain text and numbers, so that a schedule, Prefect's pages
-and the command line start the same flow. The manifests on disk decide what is done: a run that
-Prefect has forgotten goes on all the same.
+One task a step, in the order of the build's steps. Parameters are plain text and numbers, so that a
+schedule, Prefect's pages and the command line start the same flow. The manifests on disk decide
+what is done: a run that Prefect has forgotten goes on all the same.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,15 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.utilities.annotations import quote
 
-from webtext.flows.building.run_build import build_steps
+from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import Step, plan, run_step
 from webtext.flows.prefect.live import live
+from webtext.pipeline.build import Build
+from webtext.pipeline.build import make as make_directory
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.insight.report import funnel
+from webtext.pipeline.core.step import Planned
 
 
 def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
@@ -38,10 +39,12 @@ def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     retry_delay_seconds=[5, 60],
     retry_condition_fn=worth_retrying,
 )
-def make(name: str, step: Step, workers: int, progress: Progress) -> list[Passage]:  # noqa: ARG001
+def make(name: str, step: Planned, workers: int, progress: Progress) -> list[Passage]:
     """Make one step's directory whole; `name` is for Prefect's pages."""
-    with live(step.name, progress) as told:
-        return run_step(step, workers, told)
+    with live(name, progress) as told:
+        passages = make_directory(step, workers, told)
+        told.conclude(step.step.facts(step.home))
+        return passages
 
 
 @flow(name="webtext-build", persist_result=False)
@@ -53,19 +56,19 @@ def build(
     overrides: list[str] | None = None,
 ) -> None:
     """Make every directory from the links to the tokens that is not whole yet."""
-    steps = plan(load(recipe, overrides or []), Path(data), until)
-    build_steps(steps, Path(data), workers, in_a_task)
+    asked = Build(load(recipe, overrides or []), Path(data))
+    run_steps(asked.plan(until), asked.data, workers, in_a_task)
     create_table_artifact(
         [
             {**stage, "dropped": sum(stage["dropped"].values())}
-            for stage in funnel(Path(data))["stages"]
+            for stage in asked.funnel()["stages"]
         ],
         key="webtext-funnel",
         description="What became of every row",
     )
 
 
-def in_a_task(step: Step, workers: int, progress: Progress) -> list[Passage]:
+def in_a_task(step: Planned, workers: int, progress: Progress) -> list[Passage]:
     """Run a step as a Prefect task, which need not look into what it is given."""
     run: Callable[..., list[Passage]] = make
     return run(step.name, quote(step), workers, quote(progress))

@@ -1,7 +1,7 @@
 """How far a step is, on Prefect's pages: an artifact for each step, kept up to date as it works."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from uuid import UUID
@@ -23,6 +23,7 @@ class Page:
         self.name = name
         self.shown = shown
         self.told: tuple[int, int | None, str] = (0, None, "")
+        self.facts: Mapping[str, object] = {}
         self.published: str | None = None
         self.artifact: UUID | None = None
 
@@ -30,6 +31,10 @@ class Page:
         """Note that `done` of `total` is done."""
         self.told = done, total, note
         self.shown(done, total, note)
+
+    def conclude(self, facts: Mapping[str, object]) -> None:
+        """Note what the step made, in figures by name."""
+        self.facts = facts
 
     def text(self) -> str:
         """Return the figures as Markdown.
@@ -45,6 +50,7 @@ class Page:
         done, total, note = self.told
         share = f" of {total:,} ({100 * done // total} %)" if total else ""
         figures = [f"- {figure}" for figure in note.split(", ") if figure]
+        figures += [f"- {name}: {value}" for name, value in self.facts.items()]
         return "\n".join([f"**{self.name}: {done:,}{share}**", "", *figures])
 
     def keep(self, stop: threading.Event) -> None:
@@ -72,7 +78,7 @@ class Page:
 
 
 @contextmanager
-def live(name: str, shown: Progress) -> Iterator[Progress]:
+def live(name: str, shown: Progress) -> Iterator[Page]:
     """Give a progress that keeps an artifact up to date too, from a thread of its own."""
     page, stop = Page(name, shown), threading.Event()
     thread = threading.Thread(target=copy_context().run, args=(page.keep, stop), daemon=True)

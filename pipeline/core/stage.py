@@ -83,6 +83,11 @@ def settings(value: Any, identity: bool = False) -> Any:
     return str(value)
 
 
+def machine_facts(kind: Any) -> list[str]:
+    """Return the names of the fields that say where a stage runs and not what it makes."""
+    return [field.name for field in fields(kind) if field.metadata.get("machine")]
+
+
 def run_chain(
     chain: Sequence[Stage], batches: Iterable[pa.RecordBatch], kept: Path, dropped: Path
 ) -> dict[str, int]:

@@ -11,7 +11,7 @@ neither the number of workers nor a kill in between changes a byte.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from webtext.pipeline.core.shards import (
 )
 from webtext.pipeline.core.stage import Passage, conform, fates
 from webtext.pipeline.core.stage import settings as values_of
+from webtext.pipeline.core.step import Step
 from webtext.pipeline.corpus.card import write_card
 from webtext.pipeline.corpus.verdicts import (
     REASONS,
@@ -93,8 +94,11 @@ def corpus(
     out: Directory,
     workers: int,
     progress: Progress = silent,
+    steps: Sequence[Step] = (),
 ) -> list[Passage]:
     """Write the corpus: shards, dropped rows, statistics and card.
+
+    `steps` are all of the build: the card asks them what the manifests of the inputs mean.
 
     Raises:
         PipelineError: two documents have one id, or rows were lost.
@@ -104,7 +108,7 @@ def corpus(
         merge_all(settings, documents, out, workers, progress)
         recorded = {"version": settings.version, "settings": values_of(settings, identity=True)}
         inputs = [documents, duplicates]
-        write_card(settings.title, recorded, inputs, passage(documents, out), out)
+        write_card(settings.title, recorded, inputs, passage(documents, out), out, steps)
     shutil.rmtree(out.path / WORK, ignore_errors=True)
     return [passage(documents, out)]
 

@@ -1,4 +1,4 @@
-"""Documents that hold a piece of an evaluation set are dropped."""
+"""Drop documents that contain a part of an evaluation set."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,9 +22,9 @@ Index = tuple[tuple[int, Hashes], ...]  # lengths of n-grams, and the sorted num
 class Decontaminate:
     """Drop documents that share an n-gram of words with a set that a model is to be judged by.
 
-    An example of fewer words than that, but of `shortest` at least, is looked for as a whole.
+    A shorter example that has at least `shortest` words is looked for as a whole.
     Source: Brown et al. (2020), GPT-3, appendix C: 13-grams, and for short examples no fewer than 8
-    words; there a piece around the match is cut out, here the document goes. Words are GPT-2's
+    words; there a part around the match is removed, here the document is dropped. Words are GPT-2's
     (`webtext.pipeline.words.ngrams`).
     """
 

@@ -1,7 +1,8 @@
-"""The stage that asks the rules, and what each of them measured."""
+"""The stage that applies the rules, and the measure of each rule."""
 
+import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -36,7 +37,7 @@ class Asked(NamedTuple):
     def objection(self) -> str | None:
         """Return "low" or "high" where the measure is out of bounds, also of a disabled rule.
 
-        What is not a number is in no bounds.
+        NaN is outside all bounds.
         """
         if self.at_least is not None and not self.measure >= self.at_least:
             return "low"
@@ -67,7 +68,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """Drop documents that a rule objects to: groups and rules are asked in the order given here.
+    """Drop documents that a rule rejects: groups and rules are applied in the order given here.
 
     The reason is `rules.<group>.<rule>.low` or `.high`, the value what the rule measured. A group
     may edit the text that its own rules and all later ones see, and that is kept.
@@ -126,7 +127,7 @@ class Rules:
                 doc = seen
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of each file that a rule reads: what is in it decides, not its name.
+        """Return the sha256 of each file that a rule reads: its content matters, not its name.
 
         A rule that reads a file names it in a field that is a machine fact, and has `load`.
 
@@ -173,3 +174,19 @@ def edited(group: Any, doc: Document) -> Document:
         return doc
     changed: Document = group.edit(doc)
     return changed
+
+
+def reasons() -> dict[str, str]:
+    """Return every reason that a rule may give, with its meaning: the rule's own first line."""
+    found = {}
+    for group, kind in typing.get_type_hints(Rules).items():
+        for name, hint in typing.get_type_hints(kind).items() if is_dataclass(kind) else ():
+            rule = next(filter(is_dataclass, typing.get_args(hint) or (hint,)), None)
+            bounds = {item.name for item in fields(rule)} if rule else set()
+            about = (rule.__doc__ or "").partition("\n")[0].rstrip(".")
+            about = about[:1].lower() + about[1:] if about[1:2].islower() else about
+            for bound, side, word in (("at_least", "low", "less"), ("at_most", "high", "more")):
+                if bound in bounds:
+                    reason = f"rules.{group}.{name}.{side}"
+                    found[reason] = f"{word} than allowed: {about}; value: the measure"
+    return found

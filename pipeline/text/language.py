@@ -13,7 +13,8 @@ from webtext.pipeline.text.langid import LONGEST, Guess, detect
 REASONS = {
     "language.undetected": "no letter that any language's profile knows, or none beats 0.1",
     "language.other": "the most probable language is not one of `keep`; the value is how probable",
-    "language.uncertain": "it is, but less probable than `min_probability`; the value is how much",
+    "language.uncertain": "one of `keep`, but less probable than `min_probability`; the value is "
+    "how probable",
 }
 
 

@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 import ada_url
 import tldextract
 
+from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.urls.named_lists import read_names
 
 MAX_HOST = 253  # characters of a host name. Source: RFC 1035, section 2.3.4, less the final dots
@@ -282,3 +283,8 @@ def bucket(domain: str, buckets: int) -> int:
     0
     """
     return int.from_bytes(hashlib.sha256(domain.encode()).digest()[:8], "big") % buckets
+
+
+def shard_of(directory: Directory, domain: str, under: str = "") -> int:
+    """Return the shard of a directory that rows of a domain fall into."""
+    return bucket(domain, max(len(directory.numbers(under)), 1))

@@ -1,12 +1,12 @@
 r"""Which words are addresses, compiled: `https://a.test/b`, `mail@a.test`, `8.8.8.8:53`.
 
-What is asked is what this regular expression asks, spaCy's for its English tokenizer, where L is a
-letter that is lower case or of a script without cases:
+The answer is that of this regular expression, which spaCy uses in its English tokenizer. L is a
+letter in lower case, or of a script that has no cases:
 
     ([\w+.-]{2,}://)?  (\S+@)?  (HOST\.)+L{2,63} or an IPv4 address  (:\d{2,5})?  ([/?#]\S*)?
 
-HOST is of 1 to 63 characters, and an IPv4 address is of no private network. Every part ends where a
-character comes that it cannot have, so nothing is tried twice but the places after an @.
+HOST has 1 to 63 characters, and the IPv4 address must not be in a private network. Every part ends
+at the first character that it cannot contain, so only the places after an @ are tried twice.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ LONGEST_NAME = 63  # characters between two dots of a host
 
 @numba.njit(cache=True)
 def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
-    """Return whether a host may end here: a port, and what begins with /, ? or # may follow."""
+    """Return whether a host may end here: a port may follow, and then a part after /, ? or #."""
     if at < high and codes[at] == COLON:
         digits = at + 1
         while digits < high and classes[codes[digits]] & DIGIT:
@@ -35,7 +35,7 @@ def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
 
 @numba.njit(cache=True)
 def stands(codes: Any, low: int, high: int, number: int) -> bool:
-    """Return whether a number below 1,000 stands here in plain digits, and a dot after it."""
+    """Return whether the text here is `number`, which is below 1,000, followed by a dot."""
     at = low
     scale = 100 if number > 99 else 10
     while scale:
@@ -48,7 +48,7 @@ def stands(codes: Any, low: int, high: int, number: int) -> bool:
 
 @numba.njit(cache=True)
 def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
-    """Return whether an IPv4 address of no private network begins here, and ends as a host may."""
+    """Return whether a public IPv4 address begins here, and ends as a host may end."""
     if stands(codes, low, high, 10) or stands(codes, low, high, 127):
         return False
     if stands(codes, low, high, 192) and stands(codes, low + 4, high, 168):
@@ -78,7 +78,7 @@ def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
 
 @numba.njit(cache=True)
 def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
-    """Return whether a domain name begins here, and nothing follows but what may follow a host."""
+    """Return whether a domain name begins here, and ends as a host may end."""
     start = low
     while True:
         at = start
@@ -98,7 +98,7 @@ def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
 
 @numba.njit(cache=True)
 def is_address(codes: Any, low: int, high: int, classes: Any) -> bool:
-    """Return whether a chunk is an address of the web, of mail or of the Internet."""
+    """Return whether a chunk is a URL, an e-mail address or an IP address."""
     scheme = low
     while scheme < high and classes[codes[scheme]] & SCHEME:
         scheme += 1

@@ -1,7 +1,7 @@
-"""The splitter of words, compiled: from a text's code points to where its tokens end.
+"""The compiled splitter of words: from the code points of a text to the ends of its tokens.
 
-What it does is told in `words.py`, whose lists it is given as tables: what each code point is
-(`characters.py`), the forms known by heart, and units. A chunk is what stands between spaces.
+`words.py` explains the rules and has the lists, which come here as tables: the classes of code
+points (`characters.py`), special forms, and units. A chunk is the text between two spaces.
 """
 
 from typing import Any
@@ -26,11 +26,11 @@ from webtext.pipeline.words.characters import (
     UPPER,
 )
 
-LONGEST = 1000  # characters of a chunk that are looked into; more is no word of any language
-LONGEST_FORM = 16  # characters of a form known by heart
-FORM_TOKENS = 5  # that one known form may have been cut into
+LONGEST = 1000  # characters of a chunk that is split; no word of any language is longer
+LONGEST_FORM = 16  # characters of a special form
+FORM_TOKENS = 5  # at most, of one special form
 LONGEST_UNIT = 4  # characters
-FILTER = 1 << 14  # places of a table that tells most strings from known forms
+FILTER = 1 << 14  # slots of a table that rejects most strings that are not special forms
 
 BASE = 0x9E3779B97F4A7C15  # of the hash of a form's characters, modulo 2 ** 64; odd
 
@@ -57,7 +57,7 @@ def hashed(codes: Any, low: int, high: int) -> Any:
 
 @numba.njit(cache=True)
 def form(codes: Any, low: int, high: int, sieve: Any, forms: Any) -> Any:
-    """Return where the tokens of a known form end, a bit a character; 0 if it is none.
+    """Return where the tokens of a special form end, a bit a character; 0 if it is not one.
 
     `forms` is an open-addressed table of hashes with these bits beside them.
     """
@@ -95,7 +95,7 @@ def dots_from(codes: Any, low: int, high: int) -> int:
 
 @numba.njit(cache=True)
 def front(codes: Any, low: int, high: int, classes: Any) -> int:
-    """Return how many characters stand alone at the beginning."""
+    """Return how many characters at the beginning are tokens of their own."""
     char = codes[low]
     left = high - low
     if left > 1 and char == ELLIPSIS and codes[low + 1] == ELLIPSIS:
@@ -136,7 +136,7 @@ def unit(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
 
 @numba.njit(cache=True)
 def back(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
-    """Return how many characters stand alone at the end, the most that may."""
+    """Return how many characters at the end are tokens of their own, at most."""
     last = codes[high - 1]
     before = codes[high - 2] if high - low > 1 else np.uint32(0)
     if last == DOT:
@@ -159,7 +159,7 @@ def back(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
 
 @numba.njit(cache=True)
 def inside(codes: Any, at: int, low: int, high: int, classes: Any) -> int:
-    """Return how many characters stand alone at a place inside a word."""
+    """Return how many characters at a place inside a word are a token of their own."""
     char = codes[at]
     kind = classes[char]
     if kind & ALNUM and not kind & INSIDE:
@@ -268,7 +268,7 @@ def peel(codes: Any, low: int, high: int, classes: Any, known: Any, ends: Any, t
 
 @numba.njit(cache=True)
 def join(codes: Any, low: int, pieces: Any, sieve: Any, forms: Any, ends: Any, count: int) -> int:
-    """Put together again what makes a known form, such as a face before a bracket."""
+    """Join tokens again that form a special form, such as an emoticon before a bracket."""
     start = 0
     while start < len(pieces):
         cuts = np.uint64(0)

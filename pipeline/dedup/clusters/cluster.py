@@ -1,10 +1,10 @@
-"""Clusters of near copies: which documents say the same, and which of them is kept.
+"""Clusters of near-duplicates: which documents are alike, and which of them is kept.
 
-Documents of one page first, by the final URL, and exact copies, by the hash of the folded text;
-then candidate pairs, one band at a time; then every pair is verified against the whole signatures,
-or by the texts; what is left connected is a cluster, unless it grows large (see `stars`).
-Everything is decided by what the documents say and their ids, so neither the order of the shards
-nor the number of workers changes anything.
+First come documents of one page, by the final URL, and exact copies, by the hash of the folded
+text. Then candidate pairs are found, one band at a time, and each is verified by the whole
+signatures or by the texts. What is connected then is a cluster, unless it is large (see `stars`).
+Everything is decided by the content of the documents and their ids, so neither the order of the
+shards nor the number of workers changes anything.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +34,8 @@ from webtext.pipeline.dedup.clusters.same_page import Repeats, page_groups, repe
 from webtext.pipeline.dedup.clusters.snapshots import Compared, Snapshot, compared
 from webtext.pipeline.dedup.signatures.signature_files import Signatures, row_count
 
-PAIRS = "pairs"  # where bands leave their candidate pairs until they are merged
+HISTOGRAM = "histogram.json"  # how many clusters there are of each size
+PAIRS = "pairs"  # the folder of the candidate pairs until they are merged
 VERIFIES = ("signature", "jaccard")
 KEEPERS = ("score", "longest", "earliest")
 SCOPES = ("global", "snapshot", "index")
@@ -59,8 +60,8 @@ class Cluster:
     max_cluster: int = 10  # documents; in a larger cluster all must be near the keeper itself
     # Data directories of earlier snapshots. Only signatures and duplicates are read there.
     against: tuple[str, ...] = field(default=(), metadata={"machine": True})
-    # What a document is compared with where there are earlier snapshots: everything, its own
-    # snapshot alone, or what the earlier ones kept alone.
+    # What a document is compared with where there are earlier snapshots: everything, only its
+    # own snapshot, or only what the earlier ones kept.
     scope: str = "global"
 
     name: ClassVar[str] = "duplicates"
@@ -83,7 +84,7 @@ class Cluster:
 
     @property
     def permutations(self) -> int:
-        """How long signatures must be for these bands."""
+        """How many permutations the signatures need for these bands."""
         return self.bands * self.rows
 
     def _take_preset(self) -> None:
@@ -131,7 +132,7 @@ def cluster(
     if not path.exists():
         texts = partial(texts_of, documents)
         table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor, texts)
-        write_json(out.path / "histogram.json", sizes)
+        write_json(out.path / HISTOGRAM, sizes)
         write_parquet(path, [table], DUPLICATE)
     rmtree(pairs, ignore_errors=True)
     return [passage(settings.name, found.rows, read_shard(path))]
@@ -185,7 +186,7 @@ def check_length(settings: Cluster, permutations: int) -> None:
 
 
 def before_bands(settings: Cluster, signatures: Signatures, earlier: Sequence[Snapshot]) -> Compare:
-    """Find what is cheaper to find than near copies: documents of one page, and exact copies.
+    """Find what is cheap to find: documents of one page, and exact copies.
 
     Raises:
         UserError: the signatures are too short for the bands, damaged or mixed.
@@ -235,7 +236,7 @@ def clusters(
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the members of all clusters as DUPLICATE rows, and the histogram of sizes.
 
-    `store` is a directory for the candidate pairs of each band, from which a killed run goes on.
+    `store` is a directory for the candidate pairs of each band, so that a killed run can continue.
     `texts` gives the documents' texts in their order, where they are to be verified by those.
 
     Raises:
@@ -270,7 +271,7 @@ def clusters(
 def _texts(
     found: Compare, pairs: Pairs, texts: Callable[[], Iterable[pa.RecordBatch]] | None, store: Path
 ) -> Texts:
-    """Copy the texts of all that may have to be compared."""
+    """Copy the texts of all documents that may have to be compared."""
     assert texts is not None, "who sets verify to jaccard also says where the texts are"
     first, same = found.copies.first.astype(np.int64), found.repeats
     rows = distinct([*unpack(pairs), first[same.gone], first[same.kept]]).astype(np.int64)
@@ -283,7 +284,7 @@ def _texts(
 
 
 def _in_scope(settings: Cluster, pairs: Pairs, earlier: int) -> Pairs:
-    """Leave out pairs that are both earlier, and as `scope` says those that are both new."""
+    """Leave out pairs of two earlier documents, and, as `scope` says, of two new ones."""
     left, right = unpack(pairs)
     wanted = right >= earlier
     if settings.scope == "index":

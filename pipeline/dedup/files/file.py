@@ -1,4 +1,4 @@
-"""Clusters of any file with an id and a text in each row: what `webtext dedup` does."""
+"""Cluster the rows of any file that has an id and a text in each row (`webtext dedup`)."""
 
 import os
 import tempfile
@@ -40,11 +40,11 @@ def dedup_files(
 ) -> tuple[Passage, dict[str, Any]]:
     """Write id, cluster, keeper and jaccard for every row of JSON Lines or Parquet files.
 
-    The first bytes tell what it is, not the name; JSON Lines may be compressed (gzip, zstd, xz,
-    bz2). The rows keep their order; one without a near copy is its own cluster and keeper. A
-    `score` column is used where there is one. Ids, strings or integers, come out as they were.
-    `keep` gets the rows that are kept, whole. `workers` (by default as many as processors) changes
-    the time and nothing else. Returns what was kept, and the histogram of the clusters' sizes.
+    The format follows from the first bytes, not from the name; JSON Lines may be compressed (gzip,
+    zstd, xz, bz2). The rows keep their order; one without a near copy is its own cluster and
+    keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they
+    were. `keep` gets the rows that are kept, whole. `workers` (by default as many as processors)
+    changes only the time. Returns what was kept, and the histogram of the clusters' sizes.
 
     Raises:
         UserError: a file cannot be read as what it is, or ids are missing or repeated.
@@ -54,7 +54,7 @@ def dedup_files(
     if keep is not None:
         check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1
-    whole_numbers = [True]  # until an id is seen that is not one
+    whole_numbers = [True]  # until an id is found that is not an integer
     named = ", ".join(map(str, paths))
     out_path.parent.mkdir(parents=True, exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""The rows of a file that are kept, written as they came: lines as lines, Parquet as Parquet."""
+"""Write the kept rows of a file in the format they came in: lines as lines, Parquet as Parquet."""
 
 import gzip
 from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ def _rows(paths: Sequence[Path], kept: npt.NDArray[np.bool_]) -> Iterator[pa.Rec
 
 @contextmanager
 def _writer(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write lines to, packed as its name says."""
+    """Give a file to write lines to, compressed as its name says."""
     with replacing(path) as partial, partial.open("wb") as file:
         if path.suffix == ".gz":
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:

@@ -21,7 +21,7 @@ ROWS = pa.schema([("id", pa.string()), ("text", pa.string()), ("score", pa.int32
 def read_lines(
     path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of ROWS; clear `whole_numbers[0]` at an id that is no integer.
+    """Yield batches of ROWS; clear `whole_numbers[0]` at an id that is not an integer.
 
     `names` says which member of an object is which column.
 
@@ -49,7 +49,7 @@ def read_lines(
 
 
 def _decoder(names: Mapping[str, str]) -> "msgspec.json.Decoder[Any]":
-    """Return what decodes an object's id, text and score and passes over the rest."""
+    """Return a decoder of the id, text and score of an object, which skips the rest."""
     kinds: dict[str, tuple[Any, ...]] = {
         "id": (str | int,),
         "text": (str | None,),
@@ -90,7 +90,7 @@ def _one_by_one(
     names: Mapping[str, str],
     decoder: "msgspec.json.Decoder[Any]",
 ) -> Iterator[Any]:
-    """Decode lines of which one at least is odd; empty ones are none."""
+    """Decode lines of which at least one is odd; empty lines are skipped."""
     for at, line in enumerate(lines, number):
         if isinstance(line, bytes) and not line.strip():
             continue

@@ -5,19 +5,18 @@ import subprocess
 
 import pytest
 
-from tests.flows.building.test_snapshot_directories import story, warc
+from tests.flows.building.test_earlier_snapshots import story, warc
 from tests.flows.conftest import command, environment, webtext
-from webtext.flows.building.run_build import build_steps
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import plan
+from webtext.pipeline.build import Build
 
 
 def overrides(tmp_path):
     return [f"pages.warc = ['{tmp_path}/pages.warc']"]
 
 
-def planned(tmp_path, data, until):
-    return plan(load("webtext", overrides(tmp_path)), data, until)
+def build(tmp_path, data):
+    return Build(load("webtext", overrides(tmp_path)), data)
 
 
 def bands(tmp_path, data, part):
@@ -31,14 +30,14 @@ def signed(tmp_path):
     texts = {f"{n}": story(n) for n in range(24)}
     texts |= {f"{n}copy": f"{story(n)} And that was number {n}." for n in range(0, 24, 3)}
     warc(tmp_path / "pages.warc", texts)
-    build_steps(planned(tmp_path, tmp_path / "data", "signatures"), tmp_path / "data", 0)
+    build(tmp_path, tmp_path / "data").run("signatures", workers=0)
     return tmp_path
 
 
 def test_two_processes_do_the_bands_and_a_third_merges_them(signed, monkeypatch):
     data, alone = signed / "data", signed / "alone"
     shutil.copytree(data, alone)
-    build_steps(planned(signed, alone, "duplicates"), alone, 0)
+    build(signed, alone).run("duplicates", workers=0)
 
     (signed / "here").mkdir()
     (signed / "there").mkdir()
@@ -53,15 +52,15 @@ def test_two_processes_do_the_bands_and_a_third_merges_them(signed, monkeypatch)
     for process in running:
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
-    step = planned(signed, data, "duplicates")[-1]
+    step = build(signed, data).plan("duplicates")[-1]
     found = sorted(path.name for path in (step.home.path / "pairs").iterdir())
     assert found == [*(f"{band:05d}.npy" for band in range(14)), "alive.npy", "tie.npy"]
 
     monkeypatch.setattr(
         "webtext.pipeline.dedup.clusters.bands.one_band", int
     )  # there is none left to do
-    build_steps(planned(signed, data, "duplicates"), data, 0)
-    other = planned(signed, alone, "duplicates")[-1]
+    build(signed, data).run("duplicates", workers=0)
+    other = build(signed, alone).plan("duplicates")[-1]
     for name in ("00000.parquet", "histogram.json", "manifest.json"):
         assert (step.home.path / name).read_bytes() == (other.home.path / name).read_bytes()
     assert step.home.manifest()["passages"][0]["dropped"] == {"dedup.near": 8}

@@ -15,8 +15,8 @@ import zstandard
 
 from tests.flows.conftest import command, environment, webtext
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import plan
 from webtext.flows.commands.crawl import next_round
+from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 
 
@@ -145,4 +145,4 @@ def test_a_recipe_is_refreshed_round_by_round(small_web, urls, tmp_path):
     assert [step.done for step in planned] == [True, True, True, False]
     assert homes[2] == done.stdout.strip()
     assert homes[2] in map(str, planned[3].inputs)
-    assert homes[3] == str(plan(recipe, tmp_path, "pages")[-1].home)
+    assert homes[3] == str(Build(recipe, tmp_path).plan("pages")[-1].home)

@@ -24,7 +24,7 @@ from webtext.model.settings import GPT2, Train
 from webtext.model.training import run as runs
 from webtext.model.training.checkpoint import Checkpoints
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.insight.lookup import lookup
+from webtext.pipeline.core.lookup import lookup
 
 SMALL = (
     "model.layers = 1",

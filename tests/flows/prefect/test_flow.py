@@ -102,7 +102,7 @@ def test_ctrl_c_in_the_middle_ends_the_build_and_all_that_it_started(small_web, 
         wait_until(lambda: list(data.glob("documents-*")))
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
     wait_until(lambda: not servers(tmp_path))

@@ -62,9 +62,8 @@ def agrees(kind: Sign, texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
-def test_signatures_of_real_documents_are_datasketchs(shared, kind):
-    found = json_lines(shared / "dedup" / "miniweb_texts.jsonl.zst")
-    agrees(kind, [row["text"] for row in found[::30]])
+def test_signatures_of_real_documents_are_datasketchs(texts, kind):
+    agrees(kind, texts[:: max(1, len(texts) // 130)])
 
 
 @pytest.mark.slow

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from webtext.flows.building import steps
-from webtext.flows.building.data_directory import latest, locked
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import Step, chain_of, out_of_room, plan, run_step
+from webtext.pipeline.build import Build, make, note, out_of_room
+from webtext.pipeline.core.data_directory import locked, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.step import Outside, Planned, Step
+from webtext.pipeline.filters.step import chain_of
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def sources(tmp_path, monkeypatch):
 
 
 def homes(overrides, data) -> dict[str, str]:
-    return {step.name: step.home.name for step in plan(load("webtext", overrides), data)}
+    return {step.name: step.home.name for step in Build(load("webtext", overrides), data).plan()}
 
 
 def test_a_changed_setting_moves_its_stage_and_the_later_ones_only(sources, tmp_path):
@@ -86,32 +87,35 @@ def test_stages_that_are_off_are_not_in_the_chain(sources, tmp_path):
 
 def test_a_recipe_without_sources_says_what_to_name(tmp_path):
     with pytest.raises(UserError, match=r"names no links\.sources and no pages\.warc"):
-        plan(load("webtext"), tmp_path)
+        Build(load("webtext"), tmp_path).plan()
 
 
-def test_an_unknown_stage_is_answered_with_the_known_ones(sources, tmp_path):
-    with pytest.raises(UserError, match=r"--until pagse: no such stage; there are links, pages"):
-        plan(load("webtext", [sources]), tmp_path, "pagse")
+def test_an_unknown_step_is_answered_with_the_known_ones(sources, tmp_path):
+    with pytest.raises(UserError, match=r"--until pagse: no such step; there are links, pages"):
+        Build(load("webtext", [sources]), tmp_path).plan("pagse")
 
 
-def a_step(tmp_path, work, inputs=()) -> Step:
+def a_step(tmp_path, work, inputs=(), **about) -> Planned:
+    step = Step("corpus", {}, work, bytes_depend_on=("pyarrow",), **about)
     home = Directory(tmp_path / "corpus-00000000")
-    return Step("corpus", home, tuple(inputs), {"stages": {}}, work)
+    read = {given.name.partition("-")[0]: given for given in inputs}
+    return Planned(step, tmp_path, (), read, None, Outside(), home, {"stages": {}}, (step,))
 
 
-def write_one(out, _workers, _progress) -> list[Passage]:
-    (out.path / "00000.parquet").write_bytes(b"rows")
+def write_one(step, _workers, _progress) -> list[Passage]:
+    (step.home.path / "00000.parquet").write_bytes(b"rows")
     return [Passage("corpus", 1, 1, {})]
 
 
 def test_a_finished_step_has_a_manifest_of_every_file(tmp_path):
     step = a_step(tmp_path, write_one)
-    run_step(step, 1, silent)
+    make(step, 1, silent)
     assert step.done
     manifest = step.home.manifest()
     assert list(manifest["files"]) == ["00000.parquet"]
     assert manifest["passages"] == [{"stage": "corpus", "read": 1, "kept": 1, "dropped": {}}]
-    assert "pyarrow" in manifest["libraries"]
+    assert set(manifest["libraries"]) == {"python", "webtext", "pyarrow"}
+    assert len(manifest["code"]) == 64
 
 
 def test_a_step_whose_input_was_made_anew_is_made_anew(tmp_path):
@@ -119,7 +123,7 @@ def test_a_step_whose_input_was_made_anew_is_made_anew(tmp_path):
     given.path.mkdir()
     given.finish({"passages": []})
     step = a_step(tmp_path, write_one, [given])
-    run_step(step, 1, silent)
+    make(step, 1, silent)
     assert step.done
     given.finish({"passages": [], "crawled": "again"})
     assert not step.done
@@ -130,21 +134,21 @@ def test_what_a_killed_run_left_is_gone_on_with_only_for_the_same_inputs(tmp_pat
     given.path.mkdir()
     given.finish({"passages": []})
 
-    def fail(out, _workers, _progress):
-        (out.path / "00000.parquet").write_bytes(b"first")
+    def fail(step, _workers, _progress):
+        (step.home.path / "00000.parquet").write_bytes(b"first")
         raise KeyboardInterrupt
 
     found = []
 
-    def look(out, workers, progress):
-        found.append((out.path / "00000.parquet").exists())
-        return write_one(out, workers, progress)
+    def look(step, workers, progress):
+        found.append((step.home.path / "00000.parquet").exists())
+        return write_one(step, workers, progress)
 
     with pytest.raises(KeyboardInterrupt):
-        run_step(a_step(tmp_path, fail, [given]), 1, silent)
-    run_step(a_step(tmp_path, look, [given]), 1, silent)
+        make(a_step(tmp_path, fail, [given]), 1, silent)
+    make(a_step(tmp_path, look, [given]), 1, silent)
     given.finish({"passages": [], "crawled": "again"})
-    run_step(a_step(tmp_path, look, [given]), 1, silent)
+    make(a_step(tmp_path, look, [given]), 1, silent)
     assert found == [True, False]
 
 
@@ -154,15 +158,16 @@ def test_rows_lost_between_two_steps_stop_the_run(tmp_path):
     kept = {"stage": "rules", "read": 3, "kept": 2, "dropped": {"rules.words": 1}}
     given.finish({"passages": [kept]})
     with pytest.raises(PipelineError, match=r"documents-00000000 kept 2 rows, but .* read 1"):
-        run_step(a_step(tmp_path, write_one, [given]), 1, silent)
+        make(a_step(tmp_path, write_one, [given]), 1, silent)
 
 
 def test_a_full_disk_is_said_with_what_to_do(tmp_path):
-    def full(out, _workers, _progress):
-        raise OSError(errno.ENOSPC, "No space left on device", str(out.path / "00000.parquet"))
+    def full(step, _workers, _progress):
+        path = step.home.path / "00000.parquet"
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with pytest.raises(UserError, match=r"00000\.parquet: no space left .* run the same command"):
-        run_step(a_step(tmp_path, full), 1, silent)
+        make(a_step(tmp_path, full), 1, silent)
     other = OSError(errno.EIO, "Input/output error")
     assert out_of_room(other, tmp_path) is other
 
@@ -175,10 +180,21 @@ def test_two_builds_never_hold_one_data_directory(tmp_path):
 
 def test_the_newest_whole_directory_is_found_by_name(tmp_path):
     step = a_step(tmp_path, write_one)
-    steps.note_latest(tmp_path, [step])
+    note(tmp_path, [step])
     with pytest.raises(UserError, match="no whole corpus directory yet"):
-        latest(tmp_path, "corpus")
-    run_step(step, 1, silent)
-    steps.note_latest(tmp_path, [step, replace(step, name="tokens", home=Directory(tmp_path))])
-    assert latest(tmp_path, "corpus") == step.home
+        newest_of(tmp_path, "corpus")
+    make(step, 1, silent)
+    note(tmp_path, [step, replace(step, home=Directory(tmp_path / "tokens-00000000"))])
+    assert newest_of(tmp_path, "corpus") == step.home
     assert json.loads((tmp_path / "latest.json").read_text()) == {"corpus": step.home.name}
+
+
+def test_what_cost_the_network_is_set_aside_and_never_removed(tmp_path):
+    given = Directory(tmp_path / "links-00000000")
+    given.path.mkdir()
+    for number in range(3):
+        given.finish({"passages": [], "harvested": number})
+        make(a_step(tmp_path, write_one, [given], archive=True), 1, silent)
+    names = sorted(path.name for path in tmp_path.glob("corpus-*"))
+    assert names == ["corpus-00000000", *(f"corpus-00000000.aside-{n}" for n in (1, 2))]
+    assert all((tmp_path / name / "00000.parquet").read_bytes() == b"rows" for name in names)

@@ -5,7 +5,7 @@ read, and a whole row group only where the row is. So finding one document reads
 corpus of gigabytes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from webtext.pipeline.core.shards import Directory, damaged, read_batches
-from webtext.pipeline.urls import urls
-
-NEAR = 20_000  # URLs of one site that the nearest to an unknown one is looked for among
+from webtext.pipeline.core.shards import Directory, damaged
 
 Row = dict[str, Any]
 
@@ -66,24 +63,3 @@ def first_row(
                 return number, place, row
             best = best or (number, place, row)
     return best
-
-
-def shard_of(directory: Directory, domain: str, under: str = "") -> int:
-    """Return the shard that links of a domain fall into."""
-    return urls.bucket(domain, max(len(directory.numbers(under)), 1))
-
-
-def site_urls(made: Mapping[str, Directory], domain: str) -> Iterator[str]:
-    """Yield URLs of a domain, up to NEAR of them, from the first stage that there is."""
-    stage, under = ("links", "") if "links" in made else ("pages", "outcomes")
-    if stage not in made:
-        return
-    numbers = made[stage].numbers(under)
-    left = NEAR
-    for number in sorted(numbers, key=lambda n: n != shard_of(made[stage], domain, under)):
-        for batch in read_batches(made[stage].shard(number, under=under), ["url", "domain"]):
-            for url in batch.filter(pc.equal(batch["domain"], domain))["url"].to_pylist():
-                yield url
-                left -= 1
-                if not left:
-                    return

@@ -6,14 +6,12 @@ import shutil
 import pytest
 
 from tests.pipeline.warcfile import http, record
-from webtext.flows.building.data_directory import latest
-from webtext.flows.building.run_build import build_steps
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import plan
+from webtext.pipeline.build import Build
+from webtext.pipeline.core.data_directory import newest_of as latest
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import read_shard
-from webtext.pipeline.insight.report import funnel
-from webtext.pipeline.insight.trace import describe, trace
+from webtext.pipeline.insight.trace import describe
 from webtext.pipeline.urls.urls import url_id
 
 NOUNS = [
@@ -59,8 +57,7 @@ def build(data, against=(), more=()):
         f"duplicates.against = {list(map(str, against))}",
         *more,
     ]
-    steps = plan(load("webtext", overrides), data, "corpus")
-    build_steps(steps, data, 0)
+    Build(load("webtext", overrides), data).run("corpus", workers=0)
     corpus = latest(data, "corpus")
     kept = {url.rsplit("/", 1)[1] for path in corpus.shards() for url in urls_of(path)}
     duplicates = read_shard(latest(data, "duplicates").shard(0)).to_pylist()
@@ -108,10 +105,10 @@ def test_a_new_month_leaves_out_what_an_earlier_one_kept(months):
     assert again["jaccard"] < 0.3
     assert (copy["reason"], copy["keeper"]) == ("dedup.near", identity("b"))
     assert copy["jaccard"] > 0.8
-    line = funnel(months / "2016-02")["stages"][-1]
+    line = Build(None, months / "2016-02").funnel()["stages"][-1]
     assert line["dropped"] == {"dedup.exact": 1, "dedup.near": 1, "dedup.url": 1}
-    told = describe(trace(months / "2016-02", "http://site.test/a"))
-    assert "another link to the same page" in told
+    told = describe(Build(None, months / "2016-02").follow("http://site.test/a"))
+    assert "a redirect led to the page of the document kept" in told
     assert "of the snapshot 2016-01" in told
 
 
@@ -159,8 +156,8 @@ def test_paragraphs_that_several_pages_have_can_be_taken_out_on_the_way(tmp_path
     assert kept == {"a", "b", "c"}
     texts = read_shard(latest(tmp_path / "x", "corpus").shard(0), ["text"])["text"].to_pylist()
     assert sum(notice in text for text in texts) == 1
-    stages = {line["stage"]: line for line in funnel(tmp_path / "x")["stages"]}
+    stages = {line["stage"]: line for line in Build(None, tmp_path / "x").funnel()["stages"]}
     assert (stages["paragraphs"]["read"], stages["paragraphs"]["kept"]) == (3, 3)
     assert "characters that no other page has" in describe(
-        trace(tmp_path / "x", "http://site.test/a")
+        Build(None, tmp_path / "x").follow("http://site.test/a")
     )

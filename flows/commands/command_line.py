@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from types import FrameType
 
@@ -16,12 +17,14 @@ from webtext.flows.commands import (
     demo,
     evaluate,
     models,
+    serve,
     tools,
     transfer,
 )
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
+from webtext.pipeline.core.pool import die_with
 
 PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
 
@@ -56,7 +59,7 @@ for command in (
     transfer.export,
     models.batch,
     tools.replay,
-    builds.serve,
+    serve.serve,
 ):
     cli.add_command(command)
 
@@ -64,6 +67,8 @@ for command in (
 def main() -> None:
     """Run a command; turn what a user can mend into one line and exit code 2."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if parent := os.environ.pop("WEBTEXT_PARENT", None):  # a flow's, which must not be outlived
+        threading.Thread(target=die_with, args=(int(parent),), daemon=True).start()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -81,6 +86,9 @@ def main() -> None:
     except PipelineError as error:
         click.echo(f"webtext: {error}", err=True)
         sys.exit(1)
+    except StoppedError as error:
+        click.echo(f"webtext: {error}; the same command goes on from here", err=True)
+        sys.exit(130)
     except (KeyboardInterrupt, click.Abort):
         click.echo("webtext: interrupted; the same command goes on from here", err=True)
         sys.exit(130)

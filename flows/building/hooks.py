@@ -79,6 +79,8 @@ def _post(address: str, told: str) -> str | None:
                 return None
         except (OSError, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             cause = reason if isinstance(reason, BaseException) else error
             if delay is None or not (passing(error) or passing(cause)):
                 return str(error)

@@ -46,7 +46,8 @@ class Api:
             with urllib.request.urlopen(request, timeout=timeout or self.timeout) as answer:  # noqa: S310
                 said = answer.read()
         except urllib.error.HTTPError as error:
-            told = error.read(500).decode(errors="replace")
+            with error:
+                told = error.read(500).decode(errors="replace")
             raise ApiError(f"{method} {path}: HTTP {error.code} {told}", error.code) from None
         except (OSError, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error

@@ -1,7 +1,7 @@
 """What a schedule or Prefect's pages start: a build, a refresh, a training.
 
-Parameters are plain text and numbers. The manifests on disk decide what is done: a run that
-Prefect has forgotten goes on all the same.
+Parameters are plain text and numbers; Prefect's form shows what their docstrings say of them. The
+manifests on disk decide what is done: a run that Prefect has forgotten goes on all the same.
 """
 
 import os
@@ -41,25 +41,9 @@ END_SECONDS = 3.0  # for a command that is told to end, before it is killed
 QUEUE_SECONDS = 2.0  # between two looks whether the data directory is free
 LOG = 20  # lines of a command's words that say why it failed
 
-RecipeName = Annotated[str, Field(description="A recipe's file, or a shipped one's name")]
-Data = Annotated[str, Field(description="The data directory, as an absolute path")]
-Workers = Annotated[
-    int, Field(ge=1, le=1024, description="Worker processes; they change no byte of the output")
-]
-Overrides = Annotated[
-    list[str] | None,
-    Field(description="Lines of TOML laid over the recipe, as --set has them"),
-]
-Where = Annotated[
-    str | None, Field(description="Where the recipe's relative paths begin, absolute")
-]
-Timeout = Annotated[
-    float | None, Field(gt=0, description="Seconds after which a run is stopped; it can go on")
-]
-Overlap = Annotated[
-    Literal["skip", "queue"],
-    Field(description="What falls due while a run is at work: skipped, or one of it waits"),
-]
+Workers = Annotated[int, Field(ge=1, le=1024)]
+Timeout = Annotated[float | None, Field(gt=0)]
+Overlap = Literal["skip", "queue"]
 
 
 def named() -> str:
@@ -69,18 +53,27 @@ def named() -> str:
 
 @flow(name=FLOW, flow_run_name=named, persist_result=False)
 def build(
-    recipe: RecipeName,
-    data: Data,
+    recipe: str,
+    data: str,
     workers: Workers = CORES,
-    until: Annotated[
-        str | None, Field(description="Stop after this step; empty: go the whole way")
-    ] = None,
-    overrides: Overrides = None,
-    directory: Where = None,
+    until: str | None = None,
+    overrides: list[str] | None = None,
+    directory: str | None = None,
     timeout: Timeout = None,
     overlap: Overlap = "skip",
 ) -> State[Any] | None:
-    """Make every directory from the links to the tokens that is not whole yet."""
+    """Make every directory from the links to the tokens that is not whole yet.
+
+    Args:
+        recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
+        data: The data directory, as an absolute path.
+        workers: Worker processes; they change no byte of the output.
+        until: Stop after this step; empty: go the whole way.
+        overrides: Lines of TOML laid over the recipe, such as rules.words.enabled = false.
+        directory: Where the recipe's relative paths begin, as an absolute path.
+        timeout: Seconds after which a run is stopped; the next one goes on from there.
+        overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
+    """
     with begun(data, directory, overlap) as free:
         if not free:
             return skipped(data)
@@ -95,15 +88,25 @@ def build(
 
 @flow(name="webtext-refresh", flow_run_name=named, persist_result=False)
 def refresh(
-    recipe: RecipeName,
-    data: Data,
+    recipe: str,
+    data: str,
     workers: Workers = CORES,
-    overrides: Overrides = None,
-    directory: Where = None,
+    overrides: list[str] | None = None,
+    directory: str | None = None,
     timeout: Timeout = None,
     overlap: Overlap = "skip",
 ) -> State[Any] | None:
-    """Ask the hosts whether their pages have changed since, and archive those that have."""
+    """Ask the hosts whether their pages have changed since, and archive those that have.
+
+    Args:
+        recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
+        data: The data directory, as an absolute path.
+        workers: Worker processes; they change no byte of the output.
+        overrides: Lines of TOML laid over the recipe, such as rules.words.enabled = false.
+        directory: Where the recipe's relative paths begin, as an absolute path.
+        timeout: Seconds after which a run is stopped; the next one goes on from there.
+        overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
+    """
     with begun(data, directory, overlap) as free:
         if not free:
             return skipped(data)
@@ -115,16 +118,24 @@ def refresh(
 
 @flow(name="webtext-train", flow_run_name=named, persist_result=False)
 def train(
-    recipe: RecipeName,
-    data: Data,
-    overrides: Overrides = None,
-    directory: Where = None,
+    recipe: str,
+    data: str,
+    overrides: list[str] | None = None,
+    directory: str | None = None,
     timeout: Timeout = None,
     overlap: Overlap = "skip",
 ) -> State[Any] | None:
     """Train on the newest tokens of a data directory; tokens that were trained on are left alone.
 
     The run's directory is DATA/runs/RECIPE-TOKENS.
+
+    Args:
+        recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
+        data: The data directory, as an absolute path.
+        overrides: Lines of TOML laid over the recipe, such as rules.words.enabled = false.
+        directory: Where the recipe's relative paths begin, as an absolute path.
+        timeout: Seconds after which a run is stopped; the next one goes on from there.
+        overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
     with begun(None, directory, overlap):
         tokens = newest_of(Path(data), "tokens")

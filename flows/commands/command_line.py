@@ -60,6 +60,7 @@ for command in (
     models.batch,
     tools.replay,
     serve.serve,
+    serve.doctor,
 ):
     cli.add_command(command)
 

@@ -1,6 +1,9 @@
-"""Flows on a schedule, on a server of their own or one that is there."""
+"""Flows on a schedule, on a server of their own or one that is there; and is all well here?"""
 
+import json
 import os
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -94,3 +97,21 @@ def _check(recipe: str, overrides: list[str], data: Path, what: str, until: str 
     loaded = load(recipe, overrides)
     if what == "build":
         Build(loaded, data).plan(until)
+
+
+@click.command()
+@options.data
+@options.as_json
+@click.option("--offline", is_flag=True, help="Ask no name server and no web server.")
+def doctor(data: Path, as_json: bool, offline: bool) -> None:
+    """Check what of this machine a build needs, and say what to do where it is not well.
+
+    The exit code is 1 where something would stop a build, else 0.
+    """
+    from webtext.flows.building.doctor import examine
+
+    bad = False
+    for finding in examine(data, network=not offline):
+        bad = bad or finding.verdict == "bad"
+        click.echo(json.dumps(asdict(finding)) if as_json else str(finding))
+    sys.exit(int(bad))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import command, environment, webtext
-from webtext.flows.prefect.api import Api, auth_of
+from webtext.flows.prefect.api import Api, ApiError, auth_of
 
 LEFT_OUT = {"PREFECT_HOME", "PREFECT_API_URL"}
 
@@ -172,6 +172,46 @@ def test_sigterm_ends_all_of_it_with_exit_code_0(serving):
     wait_until(lambda: not serving.processes(), 2)
     assert "Traceback" not in (serving.folder / "said.txt").read_text()
     assert not (serving.home / "server.json").exists()
+
+
+@pytest.mark.slow
+def test_what_was_killed_is_taken_up_at_the_next_start(small_web, tmp_path):
+    """Serve itself dies in the middle of a build; all that it started goes with it."""
+    words = (*("serve", "demo", "--port", "0"), *small_web.options)
+
+    def start() -> Serving:
+        with (tmp_path / "said.txt").open("a") as said:
+            process = subprocess.Popen(
+                command(*words), cwd=tmp_path, env=settings(tmp_path), stderr=said, text=True
+            )
+        return Serving(tmp_path, process)
+
+    first = start()
+    try:
+        wait_until(lambda: "stop with Ctrl-C" in (tmp_path / "said.txt").read_text())
+        wait_until(lambda: deployment(first) is not None)
+        first.api.ask("POST", f"/deployments/{deployment(first)}/create_flow_run", {})
+        wait_until(lambda: list((tmp_path / "data").glob("pages-*")))
+    finally:
+        first.process.kill()
+        first.process.wait()
+    wait_until(lambda: not first.processes(), 15)
+    second = start()
+    try:
+        wait_until(lambda: "it goes on now" in (tmp_path / "said.txt").read_text())
+        wait_until(second.completed, 240)
+        states = [run["state"]["type"] for run in second.runs()]
+        assert sorted(states) == ["COMPLETED", "CRASHED"]
+    finally:
+        second.process.terminate()
+        assert second.process.wait(30) == 0
+
+
+def deployment(serving: Serving) -> str | None:
+    try:
+        return serving.api.ask("GET", "/deployments/name/webtext-build/demo")["id"]
+    except ApiError:
+        return None
 
 
 @pytest.mark.parametrize(

@@ -46,15 +46,24 @@ def settle(data: Path) -> Path:
     return home
 
 
-def running(home: Path) -> Api | None:
+def running(home: Path, to_stay: bool = False) -> Api | None:
     """Return the server to join: the one that the user names, this database's, or this user's.
 
+    One that ends with a build is none `to_stay` with.
+
     Raises:
-        UserError: the one that PREFECT_API_URL names cannot be reached.
+        UserError: the one that PREFECT_API_URL names cannot be reached; a build at work there has
+            one that will not stay.
     """
     if theirs := os.environ.get(URL):
         return named(theirs)
-    return registered(home / REGISTER) or registered(users_own())
+    here = registered(home / REGISTER)
+    if here and to_stay and ends_with_a_build(home / REGISTER):
+        raise UserError(
+            f"{home}: a build is at work there, with a Prefect server that ends with it; wait for "
+            "it, or stop it: a scheduled run goes on from there"
+        )
+    return here or registered(users_own())
 
 
 def named(url: str) -> Api:
@@ -85,9 +94,18 @@ def registered(path: Path) -> Api | None:
     return api if api.healthy() else None
 
 
-def register(path: Path, url: str, home: Path) -> None:
-    """Let others find the server that this process keeps."""
-    write_json(path, {"url": url, "home": str(home), "holder": asdict(myself())})
+def ends_with_a_build(path: Path) -> bool:
+    """Whether the server that is written in a file is one that a build has for itself."""
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("lone"))
+    except (OSError, ValueError):
+        return False
+
+
+def register(path: Path, url: str, home: Path, lone: bool = False) -> None:
+    """Let others find the server that this process keeps; a `lone` one ends with its build."""
+    told = {"url": url, "home": str(home), "lone": lone, "holder": asdict(myself())}
+    write_json(path, told)
 
 
 def unregister(path: Path) -> None:

@@ -42,7 +42,7 @@ def keep_serving(served: Served, data: Path, port: int) -> None:
     file = home / f"serve-{served.kind}-{served.name}.json"
     write_json(file, served.plain())
     check(served, file)
-    joined = homes.running(home)
+    joined = homes.running(home, to_stay=True)
     stop = threading.Event()
     with hearing(stop.set):
         own = None if joined else Server(home, say, port)
@@ -190,7 +190,7 @@ class Beside:
             return self.joined
         if self.own.ready.is_set():
             with self.lock, suppress(ApiError):
-                take_up(self.own.api, self.home)
+                note_cut_off(self.own.api, self.home)
             return self.own.api
         if self.own.error is not None:  # another was faster: it is the one to join
             with suppress(UserError):

@@ -138,6 +138,7 @@ class Server(Child):
         self, home: Path, say: Callable[[str], None], port: int = 0, lone: bool = False
     ) -> None:
         self.home = home
+        self.lone = lone
         self.socket = listening(port)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/api"
         self.api = Api(self.url, auth_of(home))
@@ -170,7 +171,7 @@ class Server(Child):
                 heard = time.monotonic()
                 if not self.ready.is_set():
                     with suppress(OSError):
-                        homes.register(self.home / homes.REGISTER, self.url, self.home)
+                        homes.register(self.home / homes.REGISTER, self.url, self.home, self.lone)
                     self.ready.set()
             elif time.monotonic() - heard > (DEAF_SECONDS if heard > begun else START_SECONDS):
                 process.kill()

@@ -31,8 +31,8 @@ from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json
 
 FLOW = "webtext-build"
-PUBLISH_SECONDS = 5.0  # between two updates of the figures; each is three calls of 10 ms
-LOOK_SECONDS = 2.0  # between two looks whether the run is cancelled
+PUBLISH_SECONDS = 10.0  # between two updates of the figures; each is three calls of 10 to 20 ms
+LOOK_SECONDS = 3.0  # between two looks whether the run is cancelled
 AGAIN_SECONDS = 2.0  # before a server that did not answer is asked again
 PATIENCE = 4.0  # s that the end of a run waits for its last words to be taken
 LEVELS = {

@@ -218,10 +218,6 @@ def deployment(serving: Serving) -> str | None:
     ("options", "said"),
     [
         (["--cron", "0 3 99 * *"], "0 3 99 * *: no schedule: Invalid cron string"),
-        (["--at", "25:00"], "--at 25:00: no time; wanted 03:00"),
-        (["--at", "03:00", "--timezone", "Mars/X"], "--timezone Mars/X: no such time zone"),
-        (["--at", "03:00", "--every", "1h"], "--every and --at: wanted one of"),
-        (["--every", "soon"], "'soon' is no time; wanted e.g. 90s"),
         (["--data", "/dev/null/nowhere"], "cannot be written there"),
     ],
 )
@@ -238,14 +234,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, monkeypatch, options, s
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["build", "serve"])
-def test_an_address_that_nobody_answers_at_is_one_line_and_exit_code_2(tmp_path, monkeypatch, name):
+def test_an_address_that_nobody_answers_at_is_one_line_and_exit_code_2(tmp_path, monkeypatch):
     (tmp_path / "links.txt").write_text("http://example.com/a\n")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
     sources = ("--set", "links.sources = ['links.txt']")
-    done = webtext(name, "webtext", "--until", "links", *sources, cwd=tmp_path)
+    done = webtext("build", "webtext", "--until", "links", *sources, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert "does not answer; start that server, or unset PREFECT_API_URL" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,6 +11,8 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="webtext-prefect-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
+# And never a server that `webtext serve` keeps for the developer.
+os.environ["XDG_STATE_HOME"] = os.environ["PREFECT_HOME"]
 
 import hypothesis
 import orjson

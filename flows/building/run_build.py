@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.terminal import meters, say
-from webtext.pipeline.build import Execute, make, run_all
+from webtext.flows.building.watched import EventLog, Watched
+from webtext.pipeline.build import Build, Execute, make, run_all
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.step import Planned
 
@@ -30,3 +32,23 @@ def run_steps(
             shown.finish()
 
         run_all(planned, data, workers, show, execute)
+
+
+def build_plainly(
+    asked: Build,
+    recipe: str,
+    until: str | None,
+    workers: int,
+    overrides: list[str],
+    timeout: float | None = None,
+) -> None:
+    """Run a build without Prefect: the same steps, log and hooks.
+
+    Raises:
+        UserError: as `run_steps`.
+        PipelineError: as `run_steps`.
+    """
+    watched = Watched([EventLog(asked.data, "by hand"), Hooks(say)], say)
+    facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
+    with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+        run_steps(asked.plan(until), asked.data, workers, watched.step)

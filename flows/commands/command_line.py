@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from itertools import chain
@@ -23,12 +24,14 @@ from webtext.flows.commands.corpus import (
     demo,
     keep,
     recipes,
+    serve,
     tools,
 )
 from webtext.flows.commands.models import evaluate, training_runs, transfer
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
+from webtext.pipeline.core.pool import die_with
 from webtext.pipeline.core.visible import VisibleFormatter
 
 PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
@@ -58,11 +61,12 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         demo.demo: "the whole way on a small web of this machine's own",
         recipes.init: "write a commented recipe, after three questions",
         recipes.settings: "every setting with its default and meaning",
+        serve.doctor: "what of this machine a build needs, and what to do",
     },
     "Build a corpus": {
         builds.plan: "which directories a recipe makes, and what is missing",
         builds.build: "from links to tokens; makes only what is missing",
-        builds.serve: "build on a schedule, with Prefect's pages",
+        serve.serve: "build on a schedule, with Prefect's pages",
         band_parts.bands: "a part of the deduplication, for several machines",
         builds.path: "the newest whole directory of a step",
     },
@@ -101,13 +105,8 @@ for command in chain.from_iterable(BY_PURPOSE.values()):
 
 def main() -> None:
     """Run a command; turn what a user can mend into one line and exit code 2."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    homeless.settle()
+    _settle()
     stdout = sys.stdout
-    handler = logging.StreamHandler()
-    handler.setFormatter(VisibleFormatter())
-    logging.lastResort = handler  # what nobody else has asked to see, from warnings on
-    handler.setLevel(logging.WARNING)
     try:
         cli(standalone_mode=False)
         sys.stdout.flush()
@@ -118,11 +117,7 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        if not training_runs.first_here():
-            _exit_after_the_other(2)
-        shown = io.StringIO()
-        error.show(shown)  # with the usage above it
-        echo(shown.getvalue(), err=True, nl=False)
+        _show(error)
         sys.exit(2)
     except ElsewhereError as error:
         _exit_after_the_other(error.code)
@@ -130,6 +125,8 @@ def main() -> None:
         _end(str(error), 2)
     except PipelineError as error:
         _end(str(error), 1)
+    except StoppedError as error:
+        _end(f"{error}; the same command goes on from here", 130)
     except (KeyboardInterrupt, click.Abort):
         _end("interrupted; the same command goes on from here", 130)
     except BrokenPipeError:
@@ -137,6 +134,27 @@ def main() -> None:
     except OSError as error:  # a disk, a file or the output that refuses; no fault of ours
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}; what is finished is kept", 2)
+
+
+def _settle() -> None:
+    """Prepare the process: its signals, its home, its log, its parent."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    homeless.settle()
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter())
+    logging.lastResort = handler  # what nobody else has asked to see, from warnings on
+    handler.setLevel(logging.WARNING)
+    if parent := os.environ.pop("WEBTEXT_PARENT", None):  # a flow's, which must not be outlived
+        threading.Thread(target=die_with, args=(int(parent),), daemon=True).start()
+
+
+def _show(error: click.ClickException) -> None:
+    """Show a mistake in the words of a command, with the usage above it, in one process."""
+    if not training_runs.first_here():
+        _exit_after_the_other(2)
+    shown = io.StringIO()
+    error.show(shown)
+    echo(shown.getvalue(), err=True, nl=False)
 
 
 def _end(words: str, code: int) -> NoReturn:

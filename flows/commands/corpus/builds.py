@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from webtext.flows.commands import options
 @options.workers
 @options.overrides
 @click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
+@options.ending
 def build(
     recipe: str,
     data: Path,
@@ -26,12 +26,16 @@ def build(
     workers: int,
     overrides: tuple[str, ...],
     no_prefect: bool,
+    timeout: float | None,
+    on_failure: str | None,
+    on_finish: str | None,
 ) -> None:
     """Go the whole way from links to tokens; what is there already is not made again.
 
     RECIPE is a file, or the name of a recipe that comes with webtext.
     """
-    run_build(recipe, data, until, workers, overrides, no_prefect)
+    options.name_hooks(on_failure, on_finish)
+    run_build(recipe, data, until, workers, overrides, no_prefect, timeout)
 
 
 def run_build(
@@ -41,10 +45,11 @@ def run_build(
     workers: int,
     overrides: tuple[str, ...],
     no_prefect: bool,
+    timeout: float | None = None,
 ) -> None:
     """Build and say what came out; do nothing, quickly, where all is there."""
+    echo(f"webtext: {recipe} into {data} (process {os.getpid()})", err=True)
     from webtext.flows.building import terminal
-    from webtext.flows.building.run_build import run_steps
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build, note
 
@@ -54,34 +59,17 @@ def run_build(
     if all(step.done for step in planned):
         note(data, planned)
         echo(f"nothing to do: {planned[-1].home} is whole", err=True)
-    elif no_prefect:
-        run_steps(planned, data, workers)
     else:
-        _with_prefect(recipe, data, until, workers, overrides)
+        from webtext.flows.building.run_build import build_plainly
+        from webtext.flows.prefect.serving import build_beside
+
+        go = build_plainly if no_prefect else build_beside
+        go(asked, recipe, until, workers, list(overrides), timeout)
     found = asked.newest().funnel()
     echo(terminal.rendered(terminal.funnel_table(found)), err=True, nl=False)
     if (found["corpus"] or {}).get("documents") is not None:
         echo(terminal.corpus_line(found), err=True)
     echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
-
-
-def _with_prefect(
-    recipe: str, data: Path, until: str | None, workers: int, overrides: tuple[str, ...]
-) -> None:
-    """Run the flow on the Prefect server that the environment names, or on one of our own."""
-    from webtext.flows.prefect.home import prefect
-
-    # The bars and the funnel are what people see here; what Prefect logs goes to its pages.
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    with prefect(data):
-        from webtext.flows.prefect.flow import build as build_flow
-        from webtext.flows.prefect.trust import asked_here
-
-        with asked_here():
-            state = build_flow(
-                recipe, str(data), workers, until, list(overrides), return_state=True
-            )
-        state.result()
 
 
 @click.command()
@@ -153,36 +141,3 @@ def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
         found["trained"] = provenance.steps(find_run(run), found["id"])
         told += "\n" + provenance.tell_steps(found["trained"])
     echo(json.dumps(found, default=str) if as_json else told)
-
-
-@click.command()
-@click.argument("recipe")
-@options.data
-@options.workers
-@click.option("--cron", metavar="EXPR", help="When to run, e.g. '0 3 1 * *'; without it, by hand.")
-@click.option("--port", type=int, default=4200, show_default=True, help="Of the Prefect server.")
-def serve(recipe: str, data: Path, workers: int, cron: str | None, port: int) -> None:
-    """Start the local Prefect server and its pages, and run the flow on a schedule."""
-    from webtext.flows.building.settings import load
-    from webtext.flows.prefect.home import pages_of, prefect
-    from webtext.flows.prefect.trust import SERVED
-    from webtext.pipeline.build import Build
-
-    Build(load(recipe), data).plan()  # a mistake shows now, not at three in the morning
-    with prefect(data, port) as url:
-        from webtext.flows.prefect.flow import build as build_flow
-
-        echo(f"Prefect's pages: {pages_of(url)}   stop with Ctrl-C", err=True)
-        recipe_path = str(Path(recipe).resolve()) if Path(recipe).is_file() else recipe
-        os.environ.update(zip(SERVED, (recipe_path, str(data.resolve())), strict=True))
-        build_flow.serve(
-            name=Path(recipe).stem,
-            cron=cron,
-            parameters={
-                "recipe": recipe_path,
-                "data": str(data.resolve()),
-                "workers": workers,
-            },
-            limit=1,
-            print_starting_message=sys.stderr.isatty(),
-        )

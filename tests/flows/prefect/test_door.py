@@ -7,12 +7,13 @@ import os
 import re
 import socket
 import stat
-import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from webtext.flows.prefect import door, home, trust
+from webtext.flows.prefect import door, home, supervise, trust
+from webtext.flows.prefect.api import Api
 from webtext.pipeline.core.errors import UserError
 
 WRITE = ("POST", "/api/variables/", json.dumps({"name": "mark", "value": "1"}))
@@ -26,8 +27,14 @@ def server(tmp_path_factory):
     data = tmp_path_factory.mktemp("served")
     before = os.environ.pop("PREFECT_HOME")
     try:
-        with home.prefect(data) as url:
-            yield int(url.rsplit(":", 1)[1].split("/")[0]), data / ".prefect"
+        kept = home.settle(data)
+        started = supervise.Server(kept, lambda _words: None)
+        started.start()
+        try:
+            started.wait()
+            yield int(started.url.rsplit(":", 1)[1].split("/")[0]), kept
+        finally:
+            started.end()
     finally:
         os.environ["PREFECT_HOME"] = before
 
@@ -166,12 +173,12 @@ def test_prefect_s_own_pages_open_and_find_the_secret(server):
 
 def test_the_way_in_is_printed_for_a_terminal_and_named_elsewhere(server, monkeypatch):
     secret = (server[1] / door.SECRET).read_text().strip()
-    url = f"http://127.0.0.1:{server[0]}/api"
+    api = Api(f"http://127.0.0.1:{server[0]}/api", secret)
     monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    assert secret not in home.pages_of(url)
-    assert str(server[1] / door.SECRET) in home.pages_of(url)
+    assert secret not in home.pages_of(api, server[1])
+    assert str(server[1] / door.SECRET) in home.pages_of(api, server[1])
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    shown = home.pages_of(url)
+    shown = home.pages_of(api, server[1])
     assert shown.startswith(f"http://127.0.0.1:{server[0]}{door.LOGIN}#webtext%3A")
 
 
@@ -188,32 +195,6 @@ def test_a_secret_that_others_could_read_is_not_used_again(tmp_path):
     assert (tmp_path / "elsewhere").read_text() == "known\n"
 
 
-def test_a_server_of_somebody_else_on_that_port_is_not_told_the_secret(tmp_path, monkeypatch):
-    heard = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def squat():
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                heard.append(connection.recv(4096))
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
-                connection.close()
-
-        threading.Thread(target=squat, daemon=True).start()
-        for name in ("PREFECT_HOME", "PREFECT_API_URL", *home.KEYS):
-            monkeypatch.delenv(name, raising=False)
-        port = listening.getsockname()[1]
-        with pytest.raises(UserError, match="did not start"), home.prefect(tmp_path, port):
-            pass
-        listening.shutdown(socket.SHUT_RDWR)
-    secret = (tmp_path / ".prefect" / door.SECRET).read_bytes().strip()
-    assert heard
-    assert not any(secret in words or base64.b64encode(secret) in words for words in heard)
-
-
 @pytest.mark.parametrize("line", [
     "crawl.allow_private = true",
     "crawl.ports = [80, 443, 8080]",
@@ -224,18 +205,30 @@ def test_a_server_of_somebody_else_on_that_port_is_not_told_the_secret(tmp_path,
     "crawl.delay = 0.0",
     "crawl = {delay_per_ip = 0.0}",
 ])  # fmt: skip
-def test_no_request_opens_the_crawl_s_guard(tmp_path, line):
-    from webtext.flows.prefect.flow import build
-
+def test_no_request_opens_the_crawl_s_guard(tmp_path, line, monkeypatch):
+    data = str(tmp_path)
     with pytest.raises(UserError, match="cannot set this; write it into the recipe"):
-        build.fn("webtext", str(tmp_path), 0, None, [line])
-    with trust.asked_here():
-        trust.check("webtext", str(tmp_path), [line])
-    trust.check("webtext", str(tmp_path), ["links.min_score = 5"])
+        trust.check("webtext", data, [line])
+    trust.check("webtext", data, ["links.min_score = 5"])
+    served = {"recipe": "webtext", "data": data, "overrides": [line]}
+    for name, value in trust.served(served).items():  # what the user has given to serve is right
+        monkeypatch.setenv(name, value)
+    trust.check("webtext", data, [line])
+
+
+@pytest.mark.parametrize("kind", ["build", "refresh", "train"])
+def test_every_flow_asks_first(kind, tmp_path, monkeypatch):
+    from webtext.flows.prefect import flow
+
+    monkeypatch.setattr(flow, "begun", lambda *_: nullcontext(True))
+    with pytest.raises(UserError, match="cannot set this"):
+        flow.FLOWS[kind].fn(
+            recipe="webtext", data=str(tmp_path), overrides=["crawl.allow_private = true"]
+        )
 
 
 def test_no_request_names_another_recipe_or_directory_than_is_served(monkeypatch):
-    for name, value in zip(trust.SERVED, ("webtext", "/data"), strict=True):
+    for name, value in trust.served({"recipe": "webtext", "data": "/data"}).items():
         monkeypatch.setenv(name, value)
     trust.check("webtext", "/data", [])
     with pytest.raises(UserError, match=r"recipe /tmp/mine.toml: not the one that is served"):

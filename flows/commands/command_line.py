@@ -16,6 +16,7 @@ from webtext.flows.commands import (
     demo,
     evaluate,
     models,
+    rules,
     tools,
     transfer,
 )
@@ -40,6 +41,7 @@ for command in (
     builds.path,
     crawl.crawl,
     crawl.refresh,
+    rules.robots,
     builds.report,
     builds.trace,
     corpus_checks.audit,

@@ -12,6 +12,7 @@ import click
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stage import Passage
 
 if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe
@@ -144,5 +145,8 @@ def run_crawl(planned: "Sequence[Step]", data: Path, workers: int, recipe: "Reci
     else:
         recipe.crawl.check_contact()  # before a harvest that may take an hour
         run_build.build_steps(planned, data, workers)
+    for step in planned[:-1]:  # of a list, which of its lines were left out
+        for row in step.home.manifest()["passages"]:
+            terminal.say(terminal.passage_line(Passage(**row)))
     terminal.say(terminal.passage_line(passage(home)))
     click.echo(home)

@@ -2,7 +2,7 @@
 
 A revisit names the record that it repeats by its id, by its target, or by the digest of the
 payload, as its writer and the time had it. Where that record is a page to keep, in the same import
-and at an offset, its payload is the revisit's; the row then says where it is, as a refresh's rows do.
+and at an offset, its payload is the revisit's; the row then says where it is, as a refresh's do.
 
 Source: WARC 1.1, section 6.7 (revisit) and its two profiles
 """

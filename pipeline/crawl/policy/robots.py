@@ -2,8 +2,8 @@
 
 The file is read by `robotstxt.py`; which file counts, what its absence or failure means, how much
 of it is read and how long it is believed is decided here. What most crawlers get wrong is kept
-apart on purpose: no file (4xx) allows everything, a file that could not be had (5xx, no connection) allows
-nothing.
+apart on purpose: no file (4xx) allows everything, a file that could not be had (5xx, no connection)
+allows nothing.
 """
 
 from collections import OrderedDict

@@ -16,10 +16,10 @@ from typing import Any
 from webtext.pipeline.core.directories.checked import check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
+from webtext.pipeline.core.directories.source_code import digest_of, forget
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, digest, write_json
-from webtext.pipeline.core.source_code import digest_of, forget
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
 from webtext.pipeline.core.step import Made, Planned, Recipe, Step, maker
 from webtext.pipeline.insight import report, trace

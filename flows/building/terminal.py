@@ -237,18 +237,14 @@ def judgement(found: dict[str, Any]) -> str:
 
 
 def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
-    r"""Yield what became of a file's rows, and how large the clusters are.
+    r"""Yield how large the clusters are, and last what became of a file's rows.
 
     >>> sizes = {"clusters": 3, "sizes": {"2": 2, "12": 1}, "large_clusters": 1}
     >>> print(*cluster_lines(Passage("dedup", 20, 7, {"dedup.near": 13}), sizes), sep="\n")
-    7 of 20 rows kept; dropped: 13 near
     3 clusters by size: 2 of 2, 1 of 12
     1 was above the limit: each of its rows was measured against the keeper
+    7 of 20 rows kept; dropped: 13 near
     """
-    reasons = ", ".join(f"{n:,} {why.partition('.')[2]}" for why, n in passage.dropped.items())
-    yield f"{passage.kept:,} of {passage.read:,} rows kept" + f"; dropped: {reasons}" * bool(
-        reasons
-    )
     groups = list(sizes["sizes"].items())
     told = ", ".join(f"{count:,} of {size}" for size, count in groups[:SIZES_SHOWN])
     more = f", and {len(groups) - SIZES_SHOWN} more sizes" if len(groups) > SIZES_SHOWN else ""
@@ -257,3 +253,7 @@ def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
     if large := sizes["large_clusters"]:
         were = "was" if large == 1 else "were"
         yield f"{large:,} {were} above the limit: each of its rows was measured against the keeper"
+    reasons = ", ".join(f"{n:,} {why.partition('.')[2]}" for why, n in passage.dropped.items())
+    yield f"{passage.kept:,} of {passage.read:,} rows kept" + f"; dropped: {reasons}" * bool(
+        reasons
+    )

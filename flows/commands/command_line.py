@@ -24,6 +24,7 @@ from webtext.flows.commands.corpus import (
     demo,
     keep,
     recipes,
+    robots_rules,
     serve,
     tools,
 )
@@ -82,6 +83,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
     "Crawl": {
         crawl.crawl: "fetch a list of URLs into WARC files, politely",
         crawl.refresh: "ask for pages again that have changed since",
+        robots_rules.robots: "what a robots.txt allows, and by which rule",
         tools.replay: "serve WARC files as the web that they recorded",
     },
     "Use one step on files of your own": {

@@ -23,8 +23,8 @@ MAX_HEAD: Final = 1 << 20  # bytes of a record's fields
 VERSION: Final = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n")
 # URL, address, date, type, and last the length; version 2 has five more before that.
 ARC_LINE: Final = re.compile(
-    rb"([a-z][a-z0-9.+-]*:[^\s]*) (\S*) (\d{8,17}) ([^\r\n]*?)(?: \S+ \S+ \S+ \d+ \S+)? "
-    rb"(\d+)[ \t]*\r?\n",
+    rb"([a-z][a-z0-9.+-]*:[^\s]*) (\S*) (\d{8,17}) ([^\r\n]*?)"
+    rb"(?: \S+ \S+ \S+ \d+ \S+)? (\d+)[ \t]*\r?\n",
     re.IGNORECASE,
 )
 _begun = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n|W?A?R?C?/?[01]?\.?\d{0,2}[ \t]*\r?\Z")
@@ -210,7 +210,7 @@ def _block(
 
 
 def _ends(stream: Stream, at: int, arc: bool) -> bool:
-    """Whether a record may end at a place: line ends follow, or the next record, or nothing."""
+    """Whether a record may end at a place: lines follow, or the next record, or nothing."""
     after = bytes(stream.held[at : at + 512])
     if not after or after.startswith((b"\r\n\r\n", b"\n\n")):
         return True

@@ -2,8 +2,7 @@
 
 A revisit names the record that it repeats by its id, by its target, or by the digest of the
 payload, as its writer and the time had it. Where that record is a page to keep, in the same import
-and at an offset, its payload is the revisit's; the row then says where it is, as a refresh's rows
-do.
+and at an offset, its payload is the revisit's; the row then says where it is, as a refresh's do.
 
 Source: WARC 1.1, section 6.7 (revisit) and its two profiles
 """
@@ -96,7 +95,7 @@ def _payloads(
 
 
 def applied(table: pa.Table, rows: Rows) -> pa.Table:
-    """Return a file's rows; revisits are pages where `rows` has their payloads."""
+    """Return a file's rows, with those revisits as pages whose payloads `rows` has."""
     if not rows:
         return table
     mask = pa.array([at in rows for at in range(table.num_rows)])

@@ -193,7 +193,7 @@ class _Reading:
             at = member.end
 
     def _member(self, member: "_Member", at: int) -> Iterator[Response]:
-        """Read the records of one gzip member; a single one can be read at its offset."""
+        """Read the records of one gzip member; one that is alone in it has an offset."""
         pending: Response | None = None
         count = 0
         problem: str | None = None

@@ -4,6 +4,7 @@ A call of Python a line is most of what reading costs. What this cannot take, it
 through line by line, to say which line it is.
 """
 
+import json
 from typing import TypeVar
 
 import msgspec
@@ -34,3 +35,23 @@ def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if len(found) == lines else None
+
+
+def mended(line: bytes | int) -> bytes:
+    r"""Return a line of JSON again, its halves of surrogate pairs and its stray bytes as U+FFFD.
+
+    Raises:
+        ValueError: it is no JSON for another reason.
+        TypeError: it is no line, but the length of one.
+
+    >>> mended(b'{"a": "\\ud800\xff"}').decode()
+    '{"a": "\ufffd\ufffd"}'
+    """
+    if isinstance(line, int):
+        raise TypeError("a length in the place of a line")
+    try:
+        value = json.loads(line.decode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -365,7 +365,7 @@ class Fetcher:
             await self._permissions.wait(trip.url)
             return
         rules, turn = await self._permissions.rules(origin(trip.url))
-        verdict = robots.judge(rules, trip.url, self._product)
+        verdict = robots.judge(rules, trip.url)
         trip.robots, trip.robots_time = verdict.why, rules.asked
         if rules.state == "unreachable":
             raise Failed(rules.fate, again=rules.again, retry_after=rules.retry_after)
@@ -373,7 +373,7 @@ class Fetcher:
             raise Failed(fates.ROBOTS_DENIED)
         trip.signals = robots.usage_signals(rules, trip.url)
         if rules.reserved is not None:
-            trip.signals += wellknown.signals(rules.reserved, trip.url, self._product)
+            trip.signals += wellknown.signals(rules.reserved, trip.url)
         self._check_signals(trip)
         if not turn:
             await self._permissions.wait(trip.url)

@@ -53,7 +53,6 @@ STEP = Step(
         "msgspec",
         "numpy",
         "orjson",
-        "Protego",
         "pyarrow",
         "tldextract",
         "zstandard",

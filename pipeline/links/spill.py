@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.core import pool
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, replacing, write_json
 from webtext.pipeline.links import plain_urls
 from webtext.pipeline.links.columns import Found, batches
@@ -76,7 +77,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     """Read one source into its spill, unless that has been done; return its number of records.
 
     Raises:
-        UserError: as `dumps.records`.
+        UserError: as `dumps.records`; or no record is understood.
     """
     number, source = item
     rows, note = paths(out, number)
@@ -84,6 +85,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
         pool.tick(source.stat().st_size)
         return int(json.loads(note.read_text())["records"])
     count = 0
+    understood = False  # whether any record had a URL, or said that it has none
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
     judge = Judge(settings, number % settings.shards)
     with (
@@ -93,10 +95,37 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     ):
         for found in batches(source, chunk, pool.tick):
             count += found.columns.num_rows
-            _write(writer, *judge(found), settings.shards)
-            del found  # before the next are read, which need as much
+            judged, shards = judge(found)
+            understood = understood or not _strange(judged["reason"])
+            _write(writer, judged, shards, settings.shards)
+            del found, judged, shards  # before the next are read, which need as much
+        if not understood:
+            raise UserError(_not_understood(source, count))
     write_json(note, {"records": count})
     return count
+
+
+STRANGE = ("links.line_too_long", "links.broken_line", "links.truncated_archive",
+           "links.no_url", "links.bad_url")  # fmt: skip
+
+
+def _strange(reasons: pa.Array) -> bool:
+    """Whether no record of these was understood; also of none at all."""
+    return bool(np.isin(reasons.to_numpy(), [NUMBER[reason] for reason in STRANGE]).all())
+
+
+def _not_understood(source: Path, count: int) -> str:
+    """Say what was found in a source of which no line is a link."""
+    wanted = (
+        "wanted a dump of submissions, or a list of URLs that begin with http:// or https://: "
+        "mend the file, or take it off links.sources"
+    )
+    if not count:
+        return f"{source}: holds no line; {wanted}"
+    with source.open("rb") as file:
+        start = file.read(60).partition(b"\n")[0]
+    lines = "its one line is no" if count == 1 else f"none of its {count:,} lines is a"
+    return f"{source}: {lines} link; it begins with {start!r}; {wanted}"
 
 
 def _write(

@@ -13,6 +13,7 @@ from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stage import Passage
 
 if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe
@@ -149,5 +150,8 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
     else:
         recipe.crawl.check_contact()  # before a harvest that may take an hour
         run_steps(planned, data, workers)
+    for step in planned[:-1]:  # of a list, which of its lines were left out
+        for row in step.home.manifest()["passages"]:
+            terminal.say(terminal.passage_line(Passage(**row)))
     terminal.say(terminal.passage_line(passage(home)))
     echo(home)

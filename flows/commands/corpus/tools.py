@@ -38,7 +38,10 @@ def extract(paths: tuple[Path, ...], as_json: bool) -> None:
 @options.overrides
 @options.as_json
 def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print the language and every rule's measure of each {id, text} of a JSONL or Parquet file."""
+    """Print the language and every rule's measure of each {id, text} of a JSONL or Parquet file.
+
+    A text is cleaned first, as in a build.
+    """
     from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import judgement
     from webtext.pipeline.insight.judge import judge as judge_text
@@ -46,7 +49,7 @@ def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) ->
 
     loaded = load(recipe, overrides)
     for identity, text in texts(file):
-        found = judge_text(loaded.rules, loaded.language, identity, text)
+        found = judge_text(loaded.rules, loaded.language, identity, loaded.clean.text(text))
         echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
 
 

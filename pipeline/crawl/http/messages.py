@@ -139,9 +139,9 @@ def simple(data: bytes) -> tuple[Head, int] | None:
 
 
 def head_end(data: bytes | bytearray, start: int = 0) -> int:
-    r"""Return where the head that `data` begins with ends, 0 where it does not.
+    r"""Return where the head that `data` begins with ends, 0 where it does not yet.
 
-    It is looked for from `start` on.
+    No end is before `start`.
 
     Raises:
         BadHeadError: it is longer than any that is read.

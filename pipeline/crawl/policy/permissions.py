@@ -17,9 +17,12 @@ class Permissions:
     `gate` is awaited before every request, so that whoever owns the pace can hold it back.
     """
 
-    def __init__(self, settings: Crawl, client: Client, gate: Gate | None) -> None:
+    def __init__(
+        self, settings: Crawl, client: Client, gate: Gate | None, product: str | None = None
+    ) -> None:
+        """Get ready to ask; `product` is the name to look for, by default the settings' own."""
         self._settings = settings
-        self._product = settings.product
+        self._product = product or settings.product
         self._client = client
         self._gate = gate
         # Half the time after which the crawl comes back, so that it then asks anew.

@@ -8,10 +8,11 @@ import msgspec
 import orjson
 import pyarrow as pa
 
-from webtext.pipeline.core.compressed import CUT_SHORT, blocks, chunks, cut
+from webtext.pipeline.core.compressed import CUT_SHORT, blocks, chunks, cut, utf8
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.jsonlines import decoded
+from webtext.pipeline.core.jsonlines import decoded, mended
 from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.tables import INT32
 
 LONGEST_LINE = 1 << 30  # bytes
 DECODED = 1 << 20  # bytes of lines decoded in one call, or one line where that is longer
@@ -35,7 +36,7 @@ def read_lines(
         read += count
 
     decoder = _decoder(names)
-    for chunk in _gathered(chunks(blocks(path, tick), LONGEST_LINE)):
+    for chunk in _gathered(chunks(utf8(blocks(path, tick)), LONGEST_LINE)):
         rows = None if isinstance(chunk, int) else decoded(chunk, decoder)
         if rows is None:
             found = (chunk,) if isinstance(chunk, int) else cut(chunk)
@@ -97,7 +98,10 @@ def _one_by_one(
         try:
             yield decoder.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
         except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
-            raise UserError(f"{path}, line {at}: {_flaw(line, names)}") from None
+            try:
+                yield decoder.decode(mended(line))
+            except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+                raise UserError(f"{path}, line {at}: {_flaw(line, names)}") from None
 
 
 def _flaw(line: bytes | int, names: Mapping[str, str]) -> str:
@@ -140,5 +144,7 @@ def _columns(rows: list[Any], whole_numbers: list[bool]) -> pa.RecordBatch:
 
 
 def _score(found: Any) -> int | None:
-    """Return a score if it is one that a column can hold."""
-    return int(found) if isinstance(found, int) and abs(found) < 2**31 else None
+    """Return a score as `tables.scores` does."""
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    return max(-INT32, min(INT32, int(found))) if isinstance(found, int) else None

@@ -109,7 +109,7 @@ def _others(name: str) -> dict[int, str]:
 @cache
 def _table(name: str) -> str:
     """Return the 256 characters of a single-byte encoding; U+FFFE where it has none."""
-    codec = webencodings.lookup(name).codec_info.name
+    codec = "ascii" if name == "x-user-defined" else webencodings.lookup(name).codec_info.name
     more = SINGLE.get(name, {})
     found = []
     for byte in range(0x100):

@@ -2,8 +2,8 @@
 
 What libxml2 leaves out is brought in: what comes below many open elements, and what comes after
 the end of the page's first document. A quarter of the time of `trafilatura.load_html` goes into
-searches for characters that are gone already. And lxml's own HTML parser asks a Python function for
-the class of each element that it hands out: a twelfth of all that is then done with the tree.
+searches for characters that are gone already. And lxml's own HTML parser asks a Python function
+for the class of each element that it hands out: a twelfth of all that is then done with the tree.
 """
 
 import re
@@ -17,9 +17,9 @@ START = 4096  # characters in which `<html` is looked for
 SLASHED_DOCTYPE = re.compile(r"< ?! ?doctype[^>\n]*/[^<>\n]*>", re.IGNORECASE)
 CLOSED_HTML = re.compile(r"(<html.*?)\s*/>", re.IGNORECASE)
 
-# Elements that may be open at once in a page that has more open at once than libxml2 reads, which
-# is 256. Browsers too hang what is deeper beside its parents, from the 512th on (Blink's
-# kMaximumHTMLParserDOMTreeDepth); and what is done to a tree takes time by the square of its depth.
+# Elements that may be open at once in a page that has more open than libxml2 reads, which is 256.
+# Browsers too hang what is deeper beside its parents, from the 512th on (Blink's
+# kMaximumHTMLParserDOMTreeDepth); what is done to a tree takes time by the square of its depth.
 DEEPEST = 200
 
 # The end of a document, if more than other ends and comments follow it; then it ends nothing.
@@ -59,7 +59,7 @@ VOID = frozenset(
     ]
 )
 # Elements that say how a text looks. Where they are never closed, each line of a page is inside
-# the one before, and the page is too deep for that alone; without them its lines are siblings.
+# the one before, and the page too deep for that alone; without them its lines are side by side.
 LOOKS = frozenset(
     "a b big blink center em font i nobr s small span strike strong tt u".split()  # noqa: SIM905
 )

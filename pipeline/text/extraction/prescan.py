@@ -69,7 +69,7 @@ def _attributes(body: bytes, at: int) -> tuple[dict[bytes, bytes] | None, int]:
 
 
 def _after(body: bytes, at: int, name: bytes) -> int:
-    """Return where the text of an element without markup inside has ended, -1: it never does."""
+    """Return where the text of an element without markup has ended, -1 where it never does."""
     end = re.compile(rb"</" + name + rb"(?=[\s/>])", re.IGNORECASE).search(body, at)
     return end.end() if end else -1
 

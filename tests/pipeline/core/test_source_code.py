@@ -2,7 +2,7 @@
 
 import pytest
 
-from webtext.pipeline.core import source_code
+from webtext.pipeline.core.directories import source_code
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = "webtext"
-FOLDERS = Path(__file__).parents[2]  # in which `pipeline` lies
+FOLDERS = Path(__file__).parents[3]  # in which `pipeline` lies
 
 
 def file_of(module: str) -> Path | None:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from webtext.flows.building import homeless
 from webtext.flows.building.output import echo
 from webtext.flows.commands.corpus import (
     band_parts,
@@ -101,6 +102,8 @@ for command in chain.from_iterable(BY_PURPOSE.values()):
 def main() -> None:
     """Run a command; turn what a user can mend into one line and exit code 2."""
     signal.signal(signal.SIGTERM, _interrupt)
+    homeless.settle()
+    stdout = sys.stdout
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter())
     logging.lastResort = handler  # what nobody else has asked to see, from warnings on
@@ -108,6 +111,10 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit:
+        if sys.stdout is not stdout:  # click lays its own over it once a pipe is closed
+            _end("", 0)  # the reader of our output has seen enough, as `head` does
+        raise
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -125,7 +132,7 @@ def main() -> None:
         _end(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
         _end("interrupted; the same command goes on from here", 130)
-    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+    except BrokenPipeError:
         _end("", 0)
     except OSError as error:  # a disk, a file or the output that refuses; no fault of ours
         where = f"{error.filename}: " if error.filename else ""

@@ -18,6 +18,7 @@ from webtext.pipeline.core.directories.checked import MANIFEST, sha256
 from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 
+MANIFEST_REMEDY = "move it away and build again; what the stage made is made anew"
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
 
 

@@ -19,6 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from webtext.pipeline.core.directories.json_files import Manifest
 from webtext.pipeline.core.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -78,8 +81,9 @@ def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
         why = "" if _as_written(found) else "it does not match its own sha256"
-    except (ValueError, RecursionError) as error:
-        found, why = {}, f"not JSON: {error}"
+        msgspec.convert(found, Manifest)  # of an earlier version, which has no sha256 of itself
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        found, why = {}, str(error)
     if why:
         raise DamagedError(f"{path}: damaged ({why}); {advice(path.parent)}")
     return dict(found)

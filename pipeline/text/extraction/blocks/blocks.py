@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 from webtext.pipeline.text.extraction.blocks.hints import BIT, TAGS, names, of_element
 

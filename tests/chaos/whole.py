@@ -38,7 +38,8 @@ def answer(url: str, _times: int):
     number = int(url.rsplit("/", 1)[1])
     if number % 9 == 8:
         return failure(url, "crawl.http_4xx", value=404.0)
-    body = f"<!doctype html><html lang=en><title>Page {number}</title><article>{text(number)}"
+    head = f"<!doctype html><html lang=en><head><title>Page {number}</title></head>"
+    body = f"{head}<body><article>{text(number)}</article></body></html>"
     return page(url, body.encode())
 
 

@@ -17,7 +17,7 @@ FOLDERS = ("pipeline", "flows", "model")
 def test_every_kernel_is_kept_by_what_it_is_made_of():
     paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     texts = {path: path.read_text() for path in paths}
-    assert sum("import njit" in text for text in texts.values()) >= 13
+    assert sum("import njit" in text for text in texts.values()) >= 5
     bare = [str(path) for path, text in texts.items() if re.search(r"njit\(cache|numba\.jit", text)]
     assert bare == []
 

@@ -1,5 +1,6 @@
 """The command line: data on stdout, words for people on stderr, exit 2 for a user's mistake."""
 
+import io
 import logging
 import os
 import signal
@@ -27,7 +28,7 @@ from webtext.flows.commands import (
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.visible import VisibleFormatter, visible
+from webtext.pipeline.core.visible import VisibleFormatter
 
 PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
 
@@ -88,9 +89,9 @@ def main() -> None:
     except click.ClickException as error:
         if not models.first_here():
             _exit_after_the_other(2)
-        error.message = visible(error.message)
-        with suppress(OSError):
-            error.show()
+        said = io.StringIO()
+        error.show(said)
+        echo(said.getvalue(), err=True, nl=False)
         sys.exit(2)
     except ElsewhereError as error:
         _exit_after_the_other(error.code)

@@ -20,15 +20,15 @@ def settle() -> None:
         Path.home()
     except RuntimeError:
         made = tempfile.mkdtemp(prefix="webtext-home-")
-        owner = os.getpid()
-
-        def leave() -> None:
-            if os.getpid() == owner:
-                shutil.rmtree(made, ignore_errors=True)
-
-        atexit.register(leave)
+        atexit.register(_remove, made, os.getpid())
         os.environ["HOME"] = made
     try:
         getpass.getuser()
     except (KeyError, OSError):  # the one up to Python 3.12, the other from 3.13 on
         os.environ["USER"] = f"uid-{os.getuid()}"
+
+
+def _remove(made: str, owner: int) -> None:
+    """Remove the home that was made, unless this is a fork of the process that made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(made, ignore_errors=True)

@@ -17,7 +17,6 @@ from webtext.pipeline.archive import payload, sniff
 from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import pass_batch
 from webtext.pipeline.crawl.http import decode
 from webtext.pipeline.crawl.http.messages import BadHeadError
@@ -30,8 +29,6 @@ from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
 from webtext.pipeline.filters.refinedweb import RefinedWeb
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.links import dumps
-from webtext.pipeline.links.links import harvest
-from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction import byline, charset, firstlook
 from webtext.pipeline.text.extraction.parse import parse
@@ -396,25 +393,3 @@ def test_ten_times_the_input_takes_ten_times_the_time(work, make, n):
 @pytest.mark.parametrize("make", ARCHIVES.values(), ids=ARCHIVES)
 def test_an_archive_ten_times_as_long_takes_ten_times_the_time(archived, make):
     check_linear(archived, make, 100_000)
-
-
-def test_ten_million_bytes_of_empty_gzip_members_cost_less_than_a_second():
-    body = EMPTY * (10_000_000 // len(EMPTY))
-    assert min(spent(lambda b: decode.decoded(b, "gzip", LIMIT), body) for _ in range(2)) < 1.0
-
-
-@pytest.mark.parametrize("depth", [2_000, 100_000])
-@pytest.mark.parametrize("closed", [True, False])
-def test_a_line_nested_beyond_counting_costs_that_line_and_is_counted(tmp_path, depth, closed):
-    """In a field that is wanted and in one that is not, at the start of a harvest and within."""
-    deep = "[" * depth + "]" * depth * closed
-    nested = [f'{{"{key}":{deep},"url":"http://b.test/"}}' for key in ("title", "other")]
-    good = [f'{{"url":"http://a.test/{n}"}}' for n in range(3)]
-    path = tmp_path / "dump.jsonl"
-    path.write_text("\n".join([nested[0], good[0], nested[1], *good[1:], nested[0], ""]))
-    (passage,) = harvest(Harvest(shards=1), [path], Directory(tmp_path / "links"), 0)
-    lost = passage.dropped.get("links.broken_line", 0)
-    assert passage.read == 6
-    assert passage.kept >= 3
-    assert passage.kept + sum(passage.dropped.values()) == 6
-    assert closed or lost == 3

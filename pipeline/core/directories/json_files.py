@@ -43,7 +43,7 @@ def read_object(path: Path, remedy: str, shape: Any = dict[str, Any]) -> dict[st
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: damaged, not JSON ({error}); {remedy}") from None
+        raise UserError(f"{path}: not JSON ({error}); {remedy}") from None
     try:
         msgspec.convert(found, shape)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -35,8 +35,11 @@ def archive(path: Path, pages: int = 24) -> None:
 
 
 def steps(directory: Path, data: Path):
-    return plan(load("webtext", [f"pages.warc = ['{directory}/a.warc']", "pages.max_body = 99999",
-                                 "tokens.shard_tokens = 5000"]), data)  # fmt: skip
+    return plan(load("webtext", overrides(directory)), data)
+
+
+def overrides(directory: Path) -> list[str]:
+    return [f"pages.warc = ['{directory}/a.warc']", "tokens.shard_tokens = 5000"]
 
 
 def files(planned):

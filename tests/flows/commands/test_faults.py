@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.building.tiny_disk import archive, overrides, steps
 from tests.flows.conftest import command, environment
+from webtext.flows.building.run_build import build_steps
 from webtext.flows.commands import command_line
 
 DAMAGES = {
@@ -28,11 +30,12 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory, small_web):
-    """Return a data directory with everything up to the tokens."""
-    data = tmp_path_factory.mktemp("faults") / "data"
-    assert main("build", "demo", "--no-prefect", "--workers", 2, "--data", data, *small_web.options)
-    return data
+def built(tmp_path_factory):
+    """Return a data directory with everything from the pages to the tokens."""
+    folder = tmp_path_factory.mktemp("faults")
+    archive(folder / "a.warc")
+    build_steps(steps(folder, folder / "data"), folder / "data", 0)
+    return folder / "data"
 
 
 def main(*arguments):
@@ -71,14 +74,14 @@ def commands(data):
         ("report", "--data", data),
         ("path", "tokens", "--data", data),
         ("trace", "http://nowhere.test/", "--data", data),
-        ("trace", "http://troubles.demo.test/de.html", "--data", data),
+        ("trace", "http://h3.test/", "--data", data),
     )
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize(
-    "file", ["latest.json", *(f"{step}-*/manifest.json" for step in ("links", "pages", "corpus")),
-             "corpus-*/stats.json", "tokens-*/stats.json"])  # fmt: skip
+    "file", ["latest.json", "pages-*/manifest.json", "documents-*/manifest.json",
+             "corpus-*/manifest.json", "corpus-*/stats.json", "tokens-*/stats.json"])  # fmt: skip
 def test_a_damaged_file_is_named_in_a_line(built, told, file, damage):
     (path,) = built.glob(file)
     whole = path.read_bytes()
@@ -91,11 +94,15 @@ def test_a_damaged_file_is_named_in_a_line(built, told, file, damage):
                 assert said.startswith("webtext: ")
                 assert said.count("\n") == 1, said
                 assert any(
-                    words in said for words in (path.name, "no whole", "nowhere.test", "troubles")
+                    words in said for words in (path.name, "no whole", "nowhere.test", "h3.test")
                 ), said
             assert "Traceback" not in said
     finally:
         path.write_bytes(whole)
+
+
+def at(data):
+    return "--data", data
 
 
 def run(arguments, **streams):
@@ -105,7 +112,11 @@ def run(arguments, **streams):
 
 
 def test_an_output_that_is_full_is_told_in_a_line(built):
-    for arguments in (("--help",), ("report", "--data", built), ("path", "links", "--data", built)):
+    for arguments in (
+        ("--help",),
+        ("report", "--data", built),
+        ("path", "corpus", "--data", built),
+    ):
         with Path("/dev/full").open("w") as full:
             done = run(arguments, stdout=full, stderr=subprocess.PIPE)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
@@ -113,7 +124,11 @@ def test_an_output_that_is_full_is_told_in_a_line(built):
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(built):
-    for arguments in (("--help",), ("report", "--data", built), ("path", "links", "--data", built)):
+    for arguments in (
+        ("--help",),
+        ("report", "--data", built),
+        ("path", "corpus", "--data", built),
+    ):
         with subprocess.Popen(
             command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -143,10 +158,11 @@ def test_a_folder_that_takes_nothing_is_named(tmp_path, told, data):
     assert "Traceback" not in said
 
 
-def test_a_damaged_note_of_the_newest_is_written_anew(built, told, small_web, tmp_path):
+def test_a_damaged_note_of_the_newest_is_written_anew(built, told, tmp_path):
     copy = tmp_path / "data"
     shutil.copytree(built, copy)
     (copy / "latest.json").write_bytes(b"{")
-    code, said = told("build", "demo", "--no-prefect", "--data", copy, *small_web.options)
+    lines = [part for line in overrides(built.parent) for part in ("--set", line)]
+    code, said = told("build", "webtext", "--no-prefect", "--data", copy, *lines)
     assert (code, "nothing to do" in said) == (0, True), said
     assert (copy / "latest.json").read_bytes() == (built / "latest.json").read_bytes()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from webtext.flows.prefect.schedule import Schedule, Served
+from webtext.flows.prefect.timetable import Schedule, Served
 from webtext.pipeline.core.pool import die_with
 
 SHOWN = 3  # times at which the flow will run next

@@ -21,9 +21,9 @@ from webtext.flows.prefect import home as homes
 from webtext.flows.prefect import trust
 from webtext.flows.prefect.api import AUTH, Api, ApiError
 from webtext.flows.prefect.recorder import PATIENCE, recorded
-from webtext.flows.prefect.schedule import Served
 from webtext.flows.prefect.supervise import Child, Server
 from webtext.flows.prefect.tidy import take_up
+from webtext.flows.prefect.timetable import Served
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json

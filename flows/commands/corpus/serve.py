@@ -74,7 +74,7 @@ def serve(
     """
     echo(f"webtext: {recipe} into {data} (process {os.getpid()})", err=True)
     options.name_hooks(on_failure, on_finish)
-    from webtext.flows.prefect.schedule import Served, parameters_of, schedule
+    from webtext.flows.prefect.timetable import Served, parameters_of, schedule
 
     found = schedule(cron, every, at, timezone, not inactive)
     lines = list(overrides)

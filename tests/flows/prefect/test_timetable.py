@@ -5,7 +5,7 @@ from click import BadParameter
 
 from webtext.flows.commands.options import Duration
 from webtext.flows.prefect.runner import prefect_schedule
-from webtext.flows.prefect.schedule import Served, schedule
+from webtext.flows.prefect.timetable import Served, schedule
 from webtext.pipeline.core.errors import UserError
 
 

@@ -8,6 +8,7 @@ bounded, so the time is linear in the page.
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from math import log1p
 from typing import NamedTuple
 
@@ -161,6 +162,14 @@ class Survey:
         self.all_words, self.all_blocks = self.words or 1, len(blocks) or 1
         self.tags = [float(TAG_NUMBER.get(block.place.tag, OTHER_TAG)) for block in blocks]
         self.long = [basics.words >= LONG for basics in self.basics]
+        self.sums = [  # of words, linked words and long blocks before each block
+            list(accumulate(values, initial=0.0))
+            for values in (
+                [basics.words for basics in self.basics],
+                [basics.words * basics.links for basics in self.basics],
+                self.long,
+            )
+        ]
 
     def count(self, number: int, block: Block, runs: set[tuple[str, ...]]) -> None:
         """Take a block into account."""
@@ -308,17 +317,17 @@ class Survey:
     def neighbours(self, number: int) -> list[float]:
         """Return what is said of the blocks before and after one."""
         told: list[float] = []
+        size = len(self.basics)
         for step in NEIGHBOURS:
             at = number + step
-            if 0 <= at < len(self.basics):
-                told += (self.basics[at].words, self.basics[at].links, self.tags[at])
+            if 0 <= at < size:
+                basics = self.basics[at]
+                told += (basics.words, basics.links, self.tags[at])
             else:
                 told += (NONE, NONE, NONE)
-        begin = max(0, number - WINDOW)
-        window = self.basics[begin : number + WINDOW + 1]
-        words = sum([basics.words for basics in window])
-        linked = sum([basics.words * basics.links for basics in window])
-        told += (words, linked / (words or 1), sum(self.long[begin : number + WINDOW + 1]))
+        begin, end = max(0, number - WINDOW), min(size, number + WINDOW + 1)
+        words, linked, long = (sums[end] - sums[begin] for sums in self.sums)
+        told += (words, linked / (words or 1), long)
         return told
 
     def standing(self, place: Place) -> Sequence[float]:

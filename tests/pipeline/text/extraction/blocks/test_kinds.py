@@ -9,24 +9,24 @@ from webtext.pipeline.text.extraction.maintext import Article, Page, Reading, re
 
 SAID = (
     (
-        "The lock gates at the third bend have been stiff since the flood, and it takes two people to "
-        "move the beam in the morning."
+        "The lock gates at the third bend have been stiff since the flood, and it takes two people "
+        "to move the beam in the morning."
     ),
     (
         "You should grease the collar before you push, because the wood swells in the wet and the "
         "iron does not give at all."
     ),
     (
-        "We did that last spring with tallow and it worked for a month, but then the grit came back "
-        "and we had to clean everything."
+        "We did that last spring with tallow and it worked for a month, but then the grit came "
+        "back and we had to clean everything."
     ),
     (
-        "My neighbour keeps a brush on a long pole for it; she says that the grit sits on the upper "
-        "side and never below the water."
+        "My neighbour keeps a brush on a long pole for it; she says that the grit sits on the "
+        "upper side and never below the water."
     ),
     (
-        "Thank you all, the brush was the answer: the beam moves with one hand now, and the collar is "
-        "as bright as a spoon."
+        "Thank you all, the brush was the answer: the beam moves with one hand now, and the collar "
+        "is as bright as a spoon."
     ),
 )
 CHROME = (
@@ -113,17 +113,17 @@ def test_broken_data_for_scripts_is_no_text(data):
 PARAGRAPHS = "".join(f"<p>{said}</p>" for said in SAID)
 KINDS = {
     "article": (f"<article><h1>The beam</h1>{PARAGRAPHS}</article>", SAID),
-    "no article": ((f"<h1>The beam</h1>{PARAGRAPHS}<h2>Tools</h2><ul><li>a brush on a long pole for "
-                   f"the upper side</li><li>tallow, a pound of it at the least</li></ul>"
+    "no article": ((f"<h1>The beam</h1>{PARAGRAPHS}<h2>Tools</h2><ul><li>a brush on a long pole "
+                   f"for the upper side</li><li>tallow, a pound of it at the least</li></ul>"
                    f"<p>{SAID[0]} Again.</p>"), ("Tools", "- a brush on", "- tallow, a pound")),
     "manual": ((f"<div class='document'><h1>beam(1)</h1><p>{SAID[0]}</p><dl><dt>--grease</dt><dd>"
                f"{SAID[1]}</dd></dl><pre>beam --grease\n    collar\n</pre><p>{SAID[2]}</p></div>"),
                ("beam --grease\n    collar", SAID[1], SAID[2])),
-    "poem": ((f"<article><h1>Bend</h1><p>{SAID[3]}</p><p>The gate is shut,<br>the beam is still,<br>"
-             f"the water waits below the mill.</p><p>{SAID[4]}</p></article>"),
+    "poem": ((f"<article><h1>Bend</h1><p>{SAID[3]}</p><p>The gate is shut,<br>the beam is still,"
+             f"<br>the water waits below the mill.</p><p>{SAID[4]}</p></article>"),
              ("The gate is shut,\nthe beam is still,\nthe water waits",)),
-    "table": ((f"<article><p>{SAID[0]}</p><table><tr><th>Lock</th><th>Rise in feet</th></tr><tr><td>"
-              f"First</td><td>7</td></tr><tr><td>Second</td><td>9</td></tr></table><p>{SAID[1]}</p>"
+    "table": ((f"<article><p>{SAID[0]}</p><table><tr><th>Lock</th><th>Rise in feet</th></tr><tr>"
+              f"<td>First</td><td>7</td></tr><tr><td>Second</td><td>9</td></tr></table><p>{SAID[1]}</p>"
               "</article>"), ("Lock | Rise in feet\nFirst | 7\nSecond | 9",)),
     "quotation": ((f"<article><p>{SAID[0]}</p><blockquote><p>{SAID[1]}</p></blockquote><p>{SAID[2]}"
                   "</p></article>"), (SAID[1],)),

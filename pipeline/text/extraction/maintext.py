@@ -34,8 +34,9 @@ SAMPLE = (
 class Reading:
     """How pages are read.
 
-    Word F1 over WCXB's 1,476 pages of seven kinds (`python -m tests.bench.wcxb`), F1 of 4-grams over
-    scrapinghub's 181 pages and readability's 130, F1 of the strings of trafilatura's 460 pages:
+    Word F1 over WCXB's 1,476 pages of seven kinds (`python -m tests.bench.wcxb`), F1 of 4-grams
+    over scrapinghub's 181 pages and readability's 130, F1 of the strings of trafilatura's 460
+    pages:
 
         engine                         WCXB   scrapinghub   readability   segments
         blocks, pages it never saw     .874          .950          .933       .925
@@ -44,10 +45,10 @@ class Reading:
         trafilatura, favor_precision   .764          .964          .930       .931
         resiliparse 2.0.1              .785          .928                     .867
 
-    The model of `blocks` was trained on these pages; the first line is what two models find, each of
-    one half, on the half that it was not trained on. So on news `trafilatura` is still as good or
-    better, on all else far worse. A page of WCXB takes 23 ms of CPU by `blocks`, where trafilatura
-    with favor_precision took 27 with its slow parts replaced, and resiliparse takes 3.
+    The model of `blocks` was trained on these pages; the first line is what two models find, each
+    of one half, on the half that it was not trained on. So on news `trafilatura` is still as good
+    or better, on all else far worse. A page of WCXB takes 23 ms of CPU by `blocks`, where
+    trafilatura with favor_precision took 27 with its slow parts replaced, and resiliparse takes 3.
 
     For `blocks`, favor_precision takes only blocks that are more probably main text than not, and
     favor_recall counts each as twice as probable.

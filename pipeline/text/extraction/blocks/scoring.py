@@ -17,6 +17,7 @@ from webtext.pipeline.text.extraction.blocks.hints import BIT
 
 FILE = "blocks.json"
 TREES_AT_ONCE = 25  # between two looks at the sum
+HOPELESS = 0.1  # probability below which no block is taken, not the best of a page either
 UNLIKELY = 0.3  # probability below which words are not expected in the text at all
 DECIDED = 5.0  # logit from which on the trees that are left are not asked; one of theirs says < 1
 
@@ -100,7 +101,7 @@ def best_choice(chances: list[float], words: list[int]) -> list[bool]:
         taken += words[number]
         if taken and (f1 := 2 * hit / (taken + wanted)) > best:
             best, bound = f1, chances[number]
-    return [chance >= bound for chance in chances]
+    return [chance >= max(bound, HOPELESS) for chance in chances]
 
 
 def asked(tree: Tree) -> Iterator[str]:

@@ -37,7 +37,7 @@ from webtext.pipeline.tokens.tokens import tokens
 
 LIBRARIES = {  # whose versions shape a step's bytes
     "links": ("ada-url", "orjson", "tldextract", "zstandard"),
-    "pages": ("ada-url", "aiohttp", "FastWARC", "isal", "zstandard"),
+    "pages": ("ada-url", "aiohttp", "isal", "zstandard"),
     "documents": ("ftfy", "langdetect", "lxml", "Resiliparse", "tiktoken", "trafilatura"),
     "paragraphs": ("numba", "numpy"),
     "signatures": ("numba", "numpy"),

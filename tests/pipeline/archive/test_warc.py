@@ -450,7 +450,7 @@ def test_a_false_length_has_one_row_and_costs_no_neighbour(tmp_path, packing, le
     found = seen(path)
     good = [url for url, problem in found if problem is None]
     assert good == ["http://h.test/0", "http://h.test/2", "http://h.test/3"]
-    assert [url for url, problem in found if problem is not None][0] == "http://h.test/1"
+    assert next(url for url, problem in found if problem is not None) == "http://h.test/1"
 
 
 ARC = b"filedesc://a.arc 0.0.0.0 20060504030201 text/plain 9\n1 0 Test\n\n"
@@ -474,7 +474,9 @@ def test_an_arc_file_is_read_record_by_record(tmp_path, packed, more):
     )
     found = list(responses(path))
     assert [(page.url, page.body, page.ip) for page in found] == [
-        ("http://h.test/0", PAGE, "192.0.2.7"), ("http://h.test/1", PAGE + b"x", "192.0.2.7")]  # fmt: skip
+        ("http://h.test/0", PAGE, "192.0.2.7"),
+        ("http://h.test/1", PAGE + b"x", "192.0.2.7"),
+    ]
     assert found[0].date == datetime(2006, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 

@@ -195,7 +195,7 @@ def _as_utf8(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
-_cr_ends = re.compile(rb"[!-~]{4}\r[!-~]{4}")
+_cr_ends = re.compile(rb"[!-~]{2}\r[!-~]{4}")
 WIDE = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 

@@ -68,8 +68,9 @@ def scores(column: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return scores(column.dictionary_decode())
     if pa.types.is_floating(kind):
+        column = column.cast(pa.float64())
         whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
-        column = pc.if_else(whole, column, pa.scalar(None, kind)).cast(pa.float64())
+        column = pc.if_else(whole, column, pa.scalar(None, pa.float64()))
     elif pa.types.is_decimal(kind):
         return scores(column.cast(pa.float64()))
     elif not pa.types.is_integer(kind):

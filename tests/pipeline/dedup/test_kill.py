@@ -144,7 +144,7 @@ def test_a_file_that_was_cut_short_is_named_and_says_what_to_do(tmp_path, cut):
     made = signed(tmp_path / "signatures", found)
     data = made.shard(0).read_bytes()
     made.shard(0).write_bytes(data[: int(len(data) * cut) if isinstance(cut, float) else cut])
-    with pytest.raises(UserError, match=r"signatures/00000\.parquet: damaged .*; delete .* again"):
+    with pytest.raises(UserError, match=r"signatures/00000\.parquet: damaged .*; move it elsewhere .* again"):
         cluster(Cluster(), made, found, Directory(tmp_path / "out"), 0)
 
 
@@ -180,5 +180,5 @@ def test_a_damaged_file_of_candidate_pairs_is_named(tmp_path):
     pairs = tmp_path / "out" / "pairs" / "00003.npy"
     pairs.parent.mkdir(parents=True)
     pairs.write_bytes(b"\x93NUMPY")
-    with pytest.raises(UserError, match=r"pairs/00003\.npy: damaged .*; delete .*/pairs and run"):
+    with pytest.raises(UserError, match=r"pairs/00003\.npy: damaged .*; move .*/pairs elsewhere and run"):
         cluster(Cluster(), made, found, Directory(tmp_path / "out"), 0)

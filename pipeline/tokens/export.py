@@ -35,7 +35,7 @@ def export(
         UserError: `source` is neither; `out` is there; the corpus or its train split is empty.
     """
     if out.exists():
-        raise UserError(f"{out}: is there already; name another, or remove it")
+        raise UserError(f"{out}: is there already; name another directory")
     given = Directory(source)
     made = source if (source / INDEX).exists() else None
     if made is None:

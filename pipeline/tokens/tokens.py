@@ -340,7 +340,10 @@ def read_bin(path: Path) -> npt.NDArray[np.uint16]:
             f"{header[:3].tolist()}; it is not a token shard"
         )
     if header[2] != length:
-        raise UserError(f"{path}: its header says {header[2]} tokens, found {length}; remake it")
+        raise UserError(
+            f"{path}: its header says {header[2]} tokens, found {length}; put back the right one, "
+            "or make the tokens again"
+        )
     if not length:
         return np.empty(0, "<u2")
     return np.memmap(path, "<u2", "r", offset=4 * HEADER)

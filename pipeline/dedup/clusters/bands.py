@@ -93,6 +93,7 @@ def _load(path: Path) -> npt.NDArray[Any]:
         found: npt.NDArray[Any] = np.load(path)
     except (ValueError, EOFError) as error:
         raise UserError(
-            f"{path}: damaged ({error}); delete {path.parent} and run the same command again"
+            f"{path}: damaged ({error}); move {path.parent} elsewhere and run the same command "
+            "again"
         ) from None
     return found

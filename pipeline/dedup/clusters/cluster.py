@@ -143,14 +143,15 @@ def _check_pairing(signatures: Directory, documents: Directory) -> None:
     if signatures.numbers() != documents.numbers():
         raise UserError(
             f"{signatures}: has signatures of {len(signatures.numbers())} shards and {documents} "
-            f"has {len(documents.numbers())}; delete the signatures and build again"
+            f"has {len(documents.numbers())}; move {signatures} elsewhere and run the same command "
+            "again"
         )
     for path, given in zip(signatures.shards(), documents.shards(), strict=True):
         rows, wanted = row_count(path), row_count(given)
         if rows != wanted:
             raise UserError(
-                f"{path}: has {rows} signatures and {given} has {wanted} documents; delete the "
-                "signatures and build again"
+                f"{path}: has {rows} signatures and {given} has {wanted} documents; "
+                f"move {signatures} elsewhere and run the same command again"
             )
 
 

@@ -1,6 +1,6 @@
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench gpu picture realdata clean
+.PHONY: help setup demo test check fmt bench chaos gpu picture realdata clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -51,6 +51,9 @@ fmt: .venv/dev ## put the code in its usual form
 
 bench: .venv/dev ## ratios against the tools that one would take instead
 	$(BIN)/python -m tests.bench
+
+chaos: .venv/dev ## change every file of a build in every way: is each change named?
+	$(BIN)/python -m tests.chaos
 
 gpu: .types/webtext ## is training right and fast on this GPU? Needs python3 with torch 2.11 or newer, nothing else
 	PYTHONPATH=.types $(PYTHON) -m tests.gpu

@@ -5,7 +5,6 @@ remembered anywhere. Whoever wants to know something of a build, or wants it to 
 """
 
 import importlib.metadata
-import json
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webtext.pipeline.core.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.checked import check
+from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, digest, write_json
-from webtext.pipeline.core.source_code import digest_of
+from webtext.pipeline.core.source_code import digest_of, forget
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
 from webtext.pipeline.core.step import Made, Planned, Recipe, Step, maker
 from webtext.pipeline.insight import report, trace
 from webtext.pipeline.steps import STEPS
-
-STARTED = "started.json"  # which inputs a directory that is not whole yet is being made of
 
 Execute = Callable[[Planned, int, Progress], list[Passage]]
 Show = Callable[[Planned], AbstractContextManager[Progress]]
@@ -52,8 +51,10 @@ class Build:
         """Return the steps in the recipe's way, up to the one called `until`, in order.
 
         Raises:
-            UserError: a source that is not there; an unknown step; nothing to begin with.
+            UserError: no recipe; a source that is not there; an unknown step; nothing to read.
         """
+        if self.recipe is None:
+            raise UserError(f"{self.data}: nothing can be planned without a recipe; name one")
         if until is not None:
             self.check_name(until, "--until ")
         last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})
@@ -137,7 +138,7 @@ class Build:
         if self.recipe is None:
             found = newest(self.data)
         else:
-            found = {one.name: one.home for one in self.plan() if one.home.whole}
+            found = {one.name: one.home for one in self.plan() if one.done}
         names = dict.fromkeys(step.name for step in self.steps)
         whole = [found[name] for name in names if name in found]
         made = [(maker(directory.manifest(), self.steps), directory) for directory in whole]
@@ -234,9 +235,11 @@ def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
     """Make a step's directory whole, going on where a killed run stopped.
 
     Raises:
-        UserError: bad input, or no room on the disk.
+        UserError: bad input, an input that is not what its manifest says, or no room on the disk.
         PipelineError: rows were lost between the steps.
     """
+    for given in step.inputs:
+        check(given.path)
     begin(step)
     try:
         passages = step.step.work(step, workers, progress)
@@ -248,7 +251,11 @@ def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def begin(step: Planned) -> None:
-    """Prepare the directory; what was made of inputs that have changed since is out of the way."""
+    """Prepare the directory.
+
+    What is half done and was made of other inputs, by other libraries or by other source code is
+    begun anew, so that no directory is made by two of them; if it is an archive, it is kept.
+    """
     join(step)
     step.home.sweep()
 
@@ -257,39 +264,57 @@ def join(step: Planned) -> None:
     """Prepare the directory, but leave alone what others may be writing there just now."""
     mark = step.home.path / STARTED
     fingerprints = step.fingerprints()
-    fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
-    if fresh:
-        fresh = json.loads(mark.read_text(encoding="utf-8")) == fingerprints
-    if not fresh:
-        if step.step.archive:
-            set_aside(step.home.path)
-        else:
-            shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, fingerprints)
-
-
-def set_aside(path: Path) -> None:
-    """Give a directory that cost the network another name, so that nothing of it is lost."""
-    if not path.is_dir():
+    if step.step.archive:
+        keep(step.home, fingerprints, step.step.bookkeeping)
         return
-    taken = [int(end) for one in path.parent.glob(f"{path.name}.aside-*")
-             if (end := one.name.rpartition("-")[2]).isdigit()]  # fmt: skip
-    path.rename(path.with_name(f"{path.name}.aside-{max(taken, default=0) + 1}"))
+    begun = {"inputs": fingerprints, **made_by(step.step)}
+    fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
+    if not (fresh and json_or_none(mark) == begun):
+        shutil.rmtree(step.home.path, ignore_errors=True)
+        write_json(mark, begun)
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:
-    """Write the manifest, and with it the name under which later commands find the directory."""
-    (step.home.path / STARTED).unlink()
+    """Write the manifest, and with it the name under which later commands find the directory.
+
+    Raises:
+        UserError: a library or the source code has changed since the step began.
+    """
+    mark = step.home.path / STARTED
+    changed = began_otherwise(step, json_or_none(mark))
+    if changed and not step.step.archive:
+        raise UserError(
+            f"{step.home.path}: {changed} has changed while it was made, so a part of it may have "
+            "been made by each; run the same command again: the step begins anew"
+        )
+    mark.unlink()
     step.home.finish(
         {
             "stage": step.name,
             **step.recorded,
             "inputs": step.fingerprints(),
-            "libraries": versions(step.step),
-            "code": digest_of(step.step.work.__module__),
+            **made_by(step.step),
             "passages": [asdict(passage) for passage in passages],
         }
     )
+
+
+def began_otherwise(step: Planned, begun: object) -> str:
+    """Say what has changed on disk since a step began, "" if nothing has."""
+    if not isinstance(begun, dict) or "code" not in begun:
+        return ""  # an archive, which says only what it is made of
+    forget()
+    now = made_by(step.step)
+    if now["code"] != begun["code"]:
+        return "the source code"
+    others = {**now["libraries"], **begun["libraries"]}
+    names = [name for name in others if now["libraries"].get(name) != begun["libraries"].get(name)]
+    return ", ".join(names)
+
+
+def made_by(step: Step) -> dict[str, Any]:
+    """Return what makes a step's bytes, apart from its inputs: its libraries and its source."""
+    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
 
 
 def versions(step: Step) -> dict[str, str]:

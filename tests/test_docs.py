@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.picture import MARKS, picture
 from webtext.flows.commands.command_line import cli
@@ -19,6 +20,13 @@ def test_every_command_is_in_the_readme(command):
 @pytest.mark.parametrize("command", sorted(cli.commands))
 def test_every_command_says_what_it_does(command):
     assert cli.commands[command].help
+
+
+def test_the_list_of_commands_fits_on_a_page():
+    lines = CliRunner().invoke(cli, ["--help"], terminal_width=80).stdout.splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 80
+    assert {line.split()[0] for line in lines if line.startswith("  ")} >= set(cli.commands)
 
 
 def test_every_path_that_the_documents_name_is_there():

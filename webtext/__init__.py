@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from webtext.pipeline.core.shards import Directory
     from webtext.pipeline.core.step import Step
     from webtext.pipeline.dedup.files.file import dedup_files
+    from webtext.pipeline.dedup.signatures.sketches import sketches
     from webtext.pipeline.filters.rules import Rules
     from webtext.pipeline.text.extraction.extract import Extract
     from webtext.pipeline.words.document import Document
@@ -28,6 +29,7 @@ __all__ = [
     "UserError",
     "dedup_files",
     "load",
+    "sketches",
 ]
 
 _WHERE = {
@@ -42,6 +44,7 @@ _WHERE = {
     "UserError": "pipeline.core.errors",
     "dedup_files": "pipeline.dedup.files.file",
     "load": "flows.building.settings",
+    "sketches": "pipeline.dedup.signatures.sketches",
 }
 
 

@@ -20,7 +20,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from webtext.pipeline.core.data_directory import holder_of
+from webtext.pipeline.core.directories.data_directory import holder_of
 from webtext.pipeline.core.errors import UserError
 
 Verdict = Literal["ok", "warn", "bad"]

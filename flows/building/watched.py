@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from webtext.pipeline.build import Execute, make
-from webtext.pipeline.core.data_directory import interrupt_main
+from webtext.pipeline.core.directories.data_directory import interrupt_main
 from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage

@@ -28,7 +28,7 @@ data = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("data"),
     show_default=True,
-    help="Directory that the stages' directories lie in.",
+    help="Directory that the steps' directories lie in.",
 )
 workers = click.option(
     "--workers",

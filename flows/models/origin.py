@@ -2,7 +2,7 @@
 
 The architecture is that of the existing model. What the recipe says in [model] must agree with it,
 and the rest is taken from it, so that one recipe works for models of any size. Only dropout always
-comes from the recipe, because no weight depends on it.
+comes from the recipe, because no weight depends on it, and `zero_start` means nothing here.
 """
 
 from collections.abc import Iterable
@@ -33,6 +33,7 @@ def load_for(
     if found is not None and isinstance(stated, dict):
         shape = asdict(found)
         dropout = stated.pop("dropout", GPT2.dropout)
+        stated.pop("zero_start", None)
         differing = [
             f"model.{name} is {shape[name]!r} there, {value!r} here"
             for name, value in stated.items()

@@ -10,8 +10,8 @@ from typing import Any
 from webtext.model.batches.data import Batches, Range
 from webtext.model.batches.token_shards import fingerprint as tokens_fingerprint
 from webtext.model.training import run as runs
+from webtext.pipeline.core.directories.lookup import lookup
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.lookup import lookup
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens.tokens import INDEX, documents_at
 

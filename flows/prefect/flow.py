@@ -26,12 +26,13 @@ from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.settings import load
 from webtext.flows.building.terminal import say
 from webtext.flows.building.watched import EventLog, Watched
+from webtext.flows.prefect import trust
 from webtext.flows.prefect.api import AUTH, Api
 from webtext.flows.prefect.home import URL
 from webtext.flows.prefect.recorder import FLOW, name_of, recorded
 from webtext.flows.prefect.tidy import kept_short
 from webtext.pipeline.build import Build
-from webtext.pipeline.core.data_directory import holder_of, newest_of
+from webtext.pipeline.core.directories.data_directory import holder_of, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import die_with
 
@@ -74,6 +75,7 @@ def build(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
+    trust.check(recipe, data, overrides or [])
     with begun(data, directory, overlap) as free:
         if not free:
             return skipped(data)
@@ -107,6 +109,7 @@ def refresh(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
+    trust.check(recipe, data, overrides or [])
     with begun(data, directory, overlap) as free:
         if not free:
             return skipped(data)
@@ -137,6 +140,7 @@ def train(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
+    trust.check(recipe, data, overrides or [])
     with begun(None, directory, overlap):
         tokens = newest_of(Path(data), "tokens")
         place = Path(data) / "runs" / f"{Path(recipe).stem}-{tokens.name}"

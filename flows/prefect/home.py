@@ -6,13 +6,15 @@ Prefect reads its settings when it is imported: use this before anything imports
 import json
 import os
 import socket
+import sys
 import urllib.parse
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webtext.flows.prefect.api import AUTH, Api, auth_of
-from webtext.pipeline.core.data_directory import Holder, alive, myself
+from webtext.flows.prefect.api import AUTH, Api, proves
+from webtext.flows.prefect.door import LOGIN, SECRET
+from webtext.pipeline.core.directories.data_directory import Holder, alive, myself
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import write_json
 
@@ -33,9 +35,12 @@ def settle(data: Path) -> Path:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     home = Path(os.environ["PREFECT_HOME"]).expanduser()
+    usual = (data / ".prefect").resolve()
     probe = home / f".probe-{os.getpid()}"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if home == usual:
+            home.chmod(0o700)  # what Prefect keeps there is nobody else's to read
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -86,12 +91,13 @@ def registered(path: Path) -> Api | None:
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         holder = Holder(**told["holder"])
-        api = Api(told["url"], auth_of(Path(told["home"])))
+        secret = (Path(told["home"]) / SECRET).read_text(encoding="utf-8").strip()
+        api = Api(told["url"], secret)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if holder.host != socket.gethostname() or not alive(holder.pid, holder.started):
         return None
-    return api if api.healthy() else None
+    return api if proves(api.url, secret) else None
 
 
 def ends_with_a_build(path: Path) -> bool:
@@ -125,3 +131,16 @@ def users_own() -> Path:
     """
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "webtext" / REGISTER
+
+
+def pages_of(api: Api, home: Path) -> str:
+    """Return where a browser finds the pages of the server, and how it is let in.
+
+    The secret is shown on a terminal only: what is written elsewhere may be read by others.
+    """
+    pages = api.url.removesuffix("/api")
+    if not api.auth or os.environ.get(URL):  # the user's own server
+        return pages
+    if sys.stderr.isatty():
+        return f"{pages}{LOGIN}#{urllib.parse.quote(api.auth)}"
+    return f"{pages} (log in with the text in {home / SECRET})"

@@ -26,7 +26,7 @@ from webtext.flows.building.watched import EventLog, Listener, Watched
 from webtext.flows.prefect.api import Api, ApiError
 from webtext.flows.prefect.home import settle
 from webtext.pipeline.build import Build
-from webtext.pipeline.core.data_directory import myself
+from webtext.pipeline.core.directories.data_directory import myself
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json
 

@@ -18,6 +18,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from webtext.flows.prefect.door import Door
 from webtext.pipeline.core.pool import die_with
 
 TAKEN = 3  # the exit code where another server is at work on this database
@@ -39,8 +40,10 @@ def main(descriptor: int, parent: int) -> None:
     if DATABASE not in os.environ:
         begin_database(home / "prefect.db")
     # Its own log tells people nothing; what goes wrong is on stderr, which is a file.
-    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error"))
-    server.run(sockets=[socket.socket(fileno=descriptor)])
+    listening = socket.socket(fileno=descriptor)
+    secret = os.environ["PREFECT_SERVER_API_AUTH_STRING"]
+    app = Door(create_app(), listening.getsockname()[1], secret)
+    uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
     os.close(held)
 
 

@@ -23,6 +23,7 @@ from webtext.flows.prefect.recorder import PATIENCE, recorded
 from webtext.flows.prefect.supervise import Child, Server
 from webtext.flows.prefect.tidy import take_up
 from webtext.flows.prefect.timetable import Served
+from webtext.flows.prefect.trust import served_alone
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json
@@ -81,12 +82,16 @@ def run(served: Served, file: Path, api: Api, own: Server | None, stop: threadin
     """
     module = "webtext.flows.prefect.runner"
     command = [sys.executable, "-P", "-m", module, str(file), str(os.getpid())]
-    environment = {**os.environ, homes.URL: api.url, **({AUTH: api.auth} if api.auth else {})}
+    environment = {
+        **os.environ,
+        homes.URL: api.url,
+        **({AUTH: api.auth} if api.auth else {}),
+        **served_alone(served.parameters),
+    }
     name = "the runner of flows"
     # Prefect's runner ends in good order at Ctrl-C, and with a complaint at SIGTERM.
     runner = Child(name, command, None, say, environment, end_by=signal.SIGINT)
-    pages = api.url.removesuffix("/api")
-    say(f"Prefect's pages: {pages}   stop with Ctrl-C")
+    say(f"Prefect's pages: {homes.pages_of(api, file.parent)}   stop with Ctrl-C")
     runner.start()
     looked = False
     try:

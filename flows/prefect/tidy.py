@@ -16,7 +16,7 @@ from typing import Any
 
 from webtext.flows.prefect.api import Api, ApiError
 from webtext.flows.prefect.recorder import marks
-from webtext.pipeline.core.data_directory import Holder
+from webtext.pipeline.core.directories.data_directory import Holder
 
 UNDER_WAY = ["RUNNING", "PENDING", "CANCELLING"]
 WAITING = ["SCHEDULED"]  # late runs among them

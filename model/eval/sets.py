@@ -127,7 +127,7 @@ def rows(path: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
             return
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number + 1} is not JSON ({error})") from None
 
 

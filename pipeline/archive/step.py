@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
-from webtext.pipeline.core.lookup import Row, first_row
+from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
@@ -75,9 +75,7 @@ STEP = Step(
     bytes_depend_on=(
         "ada-url",
         "FastWARC",
-        "llvmlite",
         "msgspec",
-        "numba",
         "numpy",
         "pyarrow",
         "tldextract",

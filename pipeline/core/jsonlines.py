@@ -7,9 +7,8 @@ through line by line, to say which line it is.
 from typing import TypeVar
 
 import msgspec
-import numpy as np
 
-NEWLINE, OPENS, CLOSES = b"\n{}"
+OPENS, CLOSES = b"{}"
 T = TypeVar("T")
 
 
@@ -20,19 +19,18 @@ def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
     line end stands between a brace that closes and one that opens, and there are as many
     objects as lines, each line is one of them.
     """
-    text = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(text == NEWLINE)
-    count = len(ends)
-    if count and ends[-1] == len(text) - 1:
-        ends = ends[:-1]
-    else:
-        count += 1
-    if (count > 1 and ends[0] == 0) or np.any(text[ends - 1] != CLOSES):
+    last = len(chunk) - 1
+    lines = 1
+    at = chunk.find(b"\n")
+    if at == 0:
         return None
-    if np.any(text[ends + 1] != OPENS):
-        return None
+    while 0 <= at < last:
+        if chunk[at - 1] != CLOSES or chunk[at + 1] != OPENS:
+            return None
+        lines += 1
+        at = chunk.find(b"\n", at + 1)
     try:
         found = decoder.decode_lines(chunk)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return found if len(found) == count else None
+    return found if len(found) == lines else None

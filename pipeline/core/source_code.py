@@ -65,6 +65,12 @@ def outside(module: str) -> frozenset[str]:
     return frozenset(names - {ROOT})
 
 
+def forget() -> None:
+    """Read all files anew when they are next asked for."""
+    for known in (imported, reached, digest_of):
+        known.cache_clear()
+
+
 @cache
 def digest_of(module: str) -> str:
     """Return the sha256 of all source that a module is made of, in hexadecimal."""

@@ -19,7 +19,7 @@ from webtext.pipeline.core.shards import parquet_writer, read_batches, replacing
 
 
 class Stage(Protocol):
-    """A step that keeps or drops rows, and may add to them."""
+    """A link of a chain: it keeps or drops rows, and may add to them."""
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised when the same settings begin to give other rows

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from webtext.pipeline.core.directories.keeping import made_of
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
@@ -66,6 +67,7 @@ class Step:
     in_funnel: bool = True  # whether it decides which rows go on
     # What it makes cost the network: no build removes it, and another day it might be other rows.
     archive: bool = False
+    bookkeeping: tuple[str, ...] = ()  # an archive's files that hold only for the inputs of one run
 
     # Of a recipe: is the step in its way; which settings are in force, in order (by default those
     # of all tables); how many directories it makes in a row, each also of the one before.
@@ -124,7 +126,7 @@ class Planned:
         """Whether the directory is whole, and was made of the inputs as they are now."""
         if not self.home.whole or not all(given.whole for given in self.inputs):
             return False
-        return bool(self.home.manifest().get("inputs") == self.fingerprints())
+        return bool(made_of(self.home) == self.fingerprints())
 
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each input's manifest, by directory name."""

@@ -5,6 +5,7 @@ nor paths nor anything else of the machine, so the same corpus has the same card
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory, read_batches, write_json, write_text
 from webtext.pipeline.core.stage import Passage, machine_facts
 from webtext.pipeline.core.step import Step, maker
+from webtext.pipeline.core.visible import visible
 
 CARD = "README.md"  # the name that the hub looks for
 STATS = "stats.json"
@@ -282,7 +284,8 @@ def cell(value: Any) -> str:
     """
     if isinstance(value, int):
         return f"{value:,}"
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    shown = " ".join(visible(str(value)).split())
+    return re.sub(r"[\\|]", r"\\\g<0>", shown).replace("<", "&lt;")
 
 
 def size_category(documents: int) -> str:

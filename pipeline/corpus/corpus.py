@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import each, tick
@@ -29,10 +28,10 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import CORPUS, CORPUS_DROPPED, DOCUMENT
 from webtext.pipeline.core.shards import (
     Directory,
-    damaged,
     parquet_writer,
     read_batches,
     replacing,
+    row_count,
     write_parquet,
 )
 from webtext.pipeline.core.stage import Passage, conform, fates
@@ -115,22 +114,9 @@ def corpus(
 
 def passage(documents: Directory, out: Directory) -> Passage:
     """Count what went in and what became of it, from the files."""
-    read = sum(map(count_rows, documents.shards()))
-    kept = sum(map(count_rows, out.shards()))
+    read = sum(map(row_count, documents.shards()))
+    kept = sum(map(row_count, out.shards()))
     return Passage("dedup", read, kept, fates(out.shards("dropped")))
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of rows of a shard, from its footer.
-
-    Raises:
-        UserError: it is damaged; names the file.
-    """
-    try:
-        rows: int = pq.read_metadata(path).num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise damaged(path, error) from error
-    return rows
 
 
 # --- divide --------------------------------------------------------------------------------------
@@ -145,7 +131,7 @@ def divide_all(
     if not (work / "copies.npy").exists():
         gather(duplicates, work)
     todo = [number for number in documents.numbers() if not index_path(out, number).exists()]
-    rows = sum(count_rows(documents.shard(number)) for number in todo)
+    rows = sum(row_count(documents.shard(number)) for number in todo)
     each(partial(divide, documents, out), todo, workers, named(progress, "unique"), total=rows)
 
 

@@ -1,12 +1,11 @@
 """The step `corpus`: the unique documents, shuffled, in even shards with a card."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webtext.pipeline.core.lookup import first_row
+from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.shards import Directory, read_json
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Planned, Sought, Step
 from webtext.pipeline.corpus.card import STATS
@@ -37,7 +36,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 def facts(directory: Directory) -> Mapping[str, Any]:
     """Return how large the corpus is."""
-    found = json.loads((directory.path / STATS).read_text(encoding="utf-8"))
+    found = read_json(directory.path / STATS)
     return {name: found[name] for name in ("documents", "bytes", "domains")}
 
 

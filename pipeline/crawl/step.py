@@ -9,6 +9,7 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.crawl.frontier.schema import FILES
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -29,7 +30,8 @@ def foretell(planned: Planned) -> str:
 def politeness(settings: Crawl, links: Directory) -> str:
     """Say how long politeness alone makes a crawl of these links take."""
     host, count = busiest_host(links)
-    bound = timedelta(seconds=round(politeness_bound(links, settings)))
+    longest = timedelta.max.total_seconds() // 1
+    bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))
     return (
         f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
         f"{settings.delay:g} s apart"
@@ -48,10 +50,9 @@ STEP = Step(
         "brotli",
         "FastWARC",
         "isal",
-        "llvmlite",
         "msgspec",
-        "numba",
         "numpy",
+        "orjson",
         "Protego",
         "pyarrow",
         "tldextract",
@@ -59,6 +60,7 @@ STEP = Step(
     ),
     fates=MEANING,
     archive=True,
+    bookkeeping=FILES,
     wanted=lambda recipe: not recipe.pages.warc,
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
     foretell=foretell,

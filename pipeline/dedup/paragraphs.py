@@ -32,11 +32,10 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import Directory, read_batches, write_json
+from webtext.pipeline.core.shards import Directory, read_batches, row_count, write_json
 from webtext.pipeline.core.stage import Passage, fates, judged, run_chain
 from webtext.pipeline.corpus.verdicts import load, numbers_of, save
 from webtext.pipeline.dedup.signatures.sign import fold_texts
-from webtext.pipeline.dedup.signatures.signature_files import row_count
 
 UNITS = {"line": "\n", "paragraph": "\n\n"}
 TOO_SHORT = "paragraphs.too_short"

@@ -1,12 +1,11 @@
 """The step `paragraphs`, off by default: the documents without what others have too."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webtext.pipeline.core.lookup import first_row
+from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.shards import Directory, read_json
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Planned, Sought, Step
 from webtext.pipeline.dedup.paragraphs import REMOVED, TOO_SHORT, Paragraphs, paragraphs
@@ -40,7 +39,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 def facts(directory: Directory) -> Mapping[str, Any]:
     """Return what was removed."""
     path = directory.path / REMOVED
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = read_json(path) if path.exists() else {}
     return {f"{what} paragraphs": found[what] for what in ("removed",) if found}
 
 
@@ -52,6 +51,7 @@ STEP = Step(
     makes="documents",
     bytes_depend_on=(
         "ada-url",
+        "datasketch",
         "llvmlite",
         "numba",
         "numpy",

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import sha256
 from webtext.pipeline.core.stage import judged
 from webtext.pipeline.words.evalsets import examples
 from webtext.pipeline.words.ngrams import Hashes, numbered, of_words, words
@@ -30,8 +30,8 @@ class Decontaminate:
 
     # Files: .jsonl, or any text; .zst, .gz, .xz and .bz2 as well. What is in them decides.
     against: tuple[str, ...] = field(default=(), metadata={"machine": True})
-    words: int = 13
-    shortest: int = 8
+    words: int = 13  # of an n-gram that both share
+    shortest: int = 8  # words; a shorter example is not looked for
 
     name: ClassVar[str] = "decontaminate"
     version: ClassVar[int] = 1

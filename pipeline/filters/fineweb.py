@@ -32,7 +32,7 @@ class ShortLines:
     and counts lines of 30.
     """
 
-    length: int = 30
+    length: int = 30  # characters; a longer line is not short
     at_most: float | None = 0.67
 
     def __call__(self, doc: Document) -> float:

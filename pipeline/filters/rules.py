@@ -1,5 +1,6 @@
 """The stage that applies the rules, and the measure of each rule."""
 
+import math
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -9,9 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import sha256
 from webtext.pipeline.core.stage import judged
 from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.dolma import DolmaRepetition
@@ -89,6 +90,39 @@ class Rules:
     version: ClassVar[int] = 1
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that no document can meet.
+
+        Raises:
+            UserError: every measure is 0 or more, so one drops all.
+        """
+        for setting, side, bound in self.bounds():
+            if (side == "at_most" and bound < 0) or (side == "at_least" and bound == math.inf):
+                raise UserError(
+                    f"{setting}.{side} = {bound:g}: drops every document, as what it bounds is "
+                    "always 0 or more and finite; use another number, or leave it out"
+                )
+
+    def bounds(self) -> Iterator[tuple[str, str, float]]:
+        """Yield the bounds of the rules that have a say: setting, side and number."""
+        for name, group in self.groups():
+            for rule_name, rule in rules_of(group) if group.enabled else ():
+                for side in ("at_least", "at_most"):
+                    if (bound := getattr(rule, side, None)) is not None:
+                        yield f"rules.{name}.{rule_name}", side, bound
+
+    def idle(self) -> list[str]:
+        """Return the settings of bounds that cannot drop anything, as a recipe writes them."""
+        return [
+            f"{setting}.{side} = {bound:g}"
+            for setting, side, bound in self.bounds()
+            if (side == "at_least" and bound <= 0)
+            or (
+                side == "at_most"
+                and (bound == math.inf or (bound >= 1 and "_repetition." in setting))
+            )
+        ]
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
         texts: list[str | None] = []

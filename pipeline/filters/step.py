@@ -4,6 +4,7 @@ One pass: the text is not written between the stages. A shard of pages gives a s
 the same number, and beside it the rows that a stage dropped, with their text as far as they got.
 """
 
+import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -12,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from webtext.pipeline.archive.warc_import import page_batches, page_count
+from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.lookup import Row, first_row
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.shards import Directory, row_count
 from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
@@ -75,6 +75,18 @@ def outside(recipe: Any, _data: Path) -> Outside:
         UserError: one is not there.
     """
     return Outside(recipe.rules.fingerprints() | recipe.decontaminate.fingerprints() or None)
+
+
+def foretell(planned: Planned) -> str:
+    """Say which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
+    said = [f"{bound} cannot drop anything" for bound in rules.idle()]
+    if sys.platform != "linux":
+        said.append(
+            "extract.memory_mb: this system does not limit a process's memory as Linux does, so a "
+            "page may take more"
+        )
+    return "; ".join(said)
 
 
 # --- making documents ----------------------------------------------------------------------------
@@ -134,7 +146,7 @@ def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]
         kept = read - sum(dropped.values())
         found.append(Passage(stage.name, read, kept, dropped))
         read = kept
-    rows = sum(pq.read_metadata(path).num_rows for path in out.shards())
+    rows = sum(map(row_count, out.shards()))
     found.append(Passage(NAME, read, rows, {}))
     return found[:-1]
 
@@ -274,15 +286,16 @@ STEP = Step(
         "pyarrow",
         "Resiliparse",
         "safetensors",
-        "scipy",
         "tiktoken",
         "tldextract",
         "trafilatura",
+        "webencodings",
         "zstandard",
     ),
     fates=FATES,
     stages=chain_of,
     outside=outside,
     check=check,
+    foretell=foretell,
     follow=follow,
 )

@@ -12,17 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from webtext.pipeline.archive import packing
 from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.archive.warc_import import ImportWarc
+from webtext.pipeline.core.compressed import ArchiveError, blocks
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.text.extraction.charset import printable
+from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.language import Language
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
-WARC_NAMES = (".warc", ".warc.gz", ".warc.zst")
+WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
+CLEAN = Clean()
 WINDOW = 1 << 31  # of Zstandard, as some public files need
 
 
@@ -36,9 +39,11 @@ class Dropped(NamedTuple):
 def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str, Any]:
     """Return a text's language, its first objection, and every rule's measure and threshold.
 
+    The text is cleaned first, as a build does before it asks.
+
     `threshold` is the bound that decided or is nearest; `enabled` says whether the rule had a say.
     """
-    text = printable(text)
+    text = CLEAN.text(text)
     guess = language.guess(text)
     dropped_by = language.objection(guess)
     if dropped_by is None:
@@ -104,7 +109,7 @@ def json_texts(path: Path) -> Iterator[tuple[str, str]]:
                 where = f"{path}:{number}"
                 try:
                     record = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
                 if not isinstance(record, dict):
                     raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
@@ -152,7 +157,7 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
         yield from chain.from_iterable(extract_file(entry, stage) for entry in entries)
     elif not path.is_file():
         raise UserError(f"{path}: no such file or directory; give HTML or WARC files")
-    elif path.name.lower().endswith(WARC_NAMES):
+    elif packing.recognised(path):
         pages = ImportWarc()
         for response in responses(path):
             page = Page(response.body, response.content_type, response.url)
@@ -160,7 +165,10 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
             found = Dropped(reason, value) if reason else stage.article(page)
             yield told(str(path), response.url, found)
     else:
-        page = Page(path.read_bytes(), "text/html", None)
+        try:
+            page = Page(b"".join(blocks(path)), "text/html", None)
+        except ArchiveError as error:
+            raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
         yield told(str(path), None, stage.article(page))
 
 

@@ -5,7 +5,6 @@ pages, hosts and links say is hostile until escaped, so the template escapes eve
 to http(s) only, and the page forbids scripts to itself.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.shards import Directory, read_batches, write_text
+from webtext.pipeline.core.shards import Directory, read_batches, read_json, write_text
 from webtext.pipeline.core.step import Made, Step
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
 from webtext.pipeline.insight.losses import curve, losses
@@ -59,12 +58,6 @@ def facts(made: Sequence[Made]) -> dict[str, dict[str, Any]]:
     """Return the figures of each step that has any, by its name."""
     found = {step.name: dict(step.facts(directory)) for step, directory in made}
     return {name: figures for name, figures in found.items() if figures}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of ours holds."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def rot(pages: Directory) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_batches
 from webtext.pipeline.core.step import Fact, Made, Sought
+from webtext.pipeline.core.visible import on_one_line
 from webtext.pipeline.urls import urls
 
 NEAR = 20_000  # URLs of one site that the nearest to an unknown one is looked for among
@@ -125,4 +126,4 @@ def describe(story: Story) -> str:
             lines.insert(0, f"dropped: {fact.fate}{value}")
         for number, line in enumerate(lines):
             head.append(f"{'' if number else fact.stage:<{width}} {line}")
-    return "\n".join(head)
+    return "\n".join(map(on_one_line, head))  # whatever a title has in it

@@ -148,7 +148,7 @@ def read_json(line: bytes | int) -> Submission | Flaw | None:
     """Read a line of JSON, of any source and era; a blank one is nothing."""
     try:
         return submission(_decode(line))  # type: ignore[arg-type]  # a length is a TypeError
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
         return _odd_line(line)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.lookup import Row, first_row, lookup
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.lookup import Row, first_row, lookup
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import read_batches
 from webtext.pipeline.core.stage import Passage
@@ -122,9 +122,7 @@ STEP = Step(
     work=work,
     bytes_depend_on=(
         "ada-url",
-        "llvmlite",
         "msgspec",
-        "numba",
         "numpy",
         "pyarrow",
         "tldextract",

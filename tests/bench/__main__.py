@@ -22,10 +22,12 @@ BENCHES = (
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
     ("from a page to a judged document against datatrove", "tests.bench.extraction", ()),
     ("what language a text is in, seven engines", "tests.bench.language", ()),
+    ("main texts of seven kinds of pages", "tests.bench.wcxb", ()),
     ("memory over ten thousand pages", "tests.bench.flat", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),
     ("a training step against nanoGPT's, on this CPU", "tests.bench.training", ()),
+    ("fewer tokens for a loss: speedrun against GPT-2 with AdamW", "tests.bench.fewer_tokens", ()),
     ("our scores against lm-eval's own", "tests.bench.agreement", ()),
 )
 

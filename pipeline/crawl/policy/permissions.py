@@ -35,6 +35,10 @@ class Permissions:
         """Return the rules of an origin that was asked before, if they may still be believed."""
         return self._cache.get(here, time.monotonic())
 
+    def forget_failures(self) -> None:
+        """Forget which origins could not be reached: the network was gone when they were asked."""
+        self._cache.forget_failures()
+
     async def rules(self, here: str) -> tuple[robots.Rules, bool]:
         """Return the rules of an origin, and whether the caller holds a turn for one more request.
 

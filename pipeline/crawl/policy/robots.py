@@ -216,6 +216,13 @@ class Cache:
         self._known.move_to_end(origin)
         return rules
 
+    def forget_failures(self) -> None:
+        """Forget which origins could not be reached: the network was gone when they were asked."""
+        for origin, (_, rules) in list(self._known.items()):
+            if rules.state == "unreachable":
+                del self._known[origin]
+                self._size -= cost(rules)
+
     def put(self, origin: str, rules: Rules, now: float) -> None:
         """Keep the rules of `origin`, forgetting those that were used least lately."""
         if old := self._known.pop(origin, None):

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import DUPLICATE
-from webtext.pipeline.core.shards import Directory, read_shard, write_json, write_parquet
+from webtext.pipeline.core.shards import Directory, read_shard, row_count, write_json, write_parquet
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters import bands
 from webtext.pipeline.dedup.clusters.banding import Pairs, distinct, unpack
@@ -32,7 +32,7 @@ from webtext.pipeline.dedup.clusters.members import Choice, Evidence, assemble, 
 from webtext.pipeline.dedup.clusters.pair_texts import Measure, Texts, spill, texts_of
 from webtext.pipeline.dedup.clusters.same_page import Repeats, page_groups, repeats
 from webtext.pipeline.dedup.clusters.snapshots import Compared, Snapshot, compared
-from webtext.pipeline.dedup.signatures.signature_files import Signatures, row_count
+from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
 HISTOGRAM = "histogram.json"  # how many clusters there are of each size
 PAIRS = "pairs"  # the folder of the candidate pairs until they are merged
@@ -50,8 +50,8 @@ class Cluster:
     """
 
     preset: str = ""  # bands and rows of a known corpus, by name: see `curve.PRESETS`
-    bands: int = 14  # Source: FineWeb (Penedo et al., 2024), section 3.4, as the next
-    rows: int = 8
+    bands: int = 14  # of a signature. Source: FineWeb (Penedo et al., 2024), 3.4, as the next
+    rows: int = 8  # of a band
     verify_at: float = 0.7  # least Jaccard similarity of a pair
     # How it is measured: by the signatures, or "jaccard", by the texts' own shingles. Pairs with an
     # earlier snapshot, whose texts are not read again, are always measured by the signatures.

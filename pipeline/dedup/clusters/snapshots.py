@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.data_directory import newest_of
+from webtext.pipeline.core.directories.data_directory import newest_of
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.dedup.signatures.signature_files import Signatures

@@ -89,34 +89,13 @@ def settle(
 
 
 def _components(edges: Edges, nodes: int) -> Numbers:
-    """Return a number for each node, equal where nodes are connected."""
-    label = np.arange(nodes)
-    _connect(edges.left, edges.right, label)
+    """Return a number for each node, equal where nodes are connected, in order of the first."""
+    from scipy.sparse import coo_array  # a fifth of a second
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(edges.left)), (edges.left, edges.right)), (nodes, nodes))
+    label: Numbers = connected_components(graph, directed=False)[1]
     return label
-
-
-@compiled
-def _connect(left: Numbers, right: Numbers, label: Numbers) -> None:
-    """Number the connected components of the nodes from 0, in the order of their first node.
-
-    Union by the smaller number with path halving, so the parent of a node never comes after it.
-    """
-    for i in range(len(left)):
-        one, other = left[i], right[i]
-        while label[one] != one:
-            label[one] = label[label[one]]
-            one = label[one]
-        while label[other] != other:
-            label[other] = label[label[other]]
-            other = label[other]
-        label[max(one, other)] = min(one, other)
-    count = 0
-    for node in range(len(label)):
-        if label[node] == node:
-            label[node] = count
-            count += 1
-        else:
-            label[node] = label[label[node]]
 
 
 def _heads(nodes: Numbers, label: Numbers, rank: Numbers) -> Numbers:

@@ -1,15 +1,14 @@
 """The step `duplicates`: which documents say the same, and who is kept of each."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.lookup import Row, first_row
+from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.core.shards import Directory, read_batches, read_json
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.corpus.verdicts import REASONS
@@ -108,7 +107,7 @@ def of_cluster(sought: Sought, row: Row, found: list[Row]) -> Fact:
 def facts(directory: Directory) -> Mapping[str, Any]:
     """Return how many clusters there are."""
     path = directory.path / HISTOGRAM
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = read_json(path) if path.exists() else {}
     return {name.replace("_", " "): found[name] for name in ("clusters", "large_clusters") if found}
 
 
@@ -119,10 +118,12 @@ STEP = Step(
     inputs=("signatures", "documents"),
     bytes_depend_on=(
         "ada-url",
+        "datasketch",
         "llvmlite",
         "numba",
         "numpy",
         "pyarrow",
+        "scipy",
         "tldextract",
     ),
     fates=REASONS,

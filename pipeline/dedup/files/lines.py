@@ -96,7 +96,7 @@ def _one_by_one(
             continue
         try:
             yield decoder.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
-        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
             raise UserError(f"{path}, line {at}: {_flaw(line, names)}") from None
 
 

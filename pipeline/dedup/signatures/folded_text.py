@@ -1,8 +1,10 @@
 """What near copies have in common: a folded text, as a table that a kernel can follow.
 
 Two texts that differ in case, accents, punctuation, numbers, spacing or in how Unicode spells the
-same characters fold to the same words. Folding is one look-up a code point, so that it needs no
-context; that is why marks that Unicode may reorder are dropped and not sorted.
+same characters fold to the same words; but where most of the words are numbers, as in a table of
+figures, they are the content, and count as words that are read by their digits. Folding is one
+look-up a code point, so that it needs no context; that is why marks that Unicode may reorder are
+dropped and not sorted.
 """
 
 import unicodedata
@@ -15,6 +17,8 @@ import numpy.typing as npt
 TABLE_SIZE = 0x30000  # code points looked up; the planes above hold only tags and private use
 HAN_PLANE = 0x20000  # from here on ideographs
 HAN_FORMS = range(0x2F800, 0x2FA20)  # compatibility ideographs, which have simpler equals
+NUMERIC = 0.4  # share of numbers among the words of a text from which on they are its content
+LETTERS = str.maketrans("0123456789", "abcdefghij")  # what digits are read as then
 SPACE = b" "
 DIGIT = b"0"
 
@@ -109,9 +113,13 @@ def shingles(text: str, ngram: int) -> list[str]:
 
     >>> shingles("One, two; three.", 2), shingles("one", 2), shingles("...", 2)
     (['one two', 'two three'], ['one'], [])
+    >>> shingles("Jan 12 40", 2), shingles("the 12 months of the year", 2)[:2]
+    (['jan bc', 'bc ea'], ['the 0', '0 months'])
     """
     words = fold(text).split(" ")
     if words == [""]:
         return []
+    if words.count("0") >= NUMERIC * len(words):
+        words = fold(text.translate(LETTERS)).split(" ")
     count = max(1, len(words) - ngram + 1)
     return [" ".join(words[at : at + ngram]) for at in range(count)]

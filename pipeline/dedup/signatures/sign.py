@@ -21,17 +21,20 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.core.shards import Directory, read_batches, row_count
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters.same_page import page_keys
+from webtext.pipeline.dedup.signatures.folded_text import LETTERS, NUMERIC
 from webtext.pipeline.dedup.signatures.signature_files import (
     ABOUT,
     EXACT_BYTES,
-    row_count,
     signature_schema,
     write_signatures,
 )
 
+SCHEME = "affine32"  # of datasketch's permutations, its default since 2.0
+# Digits stay, all other bytes become spaces.
+NUMBERS = bytes(code if 48 <= code < 58 else 32 for code in range(256))
 READ_ROWS = 256  # documents read at once
 READ_BYTES = 2 << 20  # text folded at once; ten times as much memory is used
 
@@ -49,7 +52,7 @@ class Sign:
     seed: int = 1  # datasketch's own default
 
     name: ClassVar[str] = "signatures"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if not 1 <= self.ngram <= 100:
@@ -173,6 +176,13 @@ def signatures(
     )
 
     folded, words, doc_end, doc_words = fold_texts(texts)
+    heavy = of_numbers(folded, words, doc_end, doc_words)
+    if heavy.any():
+        read = [
+            text.translate(LETTERS) if numeric else text
+            for text, numeric in zip(texts.to_pylist(), heavy.tolist(), strict=True)
+        ]
+        folded, words, doc_end, doc_words = fold_texts(pa.array(read, pa.string()))
     counts = np.diff(doc_words)
     shingles = np.maximum(counts - settings.ngram + 1, np.minimum(counts, 1))
     hashes = np.empty(int(shingles.sum()), np.uint32)
@@ -181,7 +191,7 @@ def signatures(
     minima = np.empty((settings.permutations, len(texts)), np.uint32)
     multipliers, addends = permutations(settings.permutations, settings.seed)
     signing_kernels.minima(hashes, doc_shingles, multipliers, addends, minima)
-    return minima, shingles, _exact(folded, doc_end)
+    return minima, shingles, _exact(folded, doc_end, texts)
 
 
 def fold_texts(
@@ -215,25 +225,42 @@ def fold_texts(
         room *= 2
 
 
-def _exact(folded: npt.NDArray[np.uint8], doc_end: npt.NDArray[np.int64]) -> pa.Array:
-    """Return the hash of each folded text, null where it is empty."""
+def of_numbers(
+    folded: npt.NDArray[np.uint8],
+    words: npt.NDArray[np.int64],
+    doc_end: npt.NDArray[np.int64],
+    doc_words: npt.NDArray[np.int64],
+) -> npt.NDArray[np.bool_]:
+    """Return which of some folded texts are made of numbers, so that these are their content."""
+    starts = words[: int(doc_words[-1])]
+    sizes = np.diff(doc_words)
+    ends = np.repeat(doc_end, sizes)  # of the text that a word is in
+    short = (folded[starts + 1] == ord(" ")) | (ends - starts == 1)
+    numbers = (folded[starts] == ord("0")) & short
+    told = np.concatenate(([0], np.cumsum(numbers)))
+    several = told[doc_words[1:]] - told[doc_words[:-1]]
+    return (sizes > 0) & (several >= NUMERIC * sizes)
+
+
+def _exact(
+    folded: npt.NDArray[np.uint8], doc_end: npt.NDArray[np.int64], texts: pa.StringArray
+) -> pa.Array:
+    """Return the hash of each folded text and of its numbers, null where it is empty."""
     view = folded.data
     start = 0
     hashes: list[bytes | None] = []
-    for end in doc_end.tolist():
+    for end, text in zip(doc_end.tolist(), texts, strict=True):
         whole = hashlib.blake2b(view[start:end], digest_size=EXACT_BYTES)
+        numbers = text.as_buffer().to_pybytes().translate(NUMBERS).split() if end > start else ()
+        whole.update(b" ".join((b"", *numbers)))
         hashes.append(whole.digest() if end > start else None)
         start = end
     return pa.array(hashes, pa.binary(EXACT_BYTES))
 
 
 @lru_cache(maxsize=4)
-def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return the multipliers, which are odd, and the addends that datasketch draws from a seed.
+def permutations(count: int, seed: int) -> npt.NDArray[np.uint32]:
+    """Return datasketch's own permutations: a row of multipliers, which are odd, one of addends."""
+    from datasketch import MinHash  # a third of a second
 
-    Drawn here, since importing datasketch takes a third of a second. Source: datasketch 2.0,
-    scheme affine32; tests hold the two together.
-    """
-    drawn = np.random.RandomState(seed)  # the generator that datasketch has
-    multipliers = drawn.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    return multipliers, drawn.randint(0, 1 << 32, count, dtype=np.uint32)
+    return np.asarray(MinHash(count, seed, scheme=SCHEME).permutations)

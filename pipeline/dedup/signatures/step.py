@@ -30,6 +30,7 @@ STEP = Step(
     inputs=("documents",),
     bytes_depend_on=(
         "ada-url",
+        "datasketch",
         "llvmlite",
         "numba",
         "numpy",

@@ -5,22 +5,21 @@ fork. Measured settings stand with `Reading`; `tests/floors.toml` holds their fl
 """
 
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-import justext
 import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura.settings import Document, Extractor
 
+from webtext.pipeline.text.extraction.blocks import reader
+from webtext.pipeline.text.extraction.blocks.reader import Wishes
 from webtext.pipeline.text.extraction.byline import Byline, byline
 from webtext.pipeline.text.extraction.charset import decode, printable
 from webtext.pipeline.text.extraction.parse import parse
 
-ENGINES = ("trafilatura", "resiliparse")
-CHECKED = ("2.3.1", "3.0.2")  # trafilatura and justext that `cascade.py` is equal to
+ENGINES = ("blocks", "trafilatura", "resiliparse")
 LONGEST_LINE = 1000  # characters of a title or another line of metadata
 
 # Something for the supervisor to read before it forks, so that children share filled caches.
@@ -35,35 +34,20 @@ SAMPLE = (
 class Reading:
     """How pages are read.
 
-    Measured with trafilatura 2.3.1 over scrapinghub's 181 pages (F1 of 4-grams), the 460 pages of
-    trafilatura's segments (F1) and readability's 130 pages (F1 of 4-grams):
+    MEASURED
 
-        setting            scrapinghub   segments   readability
-        as it comes               .960       .937          .933
-        favor_precision           .964       .931          .930
-        favor_recall              .959       .931          .935
-        fast                      .962       .930          .930
-        no tables                 .957
-
-        precision, fast      .946       .921
-        resiliparse          .928       .867
-
-    Precision (.958, .941, .960) is up where recall is down: for training, a missed paragraph costs
-    less than a menu that was taken for text. FineWeb chose the same.
-
-    resiliparse 2.0.1 finds as much (recall .981, .944) and takes more boilerplate with it
-    (precision .879, .800), in 2.6 ms of CPU a page where trafilatura takes 10 to 12, metadata left
-    out: 380 pages a second and core, not 85 to 98. Left alone (`cascade.py`), trafilatura takes
-    19 to 22.
+    trafilatura 2.3.1 is one engine, resiliparse another, which takes 2.6 ms of CPU a page where
+    ours takes XX and trafilatura YY. Where favor_precision is on, no block is taken that is not
+    more probably main text than not; favor_recall counts each as twice as probable.
     """
 
-    engine: str = "trafilatura"  # or "resiliparse"; fast and coarse: no favor_..., tables, fast
+    engine: str = "blocks"  # "trafilatura", or "resiliparse": fast and coarse, no favor_..., tables
 
-    favor_precision: bool = True  # rather miss text than take boilerplate
+    favor_precision: bool = False  # rather miss text than take boilerplate
     favor_recall: bool = False  # rather take boilerplate than miss text
-    include_tables: bool = True
+    include_tables: bool = True  # keep tables, a row a line
     include_comments: bool = False  # readers' comments under an article
-    fast: bool = False  # without the second opinion of readability and justext
+    fast: bool = False  # trafilatura without the second opinion of readability and justext
     metadata: bool = True  # title, author, date and site name; a tenth of the time
     min_chars: int = 1  # shorter text counts as none
 
@@ -98,12 +82,17 @@ def read(reading: Reading, page: Page) -> Article | Unread:
     html = decode(page.body, page.content_type).text
     try:
         tree = None
-        if reading.engine == "trafilatura" or reading.metadata:
+        if reading.engine != "resiliparse" or reading.metadata:
             tree = parse(html)
             if tree is None:
                 return Unread("no_text", 0)
         said = byline(tree, page.url, html) if reading.metadata else Byline()
-        found = coarse(reading, html) if reading.engine == "resiliparse" else fine(reading, tree)
+        if reading.engine == "blocks":
+            found = of_blocks(reading, tree)
+        else:
+            found = (
+                coarse(reading, html) if reading.engine == "resiliparse" else fine(reading, tree)
+            )
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 -- whatever a page makes a library raise is the page's fate
@@ -114,23 +103,25 @@ def read(reading: Reading, page: Page) -> Article | Unread:
     return Article(text, *map(line, said))
 
 
+def of_blocks(reading: Reading, tree: Any) -> str:
+    """Return the main text as a choice among the page's blocks."""
+    wishes = Wishes(
+        precise=reading.favor_precision,
+        generous=reading.favor_recall,
+        tables=reading.include_tables,
+        comments=reading.include_comments,
+    )
+    return reader.main_text(tree, wishes)
+
+
 def fine(reading: Reading, tree: Any) -> str:
-    """Return the main text as trafilatura finds it, "" where it finds none; uses the tree up."""
-    return main_text(tree, options(reading))
+    """Return the main text as trafilatura finds it, "" where it finds none; uses the tree up.
 
-
-def left_alone(tree: Any, options: Extractor) -> str:
-    """Return the main text, and comments where the options ask for them, by trafilatura alone."""
-    found = trafilatura.bare_extraction(tree, options=options)
+    Comments follow the text, where they are wanted.
+    """
+    found = trafilatura.bare_extraction(tree, options=options(reading))
     texts = (found.text, found.comments) if isinstance(found, Document) else ()
     return "\n".join(filter(None, texts))
-
-
-main_text: Callable[[Any, Extractor], str] = left_alone
-if (trafilatura.__version__, justext.__version__) == CHECKED:
-    from webtext.pipeline.text.extraction.trafilatura import cascade
-
-    main_text = cascade.main_text
 
 
 @cache

@@ -8,7 +8,7 @@ import pytest
 from tests.pipeline.warcfile import http, record
 from webtext.flows.building.settings import load
 from webtext.pipeline.build import Build
-from webtext.pipeline.core.data_directory import newest_of as latest
+from webtext.pipeline.core.directories.data_directory import newest_of as latest
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import read_shard
 from webtext.pipeline.insight.trace import describe

@@ -114,7 +114,7 @@ def test_ctrl_c_in_the_middle_ends_the_build_and_all_that_it_started(small_web, 
         text=True,
         start_new_session=True,
     ) as process:
-        wait_until(lambda: list(data.glob("documents-*")))
+        wait_until(lambda: list(data.glob("documents-*")), 200)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from webtext.flows.prefect.tidy import skip, take_up
-from webtext.pipeline.core.data_directory import myself
+from webtext.pipeline.core.directories.data_directory import myself
 
 
 class Played:

@@ -119,9 +119,19 @@ def test_a_resource_record_is_a_response_without_a_head(tmp_path):
 
 
 def test_other_records_are_passed_over(tmp_path):
-    kinds = ["warcinfo", "request", "metadata", "revisit", "conversion", "continuation"]
-    path = write(tmp_path / "a.warc", [record("http://h.test/", b"x", kind) for kind in kinds])
-    assert seen(path) == []
+    kinds = ["warcinfo", "request", "metadata"]
+    records = [record("http://h.test/", b"x", kind) for kind in kinds]
+    assert len(seen(write(tmp_path / "a.warc", [*records, *site(1)]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [("revisit", "revisit"), ("conversion", "conversion"), ("continuation", "other_record"),
+     ("novelty", "other_record"), (None, "other_record")],
+)  # fmt: skip
+def test_records_that_stand_for_a_page_but_hold_none_are_named(tmp_path, kind, problem):
+    path = write(tmp_path / "a.warc", [record("http://h.test/", b"x", kind)])
+    assert seen(path) == [("http://h.test/", problem)]
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", None])
@@ -305,7 +315,7 @@ def test_damage_in_one_stream_for_all_records_is_an_error_that_says_where(tmp_pa
         list(responses(path))
 
 
-@pytest.mark.parametrize("stored", [b"<html>" * 9, gzip.compress(b"<html>"), b"filedesc://x.arc"])
+@pytest.mark.parametrize("stored", [b"<html>" * 9, gzip.compress(b"<html>"), b"file: x"])
 def test_what_is_no_warc_file_is_refused(tmp_path, stored):
     path = tmp_path / "page.html"
     path.write_bytes(stored)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from webtext.pipeline.core import data_directory as module
-from webtext.pipeline.core.data_directory import holder_of, locked, myself
+from webtext.pipeline.core.directories import data_directory as module
+from webtext.pipeline.core.directories.data_directory import holder_of, locked, myself
 from webtext.pipeline.core.errors import UserError
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from webtext.pipeline.core.data_directory import locked
+from webtext.pipeline.core.directories.data_directory import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -6,7 +6,7 @@ import pytest
 from tests.pipeline import fake_data
 from webtext.pipeline.archive.step import fetched
 from webtext.pipeline.build import Build
-from webtext.pipeline.core import lookup
+from webtext.pipeline.core.directories import lookup
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import write_json

@@ -20,7 +20,7 @@ def batch(*texts):
         ("e\u0301te\u0301", "été"),
         ("soft\u00adhyphen zero\u200bwidth", "softhyphen zerowidth"),
         ("a\r\nb\rc\u2028d", "a\nb\nc\nd"),
-        ("  a \t\u00a0 b  \n  c ", "a b\nc"),
+        ("  a \t\u00a0 b  \n  c ", "a b\n  c"),
         ("a\n\n\n\n\nb", "a\n\nb"),
         ("a\x00\ud800b", "ab"),
         ("\u200b \n", ""),
@@ -30,8 +30,10 @@ def test_a_text_is_brought_to_one_form(text, cleaned):
     assert Clean().text(text) == cleaned
 
 
-def test_code_may_keep_its_indentation():
-    assert Clean(indentation=True).text("if a:\n    b  = c") == "if a:\n    b  = c"
+def test_code_keeps_its_indentation_unless_told_otherwise():
+    code = "if a:\n    b  = c\n\td \n   \ne"
+    assert Clean().text(code) == "if a:\n    b = c\n\td\n\ne"
+    assert Clean(indentation=False).text(code) == "if a:\nb = c\nd\n\ne"
 
 
 def test_what_was_nothing_is_dropped():

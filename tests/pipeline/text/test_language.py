@@ -1,15 +1,16 @@
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from langdetect import DetectorFactory, LangDetectException, detect_langs
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.text.langid import LONGEST, Guess, detect, readable
+from webtext.pipeline.text.langid import LONGEST, Guess, detect, readable, shouted
 from webtext.pipeline.text.language import Language
 
 ENGLISH = "All human beings are born free and equal in dignity and rights. " * 3
@@ -56,6 +57,19 @@ SAMPLES = [
 ]
 
 
+SHOUTS = [
+    "KEEP OUT OF REACH OF CHILDREN. RINSE THE BRUSHES IN WARM WATER AND LEAVE THEM TO DRY.",
+    "TOUS LES ÊTRES HUMAINS NAISSENT LIBRES ET ÉGAUX EN DIGNITÉ ET EN DROITS.",
+    "DER MIETER HAFTET FÜR VERLORENE RUDER, ANKER UND SEILE. HUNDE DÜRFEN NICHT AN BORD.",
+]
+
+
+@pytest.mark.parametrize("text", SHOUTS)
+def test_a_text_in_capitals_is_in_the_language_of_its_words(text):
+    assert detect(text) == detect(text.lower())
+    assert detect(text).probability > 0.99
+
+
 @pytest.mark.parametrize("text", SAMPLES)
 def test_the_answer_is_langdetects_own(text, monkeypatch):
     ours, theirs = detect(text), by_langdetect(text, monkeypatch)
@@ -65,7 +79,8 @@ def test_the_answer_is_langdetects_own(text, monkeypatch):
 
 @settings(max_examples=60)
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.text("abcdeABC dieuñéß ", min_size=9))
-def test_the_answer_is_langdetects_own_for_any_text(text):
+def test_the_answer_is_langdetects_own_for_any_text_that_is_not_all_capitals(text):
+    assume(not shouted(np.array([ord(char) for char in text], np.uint32)))
     with pytest.MonkeyPatch.context() as monkeypatch:
         theirs = by_langdetect(text, monkeypatch)
     assert detect(text) == (theirs.language, pytest.approx(theirs.probability, abs=1e-9))
@@ -136,3 +151,8 @@ def test_every_row_is_accounted_for(texts):
     out = Language()(rows)
     assert out["id"].equals(rows["id"])
     assert out["text"].equals(rows["text"])
+
+
+def test_a_language_that_is_not_known_is_refused_and_not_waited_for():
+    with pytest.raises(UserError, match=r"language\.keep: english is not known.* de, el, en, es"):
+        Language(keep=("de", "english"))

@@ -1,0 +1,289 @@
+"""A page as the blocks of text that a reader sees, in their order, and where each of them stands.
+
+A block is the text between two beginnings or ends of block elements: a paragraph, an item, a cell,
+a line of a menu. What stands inside a line is put together as a browser shows it; line breaks are
+kept, code keeps its white space, and an exponent is written with a caret. The walk takes each
+element once, and remembers a place for each block element, of which a block knows the innermost.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lxml import etree  # type: ignore[import-untyped]
+
+from webtext.pipeline.text.extraction.blocks.hints import BIT, TAGS, names, of_element
+
+BREAK = "\x1e"  # stands for <br> until a block is done; no page's text holds it
+BLANK_LINES = re.compile(r"\n\n+")
+DEEPEST = 512  # levels of places; what is nested deeper stands at the last of them
+LEAST_NOSCRIPT = 250  # characters; less is an image's or a counter's
+
+DROPPED = names(
+    "head script style svg template iframe object embed applet audio video canvas map area select "
+    "option optgroup datalist textarea input link meta base param source track progress meter "
+    "frame frameset noframes rp rt rtc"
+)
+INLINE = names(
+    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr q s "
+    "samp small span strike strong sub sup time tt u var wbr ruby rb img button math picture"
+)
+STRONG = ("b", "strong")
+CELLS = ("td", "th")
+LAYOUT = ("presentation", "none")  # roles of a table that only lays out
+FORMULA = ("math", "tex", "latex")  # words in the class or address of an image of a formula
+
+
+class Place:
+    """A block element: where it stands, what its names hint at, and how much text is in it."""
+
+    __slots__ = (
+        "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "long_words", "near",
+        "number", "own", "plain", "standing", "tag", "up", "words",
+    )  # fmt: skip
+
+    def __init__(self, up: "Place | None", tag: str, own: int, key: str) -> None:
+        self.up = up
+        self.tag = tag
+        self.key = key  # its name and its first class
+        self.own = own  # hints of its own
+        self.bits = own  # and of all around it
+        self.near = own  # and of the two nearest around it
+        self.depth = 0
+        self.kids = 0  # block elements right in it
+        self.number = 0  # of an item among its like, from 1
+        self.plain = True  # of a table: no cell holds several blocks
+        self.words = self.chars = self.linked = self.blocks = self.long_words = 0
+        self.down: int | None = None  # steps from the page's best place up to here
+        self.standing: list[float] | None = None
+        if up is not None:
+            self.bits |= up.bits
+            self.near |= up.own | (up.up.own if up.up else 0)
+            self.depth = up.depth + 1
+            up.kids += 1
+
+    def around(self) -> "Iterator[Place]":
+        """Yield the place and all around it, outwards."""
+        place: Place | None = self
+        while place is not None:
+            yield place
+            place = place.up
+
+
+class Block:
+    """A piece of a page's text.
+
+    `text` has lines where the page breaks them; `linked` is how many of its characters are in
+    links, `strong` the share of them in bold, `code` whether white space counts in it.
+    """
+
+    __slots__ = ("code", "linked", "place", "strong", "text")
+
+    def __init__(self, text: str, place: Place, linked: int, strong: float, code: bool) -> None:
+        self.text = text
+        self.place = place
+        self.linked = linked
+        self.strong = strong
+        self.code = code
+
+
+class Walk:
+    """One walk over a tree, which stays as it is."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.place = Place(None, "html", 0, "")
+        self.places = [self.place]
+        self.parts: list[str] = []
+        self.links = self.strong = self.code = 0  # open elements
+        self.linked = self.bold = 0  # characters of the parts
+        self.skipped: Any = None  # the last element that was not gone into
+        self.deeper: list[Any] = []  # open elements below the deepest place
+        self.counts: list[int] = [0]  # items so far, in each open place
+
+    def over(self, tree: Any) -> None:
+        """Take in a whole tree."""
+        walk = etree.iterwalk(tree, events=("start", "end"))
+        for event, element in walk:
+            tag = element.tag
+            if tag.__class__ is not str:  # an entity or the like
+                if event == "end":
+                    self.add(element.tail)
+            elif event == "start":
+                if tag not in INLINE:
+                    self.begin(tag, element, walk)
+                elif tag == "math":
+                    walk.skip_subtree()
+                    self.add(formula(element))
+                else:
+                    self.open_inline(tag, element)
+                    self.add(element.text)
+            else:
+                if tag not in INLINE:
+                    self.end(tag, element)
+                elif tag == "a":
+                    self.links -= 1
+                elif tag in STRONG:
+                    self.strong -= 1
+                self.add(element.tail)
+        self.flush()
+
+    def begin(self, tag: str, element: Any, walk: Any) -> None:
+        """Go into an element that is not inside a line, or around it."""
+        if tag == "br":
+            self.parts.append(BREAK)
+        elif tag in DROPPED:
+            walk.skip_subtree()
+        elif tag == "noscript" and self.is_idle(element):
+            walk.skip_subtree()
+            self.skipped = element
+        else:
+            if self.place.depth < DEEPEST:
+                self.open(tag, element.attrib)
+            else:
+                self.flush()
+                self.deeper.append(element)
+            self.add(element.text)
+
+    def end(self, tag: str, element: Any) -> None:
+        """Leave an element that is not inside a line."""
+        if tag == "br" or tag in DROPPED or element is self.skipped:
+            return
+        self.flush()
+        if self.deeper and element is self.deeper[-1]:
+            self.deeper.pop()
+        else:
+            self.close()
+
+    def is_idle(self, noscript: Any) -> bool:
+        """Say whether what a page shows without scripts is too little to be its text."""
+        if self.place.bits & TAGS["noscript"]:
+            return False
+        return len("".join(noscript.itertext())) < LEAST_NOSCRIPT
+
+    def add(self, text: str | None) -> None:
+        """Take in a text of the line that is being put together."""
+        if text:
+            self.parts.append(text)
+            if self.links:
+                self.linked += len(text.strip())
+            if self.strong:
+                self.bold += len(text)
+
+    def open_inline(self, tag: str, element: Any) -> None:
+        """Go into an element inside a line."""
+        if tag == "a":
+            self.links += 1
+            if self.touches(element):
+                self.parts.append(" ")
+        elif tag in ("span", "button"):
+            if self.touches(element) and (element.text or "A")[0].isupper():
+                self.parts.append(" ")
+        elif tag in STRONG:
+            self.strong += 1
+        elif tag == "img":
+            self.add(described(element))
+        elif tag == "sup":
+            self.parts.append(raised(element, self.parts))
+        elif tag == "sub":
+            self.parts.append(lowered(element, self.parts))
+
+    def touches(self, element: Any) -> bool:
+        """Say whether a word would run into that of its like before it, as no reader sees it."""
+        if not self.parts or not self.parts[-1][-1:].isalnum() or len(self.parts[-1]) < 2:
+            return False
+        before = element.getprevious()
+        return before is not None and before.tag == element.tag and not before.tail
+
+    def open(self, tag: str, attributes: Any) -> None:
+        """Go into a block element."""
+        self.flush()
+        own, key = TAGS.get(tag, 0), tag
+        if attributes:
+            own = of_element(tag, attributes)
+            key = f"{tag}.{attributes.get('class', '').split(' ', 1)[0]}"
+        if self.links:
+            own |= BIT["<link>"]
+        self.place = Place(self.place, tag, own, key)
+        self.places.append(self.place)
+        if tag == "pre":
+            self.code += 1
+        elif tag == "li":
+            given = attributes.get("value", "")
+            self.counts[-1] = int(given[:9]) if given.isdecimal() else self.counts[-1] + 1
+            self.place.number = self.counts[-1]
+        elif tag == "table":
+            self.place.plain = attributes.get("role") not in LAYOUT
+        self.counts.append(0)
+        if tag == "ol" and (start := attributes.get("start", "")).isdecimal():
+            self.counts[-1] = int(start[:9]) - 1
+
+    def close(self) -> None:
+        """Leave a block element."""
+        if self.place.tag == "pre":
+            self.code -= 1
+        elif self.place.tag in CELLS and self.place.kids > 1:
+            for around in self.place.around():
+                if around.tag == "table":
+                    around.plain = False
+                    break
+        self.counts.pop()
+        assert self.place.up is not None
+        self.place = self.place.up
+
+    def flush(self) -> None:
+        """End the line that is being put together, which may give several blocks."""
+        if not self.parts:
+            return
+        text = "".join(self.parts)
+        self.parts = []
+        if self.code:
+            whole = text.replace(BREAK, "\n").strip("\n").rstrip()
+            texts = [whole] if whole else []
+        elif BREAK in text:
+            lines = "\n".join([" ".join(line.split()) for line in text.split(BREAK)])
+            texts = [part for part in BLANK_LINES.split(lines.strip("\n")) if part]
+        else:
+            text = " ".join(text.split())
+            texts = [text] if text else []
+        if texts:
+            size = sum(map(len, texts))
+            linked, bold = self.linked / size, min(1.0, self.bold / size)
+            self.blocks += [
+                Block(text, self.place, min(len(text), int(linked * len(text))), bold,
+                      self.code > 0)
+                for text in texts
+            ]  # fmt: skip
+        self.linked = self.bold = 0
+
+
+def formula(element: Any) -> str:
+    """Return a formula as its author wrote it down, or else the text in it."""
+    return element.get("alttext") or " ".join(" ".join(element.itertext()).split())
+
+
+def described(image: Any) -> str | None:
+    """Return the words for an image of a formula; other images say nothing."""
+    words = image.get("alt")
+    told = f"{image.get('class', '')} {image.get('src', '')}" if words else ""
+    return words if any(word in told for word in FORMULA) else None
+
+
+def raised(element: Any, before: list[str]) -> str:
+    """Return what stands between a base and what is raised above it: a caret before a number."""
+    text = (element.text or "").strip().lstrip("+-\u2212")
+    base = before[-1][-1:] if before else ""
+    return "^" if text[:1].isdecimal() and (base.isalnum() or base in tuple(")]")) else ""
+
+
+def lowered(element: Any, before: list[str]) -> str:
+    """Return what stands between a base and what is lowered: nothing, unless digits would meet."""
+    text = (element.text or "").strip()
+    return "_" if text[:1].isdecimal() and before and before[-1][-1:].isdecimal() else ""
+
+
+def blocks(tree: Any) -> tuple[list[Block], list[Place]]:
+    """Return the blocks of a page, and its block elements, both in their order."""
+    walk = Walk()
+    walk.over(tree)
+    return walk.blocks, walk.places

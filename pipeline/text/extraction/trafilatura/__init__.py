@@ -1,1 +1,0 @@
-"""What stands in for slow parts of trafilatura, giving the same text to the letter."""

@@ -1,0 +1,147 @@
+"""How what stands in a page is put into lines: the same as a reader would copy it."""
+
+import pytest
+from lxml import etree
+
+from webtext.pipeline.text.extraction.blocks.blocks import DEEPEST, blocks
+from webtext.pipeline.text.extraction.blocks.evidence import evidence
+from webtext.pipeline.text.extraction.blocks.writing import written
+from webtext.pipeline.text.extraction.parse import parse
+
+
+def lines(inside):
+    found, places = blocks(parse(f"<html><body>{inside}</body></html>"))
+    evidence(found, places, "")
+    return written(found)
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("<p>Two   words\n and\tmore</p>", "Two words and more"),
+        ("<p><span></span>Text after an empty span.</p>", "Text after an empty span."),
+        ("<p><a name='x'></a>Text after an <i class='icon'></i>anchor.</p>",
+         "Text after an anchor."),
+        ("<p>The <b>bo</b>ld part of a word</p>", "The bold part of a word"),
+        ("<p><span class='cap'>O</span>nce upon a time</p>", "Once upon a time"),
+        ("<div>before<p>a paragraph</p>after</div>", "before\na paragraph\nafter"),
+        ("<p><a href='/a'>Sheep</a><a href='/b'>Goats</a></p>", "Sheep Goats"),
+        ("<p><span>Price</span><span>Three pounds</span></p>", "Price Three pounds"),
+        ("<p>an <script>var x</script>open <style>p {}</style>line</p>", "an open line"),
+        ("<p>caf&eacute; &amp; bar</p>", "café & bar"),
+        ("<p>می‌خواهم</p>", "می‌خواهم"),
+        ("<p>a family: 👩‍👧</p>", "a family: 👩‍👧"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_a_line_is_read_as_it_is_shown(inside, text):
+    assert lines(inside) == text
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("<p>10<sup>6</sup> cells</p>", "10^6 cells"),
+        ("<p>some 10<sup>-9</sup> of a metre</p>", "some 10^-9 of a metre"),
+        ("<p>x<sup>2</sup> + y<sup>2</sup></p>", "x^2 + y^2"),
+        ("<p>(a + b)<sup>3</sup></p>", "(a + b)^3"),
+        ("<p>the 1<sup>st</sup> of May</p>", "the 1st of May"),
+        ("<p>M<sup>lle</sup> Dubois</p>", "Mlle Dubois"),
+        ("<p>H<sub>2</sub>O and CO<sub>2</sub></p>", "H2O and CO2"),
+        ("<p>101<sub>2</sub> is five</p>", "101_2 is five"),
+        ("<p>Let <math alttext='a^2'><mi>a</mi><mn>2</mn></math> be odd</p>",
+         "Let a^2 be odd"),
+        ("<p>so <img class='tex' alt='\\frac{1}{2}' src='1.png'> of it</p>",
+         "so \\frac{1}{2} of it"),
+        ("<p>a photo <img alt='a cow' src='c.jpg'>of it</p>", "a photo of it"),
+    ],
+)  # fmt: skip
+def test_raised_and_lowered_numbers_stay_apart_from_their_base(inside, text):
+    assert lines(inside) == text
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("<pre>def f(x):\n    if x:\n        return 1\n</pre>",
+         "def f(x):\n    if x:\n        return 1"),
+        ("<pre><code><span>for</span> n in a:\n\tprint(n)</code></pre>",
+         "for n in a:\n\tprint(n)"),
+        ("<pre>one\n\n    two</pre>", "one\n\n    two"),
+        ("<pre>a<br>  b</pre>", "a\n  b"),
+        ("<div class='highlight'><pre>$ ls\na  b</pre></div><p>Then  go.</p>",
+         "$ ls\na  b\nThen go."),
+        ("<p>call <code>f(x)</code> twice</p>", "call f(x) twice"),
+        ("<pre>\n  indented from the first line on\n</pre>",
+         "  indented from the first line on"),
+        ("<p>The rain<br>came down<br/>all night</p>", "The rain\ncame down\nall night"),
+        ("<p>one stanza<br>of two lines<br><br>and another</p>",
+         "one stanza\nof two lines\nand another"),
+        ("<div>no paragraph<br><br>but two</div>", "no paragraph\nbut two"),
+    ],
+)  # fmt: skip
+def test_code_keeps_its_white_space_and_verse_its_lines(inside, text):
+    assert lines(inside) == text
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("<ul><li>flour</li><li>water</li></ul>", "- flour\n- water"),
+        ("<ol><li>knead</li><li>wait</li></ol>", "1. knead\n2. wait"),
+        ("<ol start='4'><li>bake</li><li>cool</li></ol>", "4. bake\n5. cool"),
+        ("<ol><li value='7'>seven</li><li>eight</li></ol>", "7. seven\n8. eight"),
+        ("<ul><li>bread<ul><li>rye</li></ul></li><li>cake</li></ul>",
+         "- bread\n- rye\n- cake"),
+        ("<ul><li><p>first</p><p>its second part</p></li></ul>", "- first\nits second part"),
+        ("<h2>Tools</h2><ul><li>a knife</li></ul>", "Tools\n- a knife"),
+        ("<dl><dt>Adze</dt><dd>A tool for wood.</dd><dt>Awl</dt><dd>One for leather.</dd></dl>",
+         "Adze\nA tool for wood.\nAwl\nOne for leather."),
+        ("<details><summary>May I?</summary><p>You may.</p></details>", "May I?\nYou may."),
+        ("<li>no list around it</li>", "- no list around it"),
+    ],
+)  # fmt: skip
+def test_items_have_their_marks_and_terms_their_lines(inside, text):
+    assert lines(inside) == text
+
+
+ROW = "<tr><td>{}</td><td>{}</td></tr>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f"<table>{ROW.format('Oak', 12)}{ROW.format('Ash', 9)}</table>", "Oak | 12\nAsh | 9"),
+        ("<table><tr><th>Tree</th><th>Age</th></tr><tr><td>Oak</td><td>12</td></tr></table>",
+         "Tree | Age\nOak | 12"),
+        (f"<table><tbody>{ROW.format('A', 'B')}</tbody></table>", "A | B"),
+        (f"<table>{ROW.format('<p>Oak</p>', '<p>12</p>')}</table>", "Oak | 12"),
+        (f"<table>{ROW.format('an<br>oak', 12)}</table>", "an oak | 12"),
+        ("<table><tr><td>a line of its own</td></tr></table>", "a line of its own"),
+        (f"<table role='presentation'>{ROW.format('left', 'right')}</table>", "left\nright"),
+        (f"<table>{ROW.format('<a>Home</a>', '<h1>Bees</h1><p>They fly.</p>')}</table>",
+         "Home\nBees\nThey fly."),
+        (f"<table>{ROW.format('word ' * 200, 'b')}</table>", "word " * 199 + "word\nb"),
+        (f"<table><caption>Trees</caption>{ROW.format('Oak', 12)}</table>", "Trees\nOak | 12"),
+    ],
+)  # fmt: skip
+def test_a_table_of_data_gives_rows_and_one_that_lays_out_gives_text(inside, text):
+    assert lines(inside) == text
+
+
+def test_text_is_kept_however_deep_it_stands():
+    tree = parse("<html><body><p>on top</p></body></html>")
+    place = tree[-1]
+    for _ in range(DEEPEST + 50):  # the parser itself may stop sooner
+        place.append(place.makeelement("div"))
+        place = place[-1]
+    place.text = "far below"
+    found, _ = blocks(tree)
+    assert [block.text for block in found] == ["on top", "far below"]
+    assert found[1].place.depth == DEEPEST
+
+
+def test_a_walk_leaves_the_tree_as_it_is():
+    tree = parse("<html><body><p>a<sup>2</sup><br>d</p><noscript>e</noscript></body></html>")
+    before = etree.tostring(tree)
+    blocks(tree)
+    assert etree.tostring(tree) == before

@@ -5,6 +5,8 @@ the API asks for a secret that lies in a file of the user's, and `Door`, before 
 a page of another site sends: by its Origin, and by its Host where a name was made to point here.
 """
 
+import hashlib
+import hmac
 import os
 import secrets
 import stat
@@ -14,8 +16,8 @@ from typing import Any
 
 SECRET = "secret"  # noqa: S105 -- the name of the file, below PREFECT_HOME
 SECRET_BYTES = 32  # of chance. Source: the default of Python's `secrets`
-WANTED = "PREFECT_SERVER_API_AUTH_STRING"  # what the server asks for
 LOGIN = "/webtext"  # the page that hands the secret to Prefect's own pages
+PROOF = "/webtext/proof"  # where the server shows that it knows the secret
 
 # Prefect's pages, of either version, look for the secret in base64 under this name.
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>webtext</title>
@@ -53,14 +55,20 @@ def secret_of(home: Path) -> str:
     return made
 
 
+def proof(secret: str, challenge: str) -> str:
+    """Return what only who knows the secret can answer to a challenge."""
+    return hmac.new(secret.encode(), challenge.encode(), hashlib.sha256).hexdigest()
+
+
 class Door:
     """An ASGI application that stands before another and lets in what comes from this machine.
 
     It asks nobody for the secret: the application behind it does that.
     """
 
-    def __init__(self, app: App, port: int) -> None:
+    def __init__(self, app: App, port: int, secret: str) -> None:
         self.app = app
+        self.secret = secret
         self.hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
         self.origins = {b"http://" + host for host in self.hosts}
 
@@ -72,6 +80,9 @@ class Door:
             await refuse(scope["type"], why, receive, send)
         elif scope["type"] == "http" and scope["path"] == LOGIN:
             await answer(send, 200, PAGE, b"text/html; charset=utf-8")
+        elif scope["type"] == "http" and scope["path"] == PROOF:
+            shown = proof(self.secret, scope.get("query_string", b"").decode("latin-1"))
+            await answer(send, 200, shown.encode())
         else:
             await self.app(scope, receive, unframed(send))
 

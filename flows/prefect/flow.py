@@ -75,8 +75,8 @@ def build(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
+    trust.check(recipe, data, overrides or [])
     with begun(data, directory, overlap) as free:
-        trust.check(recipe, data, overrides or [])
         if not free:
             return skipped(data)
         api, run = server(), str(flow_run.id)
@@ -109,8 +109,8 @@ def refresh(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
+    trust.check(recipe, data, overrides or [])
     with begun(data, directory, overlap) as free:
-        trust.check(recipe, data, overrides or [])
         if not free:
             return skipped(data)
         lines = [part for line in overrides or [] for part in ("--set", line)]
@@ -140,8 +140,8 @@ def train(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
+    trust.check(recipe, data, overrides or [])
     with begun(None, directory, overlap):
-        trust.check(recipe, data, overrides or [])
         tokens = newest_of(Path(data), "tokens")
         place = Path(data) / "runs" / f"{Path(recipe).stem}-{tokens.name}"
         lines = [part for line in overrides or [] for part in ("--set", line)]

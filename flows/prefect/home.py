@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webtext.flows.prefect.api import AUTH, Api, auth_of
-from webtext.flows.prefect.door import LOGIN, SECRET, secret_of
+from webtext.flows.prefect.api import AUTH, Api, proves
+from webtext.flows.prefect.door import LOGIN, SECRET
 from webtext.pipeline.core.directories.data_directory import Holder, alive, myself
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import write_json
@@ -26,17 +26,16 @@ REACH_SECONDS = 5.0  # for a server that the user has named
 def settle(data: Path) -> Path:
     """Let Prefect keep its state under the data directory and send nothing; return where.
 
-    Whoever has set PREFECT_HOME keeps it. A secret for a server of ours lies there, which only
-    this user can read (`door`).
+    Whoever has set PREFECT_HOME keeps it.
 
     Raises:
         UserError: nothing can be written there.
     """
-    usual = (data / ".prefect").resolve()
-    os.environ.setdefault("PREFECT_HOME", str(usual))
+    os.environ.setdefault("PREFECT_HOME", str((data / ".prefect").resolve()))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     home = Path(os.environ["PREFECT_HOME"]).expanduser()
+    usual = (data / ".prefect").resolve()
     probe = home / f".probe-{os.getpid()}"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,7 +43,6 @@ def settle(data: Path) -> Path:
             home.chmod(0o700)  # what Prefect keeps there is nobody else's to read
         probe.touch()
         probe.unlink()
-        secret_of(home)
     except OSError as error:
         raise UserError(
             f"{home}: Prefect's state cannot be written there ({error.strerror}); choose another "
@@ -93,12 +91,13 @@ def registered(path: Path) -> Api | None:
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         holder = Holder(**told["holder"])
-        api = Api(told["url"], auth_of(Path(told["home"])))
+        secret = (Path(told["home"]) / SECRET).read_text(encoding="utf-8").strip()
+        api = Api(told["url"], secret)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if holder.host != socket.gethostname() or not alive(holder.pid, holder.started):
         return None
-    return api if api.healthy() else None
+    return api if proves(api.url, secret) else None
 
 
 def ends_with_a_build(path: Path) -> bool:
@@ -135,12 +134,12 @@ def users_own() -> Path:
 
 
 def pages_of(api: Api, home: Path) -> str:
-    """Return where a browser finds the pages of a server, and how it is let in.
+    """Return where a browser finds the pages of the server, and how it is let in.
 
     The secret is shown on a terminal only: what is written elsewhere may be read by others.
     """
     pages = api.url.removesuffix("/api")
-    if os.environ.get(URL) or not api.auth:  # the user's own server
+    if not api.auth or os.environ.get(URL):  # the user's own server
         return pages
     if sys.stderr.isatty():
         return f"{pages}{LOGIN}#{urllib.parse.quote(api.auth)}"

@@ -41,7 +41,8 @@ def main(descriptor: int, parent: int) -> None:
         begin_database(home / "prefect.db")
     # Its own log tells people nothing; what goes wrong is on stderr, which is a file.
     listening = socket.socket(fileno=descriptor)
-    app = Door(create_app(), listening.getsockname()[1])
+    secret = os.environ["PREFECT_SERVER_API_AUTH_STRING"]
+    app = Door(create_app(), listening.getsockname()[1], secret)
     uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
     os.close(held)
 

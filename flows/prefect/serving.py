@@ -18,12 +18,12 @@ from typing import Any
 from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.terminal import say
 from webtext.flows.prefect import home as homes
-from webtext.flows.prefect import trust
 from webtext.flows.prefect.api import AUTH, Api, ApiError
 from webtext.flows.prefect.recorder import PATIENCE, recorded
 from webtext.flows.prefect.supervise import Child, Server
 from webtext.flows.prefect.tidy import take_up
 from webtext.flows.prefect.timetable import Served
+from webtext.flows.prefect.trust import served_alone
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json
@@ -84,9 +84,9 @@ def run(served: Served, file: Path, api: Api, own: Server | None, stop: threadin
     command = [sys.executable, "-P", "-m", module, str(file), str(os.getpid())]
     environment = {
         **os.environ,
-        **trust.served(served.parameters),
         homes.URL: api.url,
         **({AUTH: api.auth} if api.auth else {}),
+        **served_alone(served.parameters),
     }
     name = "the runner of flows"
     # Prefect's runner ends in good order at Ctrl-C, and with a complaint at SIGTERM.

@@ -19,10 +19,11 @@ from typing import IO
 
 from webtext.flows.prefect import home as homes
 from webtext.flows.prefect.api import AUTH, Api
-from webtext.flows.prefect.door import WANTED, secret_of
+from webtext.flows.prefect.door import secret_of
 from webtext.flows.prefect.server import TAKEN
 from webtext.pipeline.core.errors import UserError
 
+KEYS = (AUTH, "PREFECT_SERVER_API_AUTH_STRING")  # a client's, the server's
 START_SECONDS = 180.0  # a first start makes a database: 10 to 18 s on two busy cores
 END_SECONDS = 1.5  # for each that is told to end, before it is killed; all are over within 5
 LOOK_SECONDS = 15.0  # between two looks whether the server answers
@@ -142,7 +143,8 @@ class Server(Child):
         self.lone = lone
         self.socket = listening(port)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/api"
-        self.api = Api(self.url, os.environ.get(AUTH) or secret_of(home))
+        secret = os.environ.get(AUTH) or secret_of(home)
+        self.api = Api(self.url, secret)
         self.ready = threading.Event()
         descriptor = self.socket.fileno()
         module = "webtext.flows.prefect.server"
@@ -151,8 +153,7 @@ class Server(Child):
             "PREFECT_API_URL": self.url,
             "PREFECT_HOME": str(home),
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url.removesuffix("/api"),
-            AUTH: self.api.auth or "",
-            WANTED: self.api.auth or "",
+            **dict.fromkeys(KEYS, secret),
         }
         if lone:  # only what a single build needs of it
             environment = {f"PREFECT_SERVER_SERVICES_{name}": "false" for name in SCHEDULING} | (

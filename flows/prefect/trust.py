@@ -6,7 +6,9 @@ keeps others out. Either way no request makes a crawl reach where the recipe doe
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from webtext.flows.building.settings import load
@@ -23,22 +25,26 @@ OPENING = (  # settings of [crawl] that let it go where, or as fast as, it other
     "delay",
     "delay_per_ip",
 )
-# What `serve` serves, for its runs: a recipe, lines of TOML laid over it, and a data directory.
-SERVED = {
-    "recipe": "WEBTEXT_SERVED_RECIPE",
-    "data": "WEBTEXT_SERVED_DATA",
-    "overrides": "WEBTEXT_SERVED_OVERRIDES",
-}
+SERVED = ("WEBTEXT_SERVED_RECIPE", "WEBTEXT_SERVED_DATA")  # set by `serve`, for its runs
+OVERRIDES = "WEBTEXT_SERVED_OVERRIDES"  # those that `serve` itself was given, as JSON
+
+_asked_here: ContextVar[bool] = ContextVar("asked_here", default=False)
 
 
-def served(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment that holds runs to what these parameters of a deployment name."""
-    lines = json.dumps(parameters.get("overrides") or [])
-    return {
-        SERVED["recipe"]: str(parameters["recipe"]),
-        SERVED["data"]: str(parameters["data"]),
-        SERVED["overrides"]: lines,
-    }
+@contextmanager
+def asked_here() -> Iterator[None]:
+    """Note that the user asks, in this very process, and so may ask for anything."""
+    token = _asked_here.set(True)
+    try:
+        yield
+    finally:
+        _asked_here.reset(token)
+
+
+def served_alone(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment that holds the runs of `serve` to what it was started for."""
+    kept = dict(zip(SERVED, (parameters["recipe"], parameters["data"]), strict=True))
+    return {**kept, OVERRIDES: json.dumps(parameters["overrides"])}
 
 
 def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
@@ -48,20 +54,21 @@ def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
         UserError: an override opens the crawl's guard, or the recipe or the data directory is not
             the one that is served.
     """
-    for name, value in (("recipe", recipe), ("data", data)):
-        wanted = os.environ.get(SERVED[name])
-        if wanted is not None and value != wanted:
+    if _asked_here.get():
+        return
+    for kind, name, value in zip(("recipe", "data"), SERVED, (recipe, data), strict=True):
+        served = os.environ.get(name)
+        if served is not None and value != served:
             raise UserError(
-                f"{name} {value}: not the one that is served here, {wanted}; start webtext serve "
+                f"{kind} {value}: not the one that is served here, {served}; start webtext serve "
                 "for it"
             )
-    by_the_user = json.loads(os.environ.get(SERVED["overrides"]) or "[]")
-    wanted_crawl, usual = load(recipe, overrides).crawl, Crawl()
-    plain = load(recipe, by_the_user).crawl
+    ours = json.loads(os.environ.get(OVERRIDES, "[]"))
+    wanted, plain, usual = load(recipe, overrides).crawl, load(recipe, ours).crawl, Crawl()
     for key in OPENING:
-        value = getattr(wanted_crawl, key)
+        value = getattr(wanted, key)
         if value not in (getattr(plain, key), getattr(usual, key)):
             raise UserError(
                 f"crawl.{key} = {value!r}: a run that is asked for by request cannot set this; "
-                "write it into the recipe, or start webtext serve with --set"
+                "write it into the recipe, or use webtext build --set"
             )

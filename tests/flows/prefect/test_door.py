@@ -7,13 +7,14 @@ import os
 import re
 import socket
 import stat
-from contextlib import nullcontext
+import threading
 from pathlib import Path
 
 import pytest
 
-from webtext.flows.prefect import door, home, supervise, trust
+from webtext.flows.prefect import door, home, trust
 from webtext.flows.prefect.api import Api
+from webtext.flows.prefect.supervise import Server
 from webtext.pipeline.core.errors import UserError
 
 WRITE = ("POST", "/api/variables/", json.dumps({"name": "mark", "value": "1"}))
@@ -27,14 +28,13 @@ def server(tmp_path_factory):
     data = tmp_path_factory.mktemp("served")
     before = os.environ.pop("PREFECT_HOME")
     try:
-        kept = home.settle(data)
-        started = supervise.Server(kept, lambda _words: None)
-        started.start()
+        ours = Server(home.settle(data), print)
+        ours.start()
         try:
-            started.wait()
-            yield int(started.url.rsplit(":", 1)[1].split("/")[0]), kept
+            ours.wait()
+            yield ours.socket.getsockname()[1], data / ".prefect"
         finally:
-            started.end()
+            ours.end()
     finally:
         os.environ["PREFECT_HOME"] = before
 
@@ -195,6 +195,30 @@ def test_a_secret_that_others_could_read_is_not_used_again(tmp_path):
     assert (tmp_path / "elsewhere").read_text() == "known\n"
 
 
+def test_a_server_of_somebody_else_on_that_port_is_not_told_the_secret(tmp_path):
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def squat():
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                heard.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+                connection.close()
+
+        threading.Thread(target=squat, daemon=True).start()
+        port = listening.getsockname()[1]
+        secret = door.secret_of(tmp_path).encode()
+        home.register(tmp_path / home.REGISTER, f"http://127.0.0.1:{port}/api", tmp_path)
+        assert home.registered(tmp_path / home.REGISTER) is None
+        listening.shutdown(socket.SHUT_RDWR)
+    assert heard
+    assert not any(secret in words or base64.b64encode(secret) in words for words in heard)
+
+
 @pytest.mark.parametrize("line", [
     "crawl.allow_private = true",
     "crawl.ports = [80, 443, 8080]",
@@ -205,30 +229,18 @@ def test_a_secret_that_others_could_read_is_not_used_again(tmp_path):
     "crawl.delay = 0.0",
     "crawl = {delay_per_ip = 0.0}",
 ])  # fmt: skip
-def test_no_request_opens_the_crawl_s_guard(tmp_path, line, monkeypatch):
-    data = str(tmp_path)
+def test_no_request_opens_the_crawl_s_guard(tmp_path, line):
+    from webtext.flows.prefect.flow import build
+
     with pytest.raises(UserError, match="cannot set this; write it into the recipe"):
-        trust.check("webtext", data, [line])
-    trust.check("webtext", data, ["links.min_score = 5"])
-    served = {"recipe": "webtext", "data": data, "overrides": [line]}
-    for name, value in trust.served(served).items():  # what the user has given to serve is right
-        monkeypatch.setenv(name, value)
-    trust.check("webtext", data, [line])
-
-
-@pytest.mark.parametrize("kind", ["build", "refresh", "train"])
-def test_every_flow_asks_first(kind, tmp_path, monkeypatch):
-    from webtext.flows.prefect import flow
-
-    monkeypatch.setattr(flow, "begun", lambda *_: nullcontext(True))
-    with pytest.raises(UserError, match="cannot set this"):
-        flow.FLOWS[kind].fn(
-            recipe="webtext", data=str(tmp_path), overrides=["crawl.allow_private = true"]
-        )
+        build.fn("webtext", str(tmp_path), 0, None, [line])
+    with trust.asked_here():
+        trust.check("webtext", str(tmp_path), [line])
+    trust.check("webtext", str(tmp_path), ["links.min_score = 5"])
 
 
 def test_no_request_names_another_recipe_or_directory_than_is_served(monkeypatch):
-    for name, value in trust.served({"recipe": "webtext", "data": "/data"}).items():
+    for name, value in zip(trust.SERVED, ("webtext", "/data"), strict=True):
         monkeypatch.setenv(name, value)
     trust.check("webtext", "/data", [])
     with pytest.raises(UserError, match=r"recipe /tmp/mine.toml: not the one that is served"):

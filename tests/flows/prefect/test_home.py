@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from webtext.flows.prefect import home
+from webtext.flows.prefect.door import SECRET, proof
 from webtext.flows.prefect.supervise import Server, listening
 from webtext.pipeline.core.errors import UserError
 
@@ -21,7 +22,8 @@ def answers(monkeypatch, tmp_path):
         def do_GET(self):
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b"true")
+            challenge = self.path.partition("?")[2]
+            self.wfile.write(proof("user:a secret", challenge).encode())
 
         def log_message(self, *_words):
             pass
@@ -36,20 +38,24 @@ def answers(monkeypatch, tmp_path):
 
 def test_the_server_of_the_data_directory_is_joined_before_the_users(answers, tmp_path):
     assert home.running(tmp_path) is None
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / SECRET).write_text("user:a secret\n")
     home.register(home.users_own(), answers, tmp_path / "other")
     assert home.running(tmp_path).url == answers
-    (tmp_path / home.REGISTER).write_text("{}")
-    (tmp_path / "secret").write_text("user:a secret\n")
+    (tmp_path / SECRET).write_text("user:another secret\n")
     home.register(tmp_path / home.REGISTER, answers, tmp_path)
-    found = home.running(tmp_path)
+    assert home.registered(tmp_path / home.REGISTER) is None, "it cannot prove that it knows that"
+    (tmp_path / SECRET).write_text("user:a secret\n")
+    found = home.registered(tmp_path / home.REGISTER)
     assert found.auth == "user:a secret"
     assert "a secret" not in repr(found)
     home.unregister(tmp_path / home.REGISTER)
-    assert home.running(tmp_path).auth is None
+    assert not (tmp_path / home.REGISTER).exists()
 
 
 def test_a_server_whose_keeper_is_gone_is_not_joined(answers, tmp_path):
     path = tmp_path / home.REGISTER
+    (tmp_path / SECRET).write_text("user:a secret\n")
     home.register(path, answers, tmp_path)
     told = json.loads(path.read_text())
     told["holder"]["started"] = 1  # the number of the process is another's now
@@ -58,6 +64,7 @@ def test_a_server_whose_keeper_is_gone_is_not_joined(answers, tmp_path):
 
 
 def test_a_schedule_is_not_kept_on_a_server_that_ends_with_a_build(answers, tmp_path):
+    (tmp_path / SECRET).write_text("user:a secret\n")
     home.register(tmp_path / home.REGISTER, answers, tmp_path, lone=True)
     assert home.running(tmp_path).url == answers
     with pytest.raises(UserError, match="a build is at work there, with a Prefect server"):

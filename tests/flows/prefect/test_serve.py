@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import command, environment, webtext
-from webtext.flows.prefect.api import Api, ApiError, auth_of
+from webtext.flows.prefect.api import Api, ApiError
+from webtext.flows.prefect.door import SECRET
 
 LEFT_OUT = {"PREFECT_HOME", "PREFECT_API_URL"}
 
@@ -38,7 +39,7 @@ class Serving:
 
     @property
     def api(self) -> Api:
-        return Api(self.told["url"], auth_of(self.home))
+        return Api(self.told["url"], (self.home / SECRET).read_text().strip())
 
     def runs(self, **wanted) -> list[dict]:
         body = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}

@@ -7,9 +7,10 @@ import pytest
 
 from tests.flows.building.wrong_settings import cases, everything
 from webtext.flows.building.settings import Recipe, load, paths
-from webtext.flows.building.steps import plan, politeness
 from webtext.model.errors import UserError as ModelError
+from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.crawl.step import politeness
 
 CASES = list(cases())
 EACH = 41  # of how many one is in the sample; a prime, so that every kind of value comes in it
@@ -25,7 +26,7 @@ def told(tmp_path):
     def take(line):
         try:
             recipe = load("tiny", [source, line])
-            plan(recipe, tmp_path / "data")
+            Build(recipe, tmp_path / "data").plan()
         except (UserError, ModelError) as error:
             return str(error)
         return "planned"
@@ -89,12 +90,12 @@ def test_what_once_ended_in_a_traceback_or_not_at_all(told, line, said):
 
 def test_the_longest_delays_can_be_told_of(tmp_path):
     """The bound of a crawl's time is told as days; years of it fit too."""
-    from webtext.flows.building.run_build import build_steps
+    from webtext.flows.building.run_build import run_steps
 
     (tmp_path / "links.txt").write_text("".join(f"http://a.test/{n}\n" for n in range(2000)))
     source = f"links.sources = ['{tmp_path}/links.txt']"
     slow = ["crawl.delay = 31622400.0", "crawl.max_delay = 31622400.0", "links.shards = 1"]
     recipe = load("webtext", [source, *slow])
-    steps = plan(recipe, tmp_path / "data", "links")
-    build_steps(steps, tmp_path / "data", 0)
+    steps = Build(recipe, tmp_path / "data").plan("links")
+    run_steps(steps, tmp_path / "data", 0)
     assert "days" in politeness(recipe.crawl, steps[0].home)

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from tests.pipeline.warcfile import http, record
-from webtext.flows.building.run_build import build_steps
+from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import plan
+from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 
 STEP = 4  # kB, a page of tmpfs's
@@ -35,7 +35,7 @@ def archive(path: Path, pages: int = 24) -> None:
 
 
 def steps(directory: Path, data: Path):
-    return plan(load("webtext", overrides(directory)), data)
+    return Build(load("webtext", overrides(directory)), data).plan()
 
 
 def overrides(directory: Path) -> list[str]:
@@ -57,14 +57,14 @@ def main(directory: Path, size: int) -> None:
     while True:
         try:
             planned = steps(directory, disk / "data")
-            build_steps(planned, disk / "data", 0)
+            run_steps(planned, disk / "data", 0)
             break
         except (UserError, OSError) as error:
             said.append(str(error))
         size += STEP
         subprocess.run([*mount, f"remount,size={size}k"], check=True)
     roomy = steps(directory, directory / "roomy")
-    build_steps(roomy, directory / "roomy", 0)
+    run_steps(roomy, directory / "roomy", 0)
     print(json.dumps({"said": said, "tiny": files(planned), "roomy": files(roomy)}))
 
 

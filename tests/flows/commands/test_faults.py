@@ -9,7 +9,7 @@ import pytest
 
 from tests.flows.building.tiny_disk import archive, overrides, steps
 from tests.flows.conftest import command, environment
-from webtext.flows.building.run_build import build_steps
+from webtext.flows.building.run_build import run_steps
 from webtext.flows.commands import command_line
 
 DAMAGES = {
@@ -34,7 +34,7 @@ def built(tmp_path_factory):
     """Return a data directory with everything from the pages to the tokens."""
     folder = tmp_path_factory.mktemp("faults")
     archive(folder / "a.warc")
-    build_steps(steps(folder, folder / "data"), folder / "data", 0)
+    run_steps(steps(folder, folder / "data"), folder / "data", 0)
     return folder / "data"
 
 

@@ -96,7 +96,7 @@ class ImportWarc:
     max_body: int = 10_000_000  # bytes, decoded
 
     name: ClassVar[str] = "pages"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if self.max_body < 1:

@@ -170,14 +170,8 @@ def test_a_file_of_another_version_is_named_and_says_what_to_do(tmp_path, monkey
     with monkeypatch.context() as patched:
         patched.setattr("webtext.pipeline.dedup.signatures.signature_files.VERSION", 1)
         made = signed(tmp_path / "signatures", found)
-<<<<<<< HEAD
-    with pytest.raises(
-        UserError, match=r"00000\.parquet: signatures by .* version 1; .* sign those"
-    ):
-=======
     wanted = r"00000\.parquet: signatures by .* version 1; .* sign those"
     with pytest.raises(UserError, match=wanted):
->>>>>>> trust
         Signatures(tuple(made.shards()))
 
 

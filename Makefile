@@ -1,6 +1,6 @@
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench gpu realdata clean
+.PHONY: help setup demo test check fmt bench chaos gpu picture realdata clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,8 +52,14 @@ fmt: .venv/dev ## put the code in its usual form
 bench: .venv/dev ## ratios against the tools that one would take instead
 	$(BIN)/python -m tests.bench
 
+chaos: .venv/dev ## change every file of a build in every way: is each change named?
+	$(BIN)/python -m tests.chaos
+
 gpu: .types/webtext ## is training right and fast on this GPU? Needs python3 with torch 2.11 or newer, nothing else
 	PYTHONPATH=.types $(PYTHON) -m tests.gpu
+
+picture: ## draw the rooms in ARCHITECTURE.md anew, from the imports
+	$(PYTHON) -m tests.picture
 
 realdata: .venv/dev ## the whole way on real sites, where ../shared/data holds them; and the slow tests
 	$(BIN)/python -m tests.realdata

@@ -1,1 +1,1 @@
-"""Which stages run, in which order: Prefect flows, recipes and the command line."""
+"""What drives a build and a training: recipes, Prefect's flow and the command line."""

@@ -12,14 +12,17 @@ from webtext.model.errors import UserError
 
 END_OF_TEXT = 50_256  # GPT-2's <|endoftext|>, which stands before each document
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-SCHEDULES = ("cosine", "wsd")
+SCHEDULES = ("cosine", "wsd", "trapezoid")
+FLAT = ("wsd", "trapezoid")  # those with a stretch at the full rate
+POSITIONS = ("learned", "rotary")
+ACTIVATIONS = ("gelu", "relu2")
 OPTIMIZERS = ("adamw", "muon")
 PARALLEL = ("ddp", "fsdp")
 TROUBLE = ("stop", "skip")
 DISAGREEMENT = ("eager", "stop")
 
 # Far beyond what anybody trains with: what lies above is a slip of the pen.
-MOST = {"lr": 1e3, "eps": 1.0, "weight_decay": 1e3, "clip": 1e6, "spike": 1e6}
+MOST = {"lr": 1e3, "embedding_lr": 1e3, "eps": 1.0, "weight_decay": 1e3, "clip": 1e6, "spike": 1e6}
 
 
 def _machine(default: Any) -> Any:
@@ -32,15 +35,24 @@ class GPT2:
     """The shape of a GPT-2; the defaults are its smallest size, "124M".
 
     Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, table 2;
-    the heads are those of the released hparams.json.
+    the heads are those of the released hparams.json. The settings from `positions` on make a model
+    that learns from fewer tokens and is no GPT-2 any more; see `departures`.
     """
 
-    layers: int = 12
-    heads: int = 12
-    width: int = 768
+    layers: int = 12  # transformer blocks
+    heads: int = 12  # attention heads of a block; they divide the width
+    width: int = 768  # numbers of a token's state
     context: int = 1024  # tokens that it sees at once
     vocab: int = 50_257  # 256 bytes, 50,000 merges, <|endoftext|>
     dropout: float = 0.0  # one pass over much text needs none
+
+    positions: str = "learned"  # or "rotary". Source: Su et al. (2021), RoFormer
+    activation: str = "gelu"  # or "relu2", the square of ReLU. Source: So et al. (2021), Primer
+    qk_norm: bool = False  # queries and keys of one length. Source: Henry et al. (2020)
+    value_residual: bool = False  # layers mix in the first one's values. Source: Zhou et al. (2024)
+    biases: bool = True  # of linear layers and norms
+    tied: bool = True  # the head is the embedding
+    zero_start: bool = False  # layers begin as adding nothing. Source: Yang et al. (2022), muP
 
     def __post_init__(self) -> None:
         _check_kinds(self, "model")
@@ -54,6 +66,28 @@ class GPT2:
                 f"model.width = {self.width} does not divide into {self.heads} heads; "
                 f"use a multiple, such as {near}"
             )
+        _choice("model", "positions", self.positions, POSITIONS)
+        _choice("model", "activation", self.activation, ACTIVATIONS)
+        size = self.width // self.heads
+        if self.positions == "rotary" and size % 2:
+            raise UserError(
+                f"model.positions = 'rotary' turns pairs, and a head of width {size} has one over; "
+                f"use other heads than {self.heads}"
+            )
+
+    @property
+    def departures(self) -> list[str]:
+        """What makes it another model than GPT-2, which other programs cannot read.
+
+        >>> GPT2(qk_norm=True, zero_start=True).departures
+        ['model.qk_norm = True']
+        """
+        names = ("positions", "activation", "qk_norm", "value_residual", "biases", "tied")
+        return [
+            f"model.{field.name} = {getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.name in names and getattr(self, field.name) != field.default
+        ]
 
     @property
     def padded_vocab(self) -> int:
@@ -66,29 +100,43 @@ class GPT2:
 
     @property
     def parameters(self) -> int:
-        """Parameters, the embedding counted once (it is also the head) and without its padding.
+        """Parameters, the embedding counted once if it is also the head; without its padding.
 
         >>> GPT2().parameters
         124439808
         """
-        return (self.vocab + self.context) * self.width + self.layers * self.block + 2 * self.width
+        ends = self.tables * self.vocab + self.learned_positions + (2 if self.biases else 1)
+        mixing = self.layers - 1 if self.value_residual else 0
+        return ends * self.width + self.layers * self.block + mixing
+
+    @property
+    def tables(self) -> int:
+        """Matrices with a row for each token: the embedding, and the head where it is another."""
+        return 1 if self.tied else 2
+
+    @property
+    def learned_positions(self) -> int:
+        """Rows of the table of positions."""
+        return self.context if self.positions == "learned" else 0
 
     @property
     def block(self) -> int:
         """Parameters of one layer: two norms, 3 + 1 square matrices, two of 4 times the width."""
-        return 12 * self.width**2 + 13 * self.width
+        return 12 * self.width**2 + (13 if self.biases else 2) * self.width
 
     @property
     def flops_per_token(self) -> int:
         """Floating-point operations that a training step spends on a token.
 
-        6 N + 12 L H Q T, N without the table of positions, which costs a look-up only. Attention
-        is counted as if it were not causal. Source: Chowdhery et al. (2022), PaLM, appendix B.
+        6 N + 12 L H Q T, N without the table of positions, and without an embedding that is not the
+        head, which cost a look-up only. Attention is counted as if it were not causal. Source:
+        Chowdhery et al. (2022), PaLM, appendix B.
 
         >>> f"{GPT2().flops_per_token:.3e}"
         '8.552e+08'
         """
-        weights = self.parameters - self.context * self.width
+        looked_up = self.learned_positions + (self.tables - 1) * self.vocab
+        weights = self.parameters - looked_up * self.width
         return 6 * weights + 12 * self.layers * self.width * self.context
 
 
@@ -105,16 +153,18 @@ class Train:
     batch_tokens: int = 524_288  # a step's, over all processes: 512 windows * 1,024
     microbatch: int = _machine(8)  # windows a process takes at once
 
-    optimizer: str = "adamw"
-    lr: float = 6e-4
-    min_lr: float = 6e-5
+    optimizer: str = "adamw"  # or "muon", for the matrices
+    lr: float = 6e-4  # the peak learning rate
+    min_lr: float = 6e-5  # at the end of the schedule
     warmup: int = 715  # steps: 375e6 tokens / 524,288
-    schedule: str = "cosine"
-    decay: float = 0.2  # the share of the steps that "wsd" declines over
-    beta1: float = 0.9
-    beta2: float = 0.95
-    eps: float = 1e-8
+    embedding_lr: float = 1.0  # times lr, for the embeddings and the head
+    schedule: str = "cosine"  # of the learning rate after the warm-up; "wsd", "trapezoid"
+    decay: float = 0.2  # the share of the steps that "wsd" and "trapezoid" decline over
+    beta1: float = 0.9  # AdamW's mean of gradients
+    beta2: float = 0.95  # AdamW's mean of their squares
+    eps: float = 1e-8  # added to AdamW's denominator
     weight_decay: float = 0.1  # on matrices only
+    embedding_decay: bool = True  # on the embeddings and the head too
     clip: float = 1.0  # the gradient's norm at most; 0 leaves it
     trouble: str = _machine("stop")  # where the loss is no number, or spikes; or "skip" that step
     spike: float = _machine(
@@ -159,7 +209,7 @@ class Train:
         for name in ("beta1", "beta2", "decay"):
             found = getattr(self, name)
             _check(0 <= found < 1, "train", name, found, "from 0 to below 1")
-        for name in ("lr", "eps"):
+        for name in ("lr", "eps", "embedding_lr"):
             _check(getattr(self, name) > 0, "train", name, getattr(self, name), "more than 0")
         for name, most in MOST.items():
             found = getattr(self, name)
@@ -176,8 +226,7 @@ class Train:
             "disagreement": DISAGREEMENT,
         }
         for name, allowed in choices.items():
-            found = getattr(self, name)
-            _check(found in allowed, "train", name, repr(found), "one of " + ", ".join(allowed))
+            _choice("train", name, getattr(self, name), allowed)
 
     def windows(self, context: int) -> int:
         """Return how many windows make a step's batch.
@@ -235,3 +284,7 @@ def _check_kinds(settings: GPT2 | Train, table: str) -> None:
 def _check(holds: bool, table: str, name: str, found: object, wanted: str) -> None:
     if not holds:
         raise UserError(f"{table}.{name} = {found}; wanted {wanted}")
+
+
+def _choice(table: str, name: str, found: str, allowed: tuple[str, ...]) -> None:
+    _check(found in allowed, table, name, repr(found), "one of " + ", ".join(allowed))

@@ -1,1 +1,1 @@
-"""From links to tokens: the stages, as plain functions and frozen dataclasses over Arrow."""
+"""From links to tokens: the steps of a build and their stages, over Arrow."""

@@ -11,9 +11,15 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="webtext-prefect-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
+# And never a server that `webtext serve` keeps for the developer.
+os.environ["XDG_STATE_HOME"] = os.environ["PREFECT_HOME"]
 
 import hypothesis
+import orjson
 import pytest
+import zstandard
+
+from webtext.flows.demo.docstrings import sources
 
 atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 
@@ -30,3 +36,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the real data in {SHARED}, which is not part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Some thousand documents that people wrote: of the web, or else of Python's own modules."""
+    kept = SHARED / "dedup" / "miniweb_texts.jsonl.zst"
+    if kept.is_file():
+        with zstandard.open(kept, "rb") as file:
+            return [orjson.loads(line)["text"] for line in file.read().splitlines()]
+    _, found = next(sources())
+    return [text.body for text in found]

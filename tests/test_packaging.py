@@ -57,13 +57,11 @@ def test_no_two_modules_have_one_name():
             seen[path.stem] = path
 
 
-# links/ is above the dozen until the compiled scanner of dumps goes.
 @pytest.mark.parametrize(
     "folder", sorted({path.parent for path in modules()}), ids=lambda p: p.name
 )
 def test_no_room_is_a_corridor(folder):
-    most = 14 if folder.name == "links" else 12
-    assert len([path for path in folder.glob("*.py") if path.stem != "__init__"]) <= most
+    assert len([path for path in folder.glob("*.py") if path.stem != "__init__"]) <= 12
 
 
 def test_a_wheel_holds_one_package_with_all_its_files(tmp_path):

@@ -6,46 +6,45 @@ it is first asked for, so that `import webtext` costs next to nothing.
 
 TYPE_CHECKING = False  # typing's own would be one more module to import before the command line
 if TYPE_CHECKING:
-    from webtext.flows.building.run_build import build_steps
-    from webtext.flows.building.settings import Recipe
-    from webtext.flows.building.steps import plan
+    from webtext.flows.building.settings import Recipe, load
+    from webtext.pipeline.build import Build
     from webtext.pipeline.core.errors import PipelineError, UserError
     from webtext.pipeline.core.shards import Directory
+    from webtext.pipeline.core.step import Step
     from webtext.pipeline.dedup.files.file import dedup_files
+    from webtext.pipeline.dedup.signatures.sketches import sketches
     from webtext.pipeline.filters.rules import Rules
-    from webtext.pipeline.insight.report import funnel
-    from webtext.pipeline.insight.trace import trace
     from webtext.pipeline.text.extraction.extract import Extract
     from webtext.pipeline.words.document import Document
 
 __all__ = [
+    "Build",
     "Directory",
     "Document",
     "Extract",
     "PipelineError",
     "Recipe",
     "Rules",
+    "Step",
     "UserError",
-    "build_steps",
     "dedup_files",
-    "funnel",
-    "plan",
-    "trace",
+    "load",
+    "sketches",
 ]
 
 _WHERE = {
+    "Build": "pipeline.build",
     "Directory": "pipeline.core.shards",
     "Document": "pipeline.words.document",
     "Extract": "pipeline.text.extraction.extract",
     "PipelineError": "pipeline.core.errors",
     "Recipe": "flows.building.settings",
     "Rules": "pipeline.filters.rules",
+    "Step": "pipeline.core.step",
     "UserError": "pipeline.core.errors",
-    "build_steps": "flows.building.run_build",
     "dedup_files": "pipeline.dedup.files.file",
-    "funnel": "pipeline.insight.report",
-    "plan": "flows.building.steps",
-    "trace": "pipeline.insight.trace",
+    "load": "flows.building.settings",
+    "sketches": "pipeline.dedup.signatures.sketches",
 }
 
 

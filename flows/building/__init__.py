@@ -1,1 +1,1 @@
-"""From a recipe to a build: settings, steps, the data directory, progress shown."""
+"""Recipes, and what people see while a build works."""

@@ -1,30 +1,54 @@
-"""Run the steps of a build in order, with or without Prefect."""
+"""Run the steps of a build in order, with people looking on, with or without Prefect."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from webtext.flows.building.data_directory import locked
-from webtext.flows.building.steps import Step, note_latest, run_step
+from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.terminal import meters, say
+from webtext.flows.building.watched import EventLog, Watched
+from webtext.pipeline.build import Build, Execute, make, run_all
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.stage import Passage
-
-Run = Callable[[Step, int, Progress], list[Passage]]
+from webtext.pipeline.core.step import Planned
 
 
-def build_steps(steps: Sequence[Step], data: Path, workers: int, run: Run = run_step) -> None:
-    """Run the steps that are not done, holding the data directory.
+def run_steps(
+    planned: Sequence[Planned], data: Path, workers: int, execute: Execute = make
+) -> None:
+    """Run the steps that are not done, and show how far each is.
 
     Raises:
         UserError: bad input, another build at work here, or no room on the disk.
         PipelineError: rows were lost, or a shard killed its worker twice.
     """
-    with locked(data), meters() as meter:
-        for step in steps:
-            if not step.done:
-                if said := step.foretell():
-                    say(said)
-                shown = meter(step.name)
-                run(step, workers, shown)
-                shown.finish()
-            note_latest(data, steps)
+    with meters() as meter:
+
+        @contextmanager
+        def show(step: Planned) -> Iterator[Progress]:
+            if said := step.step.foretell(step):
+                say(said)
+            shown = meter(step.name)
+            yield shown
+            shown.finish()
+
+        run_all(planned, data, workers, show, execute)
+
+
+def build_plainly(
+    asked: Build,
+    recipe: str,
+    until: str | None,
+    workers: int,
+    overrides: list[str],
+    timeout: float | None = None,
+) -> None:
+    """Run a build without Prefect: the same steps, log and hooks.
+
+    Raises:
+        UserError: as `run_steps`.
+        PipelineError: as `run_steps`.
+    """
+    watched = Watched([EventLog(asked.data, "by hand"), Hooks(say)], say)
+    facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
+    with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+        run_steps(asked.plan(until), asked.data, workers, watched.step)

@@ -1,17 +1,19 @@
-"""A recipe: one tree of settings, read from TOML, in which each stage finds its own branch.
+"""A recipe: one tree of settings, read from TOML, in which each step finds its own tables.
 
 A recipe says what to make. Where it is made and how fast (`--data`, `--workers`, `--device`) is the
-command line's affair. The defaults live in the stages' own classes and nowhere else.
+command line's affair. The defaults live in the settings' own classes and nowhere else.
 """
 
 import difflib
 import math
+import re
 import tomllib
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from importlib.resources import files
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +21,66 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from webtext.model.settings import GPT2, Train
-from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.corpus.corpus import Corpus
-from webtext.pipeline.crawl.settings import Crawl
-from webtext.pipeline.dedup.clusters.cluster import Cluster, check_length
-from webtext.pipeline.dedup.paragraphs import Paragraphs
-from webtext.pipeline.dedup.signatures.sign import Sign
-from webtext.pipeline.filters.decontaminate import Decontaminate
-from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.links.settings import Harvest
-from webtext.pipeline.text.clean import Clean
-from webtext.pipeline.text.extraction.extract import Extract
-from webtext.pipeline.text.language import Language
-from webtext.pipeline.text.pii import Pii
-from webtext.pipeline.tokens.tokens import Tokens
+from webtext.pipeline.steps import STEPS
 
 SHIPPED = Path(str(files("webtext.flows"))) / "recipes"
 PRESETS = SHIPPED / "rules"  # published sets of rules, that a recipe may include by name
 
+LONGEST = 1 << 16  # characters of a recipe; the longest that is shipped has 1,500
+DEEPEST = 32  # tables and lists inside each other; recipes have four
+LONG_LINE = 200  # characters of an override that a message repeats
+LONG_TEXT = 1024  # characters of a setting. File names have 255 at most, paths of this length do
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+SHOWN = 20  # mistakes of one recipe
+YEAR = 366 * 86_400  # s
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what comes out, from the links to the trained model."""
+MOST = {  # more than these breaks what they are counted with, and means nothing
+    **dict.fromkeys(
+        (
+            *("crawl.delay", "crawl.delay_per_ip", "crawl.max_delay"),
+            *("crawl.backoff", "crawl.max_backoff", "crawl.connect_timeout"),
+            *("crawl.first_byte_timeout", "crawl.timeout", "extract.deadline"),
+        ),
+        YEAR,
+    ),
+    "crawl.latency_factor": 1_000_000,
+    "crawl.hosts_in_flight": 100_000,  # sockets
+    "links.shards": 99_999,  # their names have five digits
+    "links.min_score": 2**31 - 1,  # as scores are stored
+    **dict.fromkeys(
+        ("crawl.max_body", "pages.max_body", "extract.max_bytes", "corpus.shard_bytes"), 1 << 40
+    ),
+    "extract.memory_mb": 1 << 24,
+    **dict.fromkeys(
+        (
+            *("crawl.attempts", "crawl.host_errors", "crawl.max_redirects", "corpus.row_group"),
+            *("links.max_url_length", "extract.recycle", "extract.min_chars"),
+            *("duplicates.max_cluster", "decontaminate.words", "decontaminate.shortest"),
+            *("paragraphs.min_words", "paragraphs.keep_words"),
+        ),
+        2**31 - 1,
+    ),
+}
 
-    links: Harvest = field(default_factory=Harvest)
-    crawl: Crawl = field(default_factory=Crawl)
-    pages: ImportWarc = field(default_factory=ImportWarc)  # given `warc`, nothing is crawled
-    extract: Extract = field(default_factory=Extract)
-    clean: Clean = field(default_factory=Clean)
-    language: Language = field(default_factory=Language)
-    rules: Rules = field(default_factory=Rules)
-    decontaminate: Decontaminate = field(default_factory=Decontaminate)  # off, without `against`
-    pii: Pii = field(default_factory=Pii)  # off, unless `enabled`
-    paragraphs: Paragraphs = field(default_factory=Paragraphs)  # off, unless `enabled`
-    signatures: Sign = field(default_factory=Sign)
-    duplicates: Cluster = field(default_factory=Cluster)
-    corpus: Corpus = field(default_factory=Corpus)
-    tokens: Tokens = field(default_factory=Tokens)
-    model: GPT2 = field(default_factory=GPT2)
-    train: Train = field(default_factory=Train)
+
+TABLES = {table: kind for step in STEPS for table, kind in step.tables.items()} | {
+    "model": GPT2,
+    "train": Train,
+}
+
+if typing.TYPE_CHECKING:
+    Recipe: typing.TypeAlias = Any  # a step's own class of settings says what its table has
+else:
+    Recipe = make_dataclass(
+        "Recipe",
+        [(table, kind, field(default_factory=kind)) for table, kind in TABLES.items()],
+        namespace={
+            "__doc__": "Everything that decides what comes out, from the links to the model.",
+            "__module__": __name__,
+        },
+        frozen=True,
+    )
 
 
 def shipped() -> list[str]:
@@ -70,7 +92,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """Read a recipe: a shipped one's name, or a path; each override is a line of TOML.
 
     Raises:
-        UserError: no such recipe; not TOML; a key that no stage has, or a value it cannot take.
+        UserError: no such recipe; not TOML; a key that no table has, or a value it cannot take.
     """
     return build(said(name, overrides), str(find(name)))
 
@@ -92,9 +114,36 @@ def read(path: Path) -> dict[str, Any]:
         UserError: it is none.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return parsed(text, str(path), "TOML")
+
+
+def parsed(text: str, source: str, wanted: str) -> dict[str, Any]:
+    """Return what a text of TOML says.
+
+    Raises:
+        UserError: it is none, or longer or nested deeper than any recipe.
+    """
+    try:
+        found = tomllib.loads(text) if len(text) <= LONGEST else None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        raise UserError(f"{source}: not {wanted}: {error}") from None
+    except RecursionError:
+        raise UserError(f"{source}: nested too deep for a recipe") from None
+    if found is None:
+        raise UserError(f"{source}: more than {LONGEST:,} characters; wanted a recipe")
+    level: list[Any] = [found]
+    for _ in range(DEEPEST):
+        inside = [part.values() if isinstance(part, dict) else part for part in level]
+        level = [part for parts in inside for part in parts if isinstance(part, (dict, list))]
+    if level:
+        raise UserError(f"{source}: nested too deep for a recipe")
+    return found
 
 
 def presets() -> list[str]:
@@ -139,10 +188,8 @@ def laid(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
         UserError: one is not a line of TOML.
     """
     for line in overrides:
-        try:
-            merge(tree, included(tomllib.loads(line), f"--set {line!r}"))
-        except tomllib.TOMLDecodeError as error:
-            raise UserError(f"--set {line!r}: not a line of TOML: {error}") from None
+        source = f"--set {line!r}" if len(line) < LONG_LINE else f"--set {line[:LONG_LINE]!r}..."
+        merge(tree, included(parsed(line, source, "a line of TOML"), source))
     return tree
 
 
@@ -169,12 +216,13 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     Raises:
         UserError: names the source, the key's path and what was wanted, a line an error.
     """
-    errors = [*unknown_keys(Recipe, tree, ""), *not_finite(tree, "")]
+    mistakes = chain(unknown_keys(Recipe, tree, ""), not_finite(tree, ""), out_of_bounds(tree))
+    errors = list(islice(mistakes, SHOWN))
     if not errors:
         try:
             found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
-            check_length(found.duplicates, found.signatures.permutations)
-            check_languages(found)
+            for step in STEPS:
+                step.check(found)
         except ValidationError as error:
             errors = [_said(item) for item in error.errors()]
         except UserError as error:
@@ -182,21 +230,6 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
         else:
             return found
     raise UserError(f"{source}:\n" + "\n".join(f"  {line}" for line in errors))
-
-
-def check_languages(recipe: Recipe) -> None:
-    """Raise where extraction would leave out pages in a language that is kept.
-
-    Raises:
-        UserError: says which.
-    """
-    looked_for, kept = set(recipe.extract.languages), set(recipe.language.keep)
-    if looked_for and not (kept and kept <= looked_for):
-        missing = ", ".join(sorted(kept - looked_for)) or "every other language"
-        raise UserError(
-            f"extract.languages = {sorted(looked_for)} leaves out {missing}, which language.keep = "
-            f"{sorted(kept)} keeps; name these in extract.languages too, or leave it empty"
-        )
 
 
 def _said(error: Any) -> str:
@@ -226,10 +259,13 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
                 yield f"{where} = {value!r}: wanted a table [{where}], found a single value"
 
 
-def not_finite(value: Any, path: str) -> Iterable[str]:
-    """Yield a line for each nan or inf, which TOML has and no setting means.
+LARGEST = 10**15  # of bytes a petabyte, of seconds thirty million years
 
-    But the bounds of rules: there inf is no bound.
+
+def not_finite(value: Any, path: str) -> Iterable[str]:
+    """Yield a line for each nan or inf, which TOML has and no setting means, and what is beyond.
+
+    But the bounds of rules: there inf is no bound. Whole numbers of more than 64 bits fit nowhere.
 
     >>> list(not_finite({"train": {"lr": float("nan")}}, ""))
     ['train.lr = nan: wanted a finite number']
@@ -244,6 +280,44 @@ def not_finite(value: Any, path: str) -> Iterable[str]:
         if not math.isnan(value) and path.startswith("rules."):
             return
         yield f"{path} = {value}: wanted a finite number"
+    elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        yield f"{path}: wanted a whole number of 64 bits, found one of {value.bit_length()}"
+    elif isinstance(value, (int, float)) and abs(value) > LARGEST:
+        yield f"{path} = {value:g}: wanted a number that means something, {LARGEST:g} at the most"
+
+
+def out_of_bounds(tree: dict[str, Any]) -> Iterable[str]:
+    """Yield a line for each value that is larger than any machine or page could make use of.
+
+    >>> list(out_of_bounds({"links": {"shards": 100_000}}))
+    ['links.shards = 100000: wanted 99999 at most']
+    """
+    for path, most in MOST.items():
+        table, _, key = path.partition(".")
+        inside = tree.get(table)
+        found = inside.get(key) if isinstance(inside, dict) else None
+        if isinstance(found, (int, float)) and found > most:
+            yield f"{path} = {found}: wanted {most:g} at most".replace("e+", "e")
+    yield from unprintable(tree, "")
+
+
+def unprintable(value: Any, path: str) -> Iterable[str]:
+    r"""Yield a line for each text that no name, path or header can be: too long, or unprintable.
+
+    >>> list(unprintable({"crawl": {"contact": "a@b.test" + chr(13)}}, ""))
+    ["crawl.contact: a control character in 'a@b.test\\r'"]
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from unprintable(part, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from unprintable(part, f"{path}[{number}]")
+    elif isinstance(value, str):
+        if len(value) > LONG_TEXT:
+            yield f"{path}: a text of {len(value):,} characters; wanted {LONG_TEXT:,} at most"
+        elif CONTROL.search(value):
+            yield f"{path}: a control character in {value!r}"
 
 
 def _elsewhere(key: str) -> list[str]:

@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,8 +18,11 @@ from rich.progress import (
     Progress as Bars,
 )
 from rich.table import Column, Table
+from rich.text import Text
 
+from webtext.flows.building.output import echo
 from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.visible import visible
 
 SIZES_SHOWN = 20  # of clusters
 LOG_SECONDS = 30.0  # between the lines of one step where no terminal shows a bar
@@ -30,7 +32,16 @@ console = Console(stderr=True, highlight=False)
 
 def say(words: str) -> None:
     """Tell people something, above the bars where there are some."""
-    console.print(words, soft_wrap=True, markup=False)
+    with suppress(OSError, ValueError):  # nobody reads it where standard error is closed or full
+        console.print(visible(words), soft_wrap=True, markup=False)
+
+
+def rendered(table: Table) -> str:
+    """Return a table as text, as wide as the terminal that it is for."""
+    plain = Console(highlight=False, color_system=None)
+    with plain.capture() as captured:
+        plain.print(table)
+    return captured.get()
 
 
 class Meter:
@@ -56,7 +67,7 @@ class Meter:
         elif time.monotonic() - self.said >= LOG_SECONDS or done == total != self.last:
             self.said = time.monotonic()
             self.last = done
-            click.echo(self.line(done, total, note), err=True)
+            echo(self.line(done, total, note), err=True)
 
     def finish(self) -> None:
         """Stop the bar's clock: the step is done, whatever it said last."""
@@ -71,7 +82,7 @@ class Meter:
 
     def told(self, done: int, note: str) -> str:
         """Return the rate, and the step's own live figures."""
-        rate = self.rate(done)
+        rate, note = self.rate(done), visible(note)
         return "  ".join(part for part in (f"{rate:,.{0 if rate >= 10 else 1}f}/s", note) if part)
 
     def line(self, done: int, total: int | None, note: str) -> str:
@@ -172,7 +183,11 @@ def funnel_table(funnel: dict[str, Any]) -> Table:
             f"{count:,} {reason.partition('.')[2]}" for reason, count in stage["dropped"].items()
         )
         table.add_row(
-            stage["stage"], f"{stage['read']:,}", f"{stage['kept']:,}", share.rstrip("%"), reasons
+            stage["stage"],
+            f"{stage['read']:,}",
+            f"{stage['kept']:,}",
+            share.rstrip("%"),
+            Text(visible(reasons)),  # which is no markup
         )
     return table
 
@@ -222,18 +237,14 @@ def judgement(found: dict[str, Any]) -> str:
 
 
 def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
-    r"""Yield what became of a file's rows, and how large the clusters are.
+    r"""Yield how large the clusters are, and last what became of a file's rows.
 
     >>> sizes = {"clusters": 3, "sizes": {"2": 2, "12": 1}, "large_clusters": 1}
     >>> print(*cluster_lines(Passage("dedup", 20, 7, {"dedup.near": 13}), sizes), sep="\n")
-    7 of 20 rows kept; dropped: 13 near
     3 clusters by size: 2 of 2, 1 of 12
     1 was above the limit: each of its rows was measured against the keeper
+    7 of 20 rows kept; dropped: 13 near
     """
-    reasons = ", ".join(f"{n:,} {why.partition('.')[2]}" for why, n in passage.dropped.items())
-    yield f"{passage.kept:,} of {passage.read:,} rows kept" + f"; dropped: {reasons}" * bool(
-        reasons
-    )
     groups = list(sizes["sizes"].items())
     told = ", ".join(f"{count:,} of {size}" for size, count in groups[:SIZES_SHOWN])
     more = f", and {len(groups) - SIZES_SHOWN} more sizes" if len(groups) > SIZES_SHOWN else ""
@@ -242,3 +253,7 @@ def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
     if large := sizes["large_clusters"]:
         were = "was" if large == 1 else "were"
         yield f"{large:,} {were} above the limit: each of its rows was measured against the keeper"
+    reasons = ", ".join(f"{n:,} {why.partition('.')[2]}" for why, n in passage.dropped.items())
+    yield f"{passage.kept:,} of {passage.read:,} rows kept" + f"; dropped: {reasons}" * bool(
+        reasons
+    )

@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ data = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("data"),
     show_default=True,
-    help="Directory that the stages' directories lie in.",
+    help="Directory that the steps' directories lie in.",
 )
 workers = click.option(
     "--workers",
@@ -46,3 +48,47 @@ overrides = click.option(
     help="A line of TOML laid over the recipe, such as 'rules.gopher_quality.enabled = false'.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Duration(click.ParamType[float]):
+    """A span of time, such as 90s, 5m, 12h, 20d or 4w; a number alone is seconds."""
+
+    name = "time"
+    UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}  # noqa: RUF012
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the seconds that were written."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", str(value).strip())
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no time; wanted e.g. 90s, 5m, 12h, 20d or 4w", param, ctx)
+        return float(found[1]) * self.UNITS[found[2]]
+
+
+def ending(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say when a run shall end, and what is called when it does."""
+    for option in (
+        click.option(
+            "--on-finish",
+            metavar="URL|COMMAND",
+            help="Given JSON when a run ends, however it does: posted, or on standard input.",
+        ),
+        click.option(
+            "--on-failure", metavar="URL|COMMAND", help="The same, only when a run has failed."
+        ),
+        click.option(
+            "--timeout", type=Duration(), help="Stop a run after this time, e.g. 20d; it can go on."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def name_hooks(on_failure: str | None, on_finish: str | None) -> None:
+    """Let this process and those it starts find the hooks that were named."""
+    for name, hook in (("WEBTEXT_ON_FAILURE", on_failure), ("WEBTEXT_ON_FINISH", on_finish)):
+        if hook:
+            os.environ[name] = hook

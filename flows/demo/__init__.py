@@ -1,1 +1,1 @@
-"""A small web, made of what every Python installation carries, to try the whole way on."""
+"""A small web for trying everything, made of texts that every Python installation has."""

@@ -65,7 +65,7 @@ def _handler(table: Web):  # type: ignore[no-untyped-def]
             return http.Response(body=found.body, status=found.status, headers=headers)
         response = http.StreamResponse(status=found.status, headers=headers)
         await response.prepare(request)
-        with suppress(ConnectionError):  # whoever asks may hang up before the end
+        with suppress(ConnectionError):  # the client may close the connection before the end
             for _ in range(found.repeat):
                 await response.write(found.body)
         return response

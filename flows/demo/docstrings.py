@@ -1,4 +1,4 @@
-"""The texts of the demo's pages: what the installed distributions say of themselves."""
+"""The texts of the demo's pages: documentation of the installed distributions."""
 
 import ast
 import inspect
@@ -16,12 +16,12 @@ MIN_WORDS = (
     80  # a shorter docstring makes no page; of these about one in eleven passes Gopher's rules
 )
 MOST_IN_PYTHON = 400
-MOST_PER_HOST = 60  # docstrings looked for in one distribution, so that torch takes no minute
+MOST_PER_HOST = 60  # docstrings read from one distribution, so that torch does not take a minute
 
 
 @dataclass(frozen=True)
 class Text:
-    """One page's worth: where it comes from, what it is called, what it says."""
+    """The text of one page, with its path and title."""
 
     path: str  # of the page, such as /numpy.linalg.norm.html
     title: str
@@ -38,7 +38,7 @@ def sources(only: frozenset[str] = frozenset()) -> Iterator[tuple[str, list[Text
 
 
 def _name(dist: Distribution) -> str:
-    """Return a distribution's name as a host's first label can carry it."""
+    """Return the name of a distribution as the first label of a host."""
     return re.sub(r"[^a-z0-9]+", "-", dist.metadata["Name"].lower()).strip("-")
 
 

@@ -1,6 +1,6 @@
-"""The demo's web as a table from host and path to an answer, and the submissions that link into it.
+"""The demo's web: a table from host and path to answers, and the submissions that link to it.
 
-All of it follows from what is installed: the same installation gives the same bytes.
+It depends only on what is installed: the same installation gives the same bytes.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def _page(
 
 
 def _troubles() -> Web:
-    """Return what an honest small web also has: one host of everything that can go wrong."""
+    """Return the pages of a host on which everything goes wrong that can."""
     host = "troubles.demo.test"
     table = {
         (host, "/robots.txt"): Answer(

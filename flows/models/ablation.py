@@ -1,8 +1,8 @@
-"""Two corpora, one model: what is the difference between them worth.
+"""Compare two corpora by training the same model on each.
 
-The same model is trained on each, from the same first weights and on as many tokens, once a seed;
+The models start from the same weights and see the same number of tokens, once for each seed;
 then all are measured on the held-out text of both corpora and on evaluation sets. Each run is a
-directory like any other, so that a comparison that was stopped goes on where it was.
+directory like any other, so a comparison that was stopped continues where it was.
 """
 
 import json
@@ -28,12 +28,12 @@ from webtext.model.training.trained import load
 
 HELD_OUT = 262_144  # tokens of each val split that are scored
 
-Show = Callable[[str], Callable[..., None]]  # from the name of a piece of work to its progress
+Show = Callable[[str], Callable[..., None]]  # from the name of a task to its progress
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One of the two: its name, and its tokens."""
+    """One of the two corpora: its name, and its tokens."""
 
     name: str
     tokens: Path
@@ -61,14 +61,14 @@ class Plan:
 
 
 class StoppedError(Exception):
-    """Somebody asked a run to stop; the same command goes on."""
+    """A run was asked to stop; the same command continues it."""
 
 
 def compare(plan: Plan, out: Path, device: str | None, show: Show) -> dict[str, Any]:
     """Train what is not trained yet, measure what is not measured yet, and compare.
 
     Raises:
-        UserError: what was there was made otherwise; sets or tokens are missing.
+        UserError: a run there was made with other settings; sets or tokens are missing.
         StoppedError: a run was asked to stop.
     """
     for name in plan.tasks:
@@ -133,7 +133,7 @@ def measure(plan: Plan, run: Path, device: str | None, show: Show) -> dict[str, 
 
 
 def held_out_name(corpus: Corpus) -> str:
-    """Return how the loss on a corpus' val split is called."""
+    """Return the name of the loss on the val split of a corpus."""
     return f"loss on {corpus.name}, held out"
 
 
@@ -191,7 +191,7 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """Lay a comparison out as text."""
+    """Return a comparison as text."""
     a, b = (corpus["name"] for corpus in found["corpora"])
     head = ("measure", a, "+-", b, "+-", "difference", "95 % within", "better")
     lines = [head, *(cells(one, a, b) for one in found["rows"])]

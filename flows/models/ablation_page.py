@@ -10,11 +10,11 @@ from webtext.pipeline.insight.losses import losses, nice_ticks, path_of
 from webtext.pipeline.insight.render import render
 
 LIMITS = (0.5, 1, 2, 5, 10, 20, 50, 100)  # per cent, of the scale of differences
-FROM = 0.05  # the share of the steps that the curves leave out: the first fall hides all else
+FROM = 0.05  # share of the first steps that the curves leave out: the steep fall hides the rest
 
 
 def write_page(plan: Plan, found: dict[str, Any], out: Path) -> Path:
-    """Write OUT/index.html; it asks nothing of the network."""
+    """Write OUT/index.html, which loads nothing from the network."""
     names = [corpus["name"] for corpus in found["corpora"]]
     view = {
         "names": names,
@@ -90,7 +90,7 @@ def bar(row: dict[str, Any]) -> dict[str, Any]:
 def forest(bars: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
     """Place the differences on one scale from -limit to +limit, that most of them fit on.
 
-    What reaches further is cut at the edge; the table below the plot has it whole.
+    Larger differences are cut at the edge; the table below the plot has all figures.
     """
     reaches = sorted(abs(one["middle"]) + (one["half"] or 0.0) for one in bars)
     limit = next(

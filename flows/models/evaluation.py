@@ -1,4 +1,4 @@
-"""What stands between models and the sets that they are measured on: encoding, loading, tables."""
+"""Evaluate models on sets: encoding, loading, and tables of the results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -31,14 +31,14 @@ class Gpt2:
 
 
 class StoppedError(Exception):
-    """Somebody asked to stop, so the scores will not be had."""
+    """The evaluation was asked to stop, so there are no scores."""
 
 
 def scorer(settings: Train) -> Score | None:
     """Return what evaluates a model in the training loop; None where no task is asked for.
 
-    It asks after each batch of texts whether it is to stop; then there are no scores at all, for
-    part of them would be read as the whole.
+    After each batch of texts it checks whether to stop. Then there are no scores at all, because
+    a part of them could be taken for the whole.
 
     Raises:
         UserError: a task or its file is not there; said now, not at the first evaluation.
@@ -71,7 +71,7 @@ def row_json(row: Row) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Lay rows out beside the paper's numbers; what there is to say of them stands below."""
+    """Return rows beside the figures of the paper, with notes below."""
     lines = [HEAD, *(cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     laid = [

@@ -1,8 +1,8 @@
-"""With what a training begins: with weights that are drawn, or with a model that there is.
+"""What a training starts from: random weights, or an existing model.
 
-Its shape is the model's own. What the recipe says in [model] must agree with that; what it leaves
-out is taken from there, so that one recipe serves models of any size. Only dropout is the recipe's
-always, for it is a way of training and no weight depends on it.
+The architecture is that of the existing model. What the recipe says in [model] must agree with it,
+and the rest is taken from it, so that one recipe works for models of any size. Only dropout always
+comes from the recipe, because no weight depends on it, and `zero_start` means nothing here.
 """
 
 from collections.abc import Iterable
@@ -33,6 +33,7 @@ def load_for(
     if found is not None and isinstance(stated, dict):
         shape = asdict(found)
         dropout = stated.pop("dropout", GPT2.dropout)
+        stated.pop("zero_start", None)
         differing = [
             f"model.{name} is {shape[name]!r} there, {value!r} here"
             for name, value in stated.items()

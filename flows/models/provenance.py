@@ -1,7 +1,7 @@
 """From the steps of a training to the documents that they read, and back.
 
-The model knows tokens by their place alone and the pipeline knows no model, so the two are joined
-here: what a step reads is a function of its number, and `documents.parquet` says whose it is.
+The model knows only the places of tokens, and the pipeline knows no model, so the two are joined
+here: what a step reads follows from its number, and `documents.parquet` says which documents.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 from webtext.model.batches.data import Batches, Range
 from webtext.model.batches.token_shards import fingerprint as tokens_fingerprint
 from webtext.model.training import run as runs
+from webtext.pipeline.core.directories.lookup import lookup
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.insight.lookup import lookup
 from webtext.pipeline.tokens.tokens import INDEX, documents_at
 
 Row = dict[str, Any]
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 def batch(run: Path, step: int, tokens: Path | None = None) -> list[Row]:
     """Return what a step reads: for each window its number, its tokens' place and its documents.
 
-    A document is of a window where one of its tokens is an input there. (The token after the last
+    A document belongs to a window if one of its tokens is an input there. (The token after the last
     input, which is predicted, is the next window's first.) `tokens` is for token shards that have
     been moved since.
 
@@ -81,7 +81,7 @@ def steps(run: Path, identity: str, tokens: Path | None = None) -> Row:
 
 
 def opened(config: runs.Config, tokens: Path | None) -> Batches:
-    """Return a run's batches, of its very tokens, with the index that names their documents."""
+    """Return the batches of a run, of the tokens it was trained on, and the index of documents."""
     folder = tokens or config.tokens
     batches = config.batches(folder)
     if tokens_fingerprint(folder) != config.sha256:

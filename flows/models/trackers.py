@@ -27,7 +27,7 @@ def figures(line: Line, prefix: str = "") -> Iterator[tuple[str, float]]:
 def tensorboard(folder: Path) -> Iterator[Callable[[Line], None]]:
     """Give a function that adds each line to the event files of `folder`.
 
-    What a killed run wrote past its checkpoint is purged when the steps are done again.
+    What a killed run wrote after its checkpoint is removed when the steps are repeated.
     """
     from tensorboardX import SummaryWriter
 

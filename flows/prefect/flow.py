@@ -1,71 +1,211 @@
-"""Build the corpus: which stages, in which order, and nothing else.
+"""What a schedule or Prefect's pages start: a build, a refresh, a training.
 
-One Prefect task a step. Parameters are plain text and numbers, so that a schedule, Prefect's pages
-and the command line start the same flow. The manifests on disk decide what is done: a run that
-Prefect has forgotten goes on all the same.
+Parameters are plain text and numbers; Prefect's form shows what their docstrings say of them. The
+manifests on disk decide what is done: a run that Prefect has forgotten goes on all the same.
 """
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from prefect import flow, task
-from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.utilities.annotations import quote
+from prefect import Flow, flow
+from prefect.client.schemas import State
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from pydantic import Field
 
-from webtext.flows.building.run_build import build_steps
+from webtext.flows.building.hooks import Hooks
+from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.settings import load
-from webtext.flows.building.steps import Step, plan, run_step
-from webtext.flows.prefect.live import live
+from webtext.flows.building.terminal import say
+from webtext.flows.building.watched import EventLog, Watched
+from webtext.flows.prefect import trust
+from webtext.flows.prefect.api import AUTH, Api
+from webtext.flows.prefect.home import URL
+from webtext.flows.prefect.recorder import FLOW, name_of, recorded
+from webtext.flows.prefect.tidy import kept_short
+from webtext.pipeline.build import Build
+from webtext.pipeline.core.directories.data_directory import holder_of, newest_of
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.insight.report import funnel
+from webtext.pipeline.core.pool import die_with
+
+CORES = os.cpu_count() or 1
+PATIENCE = 30.0  # s for the last words of a run; whoever scheduled it waits for nothing
+END_SECONDS = 3.0  # for a command that is told to end, before it is killed
+QUEUE_SECONDS = 2.0  # between two looks whether the data directory is free
+LOG = 20  # lines of a command's words that say why it failed
+
+Workers = Annotated[int, Field(ge=1, le=1024)]
+Timeout = Annotated[float | None, Field(gt=0)]
+Overlap = Literal["skip", "queue"]
 
 
-def worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry what another try may mend: not a user's mistake, not a broken law of our own."""
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, (UserError, PipelineError))
+def named() -> str:
+    """Name a run after its recipe and month."""
+    return name_of(str(flow_run.parameters.get("recipe", "")))
 
 
-@task(
-    task_run_name="{name}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=2,
-    retry_delay_seconds=[5, 60],
-    retry_condition_fn=worth_retrying,
-)
-def make(name: str, step: Step, workers: int, progress: Progress) -> list[Passage]:  # noqa: ARG001
-    """Make one step's directory whole; `name` is for Prefect's pages."""
-    with live(step.name, progress) as told:
-        return run_step(step, workers, told)
-
-
-@flow(name="webtext-build", persist_result=False)
+@flow(name=FLOW, flow_run_name=named, persist_result=False)
 def build(
     recipe: str,
     data: str,
-    workers: int,
+    workers: Workers = CORES,
     until: str | None = None,
     overrides: list[str] | None = None,
-) -> None:
-    """Make every directory from the links to the tokens that is not whole yet."""
-    steps = plan(load(recipe, overrides or []), Path(data), until)
-    build_steps(steps, Path(data), workers, in_a_task)
-    create_table_artifact(
-        [
-            {**stage, "dropped": sum(stage["dropped"].values())}
-            for stage in funnel(Path(data))["stages"]
-        ],
-        key="webtext-funnel",
-        description="What became of every row",
-    )
+    directory: str | None = None,
+    timeout: Timeout = None,
+    overlap: Overlap = "skip",
+) -> State[Any] | None:
+    """Make every directory from the links to the tokens that is not whole yet.
+
+    Args:
+        recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
+        data: The data directory, as an absolute path.
+        workers: Worker processes; they change no byte of the output.
+        until: Stop after this step; empty: go the whole way.
+        overrides: Lines of TOML laid over the recipe, such as rules.words.enabled = false.
+        directory: Where the recipe's relative paths begin, as an absolute path.
+        timeout: Seconds after which a run is stopped; the next one goes on from there.
+        overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
+    """
+    trust.check(recipe, data, overrides or [])
+    with begun(data, directory, overlap) as free:
+        if not free:
+            return skipped(data)
+        api, run = server(), str(flow_run.id)
+        asked = Build(load(recipe, overrides or []), Path(data))
+        with recorded(asked, lambda: api, PATIENCE, run) as watched:
+            facts = {"recipe": recipe, "data": data, "until": until}
+            with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+                run_steps(asked.plan(until), asked.data, workers, watched.step)
+    return None
 
 
-def in_a_task(step: Step, workers: int, progress: Progress) -> list[Passage]:
-    """Run a step as a Prefect task, which need not look into what it is given."""
-    run: Callable[..., list[Passage]] = make
-    return run(step.name, quote(step), workers, quote(progress))
+@flow(name="webtext-refresh", flow_run_name=named, persist_result=False)
+def refresh(
+    recipe: str,
+    data: str,
+    workers: Workers = CORES,
+    overrides: list[str] | None = None,
+    directory: str | None = None,
+    timeout: Timeout = None,
+    overlap: Overlap = "skip",
+) -> State[Any] | None:
+    """Ask the hosts whether their pages have changed since, and archive those that have.
+
+    Args:
+        recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
+        data: The data directory, as an absolute path.
+        workers: Worker processes; they change no byte of the output.
+        overrides: Lines of TOML laid over the recipe, such as rules.words.enabled = false.
+        directory: Where the recipe's relative paths begin, as an absolute path.
+        timeout: Seconds after which a run is stopped; the next one goes on from there.
+        overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
+    """
+    trust.check(recipe, data, overrides or [])
+    with begun(data, directory, overlap) as free:
+        if not free:
+            return skipped(data)
+        lines = [part for line in overrides or [] for part in ("--set", line)]
+        words = ["refresh", recipe, "--data", data, "--workers", str(workers), *lines]
+        run_command(words, Path(data), timeout, recipe)
+    return None
+
+
+@flow(name="webtext-train", flow_run_name=named, persist_result=False)
+def train(
+    recipe: str,
+    data: str,
+    overrides: list[str] | None = None,
+    directory: str | None = None,
+    timeout: Timeout = None,
+    overlap: Overlap = "skip",
+) -> State[Any] | None:
+    """Train on the newest tokens of a data directory; tokens that were trained on are left alone.
+
+    The run's directory is DATA/runs/RECIPE-TOKENS.
+
+    Args:
+        recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
+        data: The data directory, as an absolute path.
+        overrides: Lines of TOML laid over the recipe, such as rules.words.enabled = false.
+        directory: Where the recipe's relative paths begin, as an absolute path.
+        timeout: Seconds after which a run is stopped; the next one goes on from there.
+        overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
+    """
+    trust.check(recipe, data, overrides or [])
+    with begun(None, directory, overlap):
+        tokens = newest_of(Path(data), "tokens")
+        place = Path(data) / "runs" / f"{Path(recipe).stem}-{tokens.name}"
+        lines = [part for line in overrides or [] for part in ("--set", line)]
+        words = ["train", recipe, "--tokens", str(tokens.path), "--run", str(place), *lines]
+        run_command(words, Path(data), timeout, recipe)
+    return None
+
+
+FLOWS: dict[str, Flow[..., Any]] = {"build": build, "refresh": refresh, "train": train}
+
+
+def server() -> Api | None:
+    """Return the server that has started this run."""
+    return Api(os.environ[URL], os.environ.get(AUTH)) if URL in os.environ else None
+
+
+@contextmanager
+def begun(data: str | None, directory: str | None, overlap: str) -> Iterator[bool]:
+    """Prepare the process of a run; give whether the data directory is free, waiting if asked to.
+
+    Whoever started this process watches it; without that, nobody would end it.
+    """
+    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
+    if directory:
+        os.chdir(directory)
+    with kept_short(server(), str(flow_run.id), 1 if overlap == "queue" else 0):
+        while overlap == "queue" and data and holder_of(Path(data)):
+            time.sleep(QUEUE_SECONDS)
+        yield not (data and holder_of(Path(data)))
+
+
+def skipped(data: str) -> State[Any]:
+    """Return the state of a run that had nothing to do, for another was at work."""
+    return Completed(name="Skipped", message=f"{data} is held by {holder_of(Path(data))}")
+
+
+def run_command(words: Sequence[str], data: Path, timeout: float | None, recipe: str) -> None:
+    """Run a command of webtext's in a process of its own, and log what it says.
+
+    Raises:
+        UserError: it says that the user can mend something; its last line says what.
+        PipelineError: it failed otherwise, or its time was over.
+    """
+    logger = get_run_logger()
+    watched = Watched([EventLog(data, str(flow_run.id)), Hooks(say)], say)
+    with watched.whole(timeout, recipe=recipe, data=str(data), command=words[0]):
+        command = [sys.executable, "-P", "-m", "webtext", *words]
+        environment = {**os.environ, "WEBTEXT_PARENT": str(os.getpid())}
+        last: list[str] = []
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    logger.info(line.rstrip())
+                    last = [*last, line.strip()][-LOG:]
+            except BaseException:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+                process.kill()
+                raise
+        if process.returncode:
+            why = next((line for line in reversed(last) if line), "no reason given")
+            kind = UserError if process.returncode == 2 else PipelineError
+            raise kind(f"webtext {words[0]} ended with exit code {process.returncode}: {why}")

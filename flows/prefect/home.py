@@ -1,83 +1,146 @@
-"""Where Prefect keeps its state, and a server for it, without touching the user's home.
+"""Where Prefect keeps its state, and which server is there already; never in the user's home.
 
 Prefect reads its settings when it is imported: use this before anything imports it.
 """
 
+import json
 import os
 import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+import urllib.parse
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from webtext.flows.prefect.api import AUTH, Api, proves
+from webtext.flows.prefect.door import LOGIN, SECRET
+from webtext.pipeline.core.directories.data_directory import Holder, alive, myself
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import write_json
 
-START_SECONDS = 120  # a first start migrates a new database: 10 to 14 s on two cores
+REGISTER = "server.json"  # below PREFECT_HOME: the server that runs on this database
+URL = "PREFECT_API_URL"
+REACH_SECONDS = 5.0  # for a server that the user has named
 
 
-@contextmanager
-def prefect(data: Path, port: int = 0) -> Iterator[str]:
-    """Give the address of a Prefect server: the user's, or one of our own for as long as needed.
+def settle(data: Path) -> Path:
+    """Let Prefect keep its state under the data directory and send nothing; return where.
 
-    Ours listens on loopback (on a free port, unless told), keeps its state under the data
-    directory, and sends no telemetry. Whoever has set PREFECT_API_URL or PREFECT_HOME keeps them.
+    Whoever has set PREFECT_HOME keeps it.
 
     Raises:
-        UserError: our server did not start, for example because the port is taken.
+        UserError: nothing can be written there.
     """
     os.environ.setdefault("PREFECT_HOME", str((data / ".prefect").resolve()))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-    theirs = os.environ.get("PREFECT_API_URL")
-    if theirs:
-        yield theirs
-        return
-    port = port or free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    os.environ["PREFECT_API_URL"] = url
-    module = "webtext.flows.prefect.server"
-    # -P: no file of the working directory is taken for a module
-    command = [sys.executable, "-P", "-m", module, str(port), str(os.getpid())]
+    home = Path(os.environ["PREFECT_HOME"]).expanduser()
+    usual = (data / ".prefect").resolve()
+    probe = home / f".probe-{os.getpid()}"
     try:
-        # In a session of its own: Ctrl-C is for the build, which tells the server of its end.
-        with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-        ) as process:
-            try:
-                _wait_for(url, process)
-                yield url
-            finally:
-                process.terminate()
-    finally:
-        del os.environ["PREFECT_API_URL"]
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if home == usual:
+            home.chmod(0o700)  # what Prefect keeps there is nobody else's to read
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"{home}: Prefect's state cannot be written there ({error.strerror}); choose another "
+            "place with --data, or with PREFECT_HOME"
+        ) from None
+    return home
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+def running(home: Path, to_stay: bool = False) -> Api | None:
+    """Return the server to join: the one that the user names, this database's, or this user's.
 
-
-def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the server answers.
+    One that ends with a build is none `to_stay` with.
 
     Raises:
-        UserError: it ended, or took too long.
+        UserError: the one that PREFECT_API_URL names cannot be reached; a build at work there has
+            one that will not stay.
     """
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            said = (process.stderr.read() if process.stderr else b"").decode(errors="replace")
-            last = said.strip().splitlines()[-1:] or ["no reason given"]
-            raise UserError(f"the Prefect server at {url} did not start: {last[0]}")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):  # noqa: S310 -- loopback
-                return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.2)
-    raise UserError(f"the Prefect server at {url} was not there after {START_SECONDS} s")
+    if theirs := os.environ.get(URL):
+        return named(theirs)
+    here = registered(home / REGISTER)
+    if here and to_stay and ends_with_a_build(home / REGISTER):
+        raise UserError(
+            f"{home}: a build is at work there, with a Prefect server that ends with it; wait for "
+            "it, or stop it: a scheduled run goes on from there"
+        )
+    return here or registered(users_own())
+
+
+def named(url: str) -> Api:
+    """Return the server that PREFECT_API_URL names.
+
+    Raises:
+        UserError: it is no address, or does not answer.
+    """
+    hint = "start that server, or unset PREFECT_API_URL to have one started"
+    if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        raise UserError(f"PREFECT_API_URL={url}: no address of a Prefect server; {hint}")
+    api = Api(url.rstrip("/"), os.environ.get(AUTH))
+    if not api.healthy(REACH_SECONDS):
+        raise UserError(f"PREFECT_API_URL={url}: does not answer; {hint}")
+    return api
+
+
+def registered(path: Path) -> Api | None:
+    """Return the server that is written in a file, where its process lives and it answers."""
+    try:
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        holder = Holder(**told["holder"])
+        secret = (Path(told["home"]) / SECRET).read_text(encoding="utf-8").strip()
+        api = Api(told["url"], secret)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if holder.host != socket.gethostname() or not alive(holder.pid, holder.started):
+        return None
+    return api if proves(api.url, secret) else None
+
+
+def ends_with_a_build(path: Path) -> bool:
+    """Whether the server that is written in a file is one that a build has for itself."""
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("lone"))
+    except (OSError, ValueError):
+        return False
+
+
+def register(path: Path, url: str, home: Path, lone: bool = False) -> None:
+    """Let others find the server that this process keeps; a `lone` one ends with its build."""
+    told = {"url": url, "home": str(home), "lone": lone, "holder": asdict(myself())}
+    write_json(path, told)
+
+
+def unregister(path: Path) -> None:
+    """Let nobody look for this process's server any more; leave that of another be."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if told.get("holder", {}).get("pid") == os.getpid():
+        path.unlink(missing_ok=True)
+
+
+def users_own() -> Path:
+    """Return where `webtext serve` writes which server this user watches.
+
+    Source of the place: the XDG base directory specification.
+    """
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "webtext" / REGISTER
+
+
+def pages_of(api: Api, home: Path) -> str:
+    """Return where a browser finds the pages of the server, and how it is let in.
+
+    The secret is shown on a terminal only: what is written elsewhere may be read by others.
+    """
+    pages = api.url.removesuffix("/api")
+    if not api.auth or os.environ.get(URL):  # the user's own server
+        return pages
+    if sys.stderr.isatty():
+        return f"{pages}{LOGIN}#{urllib.parse.quote(api.auth)}"
+    return f"{pages} (log in with the text in {home / SECRET})"

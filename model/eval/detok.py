@@ -1,4 +1,4 @@
-r"""De-tokenisers that can be undone: text that sets split into words, as people write it.
+r"""Reversible de-tokenisers: they write text that was split into words as people write it.
 
 GPT-2 has seen "it's (nearly) 1,000." and hardly ever "it 's ( nearly ) 1 @,@ 000 .". The paper says
 that it undid such splitting by "invertible de-tokenizers", so that the probability of the text
@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
 
-MARK = "\\"  # before a word that is not to be taken apart; alone at its start, before a raw line
+MARK = "\\"  # before a word that must not be split; alone at the start of an unchanged line
 
-LONGEST = 200  # characters of what is taken apart: longer is no word with marks about it
+LONGEST = 200  # characters; a longer group is not a word with punctuation marks around it
 
 
 @dataclass(frozen=True)
 class Style:
     """How a set splits its text into words, each followed by a single blank."""
 
-    opening: dict[str, str] = field(default_factory=dict)  # word -> what is put before the next
-    closing: dict[str, str] = field(default_factory=dict)  # word -> what is put after the last
+    opening: dict[str, str] = field(default_factory=dict)  # word -> text put before the next word
+    closing: dict[str, str] = field(default_factory=dict)  # word -> text put after the word before
     between: dict[str, str] = field(default_factory=dict)  # word -> what joins its neighbours
-    quotes: tuple[str, ...] = ()  # words that open and close by turns
+    quotes: tuple[str, ...] = ()  # words that alternately open and close
     endings: str = r"(?!)"  # what is split off the end of a word, as a regular expression
-    whole: str = r"(?!)"  # what is one word in spite of all this
-    runs: str = ""  # a character that is a word by itself, and is written in runs
+    whole: str = r"(?!)"  # exceptions: each is one word
+    runs: str = ""  # a character that is a word by itself, and occurs in runs
     wrapped: bool = False  # whether each line begins and ends with a blank
 
     def join(self, text: str) -> str:
@@ -48,7 +48,7 @@ class Style:
         return sum(self._inner(line) is None for line in ([*lines, last] if last else lines))
 
     def split(self, chunk: str) -> list[str]:
-        """Return the words of what stands between two blanks."""
+        """Return the words in the text between two spaces."""
         if chunk.startswith(MARK):
             return [chunk[len(MARK) :]]
         return self._split(chunk)
@@ -79,7 +79,7 @@ class Style:
             return f"{MARK} {line}"
         chunks: list[str] = []
         group: list[str] = []
-        opened: set[str] = set()  # quotes that wait for their end
+        opened: set[str] = set()  # opening quotes whose end has not come yet
         joined = False
         for word, after in zip_longest(words, words[1:]):
             if joined:  # as the second neighbour of what stood between
@@ -107,7 +107,7 @@ class Style:
         return " ".join(chunks)
 
     def _join_last(self, line: str) -> str:
-        """Return what follows the last line end, which is no line where it is nothing."""
+        """Return the text after the last line end; an empty one is not a line."""
         if line and not (joined := self._join_line(line)):
             return f"{MARK} {line}"
         return joined if line else ""
@@ -121,7 +121,7 @@ class Style:
         return f" {text} " if self.wrapped else text
 
     def _inner(self, line: str) -> list[str] | None:
-        """Return the words of a line, None where it is not as this style writes lines."""
+        """Return the words of a line, or None where the line does not have this style."""
         if not self.wrapped:
             return line.split(" ")
         if line == " ":
@@ -129,17 +129,17 @@ class Style:
         return line[1:-1].split(" ") if len(line) > 2 and line[0] == line[-1] == " " else None
 
     def _leans_left(self, word: str, opened: set[str]) -> bool:
-        """Whether a word is written right after the one before it."""
+        """Whether a word is written without a space before it."""
         if word in self.closing or word in self.between or self._suffix.fullmatch(word):
             return True
         return word in opened or (bool(self.runs) and word == self.runs)
 
     def _leans_right(self, word: str, opened: set[str]) -> bool:
-        """Whether the next word is written right after this one."""
+        """Whether a word is written without a space after it."""
         return word in self.opening or word in self.between or word in opened
 
     def _holds(self, group: list[str]) -> bool:
-        """Whether these words, written as one, come apart into themselves."""
+        """Whether these words, written together, are split into the same words again."""
         return self.split(self._surface(group)) == group
 
     def _surface(self, words: list[str]) -> str:

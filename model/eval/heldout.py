@@ -14,7 +14,7 @@ from webtext.model.gpt.gpt import GPT
 def held_out(model: GPT, tokens: Path, most: int, tell: Tell = untold) -> tuple[float, int]:
     """Return the mean loss in nats on up to `most` tokens, and how many they were.
 
-    The windows lie evenly over the split, for a site's pages stand together in no order of worth.
+    The windows are spread evenly over the split, because the pages of a site are side by side.
 
     Raises:
         UserError: the split is shorter than a window, or of another vocabulary.

@@ -1,4 +1,4 @@
-"""The likeliest last word of a passage that is no stop word, as the paper wants LAMBADA's.
+"""The most probable last word of a passage that is not a stop word, as in the paper's LAMBADA.
 
 The paper: most of GPT-2's errors "are valid continuations of the sentence, but are not valid final
 words"; a stop-word filter "as an approximation to this" raises the accuracy to 63.24 %. Neither its
@@ -21,7 +21,7 @@ from torch.nn import functional
 from webtext.model.eval.score import ROWS, Request, Tell, batches, score, untold
 from webtext.model.gpt.gpt import GPT
 
-BREADTH = 256  # the likeliest continuations of a prefix that are looked at
+BREADTH = 256  # how many of the most probable continuations of a prefix are tried
 ROUND = 256  # passages that are searched at once
 
 # English words of the closed classes: articles, pronouns, prepositions, conjunctions, auxiliaries,
@@ -50,20 +50,20 @@ class Search:
     """What is known of one passage."""
 
     context: tuple[int, ...]
-    word: str  # the right one
+    word: str  # the correct word
     bound: float  # its log-probability, the end's included
     heap: list[tuple[float, tuple[int, ...]]] = field(default_factory=list)  # -logp, prefix
     right: bool | None = None  # None: not decided yet
 
     def next(self) -> tuple[int, ...] | None:
-        """Return the likeliest prefix that could still win; where there is none, it is decided."""
+        """Return the most probable prefix that could still win; None where the search is over."""
         if self.right is None and (not self.heap or -self.heap[0][0] <= self.bound):
             self.right = True
         return None if self.right is not None else self.heap[0][1]
 
 
 class Vocabulary:
-    """Which tokens begin a word, and which go on with one."""
+    """Which tokens begin a word, and which continue one."""
 
     def __init__(self, piece: Piece, size: int) -> None:
         self.piece = piece
@@ -72,7 +72,7 @@ class Vocabulary:
         self.goes_on_V = torch.tensor([lettered(p) for p in pieces])
 
     def spell(self, tokens: Sequence[int]) -> str:
-        """Return the word that tokens make."""
+        """Return the word that the tokens spell."""
         return b"".join(map(self.piece, tokens)).decode("utf-8", "replace").strip()
 
 
@@ -88,7 +88,7 @@ def lettered(piece: bytes) -> bool:
 def filtered(
     model: GPT, requests: Sequence[Request], piece: Piece, tell: Tell = untold
 ) -> list[bool]:
-    """Return for each passage whether its word is the likeliest of those that are no stop words."""
+    """Return for each passage whether its word is the most probable one that is not a stop word."""
     vocabulary = Vocabulary(piece, model.settings.vocab)
     answers = score(model, requests)
     ends = expand(model, [r.context + r.target for r in requests], vocabulary.goes_on_V)
@@ -128,7 +128,7 @@ def search(model: GPT, searches: Sequence[Search], vocabulary: Vocabulary) -> No
 
 
 def push(one: Search, logp: float, prefix: tuple[int, ...], found: "Expanded") -> None:
-    """Take up the continuations of a prefix that could still win."""
+    """Add the continuations of a prefix that could still win to the search."""
     for more, token in zip(found.logps, found.tokens, strict=True):
         if logp + more > one.bound:
             heapq.heappush(one.heap, (-(logp + more), (*prefix, token)))
@@ -136,10 +136,10 @@ def push(one: Search, logp: float, prefix: tuple[int, ...], found: "Expanded") -
 
 @dataclass(frozen=True)
 class Expanded:
-    """What comes after a text."""
+    """The probabilities of what comes after a text."""
 
-    logp: float  # of anything but what goes on with the word
-    logps: list[float]  # of the likeliest tokens that do, falling
+    logp: float  # that the word ends here
+    logps: list[float]  # of the most probable tokens that continue it, in falling order
     tokens: list[int]
 
 
@@ -147,7 +147,7 @@ class Expanded:
 def expand(
     model: GPT, texts: Sequence[tuple[int, ...]], goes_on_V: Tensor, ends: bool = True
 ) -> list[Expanded]:
-    """Return what comes after each text, of the tokens in `goes_on_V`, and of all others."""
+    """Return the probabilities after each text: of tokens in `goes_on_V`, and of all others."""
     found: list[Expanded | None] = [None] * len(texts)
     allowed_V = goes_on_V.to(model.wte.weight.device)
     for numbers, logp_BV in after(model, texts):
@@ -162,7 +162,7 @@ def expand(
 
 
 def after(model: GPT, texts: Sequence[tuple[int, ...]]) -> Iterator[tuple[list[int], Tensor]]:
-    """Yield the log-probabilities of what follows texts (BV), some of them at a time."""
+    """Yield the log-probabilities of the next token of the texts (BV), some texts at a time."""
     context = model.settings.context
     place = model.wte.weight.device
     for batch in batches([min(len(text), context) for text in texts]):

@@ -1,4 +1,4 @@
-"""What the paper reports for its four sizes, to stand beside what is measured here.
+"""The figures of the paper for its four sizes, shown beside what is measured here.
 
 Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, table 3; and for
 Winograd section 3.4, which gives a number for the largest alone.

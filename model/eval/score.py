@@ -1,7 +1,7 @@
 """Log-likelihoods of texts under a model, many at a time.
 
-All of an evaluation comes down to one question: how probable are these tokens after those. It is
-answered in float32 on every device, and in batches that depend on the questions alone, so that the
+Every evaluation asks one question: how probable are these tokens after those. It is answered
+in float32 on every device, and in batches that depend on the questions alone, so that the
 same model gives the same scores.
 """
 
@@ -18,24 +18,24 @@ from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import GPT
 from webtext.model.settings import END_OF_TEXT
 
-TOKENS = 8_192  # padded tokens that the model takes at once
+TOKENS = 8_192  # tokens of a batch, padding included
 ROWS = 1_024  # tokens whose logits are held at once: 206 MB of them
-CPU_ROWS = 128  # on a CPU, whose caches are all that helps
+CPU_ROWS = 128  # on a CPU, so that a chunk stays in its caches
 
 Encode = Callable[[str], Sequence[int]]
 Tell = Callable[[int, int], None]
 
 
 def untold(done: int, total: int) -> None:
-    """Say nothing of the progress."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """The question how probable `target` is after `context`."""
+    """A question: how probable is `target` after `context`?"""
 
-    context: tuple[int, ...]  # tokens that are seen and not scored; one or more
-    target: tuple[int, ...]  # tokens that are scored; one or more
+    context: tuple[int, ...]  # tokens that are given, not scored; at least one
+    target: tuple[int, ...]  # tokens that are scored; at least one
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Answer:
     """How probable a target is."""
 
     logp: float  # nats, the sum over the target
-    greedy: bool  # whether each of its tokens is the likeliest where it stands
+    greedy: bool  # whether each of its tokens is the most probable one at its place
     last_greedy: bool  # whether its last token is
 
 
 def pair(encode: Encode, context: str, target: str) -> Request:
-    """Return the question about two texts, cut into tokens as one.
+    """Return the question about two texts, which are encoded as one text.
 
     Blanks that end the context go to the target, for GPT-2's tokens begin with their blank; what
     follows nothing follows `<|endoftext|>`. Source: lm-eval 0.4, api/model.py, `_encode_pair`.
@@ -88,7 +88,7 @@ def windows(tokens: Sequence[int], context: int, stride: int) -> list[Request]:
 
 
 def score(model: GPT, requests: Sequence[Request], tell: Tell = untold) -> list[Answer]:
-    """Answer questions, in their order; `tell` hears how many tokens are done, of how many.
+    """Answer questions in order; `tell` is called with the tokens done and their total.
 
     A text longer than the context loses its beginning.
     """
@@ -106,7 +106,7 @@ def score(model: GPT, requests: Sequence[Request], tell: Tell = untold) -> list[
 
 
 def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the numbers of texts that go together: the longest first, to fail early if at all."""
+    """Yield the numbers of the texts of each batch: the longest first, to fail early if at all."""
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda number: (-lengths[number], number)):
         if batch and (len(batch) + 1) * lengths[batch[0]] > TOKENS:
@@ -138,7 +138,7 @@ def answer(model: GPT, requests: Sequence[Request]) -> list[Answer]:
 
 
 def targets(model: GPT, requests: Sequence[Request]) -> tuple[Tensor, Tensor, list[int]]:
-    """Return the states that foretell the targets (ND), those (N), and how many are whose."""
+    """Return the states that predict the targets (ND), the targets (N), and how many per text."""
     context, vocab = model.settings.context, model.settings.vocab
     x_BT, spans = padded(requests, context)
     if int(x_BT.max()) >= vocab or any(max(r.target) >= vocab for r in requests):
@@ -155,7 +155,7 @@ def targets(model: GPT, requests: Sequence[Request]) -> tuple[Tensor, Tensor, li
 
 
 def padded(requests: Iterable[Request], context: int) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Return texts without their last token (BT), and where in each the target is foretold."""
+    """Return the texts without their last token (BT), and the places that predict the target."""
     texts, spans = [], []
     for request in requests:
         text = [*request.context, *request.target][-(context + 1) :][:-1]

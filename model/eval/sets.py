@@ -1,4 +1,4 @@
-"""Evaluation sets from local files, as they are usually handed out; nothing is downloaded.
+"""Evaluation sets from local files, in their usual formats; nothing is downloaded.
 
 A directory holds one file a set, under any of the names in `FILES`, as it is or compressed (.zst,
 .gz, .zip). What can be multiple-choice is a JSON line an item: {"query", "choices", "gold"}, or
@@ -111,7 +111,7 @@ def read_text(path: Path) -> str:
 
 
 def tail(path: Path) -> str:
-    """Return the last five million bytes of a file, less a character that the cut went through."""
+    """Return the last five million bytes of a file, without a character that was cut in two."""
     return read_bytes(path)[-TAIL:].decode("utf-8", errors="ignore")
 
 
@@ -127,7 +127,7 @@ def rows(path: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
             return
         try:
             yield json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number + 1} is not JSON ({error})") from None
 
 
@@ -135,14 +135,14 @@ def rows(path: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
 class Choice:
     """One question: which of several texts is the one that was meant."""
 
-    contexts: tuple[str, ...]  # what stands before each, the same for all or one each
+    contexts: tuple[str, ...]  # the text before each option: one for all, or one for each
     choices: tuple[str, ...]
     gold: int
     subject: str = ""  # HellaSwag's name for what goes on
 
     @property
     def substituted(self) -> bool:
-        """Whether the options stand in the context, and the text that goes on is the same."""
+        """Whether the options are in the context, and the continuation is the same for all."""
         return len(self.contexts) > 1
 
 

@@ -1,7 +1,7 @@
 """The tasks: which texts are compared, and what is reported of them.
 
-Each goes by one or more protocols, which a row names: "paper" is the paper's, as far as it was
-published, and each gap that we filled is in the row's note; "lm-eval" is that of
+Each follows one or more protocols, which a row names: "paper" is the paper's, as far as it was
+published, and the note of the row says where we had to choose; "lm-eval" is that of
 lm-evaluation-harness 0.4, to the character; "partial" and "full" are the two ways with Winograd's
 schemas of Trinh and Le (2018), A Simple Method for Commonsense Reasoning.
 """
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Judge:
-    """What every task works with."""
+    """What every task needs."""
 
     model: GPT
     tokenizer: Tokenizer
@@ -283,7 +283,7 @@ def best(scores: Sequence[float]) -> int:
 
 
 def as_it_is(item: sets.Choice) -> sets.Choice:
-    """Leave an item."""
+    """Return an item unchanged."""
     return item
 
 

@@ -32,7 +32,7 @@ TASKS: dict[str, Task] = {  # in the order of the paper's table 3, then the othe
 
 
 def unwatched(task: str, done: int, total: int) -> None:
-    """Look away."""
+    """Ignore the progress."""
 
 
 def evaluate(

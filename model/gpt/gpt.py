@@ -3,11 +3,15 @@
 Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, section 2.3, and
 the released code for what the paper leaves out (GELU's form, eps of the norms).
 The modules bear the names of the released weights, so that those load as they are.
+
+Some parts can be exchanged for what has been found since to learn from fewer tokens; the settings
+name each with its source.
 """
 
 # Shape suffixes:
 #   B = windows, T = tokens, D = width, H = heads, K = width of a head (D / H),
-#   S = tokens that can be seen, those in the cache and the T new ones, V = vocabulary
+#   S = tokens that can be seen, those in the cache and the T new ones, V = vocabulary,
+#   R = pairs of numbers that a rotary position turns (K / 2), M = width within the MLP (4 D)
 
 import math
 from collections.abc import Sequence
@@ -24,6 +28,7 @@ from webtext.model.gpt.masks import Mask, document_mask
 from webtext.model.settings import GPT2
 
 EPS = 1e-5  # of the norms. Source: the released code
+BASE = 10_000.0  # of rotary positions' wavelengths. Source: Su et al. (2021), section 3.2.2
 STD = 0.02  # of the first weights. Source: Radford et al. (2018), section 4.1
 
 
@@ -51,7 +56,8 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` times the matrix, plus the bias."""
         dtype = self.weight.dtype
-        return functional.linear(x.to(dtype), self.weight, self.bias.to(dtype))
+        bias = None if self.bias is None else self.bias.to(dtype)
+        return functional.linear(x.to(dtype), self.weight, bias)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -59,24 +65,47 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` normalised, in float32."""
-        weight, bias = self.weight.float(), self.bias.float()
+        weight, bias = self.weight.float(), None if self.bias is None else self.bias.float()
         return functional.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps)
 
 
 class Attention(nn.Module):
     """Causal self-attention."""
 
-    def __init__(self, gpt: GPT2) -> None:
+    def __init__(self, gpt: GPT2, first: bool) -> None:
         super().__init__()
         self.heads, self.dropout = gpt.heads, gpt.dropout
-        self.c_attn = Linear(gpt.width, 3 * gpt.width)
-        self.c_proj = Linear(gpt.width, gpt.width)
+        self.qk_norm, self.rotary = gpt.qk_norm, gpt.positions == "rotary"
+        self.c_attn = Linear(gpt.width, 3 * gpt.width, bias=gpt.biases)
+        self.c_proj = Linear(gpt.width, gpt.width, bias=gpt.biases)
+        if gpt.value_residual and not first:
+            self.mix = nn.Parameter(torch.empty(1))  # the first layer's share of the values
 
-    def forward(self, x_BTD: Tensor, mask: Mask | None, cache: Cache | None) -> Tensor:
-        """Let each token look at itself and those before it, where `mask` lets it."""
+    def forward(
+        self,
+        x_BTD: Tensor,
+        positions_T: Tensor,
+        mask: Mask | None,
+        cache: Cache | None,
+        first_BHTK: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Let each token look at itself and those before it, where `mask` lets it.
+
+        `first` is the values of the first layer, where this is a later one that mixes them in.
+        Returned beside what was seen are those that the later layers are given.
+        """
         B, T, D = x_BTD.shape
         split = self.c_attn(x_BTD).view(B, T, 3, self.heads, D // self.heads).transpose(1, 3)
         q_BHTK, k_BHSK, v_BHSK = split.unbind(2)
+        if first_BHTK is None:
+            first_BHTK = v_BHSK
+        else:
+            v_BHSK = torch.lerp(v_BHSK, first_BHTK, self.mix.to(v_BHSK.dtype))
+        if self.qk_norm:
+            q_BHTK, k_BHSK = one_length(q_BHTK), one_length(k_BHSK)
+        if self.rotary:
+            angles = rotations(positions_T, D // self.heads)
+            q_BHTK, k_BHSK = turn(q_BHTK, *angles), turn(k_BHSK, *angles)
         if cache is not None:
             assert cache.length == 0 or T == 1, "a filled cache takes one token at a time"
             k_BHSK, v_BHSK = cache.extend(k_BHSK, v_BHSK)
@@ -91,7 +120,7 @@ class Attention(nn.Module):
                 dropout_p=self.dropout if self.training else 0.0,
                 is_causal=mask is None and T > 1,
             )
-        return cast("Tensor", self.c_proj(y_BHTK.transpose(1, 2).reshape(B, T, D)))
+        return self.c_proj(y_BHTK.transpose(1, 2).reshape(B, T, D)), first_BHTK
 
 
 class MLP(nn.Module):
@@ -99,31 +128,43 @@ class MLP(nn.Module):
 
     def __init__(self, gpt: GPT2) -> None:
         super().__init__()
-        self.c_fc = Linear(gpt.width, 4 * gpt.width)
-        self.c_proj = Linear(4 * gpt.width, gpt.width)
+        self.activation = gpt.activation
+        self.c_fc = Linear(gpt.width, 4 * gpt.width, bias=gpt.biases)
+        self.c_proj = Linear(4 * gpt.width, gpt.width, bias=gpt.biases)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Work on each token alone."""
-        return cast("Tensor", self.c_proj(functional.gelu(self.c_fc(x_BTD), approximate="tanh")))
+        x_BTM = self.c_fc(x_BTD)
+        if self.activation == "relu2":
+            return cast("Tensor", self.c_proj(functional.relu(x_BTM).square()))
+        return cast("Tensor", self.c_proj(functional.gelu(x_BTM, approximate="tanh")))
 
 
 class Block(nn.Module):
     """Attention, then MLP, each added to what goes past it."""
 
-    def __init__(self, gpt: GPT2) -> None:
+    def __init__(self, gpt: GPT2, first: bool) -> None:
         super().__init__()
-        self.ln_1 = LayerNorm(gpt.width, eps=EPS)
-        self.attn = Attention(gpt)
-        self.ln_2 = LayerNorm(gpt.width, eps=EPS)
+        self.value_residual = gpt.value_residual
+        self.ln_1 = LayerNorm(gpt.width, eps=EPS, bias=gpt.biases)
+        self.attn = Attention(gpt, first)
+        self.ln_2 = LayerNorm(gpt.width, eps=EPS, bias=gpt.biases)
         self.mlp = MLP(gpt)
         self.drop = nn.Dropout(gpt.dropout)
 
     def forward(
-        self, x_BTD: Tensor, mask: Mask | None = None, cache: Cache | None = None
-    ) -> Tensor:
-        """Return the residual stream after this layer."""
-        x_BTD = x_BTD + self.drop(self.attn(self.ln_1(x_BTD), mask, cache))
-        return cast("Tensor", x_BTD + self.drop(self.mlp(self.ln_2(x_BTD))))
+        self,
+        x_BTD: Tensor,
+        positions_T: Tensor,
+        mask: Mask | None = None,
+        cache: Cache | None = None,
+        first_BHTK: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the residual stream after this layer, and the first layer's values if of use."""
+        y_BTD, first_BHTK = self.attn(self.ln_1(x_BTD), positions_T, mask, cache, first_BHTK)
+        x_BTD = x_BTD + self.drop(y_BTD)
+        x_BTD = x_BTD + self.drop(self.mlp(self.ln_2(x_BTD)))
+        return x_BTD, first_BHTK if self.value_residual else None
 
 
 class GPT(nn.Module):
@@ -134,10 +175,18 @@ class GPT(nn.Module):
         self.settings = gpt
         self.recompute, self.mask_documents = recompute, mask_documents
         self.wte = nn.Embedding(gpt.padded_vocab, gpt.width)
-        self.wpe = nn.Embedding(gpt.context, gpt.width)
+        if gpt.positions == "learned":
+            self.wpe = nn.Embedding(gpt.context, gpt.width)
         self.drop = nn.Dropout(gpt.dropout)
-        self.h = nn.ModuleList(Block(gpt) for _ in range(gpt.layers))
-        self.ln_f = LayerNorm(gpt.width, eps=EPS)
+        self.h = nn.ModuleList(Block(gpt, number == 0) for number in range(gpt.layers))
+        self.ln_f = LayerNorm(gpt.width, eps=EPS, bias=gpt.biases)
+        if not gpt.tied:
+            self.lm_head = Linear(gpt.width, gpt.padded_vocab, bias=False)
+
+    @property
+    def head(self) -> Tensor:
+        """The matrix that gives the logits, padded as the embedding is, which it is if tied."""
+        return self.wte.weight if self.settings.tied else self.lm_head.weight
 
     def forward(self, x_BT: Tensor, y_BT: Tensor | None = None) -> Tensor:
         """Return the logits (BTV) of the next tokens or, given those, their mean loss."""
@@ -146,21 +195,30 @@ class GPT(nn.Module):
 
     def hidden(self, x_BT: Tensor, caches: Sequence[Cache] | None = None) -> Tensor:
         """Return what the last norm gives for each token (BTD)."""
-        x_BTD = self.embed(x_BT, caches[0].length if caches else 0)
+        positions_T = self.positions(x_BT, caches[0].length if caches else 0)
+        x_BTD, first_BHTK = self.embed(x_BT, positions_T), None
         mask = None if caches else self.mask(x_BT)
         for number, block in enumerate(self.h):
             if self.recompute and torch.is_grad_enabled():
-                x_BTD = checkpoint(block, x_BTD, mask, use_reentrant=False)
+                given = (x_BTD, positions_T, mask, None, first_BHTK)
+                x_BTD, first_BHTK = checkpoint(block, *given, use_reentrant=False)
             else:
-                x_BTD = block(x_BTD, mask, caches[number] if caches else None)
+                cache = caches[number] if caches else None
+                x_BTD, first_BHTK = block(x_BTD, positions_T, mask, cache, first_BHTK)
         return cast("Tensor", self.ln_f(x_BTD))
 
-    def embed(self, x_BT: Tensor, start: int = 0) -> Tensor:
-        """Return what the first layer is given (BTD), of tokens from position `start` on."""
+    def positions(self, x_BT: Tensor, start: int = 0) -> Tensor:
+        """Return where in the context tokens stand (T), the first of them at `start`."""
         end = start + x_BT.shape[1]
         assert end <= self.settings.context, f"{end} tokens exceed the context"
-        positions_T = torch.arange(start, end, device=x_BT.device)
-        return cast("Tensor", self.drop(self.wte(x_BT) + self.wpe(positions_T)))
+        return torch.arange(start, end, device=x_BT.device)
+
+    def embed(self, x_BT: Tensor, positions_T: Tensor) -> Tensor:
+        """Return what the first layer is given (BTD)."""
+        x_BTD = self.wte(x_BT)
+        if self.settings.positions == "learned":
+            x_BTD = x_BTD + self.wpe(positions_T)
+        return cast("Tensor", self.drop(x_BTD))
 
     def mask(self, x_BT: Tensor) -> Mask | None:
         """Return which tokens may see which, None where each sees all before it."""
@@ -169,22 +227,44 @@ class GPT(nn.Module):
 
     def loss(self, h_BTD: Tensor, y_BT: Tensor) -> Tensor:
         """Return the mean loss of predicting `y` from `hidden`, in nats."""
-        return cross_entropy(h_BTD, self.wte.weight, y_BT, self.settings.vocab)
+        return cross_entropy(h_BTD, self.head, y_BT, self.settings.vocab)
 
     def logits(self, h_BTD: Tensor) -> Tensor:
         """Return the logits (BTV) that follow from `hidden`, without the padding."""
-        head_VD = self.wte.weight
+        head_VD = self.head
         return functional.linear(h_BTD.to(head_VD.dtype), head_VD)[..., : self.settings.vocab]
 
     def losses(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
         """Return each token's loss (BT), in nats; for scoring, so without gradients."""
         with torch.no_grad():
             h_BTD = self.hidden(x_BT)
-            return token_losses(h_BTD, self.wte.weight, y_BT, self.settings.vocab)
+            return token_losses(h_BTD, self.head, y_BT, self.settings.vocab)
 
     def caches(self, batch: int) -> list[Cache]:
         """Return an empty cache a layer, for `batch` texts."""
         return [Cache(batch, self.settings, self.wte.weight) for _ in self.h]
+
+
+def one_length(x_BHTK: Tensor) -> Tensor:
+    """Give queries or keys a length of sqrt(K) each."""
+    return functional.rms_norm(x_BHTK, x_BHTK.shape[-1:], eps=EPS)
+
+
+def rotations(positions_T: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine (TR) of the angle by which a position turns each pair of a head.
+
+    Source: Su et al. (2021), RoFormer, section 3.2.2.
+    """
+    pairs_R = torch.arange(size // 2, device=positions_T.device)
+    angle_TR = positions_T[:, None] / BASE ** (2 * pairs_R / size)
+    return angle_TR.cos(), angle_TR.sin()
+
+
+def turn(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
+    """Turn each pair of a head, its k-th and (R + k)-th number, by its position's angle."""
+    a_BHTR, b_BHTR = x_BHTK.chunk(2, dim=-1)
+    turned = (a_BHTR * cos_TR - b_BHTR * sin_TR, a_BHTR * sin_TR + b_BHTR * cos_TR)
+    return torch.cat(turned, dim=-1).type_as(x_BHTK)
 
 
 def build(
@@ -214,16 +294,20 @@ def start(model: GPT, seed: int) -> None:
 
     All from a normal distribution of deviation 0.02; the 2 L projections onto the residual stream
     divided by sqrt(2 L), so that the stream's variance does not grow with the depth. No bias.
-    Source: Radford et al. (2019), section 2.3; (2018), section 4.1.
+    Source: Radford et al. (2019), section 2.3; (2018), section 4.1. With `zero_start` those
+    projections are 0. Values are first mixed half and half.
     """
     random = torch.Generator().manual_seed(seed)
-    residual = STD / math.sqrt(2 * model.settings.layers)
+    residual = 0.0 if model.settings.zero_start else STD / math.sqrt(2 * model.settings.layers)
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):
             parameter.zero_()
         elif ".ln_" in name or name.startswith("ln_f"):
             parameter.fill_(1)
+        elif name.endswith(".mix"):
+            parameter.fill_(0.5)
         else:
             std = residual if name.endswith("c_proj.weight") else STD
             parameter.normal_(0, std, generator=random)
-    model.wte.weight[model.settings.vocab :] = 0
+    for table in (model.wte.weight, model.head):
+        table[model.settings.vocab :] = 0

@@ -91,7 +91,7 @@ class _HeadLoss(torch.autograd.Function):
 def _visit(h_CD: Tensor, head_VD: Tensor, y_C: Tensor, vocab: int) -> tuple[Tensor, Tensor]:
     """Return each token's loss, and the gradient for its logits."""
     if torch.compiler.is_compiling() and h_CD.is_cuda:
-        from webtext.model.gpt.kernels import softmax_gradient_
+        from webtext.model.gpt.softmax_kernel import softmax_gradient_
 
         logits_CV = h_CD @ head_VD.t()
         return softmax_gradient_(logits_CV, y_C, vocab), logits_CV

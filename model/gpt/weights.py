@@ -54,7 +54,16 @@ FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def to_transformers(model: GPT) -> dict[str, Tensor]:
-    """Return the weights under transformers' names, in its layout, without padding."""
+    """Return the weights under transformers' names, in its layout, without padding.
+
+    Raises:
+        UserError: it is not GPT-2, and that layout has no place for what it is.
+    """
+    if departures := model.settings.departures:
+        raise UserError(
+            f"{', '.join(departures)}: is no GPT-2, and transformers has no layout for it; "
+            "its checkpoints are read by webtext alone"
+        )
     state = {}
     for name, parameter in model.named_parameters():
         tensor = parameter.detach().cpu()
@@ -131,9 +140,10 @@ def export(model: GPT, folder: Path) -> Path:
     """Write model.safetensors and its two configurations, which `from_pretrained(folder)` reads."""
     from safetensors.torch import save
 
+    state = to_transformers(model)
     replace(
         folder / "model.safetensors",
-        lambda file: file.write(save(to_transformers(model), metadata={"format": "pt"})),
+        lambda file: file.write(save(state, metadata={"format": "pt"})),
     )
     found = config(model.settings)
     write_json(folder / "config.json", found)

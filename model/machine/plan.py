@@ -18,6 +18,8 @@ from webtext.model.settings import GPT2, Train, each
 USUAL_MFU = 0.4
 
 
+ROWS = 8192  # of logits that a GPU makes at once, as webtext.model.gpt.loss has it
+
 PARTS = ("weights", "copies", "gradients", "optimizer", "activations", "head")  # of the memory
 
 
@@ -80,6 +82,7 @@ def plan(
     tokens = settings.steps * settings.batch_tokens
     flops = float(gpt.flops_per_token) * tokens
     shared = settings.parallel == "fsdp" and processes > 1
+    compiled = settings.compile and known is not None
     return Plan(
         parameters=gpt.parameters,
         steps=settings.steps,
@@ -88,10 +91,10 @@ def plan(
         flops=flops,
         weights=4 * held(gpt, processes if shared else 1),
         copies=copies(gpt, precision, shared),
-        gradients=gradients(gpt, settings, precision, processes),
+        gradients=gradients(gpt, settings, precision, processes, compiled),
         optimizer=moments(gpt, settings, processes if shared else 1),
-        activations=activations(gpt, settings, precision, processes),
-        head=head(gpt, settings, precision, known is None, processes),
+        activations=activations(gpt, settings, precision, processes, compiled),
+        head=head(gpt, settings, precision, processes, compiled, on_cpu=known is None),
         device=device,
         processes=processes,
         device_memory=memory or (known.memory if known else None),
@@ -129,20 +132,29 @@ def describe(gpt: GPT2, settings: Train, found: Plan) -> str:
 
 def padded(gpt: GPT2) -> int:
     """Return the parameters in memory."""
-    return gpt.parameters + (gpt.padded_vocab - gpt.vocab) * gpt.width
+    return gpt.parameters + gpt.tables * (gpt.padded_vocab - gpt.vocab) * gpt.width
 
 
 def shapes(gpt: GPT2) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
     """Return the shapes of the weights in memory: those of one layer, and those outside."""
     D = gpt.width
     layer: list[tuple[int, ...]] = [(3 * D, D), (D, D), (4 * D, D), (D, 4 * D)]
-    layer += [(3 * D,), (D,), (4 * D,), (D,), *[(D,)] * 4]  # biases, two norms
-    return layer, [(gpt.padded_vocab, D), (gpt.context, D), (D,), (D,)]
+    if gpt.biases:
+        layer += [(3 * D,), (D,), (4 * D,), (D,), (D,), (D,)]
+    layer += [(D,), (D,)]  # two norms
+    outside: list[tuple[int, ...]] = [(gpt.padded_vocab, D)] * gpt.tables
+    outside += [(D,)] * (2 if gpt.biases else 1)
+    if gpt.learned_positions:
+        outside.append((gpt.learned_positions, D))
+    if gpt.value_residual:
+        outside += [(1,)] * (gpt.layers - 1)
+    return layer, outside
 
 
 def matrices(gpt: GPT2) -> int:
     """Return the parameters that are in matrices, the embeddings among them."""
-    return 12 * gpt.width**2 * gpt.layers + (gpt.padded_vocab + gpt.context) * gpt.width
+    ends = gpt.tables * gpt.padded_vocab + gpt.learned_positions
+    return (12 * gpt.width * gpt.layers + ends) * gpt.width
 
 
 def held(gpt: GPT2, processes: int) -> int:
@@ -177,12 +189,15 @@ def copies(gpt: GPT2, precision: str, shared: bool) -> int:
     return 0 if precision == "fp32" else 2 * matrices(gpt)
 
 
-def gradients(gpt: GPT2, settings: Train, precision: str, processes: int) -> int:
+def gradients(
+    gpt: GPT2, settings: Train, precision: str, processes: int = 1, compiled: bool = False
+) -> int:
     """Return the bytes of the gradients, which are summed in float32.
 
-    In 16 bits a backward pass leaves those of the matrices in 16 bits first. Where weights are
-    shared out, so are gradients, once they are exchanged: but that waits for the last part of a
-    batch, and until then each process sums up all. (DDP's buckets are the gradients themselves.)
+    In 16 bits a backward pass leaves those of the matrices in 16 bits first. They come as the
+    activations go, so only what they are more than those counts. Where weights are shared out, so
+    are gradients, once they are exchanged: but that waits for the last part of a batch, and until
+    then each process sums up all. (DDP's buckets are the gradients themselves.)
     """
     half = 0 if precision == "fp32" else 2
     if settings.parallel == "fsdp" and processes > 1:
@@ -190,7 +205,8 @@ def gradients(gpt: GPT2, settings: Train, precision: str, processes: int) -> int
         if parts(gpt, settings, processes) > 1:
             return 4 * padded(gpt) + half * gathered(gpt)
         return 4 * held(gpt, processes) + wide * gathered(gpt)
-    return 4 * padded(gpt) + half * matrices(gpt)
+    room = activations(gpt, settings, precision, processes, compiled)
+    return 4 * padded(gpt) + max(0, half * matrices(gpt) - room)
 
 
 def moments(gpt: GPT2, settings: Train, processes: int) -> int:
@@ -212,31 +228,49 @@ def at_once(gpt: GPT2, settings: Train, processes: int = 1) -> int:
     return min(settings.microbatch, share) * gpt.context
 
 
-def activations(gpt: GPT2, settings: Train, precision: str, processes: int = 1) -> int:
+def activations(
+    gpt: GPT2, settings: Train, precision: str, processes: int = 1, compiled: bool = False
+) -> int:
     """Return the bytes that the forward pass leaves for the backward, but the head's.
 
-    A layer keeps, in units of n D: its two sums (2, always float32), the outputs of its two norms
-    (2), queries, keys, values and what attention makes of them (4), and both sides of the GELU
-    (8); and attention's sums, n H. With dropout also its two masks, a byte each. torch.compile
-    keeps less, recomputing what is cheap.
+    A layer keeps, in units of n D: what its two norms are given (2, in float32 unless compiled code
+    makes that anew) and what they give (2), queries, keys, values and what attention makes of them
+    (4), and both sides of the GELU (8); and attention's sums, n H, and the norms', 4 n, in float32.
+    Queries and keys are kept once more where they are normed or turned (2), and by eager code twice
+    where they are normed (2, in float32); values where they are mixed (1). With dropout also its
+    two masks, a byte each.
     """
     n, wide = at_once(gpt, settings, processes), 4 if precision == "fp32" else 2
-    layer = n * gpt.width * (2 * 4 + 14 * wide) + 4 * n * gpt.heads + 16 * n
+    exact = wide if compiled else 4
+    kept = 14 + (2 if gpt.qk_norm or gpt.positions == "rotary" else 0) + int(gpt.value_residual)
+    again = 2 if gpt.qk_norm and not compiled else 0
+    layer = n * gpt.width * ((2 + again) * exact + kept * wide) + 4 * n * (gpt.heads + 4)
     if gpt.dropout:
         layer += 2 * n * gpt.width
-    ends = 4 * n * gpt.width  # what the last norm is given
+    ends = exact * n * gpt.width  # what the last norm is given
     if settings.recompute:
-        return gpt.layers * 4 * n * gpt.width + layer + ends
+        return gpt.layers * wide * n * gpt.width + layer + ends
     return gpt.layers * layer + ends
 
 
-def head(gpt: GPT2, settings: Train, precision: str, on_cpu: bool, processes: int = 1) -> int:
-    """Return the bytes of the head's gradients, and of the few logits that are there at once.
+def head(
+    gpt: GPT2,
+    settings: Train,
+    precision: str,
+    processes: int = 1,
+    compiled: bool = False,
+    *,
+    on_cpu: bool = False,
+) -> int:
+    """Return the bytes of what the head is given, of its gradients, and of a chunk's logits.
 
-    In 16 bits there is also a copy of the head, and of what it is given.
+    Compiled code turns a chunk's logits into their gradient where they lie; eager code has them and
+    their logarithms of softmax, in float32. The head's own gradient is summed in float32, but for
+    that of a single chunk.
     """
-    n = at_once(gpt, settings, processes)
-    rows = min(n, gpt.width // 2 if on_cpu else 4 * gpt.width)
-    logits = 2 * 4 * rows * gpt.padded_vocab  # the logits, and their logarithms of softmax
-    wide = 4 if precision == "fp32" else 4 + 2
-    return wide * (n + gpt.padded_vocab) * gpt.width + logits
+    n, wide = at_once(gpt, settings, processes), 4 if precision == "fp32" else 2
+    chunks = -(-n // (max(1, gpt.width // 2) if on_cpu else ROWS))
+    rows = -(-n // chunks)
+    logits = rows * gpt.padded_vocab * (wide if compiled else 2 * 4)
+    total = (wide if chunks == 1 else 4) * gpt.padded_vocab * gpt.width
+    return 2 * wide * n * gpt.width + total + logits

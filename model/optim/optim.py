@@ -7,62 +7,75 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from webtext.model.errors import UserError
+from webtext.model.optim.muon import Muon
 from webtext.model.settings import Train
 
 FUSED = ("cpu", "cuda", "mps")  # devices with AdamW in one kernel
+THREE = "attn.c_attn.weight"  # the matrix that is three
 
 
 def optimizers(model: nn.Module, settings: Train) -> list[Optimizer]:
     """Return what moves all weights once: AdamW, or Muon with AdamW for what is no hidden matrix.
 
-    Decay is on matrices only, the two embeddings among them: norms and biases have no length worth
-    shrinking. Source: Brown et al. (2020), appendix B, as nanoGPT and llm.c read it.
+    Decay is on matrices only, the embeddings among them unless `embedding_decay` is off: norms and
+    biases have no length worth shrinking. Source: Brown et al. (2020), appendix B, as nanoGPT and
+    llm.c read it. A group's `times` is what its rate is of `lr`.
 
     Raises:
-        UserError: Muon is asked for and torch has none, or the weights are shared out.
+        UserError: Muon is asked for and the weights are shared out.
     """
-    matrices = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
+    named = list(model.named_parameters())
+    hidden = {name: p for name, p in named if p.dim() >= 2 and ".h." in f".{name}"}
+    embeddings = [p for name, p in named if p.dim() >= 2 and name not in hidden]
+    others = [p for _, p in named if p.dim() < 2]
     if settings.optimizer == "muon":
-        hidden = [p for name, p in model.named_parameters() if p.dim() >= 2 and ".h." in f".{name}"]
-        ids = {id(p) for p in hidden}
-        rest = [p for p in matrices if id(p) not in ids]
-        return [muon(hidden, settings), adamw(rest, others, settings)]
-    return [adamw(matrices, others, settings)]
+        return [muon(hidden, settings), adamw([], embeddings, others, settings)]
+    return [adamw(list(hidden.values()), embeddings, others, settings)]
 
 
-def adamw(matrices: list[nn.Parameter], others: list[nn.Parameter], settings: Train) -> Optimizer:
+def adamw(
+    matrices: list[nn.Parameter],
+    embeddings: list[nn.Parameter],
+    others: list[nn.Parameter],
+    settings: Train,
+) -> Optimizer:
     """Return AdamW, in one kernel where there is one. Source: Loshchilov and Hutter (2019)."""
+    decay = settings.weight_decay
     groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": decay, "times": 1.0},
+        {
+            "params": embeddings,
+            "weight_decay": decay if settings.embedding_decay else 0.0,
+            "times": settings.embedding_lr,
+        },
+        {"params": others, "weight_decay": 0.0, "times": 1.0},
     ]
     return torch.optim.AdamW(
-        groups,
+        [group for group in groups if group["params"]],
         lr=settings.lr,
         betas=(settings.beta1, settings.beta2),
         eps=settings.eps,
-        fused=others[0].device.type in FUSED,
+        fused=embeddings[0].device.type in FUSED,
     )
 
 
-def muon(hidden: list[nn.Parameter], settings: Train) -> Optimizer:
+def muon(hidden: dict[str, nn.Parameter], settings: Train) -> Optimizer:
     """Return Muon with its updates scaled to AdamW's size, so that one rate and decay serve both.
 
-    Source: Jordan et al. (2024), Muon; the scale 0.2 sqrt(max(rows, columns)), Liu et al. (2025),
-    Muon is Scalable for LLM Training.
+    Queries, keys and values are three matrices in one, and made orthogonal each by itself.
     """
-    if not hasattr(torch.optim, "Muon"):
-        raise UserError(
-            f"train.optimizer = 'muon': wanted torch 2.9 or later, is {torch.__version__}"
-        )
     if settings.parallel == "fsdp":
         raise UserError("train.optimizer = 'muon' needs whole matrices; use train.parallel = 'ddp'")
-    return torch.optim.Muon(
-        hidden,
+    three = [p for name, p in hidden.items() if name.endswith(THREE)]
+    single = [p for name, p in hidden.items() if not name.endswith(THREE)]
+    return Muon(
+        [
+            {"params": three, "parts": 3, "times": 1.0},
+            {"params": single, "parts": 1, "times": 1.0},
+        ],
         lr=settings.lr,
         weight_decay=settings.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
+        compiled=settings.compile and single[0].is_cuda,
     )
 
 

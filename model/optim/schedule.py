@@ -15,7 +15,7 @@ def rate(settings: Train, step: int) -> float:
     """
     if step < settings.warmup:
         return settings.lr * (step + 1) / settings.warmup
-    share = cosine if settings.schedule == "cosine" else wsd
+    share = {"cosine": cosine, "wsd": wsd, "trapezoid": trapezoid}[settings.schedule]
     return settings.min_lr + (settings.lr - settings.min_lr) * share(settings, step)
 
 
@@ -35,8 +35,17 @@ def wsd(settings: Train, step: int) -> float:
     return 1 - math.sqrt(progress(decay_start(settings), settings.steps, step))
 
 
+def trapezoid(settings: Train, step: int) -> float:
+    """Return the same for a decline in a line.
+
+    Source: Zhai et al. (2022), Scaling Vision Transformers, section 3.5; in modded-nanogpt over
+    two fifths of the steps and more, to 0.
+    """
+    return 1 - progress(decay_start(settings), settings.steps, step)
+
+
 def decay_start(settings: Train) -> int:
-    """Return the last step of "wsd" that is still at the peak.
+    """Return the last step of "wsd" or "trapezoid" that is still at the peak.
 
     >>> decay_start(Train(steps=100, warmup=10, schedule="wsd", decay=0.2))
     80

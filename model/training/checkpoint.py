@@ -34,6 +34,7 @@ from webtext.model.optim.optim import moments
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+TABLES = ("wte.weight", "lm_head.weight")  # which have a row for each token, and padding
 
 
 def snapshot(model: GPT, optimizers: list[Optimizer]) -> State:
@@ -66,7 +67,7 @@ def restore(state: State, model: GPT, optimizers: list[Optimizer] | None = None)
 
 def _copy(tensor: Tensor, name: str, vocab: int) -> Tensor:
     found = parallel.whole(tensor.detach())
-    if name == "wte.weight" and found.dim() == 2:
+    if name in TABLES and found.dim() == 2:
         found = found[:vocab]
     return found.to("cpu", copy=True)
 

@@ -25,7 +25,7 @@ from webtext.model.files import write_json
 from webtext.model.gpt import weights
 from webtext.model.gpt.gpt import GPT
 from webtext.model.optim.schedule import decay_start
-from webtext.model.settings import GPT2, Train, identity
+from webtext.model.settings import FLAT, GPT2, Train, identity
 from webtext.model.training.checkpoint import Checkpoints
 
 
@@ -144,7 +144,8 @@ def relengthened(before: Train, now: Train) -> bool:
 def relengthen(run: Path, before: Train, now: Train) -> None:
     """Write down that a run becomes longer, or shorter, where what it did is the same either way.
 
-    That is so while "wsd" is at its peak: what went before depends on the length in nothing.
+    That is so while "wsd" or "trapezoid" is at its peak: what went before depends on the length in
+    nothing.
     Source: Hägele et al. (2024), section 4: one run, cooled down wherever one likes.
 
     Raises:
@@ -153,7 +154,7 @@ def relengthen(run: Path, before: Train, now: Train) -> None:
     last = Checkpoints(run / "checkpoints").last() or 0
     flat = min(decay_start(before), decay_start(now)) + 1  # steps whose rate is the same in both
     change = f"{run}: train.steps was {before.steps}, is {now.steps}"
-    if before.schedule != "wsd":
+    if before.schedule not in FLAT:
         raise UserError(
             f"{change}: the rate of every step of a {before.schedule!r} schedule depends on their "
             "number; go on with what it had, or begin another run (train --from takes its model)"

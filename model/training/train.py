@@ -23,7 +23,7 @@ from webtext.model.training import run as runs
 from webtext.model.training.checkpoint import Checkpoints, restore
 from webtext.model.training.clock import Clock
 from webtext.model.training.passes import Passes
-from webtext.model.training.proof import part_at_fault, prove
+from webtext.model.training.proof import at_fault, by_eager, prove
 from webtext.model.training.stopping import stopping
 from webtext.model.training.work import Line, Tell, Work, measures, saves
 
@@ -170,6 +170,7 @@ def compile_and_prove(work: Work, precision: Precision) -> None:
     passes, us = work.passes, work.us
     windows = work.batches.windows(work.first)[us.share(work.batches.size)][: work.size]
     part = Reader(work.batches, work.size, work.place).part(work.first, windows)
+    eager = by_eager(work.model, passes, precision, part.x_BT, part.y_BT)
     try:
         passes.record(part.x_BT, part.y_BT)
     except RuntimeError as error:
@@ -177,11 +178,11 @@ def compile_and_prove(work: Work, precision: Precision) -> None:
         work.tell(
             f"the kernels of a step can't be recorded, so it is slower than it could be: {why}"
         )
-    work.proof = prove(work.model, passes, precision, part.x_BT, part.y_BT)
+    work.proof = prove(work.model, passes, precision, part.x_BT, part.y_BT, eager)
     fault = work.proof.fault
     if us.any(fault is not None):
         fault = fault or "another process found a difference"
-        where = part_at_fault(passes.called, work.model, part.x_BT, part.y_BT, precision)
+        where = at_fault(work.model, passes, precision, part.x_BT, part.y_BT)
         message = (
             f"compiled code computes something else than the model: {fault}; at fault: {where}; "
             f"torch {torch.__version__} on {device_name(work.place)}"

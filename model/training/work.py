@@ -161,6 +161,8 @@ class Work:
         mean of ln sum exp over V of them is ln V + D * 0.02^2 / 2.
         """
         gpt = self.model.settings
+        if gpt.tied and gpt.zero_start:  # each token then foretells itself
+            return
         theory = math.log(gpt.vocab) + gpt.width * STD**2 / 2
         if self.drawn and not abs(loss - theory) <= FIRST_LOSS:
             self.tell(
@@ -172,7 +174,7 @@ class Work:
         """Set the learning rate of all weights."""
         for mover in self.movers:
             for weights in mover.param_groups:
-                weights["lr"] = lr
+                weights["lr"] = lr * weights["times"]
         return lr
 
     def update(self, skip: bool) -> None:

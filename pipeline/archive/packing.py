@@ -1,6 +1,7 @@
 """How a WARC file is packed, and which places in it can be read at."""
 
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -14,9 +15,14 @@ MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare as much
 SCAN = 1 << 20  # bytes read at a time when looking for a place in a file
 
 RECORD_START = b"WARC/"
+ARC_START = b"filedesc:"
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame that holds the dictionary.
 # Source: https://iipc.github.io/warc-specifications/specifications/warc-zstd/
+
+
+# How the line before a record of an ARC file begins.
+_arc_line = re.compile(rb"\s*(?:https?|ftp|dns|filedesc):\S", re.IGNORECASE)
 
 
 def opened(path: Path) -> BinaryIO:
@@ -31,11 +37,28 @@ def opened(path: Path) -> BinaryIO:
         raise UserError(f"{path}: {error.strerror}; wanted a WARC file") from None
 
 
-def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
-    """Return how the file is packed (plain, gzip, zstd), and whether its lines end in LF alone.
+def recognised(path: Path) -> bool:
+    """Whether a file is WARC or ARC, by its first bytes; a name that says so counts as much.
 
     Raises:
-        UserError: it does not begin as a WARC file.
+        UserError: it may not be read.
+    """
+    names = {suffix.lower() for suffix in path.suffixes}
+    if names & {".warc", ".arc"}:
+        return True
+    with opened(path) as raw:
+        try:
+            kind(raw, path)
+        except UserError:
+            return False
+        return path.stat().st_size > 0
+
+
+def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
+    """Return how the file is packed (plain, gzip, zstd), and whether it is ARC rather than WARC.
+
+    Raises:
+        UserError: it does not begin as one of these.
     """
     start = os.pread(raw.fileno(), 1024, 0)
     form = "plain"
@@ -49,13 +72,13 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     elif start.startswith(GZIP_MAGIC):
         form = "gzip"
         first = _inflated(start, 64)
-    if not first.startswith(RECORD_START[: len(first)]):
+    first = first.lstrip(b"\r\n")  # some writers begin with an empty line
+    if not first.startswith((RECORD_START[: len(first)], ARC_START)):
         raise UserError(
             f"{path}: begins with {first[:16]!r}; wanted a WARC file, which begins with WARC/1.0 "
-            "or WARC/1.1 once gzip or Zstandard is undone"
+            "or WARC/1.1 once gzip or Zstandard is undone, or an ARC file, which with filedesc:"
         )
-    line = first.partition(b"\n")
-    return form, bool(line[1]) and not line[0].endswith(b"\r")
+    return form, first.startswith(ARC_START)
 
 
 def _inflated(stored: bytes, length: int) -> bytes:
@@ -88,18 +111,5 @@ def begins_record(raw: BinaryIO, at: int) -> bool:
     start = os.pread(raw.fileno(), 128, at)
     if not start.startswith(GZIP_MAGIC):
         return False
-    return _inflated(start, len(RECORD_START)) == RECORD_START
-
-
-def member_end(raw: BinaryIO, at: int) -> int | None:
-    """Return where the gzip member that begins at `at` ends, None where it is damaged."""
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        while not inflater.eof and (stored := os.pread(raw.fileno(), SCAN, at)):
-            at += len(stored)
-            while stored and not inflater.eof:
-                inflater.decompress(stored, SCAN)
-                stored = inflater.unconsumed_tail
-    except zlib.error:
-        return None
-    return at - len(inflater.unused_data)
+    first = _inflated(start, len(start))
+    return first.startswith(RECORD_START) or _arc_line.match(first) is not None

@@ -6,22 +6,21 @@ undone where the bytes bear it out and passed over where they plainly do not.
 """
 
 import re
-import zlib
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Final, NamedTuple
+from typing import Final
 
 import zstandard
-from fastwarc.stream_io import BrotliReader
+
+from webtext.pipeline.archive import codings
 
 MAX_CODINGS = 3  # of one body, one inside the other; more is an attack, not a server
-MAX_WINDOW = 8 * 1024 * 1024  # bytes of a zstd body's window. Source: RFC 9659
 
 LARGE: Final = "too_large"
 BROKEN: Final = "bad_encoding"
 
 _blank_line = re.compile(rb"\r?\n\r?\n")
 _chunk_size = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]{0,4096})?\r?\n")
+_cut_size = re.compile(rb"[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\n]{0,4096})?\r?")
 _markup = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<[!?A-Za-z]")
 
 
@@ -88,24 +87,39 @@ def header(fields: list[tuple[str, str]], name: str) -> str | None:
 
 
 def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
-    """Undo the transfer and content encodings that `fields` announce, to `limit` bytes."""
+    """Undo the transfer and content encodings that `fields` announce, to `limit` bytes.
+
+    What came counts as far as it is good.
+    """
     whole = True
     if "chunked" in _listed(fields, "transfer-encoding"):
         unchunked = dechunk(body)
         body, whole = unchunked.data, unchunked.whole
-        if unchunked.problem:
-            return unchunked
-    codings = [coding for coding in _listed(fields, "content-encoding") if coding in _DECODERS]
-    if len(codings) > MAX_CODINGS:
+    listed = ",".join(value for name, value in fields if name.lower() == "content-encoding")
+    names = [name for name in codings.names(listed) if name in codings.DECODERS]
+    if len(names) > MAX_CODINGS:
         return Body(body, BROKEN)
-    for coding in reversed(codings):
-        decoded = _DECODERS[coding](body, limit)
-        if decoded.problem:
-            return decoded
-        body, whole = decoded.data, whole and decoded.whole
+    for name in reversed(names):
+        if not _coded(name, body):
+            continue
+        found = codings.undone(body, name, limit + 1)
+        if len(found.data) > limit:
+            return Body(found.data[:limit], LARGE, whole=False)
+        if (found.broken or not found.ended) and not found.data:
+            if name == "deflate" and _markup.match(body):
+                continue  # it was undone already
+            return Body(b"", BROKEN, whole=False)
+        body, whole = found.data, whole and found.ended
     if len(body) > limit:
         return Body(body[:limit], LARGE)
     return Body(body, None, whole)
+
+
+def _coded(name: str, body: bytes) -> bool:
+    """Whether a body may still be coded: archives keep the head of what they have unpacked."""
+    if name == "br":  # which has no magic number to be told by
+        return not _markup.match(body)
+    return body.startswith(_MAGIC.get(name, b"")) and bool(body)
 
 
 def _listed(fields: list[tuple[str, str]], name: str) -> list[str]:
@@ -117,6 +131,8 @@ def _listed(fields: list[tuple[str, str]], name: str) -> list[str]:
 def dechunk(body: bytes) -> Body:
     r"""Join the chunks of a body; one that does not begin as a chunk was joined before.
 
+    Where it is cut, or goes on as no chunk does, what came before counts.
+
     >>> dechunk(b"5\r\nhello\r\n0\r\n\r\n").data, dechunk(b"<p>").data
     (b'hello', b'<p>')
     """
@@ -125,9 +141,9 @@ def dechunk(body: bytes) -> Body:
     while True:
         size_line = _chunk_size.match(body, at)
         if size_line is None:
-            if not parts:
-                return Body(body)
-            return Body(b"".join(parts), BROKEN if body[at:].strip() else None, whole=False)
+            if parts or (body and _cut_size.fullmatch(body)):
+                return Body(b"".join(parts), whole=False)
+            return Body(body)
         size = int(size_line[1], 16)
         if size == 0:
             return Body(b"".join(parts))
@@ -138,109 +154,4 @@ def dechunk(body: bytes) -> Body:
             return Body(b"".join(parts), whole=False)
 
 
-def _gunzip(body: bytes, limit: int) -> Body:
-    """Undo gzip, which may come in several members."""
-    if not body.startswith(b"\x1f\x8b"):
-        return Body(body)
-    parts = bytearray()
-    while body.startswith(b"\x1f\x8b"):
-        inflated = _inflate(body, limit - len(parts), zlib.MAX_WBITS | 16)
-        parts += inflated.data
-        if inflated.problem or not inflated.whole:
-            return Body(bytes(parts), inflated.problem, whole=False)
-        body = inflated.rest
-    return Body(bytes(parts))
-
-
-def _undeflate(body: bytes, limit: int) -> Body:
-    """Undo deflate: zlib's format as the standard has it, or bare as some servers send it."""
-    for bits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
-        inflated = _inflate(body, limit, bits)
-        if inflated.data or not inflated.problem:
-            return Body(inflated.data, inflated.problem, inflated.whole)
-    return _as_it_is(body)
-
-
-class _Inflated(NamedTuple):
-    data: bytes
-    problem: str | None
-    whole: bool
-    rest: bytes
-
-
-def _inflate(body: bytes, limit: int, bits: int) -> _Inflated:
-    """Inflate one member, to one byte over the limit at most."""
-    inflater = zlib.decompressobj(bits)
-    try:
-        data = inflater.decompress(body, limit + 1)
-    except zlib.error:
-        return _Inflated(_before_the_damage(body, limit, bits), BROKEN, False, b"")
-    if len(data) > limit:
-        return _Inflated(data[:limit], LARGE, False, b"")
-    return _Inflated(data, None, inflater.eof, inflater.unused_data)
-
-
-def _before_the_damage(body: bytes, limit: int, bits: int) -> bytes:
-    """Return what comes out before an error: zlib gives nothing of the call that meets it."""
-    inflater = zlib.decompressobj(bits)
-    data = bytearray()
-    try:
-        for start in range(0, len(body), 512):
-            data += inflater.decompress(body[start : start + 512], limit - len(data) + 1)
-            if len(data) > limit:
-                break
-    except zlib.error:
-        pass  # expected: the rest cannot be had
-    return bytes(data[:limit])
-
-
-def _unbrotli(body: bytes, limit: int) -> Body:
-    """Undo brotli, which has no magic number to be told by."""
-    if _markup.match(body):
-        return Body(body)
-    data = bytearray()
-    try:
-        reader = BrotliReader(BytesIO(body))
-        while len(data) <= limit and (piece := reader.read(min(limit + 1 - len(data), 1 << 16))):
-            data += piece
-    except (OSError, EOFError, ValueError):
-        return Body(bytes(data), BROKEN, whole=False)
-    return _bounded(bytes(data), limit, whole=True)
-
-
-def _unzstd(body: bytes, limit: int) -> Body:
-    """Undo Zstandard."""
-    if not body.startswith(zstandard.FRAME_HEADER):
-        return Body(body)
-    data = bytearray()
-    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
-    try:
-        with decompressor.stream_reader(body, read_across_frames=True) as reader:
-            while len(data) <= limit and (piece := reader.read(1 << 16)):
-                data += piece
-    except zstandard.ZstdError:
-        return Body(bytes(data), BROKEN, whole=False)
-    if not data:  # a torn frame gives nothing and no error
-        return Body(b"", BROKEN, whole=False)
-    return _bounded(bytes(data), limit, whole=True)
-
-
-def _bounded(data: bytes, limit: int, whole: bool) -> Body:
-    if len(data) > limit:
-        return Body(data[:limit], LARGE, whole=False)
-    return Body(data, None, whole)
-
-
-def _as_it_is(body: bytes) -> Body:
-    """Take a body that cannot be undone as undone already where it looks like a page."""
-    return Body(body) if _markup.match(body) else Body(b"", BROKEN, whole=False)
-
-
-# Other names are passed over, as browsers do: servers send "utf-8", "none" and the like.
-_DECODERS = {
-    "gzip": _gunzip,
-    "x-gzip": _gunzip,
-    "deflate": _undeflate,
-    "br": _unbrotli,
-    "zstd": _unzstd,
-}
+_MAGIC = {"gzip": b"\x1f\x8b", "zstd": zstandard.FRAME_HEADER}

@@ -1,15 +1,16 @@
-"""WARC files read: every response in them, in order, or one by its offset.
+"""WARC files read: every record that may hold a page, in order, or one by its offset.
 
-Any WARC 1.0 or 1.1 file will do, ours or another's: plain, gzip (a member a record, or one member
-for all), Zstandard (one stream, or a frame a record, with or without a dictionary). FastWARC finds
-the records. What it does not say is looked at here: whether a record is whole, whether its offset
-can be read at, and where to go on after damage.
+Any WARC file will do, ours or another's: plain, gzip (a member a record, or one member for all),
+Zstandard (one stream, or a frame a record, with or without a dictionary); and so will ARC files,
+plain or gzip. `framing.py` finds the records in a stream; what stands here is which stream, at
+which offset a record can be read again, and where to go on after damage.
 
 Source: WARC 1.1, ISO 28500:2017; https://iipc.github.io/warc-specifications/
 """
 
+import base64
+import hashlib
 import os
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,24 +20,25 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import zstandard
-from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from webtext.pipeline.archive import packing, payload
-from webtext.pipeline.archive.packing import GZIP_MAGIC, RECORD_START, SCAN
+from webtext.pipeline.archive.framing import DAMAGED, TORN, Record, Stream, records
+from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
 from webtext.pipeline.core.errors import UserError
 
 MAX_BODY = 20_000_000  # bytes of a decoded body; what is longer is cut and marked
 HEAD_ROOM = 1 << 20  # bytes of a record beyond its body: HTTP head, chunk sizes
+STORED = 1 << 14  # bytes of a gzip member that are inflated at a time
 
-TORN: Final = "torn"  # the file ends within the record
-DAMAGED: Final = "damaged"  # bytes that no record can be read from
 NOT_HTTP: Final = "not_http"  # a response record that holds no HTTP response
 LARGE: Final = payload.LARGE  # body over the bound
 BAD_ENCODING: Final = payload.BROKEN  # a transfer or content encoding that cannot be undone
-PROBLEMS: Final = (TORN, DAMAGED, NOT_HTTP, LARGE, BAD_ENCODING)
+REVISIT: Final = "revisit"  # the payload is in another record
+CONVERSION: Final = "conversion"  # a text that was made of a page, as in WET files
+OTHER: Final = "other_record"  # of a type that holds no page
+PROBLEMS: Final = (TORN, DAMAGED, NOT_HTTP, LARGE, BAD_ENCODING, REVISIT, CONVERSION, OTHER)
 
-VERSION_LINE = re.compile(rb"WARC/[01]\.\d{1,2}\r?\n")
-KINDS = (WarcRecordType.response, WarcRecordType.resource)
+PASSED_OVER: Final = frozenset({"warcinfo", "request", "metadata"})  # beside pages, not instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,9 @@ class Response:
     problem: str | None = None  # one of PROBLEMS; body is then what could be had
     ip: str | None = None
     record_id: str | None = None
+    digest: str | None = None  # WARC-Payload-Digest
+    refers_to: str | None = None  # of a revisit: the id of the record that has the payload
+    refers_url: str | None = None  # of a revisit: that record's target
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the fields of the head, in order."""
@@ -62,24 +67,25 @@ class Response:
 
 
 def responses(path: Path, max_body: int = MAX_BODY) -> Iterator[Response]:
-    """Yield every response and resource record of a WARC file, in order, the damaged ones marked.
+    """Yield every record of a WARC or ARC file that may hold a page, the damaged ones marked.
 
     After damage it goes on at the next record, and one Response without URL stands for the gap.
 
     Raises:
-        UserError: no such file, not a WARC file, or damaged where no next record can be found
-            (one compressed stream for all records); names the file and the place.
+        UserError: no such file, not a WARC file, one of nothing but metadata, or damaged where no
+            next record can be found (one compressed stream for all records); names the file and
+            the place.
     """
     with packing.opened(path) as raw:
-        kind, bare = packing.kind(raw, path)
-        start: int | None = 0
-        while start is not None:
-            reading = _Reading(path, raw, kind, bare, max_body)
-            yield from reading.run(start)
-            start = None
-            if reading.error is not None:
-                yield reading.gap()
-                start = reading.resume
+        kind, arc = packing.kind(raw, path)
+        reading = _Reading(path, raw, arc, max_body)
+        if kind == "zstd":
+            yield from reading.zstd()
+        elif kind == "gzip":
+            yield from reading.members()
+        else:
+            yield from reading.plain()
+        reading.check()
 
 
 def read_response(
@@ -106,16 +112,21 @@ def response_at(
     if length is None and len(stored) == SCAN:
         stored += os.pread(raw.fileno(), max_body + HEAD_ROOM, offset + SCAN)
     try:
-        if stored.startswith(GZIP_MAGIC):
-            inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            stored = inflater.decompress(stored, max_body + 2 * HEAD_ROOM)
-        if not stored.startswith(RECORD_START):
+        packed = stored.startswith(GZIP_MAGIC)
+        if packed:
+            inflater, most = zlib.decompressobj(zlib.MAX_WBITS | 16), max_body + 2 * HEAD_ROOM
+            stored = inflater.decompress(stored, most)
+            if not inflater.eof and len(stored) < most:  # so nothing has checked it
+                raise OSError("its compressed bytes end early")
+        arc = not stored.startswith(packing.RECORD_START)
+        record = next(records(Stream(BytesIO(stored).read), max_body + HEAD_ROOM, arc), None)
+        if record is None or not record.fields:
             raise OSError("no record begins there")
-        bare = b"\r\n" not in stored[:64]
-        record = WarcRecord.from_reader(BytesIO(stored), quirks_mode=bare)
-        if record.record_type not in KINDS:
-            raise OSError(f"a {record.record_type} record is there, not a response")
-        found = _response(record, max_body)
+        if record.kind in PASSED_OVER:
+            raise OSError(f"a {record.kind} record is there, not a response")
+        found = _response(record, max_body, digested=not packed)
+        if found.problem in (TORN, DAMAGED):
+            raise OSError(f"it is {found.problem}")
     except (OSError, zlib.error) as error:
         raise UserError(
             f"{path}: wanted a response record at byte {offset}, but {error}; the file is not the "
@@ -125,200 +136,246 @@ def response_at(
 
 
 class _Reading:
-    """One pass over the records of a file, from a given start to its end or the first damage."""
+    """One pass over the records of a file, from its start to its end."""
 
-    def __init__(self, path: Path, raw: BinaryIO, kind: str, bare: bool, max_body: int) -> None:
+    def __init__(self, path: Path, raw: BinaryIO, arc: bool, max_body: int) -> None:
         self.path = path
         self.raw = raw
-        self.kind = kind
-        self.bare = bare
+        self.arc = arc
         self.max_body = max_body
         self.size = os.fstat(raw.fileno()).st_size
-        self.error: Exception | None = None
         self.records = 0
-        self.last: int | None = None  # offset of the last record that was begun
-        self.apart = kind != "zstd"  # whether every record so far could be read at its offset
-        self.broken: WarcRecord | None = None  # the last one begun, where it is a response
-        self.resume: int | None = None  # where to go on after the damage
+        self.metadata = 0
+        self.pages = 0  # records that may hold one, and damage
 
-    def run(self, start: int) -> Iterator[Response]:
-        """Yield the responses from `start` on; set `error` where damage ends them."""
-        self.last = start
-        pending: Response | None = None
-        try:
-            for record in self._iterator(start):
-                at = self._offset(record)
-                if pending is not None:
-                    yield _placed(pending, at)
-                    pending = None
-                self.last = at
-                self.records += 1
-                self.broken = None
-                if record.record_type in KINDS or not record.record_id:
-                    self.broken = record
-                    pending = replace(_response(record, self.max_body), offset=at)
-        except (OSError, zstandard.ZstdError) as error:
-            self.error = error
-        tail = self._tail() if self.error is None else None
-        if pending is not None:
-            end = self._end_of_last() if tail is not None or self.error is not None else self.size
-            if self.error is None or end is not None or not self.apart:
-                yield _placed(pending, end if self.apart else None)
-        if tail is not None:
-            yield tail
+    def plain(self) -> Iterator[Response]:
+        """Read a file that is not packed; each record can be read at its offset."""
+        self.raw.seek(0)
+        for record in self._records(Stream(self.raw.read)):
+            if (found := self._told(record, digested=True)) is not None:
+                place = record.start, record.end - record.start
+                yield replace(found, offset=place[0], length=place[1])
 
-    def _iterator(self, start: int) -> Iterator[WarcRecord]:
-        """Return FastWARC's iterator over the records from `start` on."""
-        if self.kind == "zstd":
-            stream = packing.zstd_stream(self.raw)
-        else:
-            stream = self.raw
-            stream.seek(start)
-        records: Iterator[WarcRecord] = iter(
-            ArchiveIterator(stream, parse_http=False, quirks_mode=self.bare)
-        )
-        return records
-
-    def _offset(self, record: WarcRecord) -> int | None:
-        """Return where the record begins in the file, None where that cannot be read at.
-
-        In a gzip member that holds several records FastWARC says how far the file was read, which
-        is nowhere in particular; so it is believed only where a member begins.
-        """
-        if not self.apart:
-            return None
-        at: int = record.stream_pos
-        moved = self.records == 0 or (self.last is not None and at > self.last)
-        self.apart = moved and (self.kind == "plain" or packing.begins_record(self.raw, at))
-        return at if self.apart else None
-
-    def _end_of_last(self) -> int | None:
-        """Return where the last record that was begun ends, None where that cannot be told."""
-        if not self.apart or self.last is None:
-            return None
-        if self.kind == "plain":
-            head = os.pread(self.raw.fileno(), HEAD_ROOM, self.last)
-            blank = head.find(b"\r\n\r\n")
-            if blank < 0:
-                return None
-            stated = payload.header(payload.headers(head[:blank]), "content-length") or ""
-            length = int(stated) if stated.isdigit() else 0
-            end = self.last + blank + 4 + length
-            if end > self.size:  # the record is torn; or its length is absurd, so taken as 0
-                return self.size if self.error is None else self.last + blank + 4
-            after = os.pread(self.raw.fileno(), 4, end)
-            return end + 4 if after == b"\r\n\r\n" else None
-        return packing.member_end(self.raw, self.last)
-
-    def _tail(self) -> Response | None:
-        """Return a Response for the bytes after the last record, if they are the start of one."""
-        end = self._end_of_last() if self.records else self.last
-        if end is None or not os.pread(self.raw.fileno(), 4096, end).strip():
-            return None
-        return Response("", None, b"", None, b"", None, end, self.size - end, None, TORN)
-
-    def gap(self) -> Response:
-        """Return a Response that stands for the damage and reaches to the next record.
+    def zstd(self) -> Iterator[Response]:
+        """Read one compressed stream for all records; none can be read at an offset.
 
         Raises:
-            UserError: the records are not apart, so the next one cannot be found.
+            UserError: it is damaged.
         """
-        if not self.apart or self.last is None:
-            raise UserError(
-                f"{self.path}: damaged after record {self.records} ({self.error}), and as all its "
-                "records are in one compressed stream, none after that can be read; get the file "
-                "anew, or leave it out"
-            ) from self.error
-        known = self._end_of_last() if self.records else self.last
-        start = self.last if known is None else known
-        end = self._next_record(start + 1)
-        self.resume = end if end < self.size else None
-        if known is None and self.broken is not None:  # the record's own bytes are the damage
-            return replace(_lost(self.broken, start, DAMAGED), length=end - start)
-        return Response("", None, b"", None, b"", None, start, end - start, None, DAMAGED)
+        try:
+            stream = Stream(packing.zstd_stream(self.raw).read)
+            for record in self._records(stream):
+                if (found := self._told(record)) is not None:
+                    yield found
+        except (OSError, zstandard.ZstdError) as error:
+            raise self._lost(error) from error
 
-    def _next_record(self, at: int) -> int:
-        """Return where the first record at or after `at` begins, or the file's size."""
-        mark = GZIP_MAGIC if self.kind == "gzip" else RECORD_START
-        while stored := os.pread(self.raw.fileno(), SCAN + len(mark) - 1, at):
-            found = stored.find(mark)
+    def members(self) -> Iterator[Response]:
+        """Read gzip members, each on its own, so that damage does not leave its member.
+
+        Raises:
+            UserError: damage in a member of several records, after which no other member comes.
+        """
+        at = 0
+        while at < self.size:
+            if os.pread(self.raw.fileno(), len(GZIP_MAGIC), at) != GZIP_MAGIC:
+                end = self._next_member(at + 1)
+                padding = b"\r\n\0" if end == self.size else b"\r\n"
+                if os.pread(self.raw.fileno(), end - at, at).strip(padding):
+                    self.pages += 1
+                    yield _gap(
+                        at, end, TORN if at and end == self.size and end - at < 18 else DAMAGED
+                    )
+                at = end
+                continue
+            member = _Member(self.raw, at)
+            yield from self._member(member, at)
+            at = member.end
+
+    def _member(self, member: "_Member", at: int) -> Iterator[Response]:
+        """Read the records of one gzip member; one that is alone in it has an offset."""
+        pending: Response | None = None
+        count = 0
+        problem: str | None = None
+        try:
+            for record in self._records(Stream(member.read)):
+                count += 1
+                if pending is not None:
+                    yield pending
+                pending = self._told(record)
+            if not member.whole:
+                problem = TORN
+        except (OSError, zlib.error) as error:
+            problem = DAMAGED
+            member.end = self._next_member(at + 1)
+            if count > 1 and member.end == self.size:
+                raise self._lost(error) from error
+        end = member.end = member.end if problem is None else self._next_member(at + 1)
+        alone = count <= 1
+        if pending is not None:
+            if problem is not None and pending.problem is None:
+                pending = replace(pending, problem=problem, body=b"")
+            elif problem == TORN and pending.problem == DAMAGED:
+                pending = replace(pending, problem=TORN)
+            yield replace(pending, offset=at, length=end - at) if alone else pending
+        elif problem is not None:
+            self.pages += 1
+            yield _gap(at, end, problem)
+
+    def _records(self, stream: Stream) -> Iterator[Record]:
+        for record in records(stream, self.max_body + HEAD_ROOM, self.arc):
+            self.records += 1
+            yield record
+
+    def _told(self, record: Record, digested: bool = False) -> Response | None:
+        """Return what is in a record, None where it is of no page."""
+        if record.kind in PASSED_OVER and record.flaw is None:
+            self.metadata += record.kind == "metadata"
+            return None
+        self.pages += 1
+        return _response(record, self.max_body, digested)
+
+    def _next_member(self, at: int) -> int:
+        """Return where the first member at or after `at` that begins a record is, or the size."""
+        while stored := os.pread(self.raw.fileno(), SCAN + len(GZIP_MAGIC) - 1, at):
+            found = stored.find(GZIP_MAGIC)
             while found >= 0:
-                if self._restarts(at + found):
+                if packing.begins_record(self.raw, at + found):
                     return at + found
-                found = stored.find(mark, found + 1)
+                found = stored.find(GZIP_MAGIC, found + 1)
             at += SCAN
         return self.size
 
-    def _restarts(self, at: int) -> bool:
-        """Whether reading can go on here; a page may speak of `WARC/` too."""
-        if self.kind == "gzip":
-            return packing.begins_record(self.raw, at)
-        return VERSION_LINE.match(os.pread(self.raw.fileno(), 16, at)) is not None
+    def _lost(self, error: Exception) -> UserError:
+        return UserError(
+            f"{self.path}: damaged after record {self.records} ({error}), and as all its "
+            "records are in one compressed stream, none after that can be read; get the file "
+            "anew, or leave it out"
+        )
+
+    def check(self) -> None:
+        """Raise where nothing was found although there was something.
+
+        Raises:
+            UserError: the file is all about pages, and has none.
+        """
+        if self.metadata and not self.pages:
+            raise UserError(
+                f"{self.path}: holds {self.metadata} metadata records and no response, as a WAT "
+                "file does; wanted WARC files with the pages themselves: leave it out"
+            )
 
 
-def _placed(response: Response, end: int | None) -> Response:
-    """Return `response` with its length, or without offset where the next one is not apart."""
-    if response.offset is None or end is None or end <= response.offset:
-        return replace(response, offset=None, length=None)
-    return replace(response, length=end - response.offset)
+class _Member:
+    """One gzip member, inflated as it is read; where it ends is known once it has been."""
+
+    def __init__(self, raw: BinaryIO, at: int) -> None:
+        self._raw = raw
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._stored = b""
+        self.end = at  # how far the file was read; once whole, where the member ends
+        self.whole = False
+
+    def read(self, count: int) -> bytes:
+        """Return at most so many bytes more, b"" at the end."""
+        while not self.whole:
+            if not self._stored:
+                self._stored = os.pread(self._raw.fileno(), STORED, self.end)
+                if not self._stored:
+                    return b""
+                self.end += len(self._stored)
+            piece = self._inflater.decompress(self._stored, count)
+            self._stored = self._inflater.unconsumed_tail
+            if self._inflater.eof:
+                self.whole = True
+                self.end -= len(self._inflater.unused_data)
+            if piece:
+                return piece
+        return b""
 
 
-def _response(record: WarcRecord, max_body: int) -> Response:
-    """Read a record's block and take it apart.
+def _gap(start: int, end: int, problem: str) -> Response:
+    """Return what stands for bytes that no record can be read from."""
+    return Response("", None, b"", None, b"", None, start, end - start, None, problem)
 
-    Raises:
-        OSError: its compressed bytes are damaged.
+
+def _response(record: Record, max_body: int, digested: bool) -> Response:
+    """Take a record apart.
+
+    What is packed has checksums; `digested` asks for what is not to be what its digest says.
     """
-    bound = max_body + HEAD_ROOM
-    block: bytes = record.reader.read(bound)
-    length = record.headers.get("Content-Length") or ""
-    if len(block) < min(record.content_length, bound) or not length.isdigit():
-        return _lost(record, None, DAMAGED if length and not length.isdigit() else TORN)
-    problem = LARGE if record.content_length > bound else None
-    truncated = record.headers.get("WARC-Truncated")
-    head, fields, content_type = b"", [], record.headers.get("Content-Type")
-    if record.record_type == WarcRecordType.response:
-        parts = payload.split(block)
-        if parts is None:
-            return _lost(record, None, NOT_HTTP)
-        head, block = parts
+    if record.flaw is not None:
+        return _without_page(record, record.flaw)
+    if digested and len(record.block) == record.length and not _as_digested(record):
+        return _without_page(record, DAMAGED)
+    if record.kind in ("revisit", "conversion"):
+        return _without_page(record, REVISIT if record.kind == "revisit" else CONVERSION)
+    block = record.block
+    http = payload.split(block)
+    if record.kind not in ("response", "resource") and (record.kind or http is None):
+        return _without_page(record, OTHER)
+    problem = LARGE if record.length > len(block) else None
+    truncated = record.field("warc-truncated") or None
+    head, fields, content_type = b"", [], record.field("content-type") or None
+    if record.kind != "resource":
+        if http is None:
+            return _without_page(record, NOT_HTTP)
+        head, block = http
         fields = payload.headers(head)
         content_type = payload.header(fields, "content-type")
     body = payload.unpack(fields, block, max_body)
     if not body.whole and truncated is None and body.problem is None:
         truncated = "disconnect"
-    return Response(
-        _target(record),
-        payload.status(head),
-        head,
-        content_type,
-        body.data,
-        _date(record),
-        None,
-        None,
-        truncated,
-        problem or body.problem,
-        record.headers.get("WARC-IP-Address"),
-        record.record_id,
+    told = _without_page(record, problem or body.problem)
+    return replace(
+        told,
+        status=payload.status(head),
+        head=head,
+        content_type=content_type,
+        body=body.data,
+        truncated=truncated,
     )
 
 
-def _lost(record: WarcRecord, at: int | None, problem: str) -> Response:
-    """Return what the record's own header says, where its block cannot be used."""
-    date = _date(record)
-    return Response(_target(record), None, b"", None, b"", date, at, None, None, problem)
+def _as_digested(record: Record) -> bool:
+    """Whether a block has the SHA-1 that its record says, where it says one as most do."""
+    algorithm, _, stated = record.field("warc-block-digest").partition(":")
+    if algorithm.lower() != "sha1" or len(stated) != len("VL2MMHO4YXUKFWV63YHTWSBM3GXKSQ2N"):
+        return True
+    found = hashlib.sha1(record.block, usedforsecurity=False).digest()
+    return base64.b32encode(found).decode() == stated.upper()
 
 
-def _target(record: WarcRecord) -> str:
-    """Return the URL; WARC 1.0's own grammar, and so Wget, puts it between angle brackets."""
-    url: str = record.headers.get("WARC-Target-URI") or ""
+def _without_page(record: Record, problem: str | None) -> Response:
+    """Return what a record's own fields say."""
+    return Response(
+        _bare(record.field("warc-target-uri")),
+        None,
+        b"",
+        None,
+        b"",
+        _date(record),
+        None,
+        None,
+        None,
+        problem,
+        record.field("warc-ip-address") or None,
+        record.field("warc-record-id") or None,
+        record.field("warc-payload-digest") or None,
+        record.field("warc-refers-to") or None,
+        _bare(record.field("warc-refers-to-target-uri")) or None,
+    )
+
+
+def _bare(url: str) -> str:
+    """Return a URL; WARC 1.0's own grammar, and so Wget, puts it between angle brackets."""
     return url[1:-1] if url.startswith("<") and url.endswith(">") else url
 
 
-def _date(record: WarcRecord) -> datetime | None:
+def _date(record: Record) -> datetime | None:
     """Return WARC-Date, None where it is missing or no date."""
     try:
-        found = datetime.fromisoformat(record.headers.get("WARC-Date") or "")
+        found = datetime.fromisoformat(record.field("warc-date"))
     except ValueError:
         return None
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

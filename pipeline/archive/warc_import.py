@@ -9,6 +9,7 @@ that stands for it, or a `pages.not_in_warc` row in one more shard after those o
 that no link asked for have their rows, but are no part of the funnel, which counts links there.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.archive import packing
-from webtext.pipeline.archive.standing import (
+from webtext.pipeline.archive import packing, revisits, sniff
+from webtext.pipeline.archive.framing import DAMAGED, TORN
+from webtext.pipeline.archive.replaying.standing import (
     DUPLICATE_URL,
     NOT_IN_WARC,
     NOT_LINKED,
@@ -30,12 +32,11 @@ from webtext.pipeline.archive.standing import (
     settled,
     standing,
 )
+from webtext.pipeline.archive.revisits import REVISITED, SCANNED
 from webtext.pipeline.archive.warc import (
-    DAMAGED,
+    BAD_ENCODING,
     LARGE,
     MAX_BODY,
-    NOT_HTTP,
-    TORN,
     Response,
     response_at,
     responses,
@@ -47,6 +48,8 @@ from webtext.pipeline.core.records import OUTCOME, PAGE
 from webtext.pipeline.core.shards import Directory, read_batches, read_shard, write_parquet
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import urls
+
+log = logging.getLogger(__name__)
 
 BATCH_ROWS = 256
 BATCH_BYTES = 32_000_000  # of bodies in a batch, unless one alone has more
@@ -61,8 +64,11 @@ EMPTY: Final = "pages.empty"
 
 REASONS: Final[dict[str, str]] = {
     "pages.torn": "the WARC file ends within the record",
-    "pages.damaged": "bytes of the WARC file that no record can be read from",
+    "pages.damaged": "bytes of the WARC file that no record can be read from, or a false length",
     "pages.not_http": "a response record that holds no HTTP response",
+    REVISITED: "a revisit record whose payload is in none of the WARC files",
+    "pages.conversion": "a conversion record: the text of a page, as WET files have it, not a page",
+    "pages.other_record": "a record of a type that holds no page, such as a continuation",
     BAD_URL: "the record's target is no http or https URL",
     HTTP_STATUS: "a status other than 200; value: the status",
     NOT_HTML: "not one of the content types asked for",
@@ -85,11 +91,12 @@ class ImportWarc:
     """
 
     warc: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
+    # Other records are dropped.
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     max_body: int = 10_000_000  # bytes, decoded
 
     name: ClassVar[str] = "pages"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if self.max_body < 1:
@@ -98,24 +105,20 @@ class ImportWarc:
     def fate(self, response: Response) -> tuple[str | None, float | None]:
         """Return why a record is not a page to keep, and by what measure; None where it is."""
         problem = response.problem
-        if problem in {TORN, DAMAGED, NOT_HTTP}:
+        if problem is not None and problem not in (LARGE, BAD_ENCODING):
             return f"pages.{problem}", None
         if response.head and response.status != 200:
             return HTTP_STATUS, response.status
-        if not self.wanted_type(response):
-            return NOT_HTML, None
+        if not sniff.fits(response.content_type, response.body, self.content_types):
+            return (NOT_HTML if response.body or self._hopeless(response) else EMPTY), None
         if problem == LARGE:
             return f"pages.{problem}", float(self.max_body)
         if problem is not None:
             return f"pages.{problem}", None
         return (None, None) if response.body else (EMPTY, None)
 
-    def wanted_type(self, response: Response) -> bool:
-        """Whether the content type is asked for; where none is sent, the first bytes decide."""
-        kind = (response.content_type or "").partition(";")[0].strip().lower()
-        if kind:
-            return kind in self.content_types
-        return response.body[:1024].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+    def _hopeless(self, response: Response) -> bool:
+        return sniff.hopeless(response.content_type, self.content_types)
 
 
 def import_warc(
@@ -156,7 +159,7 @@ def _scan(settings: ImportWarc, out: Directory, item: tuple[int, Path]) -> None:
     number, path = item
     found = responses(path, settings.max_body)
     rows = (_row(settings, path, response) for response in found)
-    write_parquet(out.shard(number, under=SCAN), _batches(rows), OUTCOME)
+    write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
@@ -165,14 +168,14 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
     for row in rows:
         gathered.append(row)
         if len(gathered) == ROWS:
-            yield pa.RecordBatch.from_pylist(gathered, OUTCOME)
+            yield pa.RecordBatch.from_pylist(gathered, SCANNED)
             gathered = []
     if gathered:
-        yield pa.RecordBatch.from_pylist(gathered, OUTCOME)
+        yield pa.RecordBatch.from_pylist(gathered, SCANNED)
 
 
 def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]:
-    """Return what is known of one record, as a row of OUTCOME."""
+    """Return what is known of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
         "url": response.url or None,
@@ -187,6 +190,10 @@ def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]
         "warc_file": str(path),
         "warc_offset": response.offset,
         "warc_length": response.length,
+        "digest": response.digest,
+        "record": response.record_id,
+        "refers_to": response.refers_to,
+        "refers_url": response.refers_url,
     }
     try:
         url = urls.normalise(response.url)
@@ -199,7 +206,11 @@ def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]
 
 def _settle(out: Directory, files: int, links: Directory | None) -> None:
     """Write the outcomes, once every file has been looked through."""
-    tables = [read_shard(path, ["id", "dropped_by"]) for path in out.shards(SCAN)]
+    resolved = revisits.resolve(out.shards(SCAN))
+    tables = [
+        revisits.applied(read_shard(path, ["id", "dropped_by"]), resolved.get(number, {}))
+        for number, path in enumerate(out.shards(SCAN))
+    ]
     ids = [numbers(table["id"]) for table in tables]
     stands = standing(
         np.concatenate(ids),
@@ -214,6 +225,7 @@ def _settle(out: Directory, files: int, links: Directory | None) -> None:
         chosen = stands[start : start + len(row_ids)]
         start += len(row_ids)
         scanned = read_shard(out.shard(number, under=SCAN)).combine_chunks()
+        scanned = revisits.applied(scanned, resolved.get(number, {}))
         rows = settled(scanned, row_ids, chosen, asked)
         write_parquet(out.shard(number, under="outcomes"), rows.to_batches(ROWS), OUTCOME)
 
@@ -252,40 +264,46 @@ def page_batches(
     """Yield the kept pages of a shard in its order, as PAGE, with their decoded bodies.
 
     A batch has at most `rows` pages, and bodies of at most `max_bytes` unless one alone has more.
+    The body of a record that is damaged is null, and a warning names the file.
 
     Raises:
-        UserError: the shard is missing or damaged, or a WARC file is not as it was.
+        UserError: the shard is missing or damaged, or a WARC file is gone.
     """
     columns = [name for name in PAGE.names if name != "body"]
     more = ["body_bytes", *PLACE, "payload_file", "payload_offset", "payload_length", "dropped_by"]
     places = ["url", "final_url", *more]
     table = read_shard(pages.shard(number, under="outcomes"), [*columns, *more])
     kept = table.filter(pc.is_null(table["dropped_by"])).select(columns)
-    bodies: list[bytes] = []
+    bodies: list[bytes | None] = []
     held = start = 0
     for body in _bodies(pages, table.select(places)):
-        if bodies and (len(bodies) == rows or held + len(body) > max_bytes):
+        size = len(body or b"")
+        if bodies and (len(bodies) == rows or held + size > max_bytes):
             yield _page_batch(kept, start, bodies)
             start, held, bodies = start + len(bodies), 0, []
         bodies.append(body)
-        held += len(body)
+        held += size
     if bodies:
         yield _page_batch(kept, start, bodies)
 
 
-def _page_batch(kept: pa.Table, start: int, bodies: list[bytes]) -> pa.RecordBatch:
+def _page_batch(kept: pa.Table, start: int, bodies: list[bytes | None]) -> pa.RecordBatch:
     """Put a run of rows together with their bodies."""
     part = kept.slice(start, len(bodies)).combine_chunks()
     arrays = [part[name].combine_chunks() for name in part.column_names]
     return pa.RecordBatch.from_arrays([*arrays, pa.array(bodies, pa.binary())], schema=PAGE)
 
 
-def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes]:
-    """Yield the body of each kept row, by its offset, or in turn where the files have none."""
+def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
+    """Yield the body of each kept row, by its offset, or in turn where the files have none.
+
+    None stands for one that is damaged.
+    """
     kept = places.filter(pc.is_null(places["dropped_by"]))
     if kept["warc_offset"].null_count:
         yield from _bodies_in_turn(pages, places)
         return
+    losses: dict[str, Losses] = {}  # by file
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
         for row in _rows(kept):
@@ -294,40 +312,78 @@ def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes]:
             path = pages.path / name
             if name not in files:
                 files[name] = stack.enter_context(packing.opened(path))
+                losses[name] = Losses(path)
             most = max(row["body_bytes"], MAX_BODY)
-            found = response_at(files[name], path, offset, length, most)
-            yield _checked(path, row, found)
+            try:
+                found = response_at(files[name], path, offset, length, most)
+            except UserError as error:
+                losses[name].damaged(str(error))
+                yield None
+            else:
+                yield losses[name].checked(row, found, elsewhere=where == "payload")
+    for loss in losses.values():
+        loss.sum_up()
 
 
-def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes]:
+def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
     """Read a whole WARC file beside its rows, of which it has one a record."""
     names = places["warc_file"].unique().to_pylist()
     assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
-    path = pages.path / names[0]
-    found = responses(path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
+    loss = Losses(pages.path / names[0])
+    found = responses(loss.path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
     for row in _rows(places):
         response = next(found, None)
         if row["dropped_by"] is None:
-            yield _checked(path, row, response)
+            yield loss.checked(row, response)
+    loss.sum_up()
+
+
+class Losses:
+    """The records of one WARC file that are not what the rows speak of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.good = self.lost = 0
+        self.other = ""  # of the first record that is whole and another one
+
+    def checked(
+        self, row: dict[str, Any], found: Response | None, elsewhere: bool = False
+    ) -> bytes | None:
+        """Return a body if it is the one that the row speaks of (`elsewhere`: of any URL)."""
+        wanted = f"{self.path}: wanted {row['final_url']} ({row['body_bytes']} bytes)"
+        if found is None or found.problem in (TORN, DAMAGED):
+            self.damaged(f"{wanted}, found a damaged record")
+            return None
+        same = elsewhere or found.url in {row["final_url"], row["url"]}
+        if not same or len(found.body) != row["body_bytes"]:
+            self.other = self.other or f"{wanted}, found {found.url} ({len(found.body)} bytes)"
+            self.damaged(self.other)
+            return None
+        self.good += 1
+        return found.body
+
+    def damaged(self, said: str) -> None:
+        """Count a record that is lost; name the first."""
+        self.lost += 1
+        if self.lost == 1:
+            log.warning("%s; it costs this page, which is dropped as extract.damaged", said)
+
+    def sum_up(self) -> None:
+        """Say how many are lost, where that is more than was said.
+
+        Raises:
+            UserError: the file is another one than it was.
+        """
+        if self.other and not self.good:
+            raise UserError(
+                f"{self.other}; the file has changed since it was looked through: put the one of "
+                "then back, or build from where the new one lies"
+            )
+        if self.lost > 1:
+            log.warning("%s: %d records cannot be read", self.path, self.lost)
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
     """Yield rows one by one, without making all of them at once."""
     for batch in table.to_batches(ROWS):
         yield from batch.to_pylist()
-
-
-def _checked(path: Path, row: dict[str, Any], found: Response | None) -> bytes:
-    """Return a body, if it is the one that the row speaks of.
-
-    Raises:
-        UserError: the WARC file has changed since.
-    """
-    same = found is not None and found.url in {row["final_url"], row["url"]}
-    if found is None or not same or len(found.body) != row["body_bytes"]:
-        shown = "nothing" if found is None else f"{found.url} ({len(found.body)} bytes)"
-        raise UserError(
-            f"{path}: wanted {row['final_url']} ({row['body_bytes']} bytes), found {shown}; the "
-            "file has changed since it was looked through: build again"
-        )
-    return found.body

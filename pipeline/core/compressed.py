@@ -5,9 +5,13 @@ block. A file is known by its first bytes, not by its name: dumps get renamed an
 """
 
 import bz2
+import codecs
 import lzma
+import re
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -36,6 +40,8 @@ MAGIC = {
     b"\x1f\x8b": "gzip",
     b"PAR1": "parquet",
 }
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+BLOCK_BOUND = 1 << 28  # bytes of a block of .zst_blocks, decompressed; Arctic Shift's have some MB
 ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte of 0x50 to 0x5f. Source: RFC 8878, section 3.1.2
 
 
@@ -56,11 +62,13 @@ class _Piecewise(Protocol):
 
 
 def container(path: Path) -> str:
-    """Return zstd, xz, bz2, gzip, parquet, or "" for anything else, by the first bytes."""
+    """Return zstd, zst_blocks, xz, bz2, gzip, parquet, or "" for all else, by the first bytes."""
     with path.open("rb") as file:
         head = file.read(8)
     if head[1:4] == ZSTD_SKIPPABLE and head[0] >> 4 == 5:
         return "zstd"
+    if head[4:] == ZSTD_MAGIC and not head.startswith(tuple(MAGIC)):
+        return "zst_blocks"
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
 
 
@@ -78,6 +86,8 @@ def blocks(path: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator
         steps = _steps(file, step, tick)
         if kind == "zstd":
             yield from _zstd(steps)
+        elif kind == "zst_blocks":
+            yield from _zst_blocks(steps)
         elif kind in _OPENERS:
             yield from _piecewise(steps, _OPENERS[kind])
         else:
@@ -116,6 +126,77 @@ def _zstd(steps: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(held)
     if not frame.eof:
         raise ArchiveError("ends within a zstd frame")
+
+
+def _zst_blocks(steps: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the rows of blocks, a line each.
+
+    A block is its length and one zstd frame, in which are the number of rows, the place and the
+    length of each, and the rows; all numbers have 32 bits, little-endian.
+
+    Source: https://github.com/ArthurHeitmann/zst_blocks_format
+    """
+    held = bytearray()
+    for step in steps:
+        held += step
+        while len(held) >= 4 and len(held) >= 4 + (size := struct.unpack_from("<I", held)[0]):
+            frame = bytes(held[4 : 4 + size])
+            del held[: 4 + size]
+            yield b"".join(row + b"\n" for row in _block_rows(frame))
+    if held:
+        raise ArchiveError("ends within a block")
+
+
+def _block_rows(frame: bytes) -> Iterator[bytes]:
+    """Yield the rows of one block.
+
+    Raises:
+        ArchiveError: it is damaged.
+    """
+    try:
+        if zstandard.get_frame_parameters(frame).content_size > BLOCK_BOUND:
+            raise ArchiveError(f"a block of more than {BLOCK_BOUND} bytes")
+        data = zstandard.ZstdDecompressor().decompress(frame, max_output_size=BLOCK_BOUND)
+        (count,) = struct.unpack_from("<I", data)
+        start = 4 + 8 * count
+        for number in range(count):
+            place, length = struct.unpack_from("<II", data, 4 + 8 * number)
+            if start + place + length > len(data):
+                raise ArchiveError("a row that lies outside its block")
+            yield data[start + place : start + place + length].strip(b"\r\n")
+    except (zstandard.ZstdError, struct.error) as error:
+        raise ArchiveError(f"damaged block ({error})") from None
+
+
+def utf8(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass a text on as UTF-8 with LF for line ends, where it is UTF-16 or has CR for them.
+
+    CR ends lines where no LF is in the first block; anywhere else it is a character like others.
+    """
+    blocks = iter(stream)
+    first = next(blocks, b"")
+    name = next((name for bom, name in WIDE if first.startswith(bom)), None)
+    if name is None and first[:2] in (b"{\0", b"[\0", b"h\0"):
+        name = "utf-16-le"
+    if name is not None:
+        blocks = _as_utf8(chain([first], blocks), name)
+        first = next(blocks, b"")
+    first = first.removeprefix(codecs.BOM_UTF8)
+    bare = b"\n" not in first and _cr_ends.search(first) is not None
+    yield first.replace(b"\r", b"\n") if bare else first
+    first = b""  # it can be large
+    yield from (block.replace(b"\r", b"\n") for block in blocks) if bare else blocks
+
+
+def _as_utf8(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(name)("replace")
+    for block in stream:
+        yield decoder.decode(block).encode("utf-8", "replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+
+_cr_ends = re.compile(rb"[!-~]{2}\r[!-~]{4}")
+WIDE = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 class _Gzip:

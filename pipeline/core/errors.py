@@ -4,7 +4,8 @@ An error that a page can cause is a fate of that page's row (`dropped_by`), not 
 
     Exception
     ├── UserError       a user can mend it: the command line prints one line and exits 2
-    └── PipelineError   our own law broken: rows lost, a shard that kills its worker
+    ├── PipelineError   our own law broken: rows lost, a shard that kills its worker
+    └── StoppedError    nothing went wrong: somebody ended the run, which can go on
 """
 
 
@@ -14,3 +15,7 @@ class UserError(ValueError):
 
 class PipelineError(RuntimeError):
     """The run cannot go on, and no setting would mend it."""
+
+
+class StoppedError(Exception):
+    """The run was ended from outside and can go on; says by whom."""

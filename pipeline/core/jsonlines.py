@@ -4,12 +4,12 @@ A call of Python a line is most of what reading costs. What this cannot take, it
 through line by line, to say which line it is.
 """
 
+import json
 from typing import TypeVar
 
 import msgspec
-import numpy as np
 
-NEWLINE, OPENS, CLOSES = b"\n{}"
+OPENS, CLOSES = b"{}"
 T = TypeVar("T")
 
 
@@ -20,19 +20,38 @@ def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
     line end stands between a brace that closes and one that opens, and there are as many
     objects as lines, each line is one of them.
     """
-    text = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(text == NEWLINE)
-    count = len(ends)
-    if count and ends[-1] == len(text) - 1:
-        ends = ends[:-1]
-    else:
-        count += 1
-    if (count > 1 and ends[0] == 0) or np.any(text[ends - 1] != CLOSES):
+    last = len(chunk) - 1
+    lines = 1
+    at = chunk.find(b"\n")
+    if at == 0:
         return None
-    if np.any(text[ends + 1] != OPENS):
-        return None
+    while 0 <= at < last:
+        if chunk[at - 1] != CLOSES or chunk[at + 1] != OPENS:
+            return None
+        lines += 1
+        at = chunk.find(b"\n", at + 1)
     try:
         found = decoder.decode_lines(chunk)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return found if len(found) == count else None
+    return found if len(found) == lines else None
+
+
+def mended(line: bytes | int) -> bytes:
+    r"""Return a line of JSON again, its halves of surrogate pairs and its stray bytes as U+FFFD.
+
+    Raises:
+        ValueError: it is no JSON for another reason.
+        TypeError: it is no line, but the length of one.
+
+    >>> mended(b'{"a": "\\ud800\xff"}').decode()
+    '{"a": "\ufffd\ufffd"}'
+    """
+    if isinstance(line, int):
+        raise TypeError("a length in the place of a line")
+    try:
+        value = json.loads(line.decode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -59,6 +59,8 @@ def each(
     results, suspects = _in_pool(work, dict(enumerate(items)), workers, counter, show)
     guilty = []
     for number in suspects:
+        counter = anew(counter)  # whoever was killed may have held the last one's lock
+        show = _meter(counter, progress, len(items), total)
         alone, again = _in_pool(work, {number: items[number]}, 1, counter, show)
         results |= alone
         guilty += again
@@ -80,9 +82,19 @@ def _meter(
         if total is None:
             progress(done, items)
         else:
-            progress(min(counter.value, total), total, f"{done}/{items} shards")
+            progress(min(read(counter), total), total, f"{done}/{items} shards")
 
     return show
+
+
+def read(counter: "Synchronized[int]") -> int:
+    """Return a counter's value without its lock, which a killed worker never gives back."""
+    return int(counter.get_obj().value)
+
+
+def anew(counter: "Synchronized[int]") -> "Synchronized[int]":
+    """Return a counter that goes on from another one, with a lock that nobody holds."""
+    return multiprocessing.get_context("spawn").Value("q", read(counter))
 
 
 def _inline(

@@ -13,8 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from webtext.pipeline.core.directories import checked
+from webtext.pipeline.core.directories.checked import MANIFEST, sha256
+from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 
+MANIFEST_REMEDY = "move it away and build again; what the stage made is made anew"
 PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
 
 
@@ -57,6 +61,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of a whole directory holds.
+
+    Raises:
+        UserError: it is missing, damaged, or not what the manifest lists.
+    """
+    checked.confirm(path)
+    home = checked.home_of(path)
+    remedy = checked.advice(home) if home else "move it elsewhere and run the same command again"
+    try:
+        return read_object(path, remedy)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {remedy}") from None
+
+
 def write_parquet(
     path: Path,
     batches: Iterable[pa.RecordBatch | pa.Table],
@@ -82,14 +101,13 @@ def parquet_writer(
 ) -> pq.ParquetWriter:
     """Open a Parquet writer with the settings that all our files share."""
     return pq.ParquetWriter(
-        path, schema, compression="zstd", write_statistics=True, use_dictionary=dictionary
+        path,
+        schema,
+        compression="zstd",
+        write_statistics=True,
+        use_dictionary=dictionary,
+        write_page_checksum=True,
     )
-
-
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(*parts: Any) -> str:
@@ -124,17 +142,24 @@ class Directory:
         return self.path / under / f"{number:05d}.{suffix}"
 
     def numbers(self, under: str = "") -> list[int]:
-        """Return the numbers of the shards that are there, in order."""
-        names = (entry.name for entry in (self.path / under).glob("*.parquet"))
+        """Return the numbers of the shards, in order: of a whole directory, those it lists.
+
+        So a shard that was lost is missed by whoever reads it, and one that was added is not read.
+        """
+        if listed := checked.listed(self.path):
+            paths = [Path(name) for name in listed]
+            names = [path.name for path in paths if str(path.parent) == (under or ".")]
+        else:
+            names = [entry.name for entry in (self.path / under).glob("*.parquet")]
         return sorted(int(name[:5]) for name in names if re.fullmatch(r"\d{5}\.parquet", name))
 
     def shards(self, under: str = "") -> list[Path]:
-        """Return the paths of the shards that are there, in order."""
+        """Return the paths of the shards, in order."""
         return [self.shard(number, under=under) for number in self.numbers(under)]
 
     @property
     def manifest_path(self) -> Path:
-        return self.path / "manifest.json"
+        return self.path / MANIFEST
 
     @property
     def whole(self) -> bool:
@@ -145,15 +170,12 @@ class Directory:
         """Return the manifest.
 
         Raises:
-            UserError: there is none, or it is not one.
+            UserError: there is none, or it is not what was written.
         """
         try:
-            found: dict[str, Any] = json.loads(self.manifest_path.read_text(encoding="utf-8"))
+            return checked.manifest(self.path)
         except FileNotFoundError:
             raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
-        except ValueError as error:
-            raise UserError(f"{self.manifest_path}: not JSON ({error}); remake it") from None
-        return found
 
     def fingerprint(self) -> str:
         """Return the sha256 of the manifest, which itself holds the sha256 of every file."""
@@ -167,13 +189,10 @@ class Directory:
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, with the size and sha256 of every file, and so make it whole."""
         self.sweep()
-        files = sorted(path for path in self.path.rglob("*") if path.is_file())
-        listed = {
-            str(path.relative_to(self.path)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
-            for path in files
-            if path != self.manifest_path
-        }
-        write_json(self.manifest_path, {**manifest, "files": listed})
+        found = checked.hashed(self.path, sorted(checked.there(self.path)))
+        listed = {name: {"bytes": seen[1], "sha256": seen[0]} for name, seen in found.items()}
+        write_json(self.manifest_path, checked.sealed({**manifest, "files": listed}))
+        checked.remember(self.path, found)
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -182,12 +201,9 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     Raises:
         UserError: it is missing or damaged; names the file.
     """
-    try:
-        return pq.read_table(path, columns=columns, partitioning=None)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such shard; run the stage that makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise damaged(path, error) from error
+    with parquet(path) as file:
+        found: pa.Table = file.read(columns)
+    return found
 
 
 def read_batches(
@@ -198,18 +214,44 @@ def read_batches(
     Raises:
         UserError: it is missing or damaged; names the file.
     """
+    with parquet(path) as file:
+        yield from file.iter_batches(batch_size=rows, columns=columns)
+
+
+@contextmanager
+def parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a shard that was checked against its manifest; each page that is read is checked too.
+
+    Raises:
+        UserError: it is missing or damaged, also where only reading shows it; names the file.
+    """
+    checked.confirm(path)
     try:
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=rows, columns=columns)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except UserError:
+        raise
     except FileNotFoundError:
-        raise UserError(f"{path}: no such shard; run the stage that makes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
+        home = checked.home_of(path)
+        what = checked.advice(home) if home else "run the stage that makes it"
+        raise UserError(f"{path}: no such shard; {what}") from None
+    except (pa.ArrowException, OSError, ValueError) as error:  # of a flipped bit, all three
         raise damaged(path, error) from error
+
+
+def row_count(path: Path) -> int:
+    """Return the number of rows of a shard, from its footer.
+
+    Raises:
+        UserError: it is missing or damaged; names the file.
+    """
+    with parquet(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def damaged(path: Path, error: Exception) -> UserError:
     """Say that a shard cannot be read, and what to do."""
-    reason = str(error).splitlines()[0]
-    return UserError(
-        f"{path}: damaged ({reason}); delete {path.parent} and build again, only it is remade"
-    )
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    home = checked.home_of(path)
+    what = checked.advice(home) if home else "move it elsewhere and run the same command again"
+    return UserError(f"{path}: damaged ({reason}); {what}")

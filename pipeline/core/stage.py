@@ -19,7 +19,7 @@ from webtext.pipeline.core.shards import parquet_writer, read_batches, replacing
 
 
 class Stage(Protocol):
-    """A step that keeps or drops rows, and may add to them."""
+    """A link of a chain: it keeps or drops rows, and may add to them."""
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised when the same settings begin to give other rows
@@ -81,6 +81,11 @@ def settings(value: Any, identity: bool = False) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
+
+
+def machine_facts(kind: Any) -> list[str]:
+    """Return the names of the fields that say where a stage runs and not what it makes."""
+    return [field.name for field in fields(kind) if field.metadata.get("machine")]
 
 
 def run_chain(

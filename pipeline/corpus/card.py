@@ -5,8 +5,9 @@ nor paths nor anything else of the machine, so the same corpus has the same card
 """
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,9 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory, read_batches, write_json, write_text
-from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.stage import Passage, machine_facts
+from webtext.pipeline.core.step import Step, maker
+from webtext.pipeline.core.visible import visible
 
 CARD = "README.md"  # the name that the hub looks for
 STATS = "stats.json"
@@ -29,9 +32,6 @@ TEMPLATES = Path(__file__).parents[1] / "data"
 TOP_DOMAINS = 100
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 SCORES = (3, 5, 10, 30, 100, 300, 1000, 3000, 10000)  # where a bar of the histogram begins
-# What a crawl drops, and why, may differ between two crawls that keep the same pages.
-VARYING = frozenset({"crawl"})
-READERS = frozenset({"links", "crawl", "pages", "extract"})  # have settings that are machine facts
 
 COLUMNS = {
     "id": "first 16 hexadecimal digits of the sha256 of the URL's key",
@@ -60,15 +60,17 @@ def write_card(
     inputs: Sequence[Directory],
     passage: Passage,
     out: Directory,
+    steps: Sequence[Step],
 ) -> None:
     """Write stats.json, then README.md, of a corpus whose shards are all there.
 
-    `recorded` are the corpus stage's own settings, `passage` is its line of the funnel.
+    `recorded` are the corpus step's own settings, `passage` is its line of the funnel; `steps` are
+    those that may have made the inputs.
     """
     stats = statistics(out)
     write_json(out.path / STATS, stats)
     manifests = lineage(inputs)
-    write_text(out.path / CARD, card(title, recorded, manifests, passage, stats))
+    write_text(out.path / CARD, card(title, recorded, manifests, passage, stats, steps))
 
 
 # --- statistics ----------------------------------------------------------------------------------
@@ -184,17 +186,18 @@ def lineage(directories: Sequence[Directory]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def funnel_stages(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the passages of the stages that keep or drop rows, as plain values.
+def funnel_stages(
+    manifests: Iterable[dict[str, Any]], steps: Sequence[Step]
+) -> Iterator[tuple[dict[str, Any], Step | None]]:
+    """Yield the passages of the steps that decide which rows go on, as plain values.
 
-    Signatures and duplicates only say something about rows; the corpus is what drops them.
+    With each comes its step; None where it is none of these.
     """
-    return [
-        {key: passage[key] for key in ("stage", "read", "kept", "dropped")}
-        for manifest in manifests
-        if manifest.get("stage") not in {"signatures", "duplicates"}
-        for passage in manifest.get("passages", ())
-    ]
+    for manifest in manifests:
+        step = maker(manifest, steps)
+        if step is None or step.in_funnel:
+            for passage in manifest.get("passages", ()):
+                yield {key: passage[key] for key in ("stage", "read", "kept", "dropped")}, step
 
 
 def card(
@@ -203,6 +206,7 @@ def card(
     manifests: Sequence[dict[str, Any]],
     passage: Passage,
     stats: dict[str, Any],
+    steps: Sequence[Step],
 ) -> str:
     """Return the dataset card."""
     environment = jinja2.Environment(
@@ -218,8 +222,10 @@ def card(
         title=title,
         stats=stats,
         languages=sorted(language for language in stats["languages"] if len(language) == 2),
-        stages=[{**stage, "why": why(stage)} for stage in funnel_stages(manifests)]
-        + [{**asdict(passage), "why": why(asdict(passage))}],
+        stages=[
+            {**stage, "why": why(stage, varying=bool(step and step.archive))}
+            for stage, step in [*funnel_stages(manifests, steps), (asdict(passage), None)]
+        ],
         schema=[
             {"name": field.name, "type": str(field.type), "meaning": COLUMNS[field.name]}
             for field in CORPUS
@@ -229,31 +235,34 @@ def card(
             ("domain", list(stats["top_domains"].items())[:20]),
             ("score", list(stats["scores"].items())),
         ],
-        settings=[*recorded_settings(manifests), setting("corpus", {**recorded, "machine": []})],
+        settings=[*recorded_settings(manifests, steps), setting("corpus", recorded)],
     )
 
 
-def why(stage: dict[str, Any]) -> str:
-    """Return what a stage dropped, by reason where that never varies."""
+def why(stage: dict[str, Any], varying: bool) -> str:
+    """Return what a stage dropped, by reason unless that may vary while the same rows are kept."""
     lost = stage["read"] - stage["kept"]
-    if stage["stage"] in VARYING:
+    if varying:
         return f"{lost:,}" if lost else ""
     return ", ".join(f"{count:,} {reason}" for reason, count in stage["dropped"].items())
 
 
-def recorded_settings(manifests: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield every stage's version and settings."""
-    for manifest in manifests:
-        for name, stage in manifest.get("stages", {}).items():
-            yield setting(name, stage)
+def recorded_settings(
+    manifests: Iterable[dict[str, Any]], steps: Sequence[Step]
+) -> Iterator[dict[str, Any]]:
+    """Yield every stage's version and settings, without those that are facts of a machine.
 
-
-def setting(name: str, stage: dict[str, Any]) -> dict[str, Any]:
-    """Return a stage's version and settings, without those that are facts of a machine.
-
-    The manifest says which those are. Where it does not, the stages that have any are left without.
+    The manifest says which those are, or else the settings' class.
     """
-    hidden = stage.get("machine", stage["settings"] if name in READERS else ())
+    for manifest in manifests:
+        step = maker(manifest, steps)
+        for name, stage in manifest.get("stages", {}).items():
+            kind = step.tables.get(name) if step else None
+            yield setting(name, stage, stage.get("machine", machine_facts(kind) if kind else ()))
+
+
+def setting(name: str, stage: dict[str, Any], hidden: Collection[str] = ()) -> dict[str, Any]:
+    """Return a stage's version and settings, but for some."""
     pairs = [(key, value) for key, value in stage["settings"].items() if key not in hidden]
     return {"name": name, "version": stage["version"], "pairs": pairs}
 
@@ -275,7 +284,8 @@ def cell(value: Any) -> str:
     """
     if isinstance(value, int):
         return f"{value:,}"
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    shown = " ".join(visible(str(value)).split())
+    return re.sub(r"[\\|]", r"\\\g<0>", shown).replace("<", "&lt;")
 
 
 def size_category(documents: int) -> str:

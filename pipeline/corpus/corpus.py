@@ -11,7 +11,7 @@ neither the number of workers nor a kill in between changes a byte.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import each, tick
@@ -29,14 +28,15 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import CORPUS, CORPUS_DROPPED, DOCUMENT
 from webtext.pipeline.core.shards import (
     Directory,
-    damaged,
     parquet_writer,
     read_batches,
     replacing,
+    row_count,
     write_parquet,
 )
 from webtext.pipeline.core.stage import Passage, conform, fates
 from webtext.pipeline.core.stage import settings as values_of
+from webtext.pipeline.core.step import Step
 from webtext.pipeline.corpus.card import write_card
 from webtext.pipeline.corpus.verdicts import (
     REASONS,
@@ -93,8 +93,11 @@ def corpus(
     out: Directory,
     workers: int,
     progress: Progress = silent,
+    steps: Sequence[Step] = (),
 ) -> list[Passage]:
     """Write the corpus: shards, dropped rows, statistics and card.
+
+    `steps` are all of the build: the card asks them what the manifests of the inputs mean.
 
     Raises:
         PipelineError: two documents have one id, or rows were lost.
@@ -104,29 +107,16 @@ def corpus(
         merge_all(settings, documents, out, workers, progress)
         recorded = {"version": settings.version, "settings": values_of(settings, identity=True)}
         inputs = [documents, duplicates]
-        write_card(settings.title, recorded, inputs, passage(documents, out), out)
+        write_card(settings.title, recorded, inputs, passage(documents, out), out, steps)
     shutil.rmtree(out.path / WORK, ignore_errors=True)
     return [passage(documents, out)]
 
 
 def passage(documents: Directory, out: Directory) -> Passage:
     """Count what went in and what became of it, from the files."""
-    read = sum(map(count_rows, documents.shards()))
-    kept = sum(map(count_rows, out.shards()))
+    read = sum(map(row_count, documents.shards()))
+    kept = sum(map(row_count, out.shards()))
     return Passage("dedup", read, kept, fates(out.shards("dropped")))
-
-
-def count_rows(path: Path) -> int:
-    """Return the number of rows of a shard, from its footer.
-
-    Raises:
-        UserError: it is damaged; names the file.
-    """
-    try:
-        rows: int = pq.read_metadata(path).num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise damaged(path, error) from error
-    return rows
 
 
 # --- divide --------------------------------------------------------------------------------------
@@ -141,7 +131,7 @@ def divide_all(
     if not (work / "copies.npy").exists():
         gather(duplicates, work)
     todo = [number for number in documents.numbers() if not index_path(out, number).exists()]
-    rows = sum(count_rows(documents.shard(number)) for number in todo)
+    rows = sum(row_count(documents.shard(number)) for number in todo)
     each(partial(divide, documents, out), todo, workers, named(progress, "unique"), total=rows)
 
 

@@ -2,22 +2,27 @@
 
 import errno
 import gc
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from webtext.pipeline.core.directories.keeping import DAMAGED, set_aside
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.crawl.fetch import Fetcher
-from webtext.pipeline.crawl.frontier import outcomes
-from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
+from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 
-FRONTIER = "frontier.sqlite"  # in the pages directory, until all outcomes are written
+log = logging.getLogger(__name__)
+
+FRONTIER = schema.NAME  # in the pages directory, until all outcomes are written
 GARBAGE = 20_000  # objects made between two searches for garbage in cycles; Python has 700
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
@@ -45,12 +50,13 @@ def crawl(
     if not outcomes.complete(out, links, path):
         settings.check_contact()
         if not path.exists():
-            outcomes.discard(out)
+            outcomes.make_room(out, links)
         with room_needed(out):
-            frontier = Frontier(path, rest=settings.delay)
+            frontier = opened(path, settings)
         try:
             with room_needed(out, frontier), collecting_seldom():
                 frontier.fill(links, earlier)
+                recovery.take_up(frontier, out.path)
                 Loop(settings, frontier, Sink(out.path, settings), progress).run(fetcher)
                 outcomes.write_all(frontier, links, out)
             frontier.remove()
@@ -58,6 +64,23 @@ def crawl(
             frontier.close()
             raise
     return [outcomes.passage(out)]
+
+
+def opened(path: Path, settings: Crawl) -> Frontier:
+    """Open the frontier; one that is damaged is set aside, and a new one begun.
+
+    Raises:
+        UserError: another crawl has it open, or a later version has made it.
+    """
+    try:
+        return Frontier(path, rest=settings.delay)
+    except DamagedError as error:
+        parts = [path.with_name(name) for name in schema.FILES]
+        folder = set_aside(path.parent, DAMAGED, parts)
+        log.warning(
+            "%s, which was set aside in %s, is rebuilt now", str(error).split(";")[0], folder
+        )
+        return Frontier(path, rest=settings.delay)
 
 
 @contextmanager

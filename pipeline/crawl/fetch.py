@@ -200,6 +200,18 @@ class Fetcher:
         except Failed:
             return ()
 
+    async def reachable(self, url: str) -> bool:
+        """Tell whether the host of a URL that was fetched takes connections; sends nothing."""
+        try:
+            return await self._client.reachable(checked(url, fates.BAD_URL))
+        except Failed:
+            return False
+
+    def forget_failures(self) -> None:
+        """Ask anew for what could not be had while the network was gone."""
+        self._resolver.forget_failures()
+        self._permissions.forget_failures()
+
     def crawl_delay(self, url: str) -> float | None:
         """Return the Crawl-delay of the host of `url` in seconds, at most `max_delay`.
 
@@ -286,14 +298,18 @@ class Fetcher:
         if self._settings.enforce_opt_out and any(signal.reserves for signal in trip.signals):
             raise Failed(fates.OPTED_OUT)
 
-    def _refresh(self, trip: Trip, body: Body, metas: list[bytes]) -> bool:
+    def _refresh(self, trip: Trip, head: messages.Head, body: Body, metas: list[bytes]) -> bool:
         """Set the trip on, once, to where a page sends its readers at once; tell whether it does.
+
+        A Refresh header counts for more than the page's own.
 
         One that leads nowhere leaves the page to be judged for what it holds.
         """
-        if trip.refreshed or body.truncated or len(trip.redirects) >= self._settings.max_redirects:
+        if trip.refreshed or len(trip.redirects) >= self._settings.max_redirects:
             return False
-        found = metarefresh.target(body.data, trip.url, metas)
+        found = metarefresh.stated(head.address("Refresh") or "", trip.url)
+        if not found and not body.truncated:
+            found = metarefresh.target(body.data, trip.url, metas)
         if not found:
             return False
         try:
@@ -317,12 +333,14 @@ class Fetcher:
         trip.signals += optout.in_markup(body.data, self._product, metas)
         self._check_signals(trip)
         if not body.data:
+            if self._refresh(trip, arrived.head, body, metas):
+                return None
             if body.truncated:
                 raise Failed(fates.CONNECT, again=True)
             raise Failed(fates.EMPTY)
         if not sniff.fits(trip.content_type, body.data, self._settings.content_types):
             raise Failed(fates.WRONG_TYPE)
-        if self._refresh(trip, body, metas):
+        if self._refresh(trip, arrived.head, body, metas):
             return None
         exchange = Exchange(
             url=trip.url,
@@ -347,7 +365,7 @@ class Fetcher:
             await self._permissions.wait(trip.url)
             return
         rules, turn = await self._permissions.rules(origin(trip.url))
-        verdict = robots.judge(rules, trip.url, self._product)
+        verdict = robots.judge(rules, trip.url)
         trip.robots, trip.robots_time = verdict.why, rules.asked
         if rules.state == "unreachable":
             raise Failed(rules.fate, again=rules.again, retry_after=rules.retry_after)
@@ -355,7 +373,7 @@ class Fetcher:
             raise Failed(fates.ROBOTS_DENIED)
         trip.signals = robots.usage_signals(rules, trip.url)
         if rules.reserved is not None:
-            trip.signals += wellknown.signals(rules.reserved, trip.url, self._product)
+            trip.signals += wellknown.signals(rules.reserved, trip.url)
         self._check_signals(trip)
         if not turn:
             await self._permissions.wait(trip.url)

@@ -17,6 +17,7 @@ class Meter:
     def __init__(self, progress: Progress = silent) -> None:
         self.progress = progress
         self.total = 0
+        self.trouble = ""  # what keeps the crawl from going on, for people
         self.tally: Counter[str] = Counter()
         self.unchanged = 0  # since an earlier crawl, of those counted here
         self._pages = self._bytes = 0  # since the last look
@@ -59,6 +60,7 @@ class Meter:
             if reason != "kept"
         ]
         parts = [
+            *([self.trouble] if self.trouble else []),
             f"{self._rate:,.1f} pages/s",
             f"{self._speed / 1e6:,.2f} MB/s",
             f"{in_flight:,} in flight",

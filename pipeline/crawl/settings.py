@@ -14,6 +14,8 @@ It returns when politeness lets that host and its address be asked. It may take 
 timeout of the fetch may run meanwhile. A task that asks again thereby gives back its last turn.
 """
 
+MOST_REFRESHES = 1000  # a crawl a day for three years; each is a step, and all are planned at once
+
 MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not what it makes: not in the digest
 
 
@@ -46,17 +48,18 @@ class Crawl:
     first_byte_timeout: float = 20.0  # s from the request to the first byte of its response
     timeout: float = 60.0  # s for one request and its response as a whole
     max_body: int = 10_000_000  # bytes, decoded
-    max_redirects: int = 5
+    max_redirects: int = 5  # of one URL. Source: RFC 9309, section 2.3.1.2
     attempts: int = 3  # at one URL, where a later one may do better
     host_errors: int = 5  # failures in a row after which a host is given up
 
     refreshes: int = field(default=0, metadata=MACHINE)  # times that all links are asked again
 
-    respect_robots: bool = True
-    enforce_opt_out: bool = True
+    respect_robots: bool = True  # obey robots.txt
+    enforce_opt_out: bool = True  # drop pages that refuse training or archiving
     opt_out_files: bool = False  # ask for tdmrep.json and ai.txt too: two more requests a host
+    # other pages are dropped
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
-    ports: tuple[int, ...] = (80, 443)
+    ports: tuple[int, ...] = (80, 443)  # URLs with another port are not fetched
     allow_private: bool = False  # fetch from private addresses too, for a web on this machine
     connect_to: tuple[str, ...] = field(default=(), metadata=MACHINE)  # HOST:PORT:ADDRESS:PORT
     ca_file: str = field(default="", metadata=MACHINE)  # further authority for TLS, as PEM
@@ -73,6 +76,10 @@ class Crawl:
             self.at_least(key, 1)
         self.at_least("max_redirects", 0)
         self.at_least("refreshes", 0)
+        if self.refreshes > MOST_REFRESHES:
+            raise UserError(
+                f"crawl.refreshes: found {self.refreshes}, wanted {MOST_REFRESHES} at most"
+            )
         self.at_least("max_backoff", self.backoff)
         self.at_least("max_delay", self.delay)
         for rule in self.connect_to:

@@ -2,7 +2,7 @@
 
 Each link shard has its own series of files (`00007.warc.gz`, then `00007-0001.warc.gz`), so a
 shard's pages can be extracted without looking at any other's. A file is only ever appended to, and
-the frontier notes up to which byte it holds acknowledged records; what lies behind that is cut off
+the frontier notes up to which byte it holds acknowledged records; what lies behind that is taken up
 when a crawl begins again.
 
 The body is stored decoded. Headers that speak of the bytes on the wire are renamed, as Common
@@ -77,37 +77,29 @@ class Sink:
         self._grown: dict[str, tuple[int, int]] = {}  # shard and end, since `sync`
         self._new = False  # whether a file was made since
 
-    def recover(self, files: Iterable[tuple[str, int, int]]) -> int:
-        """Cut every file back to what the frontier knows of it; return the bytes cut off.
+    def recover(self, files: Iterable[tuple[str, int, int]]) -> None:
+        """Go on behind what the frontier knows of each file; not a byte of them is changed.
 
         Raises:
             UserError: a file is missing or shorter than what was known to be on disk.
         """
-        cut = 0
-        known = {name: (shard, end) for name, shard, end in files}
-        sizes = {path.name: path.stat().st_size for path in self.directory.glob("*.warc.gz")}
-        for name, (shard, end) in known.items():
-            if sizes.get(name, -1) < end:
+        for name, shard, end in files:
+            path = self.directory / name
+            size = path.stat().st_size if path.exists() else 0
+            if size < end:
                 raise UserError(
-                    f"{self.directory / name}: {sizes.get(name, 0)} bytes, but {end} were written; "
-                    f"the disk lost some: delete {self.directory} and crawl again"
+                    f"{path}: {size} bytes, but {end} were written; the disk lost some: put the "
+                    f"file back; or move {self.directory / 'frontier.sqlite'} elsewhere and run "
+                    "the same command again, which fetches anew what is lost and keeps the rest"
                 )
             self._last[shard] = max(number_of(name), self._last.get(shard, 0))
-        for name, size in sizes.items():
-            path = self.directory / name
-            if name in known:
-                os.truncate(path, known[name][1])
-                cut += size - known[name][1]
-            else:  # made, and never noted
-                path.unlink()
-                cut += size
-        return cut
 
     def write(self, shard: int, exchange: Exchange, notes: Sequence[tuple[str, str]]) -> Place:
         """Append a response with its request and what we noted of it; return where it lies.
 
         Raises:
-            OSError: the disk is full; what was written is a torn tail, which `recover` cuts.
+            OSError: the disk is full; what was written is a torn end, which the next start of the
+                crawl sets aside.
         """
         digest = warc_records.sha1(exchange.body)
         revisit = revisited(exchange, digest)
@@ -133,6 +125,21 @@ class Sink:
         series = self._series(shard)
         offset = self._append(series, group)
         return Place(series.name, offset, len(first), digest, revisit)
+
+    def note(self, shard: int, url: str, notes: Sequence[tuple[str, str]]) -> None:
+        """Append what we noted of a visit that left nothing else to archive.
+
+        Raises:
+            OSError: as `write`.
+        """
+        metadata = warc_records.member(
+            "metadata",
+            warc_records.new_id(),
+            warc_records.date(time.time()),
+            [("WARC-Target-URI", url), ("Content-Type", FIELDS)],
+            warc_records.warc_fields(notes),
+        )
+        self._append(self._series(shard), metadata)
 
     def sync(self) -> list[tuple[str, int, int]]:
         """Put what was written on disk; return name, shard and end of each file that grew."""

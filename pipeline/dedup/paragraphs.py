@@ -1,11 +1,11 @@
 """Paragraphs that another document has too, removed from all documents but one, as CCNet does.
 
-Menus, notices and quotations repeat where whole documents do not. What counts as equal is the
-folded text's sha1, of which eight bytes are kept. The paragraph stays in the document of the
+Menus, notices and quotations repeat where whole documents do not. Paragraphs are equal if the
+first eight bytes of the sha1 of their folded text are. The paragraph stays in the document of the
 smallest id, and there at its first place: ids are hashes of URLs, so neither the order of the
 shards nor the number of workers decides anything.
 
-Three passes, none of which holds more than a few runs in memory. *Collect*, by shard: hash and
+There are three passes; each holds only a few runs in memory. *Collect*, by shard: hash and
 document of every paragraph, in sorted runs on disk. *Compare*, by range of hashes: which hashes
 several documents have, and which document is the first. *Remove*, by shard.
 
@@ -32,15 +32,15 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import Directory, read_batches, write_json
+from webtext.pipeline.core.shards import Directory, read_batches, row_count, write_json
 from webtext.pipeline.core.stage import Passage, fates, judged, run_chain
 from webtext.pipeline.corpus.verdicts import load, numbers_of, save
 from webtext.pipeline.dedup.signatures.sign import fold_texts
-from webtext.pipeline.dedup.signatures.signature_files import row_count
 
 UNITS = {"line": "\n", "paragraph": "\n\n"}
 TOO_SHORT = "paragraphs.too_short"
 WORK = "parts"  # gone when the directory is whole
+REMOVED = "removed.json"  # how much was removed, over all shards
 RUN = 4_000_000  # paragraphs sorted in memory at a time: 64 MB, and as much again for sorting
 READ_ROWS = 256  # documents
 
@@ -57,7 +57,7 @@ class Paragraphs:
 
     enabled: bool = False
     unit: str = "line"  # which is a paragraph in extracted text; "paragraph": between blank lines
-    min_words: int = 1  # shorter ones are left alone: list marks, lone braces
+    min_words: int = 1  # shorter ones are not touched: list marks, single braces
     # A document that lost some is dropped below it. Source: Gopher (Rae et al., 2021), A.1.1
     keep_words: int = 50
 
@@ -81,7 +81,7 @@ def paragraphs(
     workers: int,
     progress: Progress = silent,
 ) -> list[Passage]:
-    """Write the documents without what others have too, shard for shard.
+    """Write the documents without the paragraphs that others have too, shard by shard.
 
     Raises:
         UserError: a shard is damaged; names it.
@@ -99,7 +99,7 @@ def paragraphs(
         todo = [number for number in numbers if not out.shard(number).exists()]
         _each_shard(partial(remove, settings, documents, out), documents, todo, workers, progress)
     if work.exists():
-        write_json(out.path / "removed.json", _total(work, numbers))
+        write_json(out.path / REMOVED, _total(work, numbers))
         shutil.rmtree(work)
     return [passage(documents, out)]
 
@@ -139,7 +139,7 @@ class Parts:
 
 
 def parts_of(settings: Paragraphs, texts: Iterable[str | None]) -> Parts:
-    """Cut texts to paragraphs and hash what they say."""
+    """Split texts into paragraphs and hash their folded text."""
     cut = [(text or "").split(UNITS[settings.unit]) for text in texts]
     flat = [part for parts in cut for part in parts]
     document = np.repeat(np.arange(len(cut)), [len(parts) for parts in cut])
@@ -175,7 +175,7 @@ def collect(settings: Paragraphs, documents: Directory, work: Path, number: int)
 
 
 def _sorted(waiting: list[Hashes]) -> Hashes:
-    """Return [hash, id] of all paragraphs by hash and id, a document's repetitions once."""
+    """Return [hash, id] of all paragraphs by hash and id; a document counts once for each hash."""
     both = np.concatenate([np.empty((2, 0), np.uint64), *waiting], axis=1)
     both = both[:, np.lexsort((both[1], both[0]))]
     fresh = np.ones(both.shape[1], np.bool_)
@@ -233,7 +233,7 @@ COUNTED = ("paragraphs", "removed", "bytes", "removed_bytes", "shortened")
 
 @dataclass(frozen=True)
 class Remove:
-    """The stage that takes from texts what another document has too."""
+    """The stage that removes from texts what another document has too."""
 
     settings: Paragraphs
     work: Path
@@ -272,7 +272,7 @@ class Remove:
         )
 
     def _elsewhere(self, parts: Parts, ids: Hashes) -> npt.NDArray[np.bool_]:
-        """Mark paragraphs that an earlier document has, or this one further up."""
+        """Mark paragraphs that an earlier document has, or this one has further up."""
         hashes, owners = self._known
         order = np.lexsort((parts.hashes, parts.document))  # stable: by place where equal
         again = np.zeros(len(order), np.bool_)
@@ -293,7 +293,7 @@ class Remove:
         gone: npt.NDArray[np.bool_],
         lost: npt.NDArray[np.bool_],
     ) -> Iterator[str | None]:
-        """Yield each text, put together again where it lost something."""
+        """Yield each text, joined again where it lost a paragraph."""
         ends = np.searchsorted(parts.document, np.arange(len(given) + 1))
         for number, text in enumerate(given):
             if not lost[number]:
@@ -301,7 +301,7 @@ class Remove:
                 continue
             mine = range(ends[number], ends[number + 1])
             left = UNITS[self.settings.unit].join(parts.texts[n] for n in mine if not gone[n])
-            while "\n\n\n" in left:  # the blank lines around what went
+            while "\n\n\n" in left:  # the blank lines around what was removed
                 left = left.replace("\n\n\n", "\n\n")
             yield left.strip("\n")
 

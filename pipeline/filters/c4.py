@@ -86,7 +86,7 @@ class C4:
 
     enabled: bool = False
     terminal: bool = True  # drop lines that do not end in one of `marks`, or end in an ellipsis
-    marks: str = ".?!\"'"
+    marks: str = ".?!\"'"  # that end a line of prose
     min_words: int = 3  # drop lines with fewer, counted between spaces
     citation_words: bool = True  # count citations among these; the reference counts what is left
     max_word_length: int = 1000  # drop lines with a longer word

@@ -1,8 +1,8 @@
 """A linear model over hashed word n-grams that tells good documents from bad ones.
 
 A document is the set of its words and pairs of words, each hashed to one of 2^20 weights, scaled to
-length 1; its score is the logistic function of their sum. That is what fastText's classifier with
-word pairs comes to, in one file that names what it was trained on. scikit-learn finds the weights.
+length 1; its score is the logistic function of their sum. This is equivalent to fastText's
+classifier with word pairs, in one file that names its training data. scikit-learn fits the weights.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 
 class Example(NamedTuple):
-    """A document to learn from; those of one `group` fall whole into training or held-out."""
+    """A document to learn from; all of one `group` are in training, or all held out."""
 
     group: str
     text: str
@@ -72,7 +72,7 @@ def features(text: str, learn: Learn) -> NDArray[np.int64]:
 
 
 def held_out(group: str, learn: Learn) -> bool:
-    """Whether a group is kept from training, to judge by."""
+    """Whether a group is held out from training, for measuring."""
     digest = hashlib.blake2b(f"{learn.seed} {group}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64 < learn.held_out
 
@@ -80,7 +80,7 @@ def held_out(group: str, learn: Learn) -> bool:
 def train(
     positive: Iterable[Example], negative: Iterable[Example], learn: Learn, sources: dict[str, Any]
 ) -> Quality:
-    """Train a model; what it does on held-out documents is part of its provenance.
+    """Train a model; its results on held-out documents are part of its provenance.
 
     Raises:
         UserError: one side has too few documents, or none is held out.
@@ -146,7 +146,7 @@ def gathered(
 
 
 def judged(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return the area under the ROC curve, and what thresholds keep of either side."""
+    """Return the area under the ROC curve, and the share of each side that thresholds keep."""
     order = np.argsort(scores, kind="stable")
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)

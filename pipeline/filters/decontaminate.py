@@ -1,4 +1,4 @@
-"""Documents that hold a piece of an evaluation set are dropped."""
+"""Drop documents that contain a part of an evaluation set."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
+from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import sha256
 from webtext.pipeline.core.stage import judged
 from webtext.pipeline.words.evalsets import examples
 from webtext.pipeline.words.ngrams import Hashes, numbered, of_words, words
@@ -22,16 +22,16 @@ Index = tuple[tuple[int, Hashes], ...]  # lengths of n-grams, and the sorted num
 class Decontaminate:
     """Drop documents that share an n-gram of words with a set that a model is to be judged by.
 
-    An example of fewer words than that, but of `shortest` at least, is looked for as a whole.
+    A shorter example that has at least `shortest` words is looked for as a whole.
     Source: Brown et al. (2020), GPT-3, appendix C: 13-grams, and for short examples no fewer than 8
-    words; there a piece around the match is cut out, here the document goes. Words are GPT-2's
+    words; there a part around the match is removed, here the document is dropped. Words are GPT-2's
     (`webtext.pipeline.words.ngrams`).
     """
 
     # Files: .jsonl, or any text; .zst, .gz, .xz and .bz2 as well. What is in them decides.
     against: tuple[str, ...] = field(default=(), metadata={"machine": True})
-    words: int = 13
-    shortest: int = 8
+    words: int = 13  # of an n-gram that both share
+    shortest: int = 8  # words; a shorter example is not looked for
 
     name: ClassVar[str] = "decontaminate"
     version: ClassVar[int] = 1

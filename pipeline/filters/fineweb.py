@@ -13,7 +13,7 @@ from webtext.pipeline.words.document import Document, share
 
 @dataclass(frozen=True)
 class TerminalLines:
-    """Share of the lines that end in a mark that ends sentences; a closing quote is none.
+    """Share of the lines that end in a mark that ends sentences; a closing quote is not one.
 
     Source: FineWeb 3.6, lines ending with punctuation <= 0.12; the code keeps 0.12 itself.
     """
@@ -32,7 +32,7 @@ class ShortLines:
     and counts lines of 30.
     """
 
-    length: int = 30
+    length: int = 30  # characters; a longer line is not short
     at_most: float | None = 0.67
 
     def __call__(self, doc: Document) -> float:
@@ -41,7 +41,7 @@ class ShortLines:
 
 @dataclass(frozen=True)
 class RepeatedCharacters:
-    """Share of the characters that lie in lines that came before already.
+    """Share of the characters that are in lines that occurred earlier in the text.
 
     Source: datatrove 0.10, 0.01, with which FineWeb was made; FineWeb 3.6 states 0.1.
     """
@@ -54,7 +54,7 @@ class RepeatedCharacters:
 
 @dataclass(frozen=True)
 class Newlines:
-    """Newlines a token: lists have many.
+    """Newlines per token: lists have many.
 
     Source: datatrove 0.10, new_line_ratio 0.3; the paper does not name it.
     """

@@ -19,7 +19,7 @@ ELLIPSES = ("...", "…")
 
 @dataclass(frozen=True)
 class WordCount:
-    """How many words there are, punctuation left out.
+    """How many words there are, without punctuation.
 
     Source: Gopher A.1.1, "between 50 and 100,000 words".
     """
@@ -33,7 +33,7 @@ class WordCount:
 
 @dataclass(frozen=True)
 class WordLength:
-    """How many characters a word has in the mean.
+    """The mean number of characters of a word.
 
     Source: Gopher A.1.1, "mean word length outside the range of 3 to 10 characters".
     """
@@ -47,7 +47,7 @@ class WordLength:
 
 @dataclass(frozen=True)
 class Hashes:
-    """Hash signs a token.
+    """Hash signs per token.
 
     Source: Gopher A.1.1, "symbol-to-word ratio greater than 0.1 for the hash symbol".
     """
@@ -60,7 +60,7 @@ class Hashes:
 
 @dataclass(frozen=True)
 class Ellipses:
-    """Ellipses a token, in either spelling.
+    """Ellipses per token, in either spelling.
 
     Source: Gopher A.1.1, "symbol-to-word ratio greater than 0.1 for [...] the ellipsis".
     """
@@ -104,7 +104,7 @@ class LetterWords:
     """Share of the words that have a letter.
 
     Source: Gopher A.1.1, "80% of words in a document contain at least one alphabetic character".
-    datatrove counts each punctuation mark as a word without one, which technical pages suffer by.
+    datatrove counts each punctuation mark as a word without a letter; that drops technical pages.
     """
 
     marks: bool = True  # whether punctuation marks count among the words
@@ -146,7 +146,7 @@ class GopherQuality:
 
 @dataclass(frozen=True)
 class RepeatedParagraphs:
-    """Share of the paragraphs that came before already.
+    """Share of the paragraphs that occurred earlier in the text.
 
     Source: Gopher table A1, duplicate paragraph fraction 0.30.
     """
@@ -159,7 +159,7 @@ class RepeatedParagraphs:
 
 @dataclass(frozen=True)
 class RepeatedParagraphCharacters:
-    """Share of the characters that lie in paragraphs that came before already.
+    """Share of the characters that are in paragraphs that occurred earlier in the text.
 
     Source: Gopher table A1, duplicate paragraph character fraction 0.20.
     """
@@ -172,7 +172,7 @@ class RepeatedParagraphCharacters:
 
 @dataclass(frozen=True)
 class RepeatedLines:
-    """Share of the lines that came before already.
+    """Share of the lines that occurred earlier in the text.
 
     Source: Gopher table A1, duplicate line fraction 0.30.
     """
@@ -185,7 +185,7 @@ class RepeatedLines:
 
 @dataclass(frozen=True)
 class RepeatedLineCharacters:
-    """Share of the characters that lie in lines that came before already.
+    """Share of the characters that are in lines that occurred earlier in the text.
 
     Source: Gopher table A1, duplicate line character fraction 0.20.
     """
@@ -198,7 +198,7 @@ class RepeatedLineCharacters:
 
 @dataclass(frozen=True)
 class TopGram:
-    """Share of the characters that lie in the most frequent n-gram, even if it occurs once.
+    """Share of the characters that are in the most frequent n-gram, even if it occurs once.
 
     Source: Gopher table A1, top n-gram character fraction.
     """
@@ -212,7 +212,7 @@ class TopGram:
 
 @dataclass(frozen=True)
 class RepeatedGrams:
-    """Share of the characters that lie in n-grams that came before already, none counted twice.
+    """Share of the characters in n-grams that occurred earlier; no character counts twice.
 
     Source: Gopher table A1, duplicate n-gram character fraction.
     """

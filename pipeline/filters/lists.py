@@ -1,6 +1,6 @@
-"""Lists that the user brings, of words, domains or pieces of URLs, as rules.
+"""Rules from lists that the user provides: words, domains or parts of URLs.
 
-A file has an entry a line; what follows " #" is a comment. What is in it decides, not its name.
+A file has one entry a line; " #" begins a comment. The digest is of the content, not of the name.
 """
 
 import re
@@ -17,7 +17,7 @@ COMMENT = re.compile(r"(?:^|\s)#.*")
 
 @lru_cache(maxsize=8)
 def entries(file: str) -> frozenset[str]:
-    """Read a list, in lower case.
+    """Read a list, and make it lower case.
 
     Raises:
         UserError: there is none, or nothing in it.
@@ -62,7 +62,7 @@ class ListedWords:
 
 @dataclass(frozen=True)
 class ListedDomains:
-    """Whether the page's host, or a domain that it is under, is on the list: 1 or 0.
+    """Whether the list has the host of the page, or a domain above it: 1 or 0.
 
     Source: RefinedWeb, G.1, and FineWeb, 3.1, drop the pages of listed domains.
     """
@@ -79,7 +79,7 @@ class ListedDomains:
 
 
 def names_above(url: str) -> set[str]:
-    """Return a URL's host and all domains that it is under; none of what is no URL.
+    """Return the host of a URL and all domains above it; none where it is not a URL.
 
     >>> sorted(names_above("https://news.example.org/a"))
     ['example.org', 'news.example.org', 'org']
@@ -113,7 +113,7 @@ class ListedPieces:
 
 @dataclass(frozen=True)
 class Words:
-    """Drop documents by a list of words; without a list, nothing."""
+    """Drop documents by a list of words; without a list, drop none."""
 
     enabled: bool = True
     listed: ListedWords | None = None
@@ -121,7 +121,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Urls:
-    """Drop documents by lists of domains and of pieces of URLs; without a list, nothing.
+    """Drop documents by lists of domains and of parts of URLs; without a list, drop none.
 
     Where a page was redirected, its last URL counts. `links.exclude_domains` keeps pages
     from being fetched at all.

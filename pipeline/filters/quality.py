@@ -10,7 +10,7 @@ from webtext.pipeline.words.document import Document
 class Score:
     """How good the model thinks a document is, from 0 to 1."""
 
-    model: str = field(metadata={"machine": True})  # a file; what is in it decides, not its name
+    model: str = field(metadata={"machine": True})  # a file; its content enters the digest
     at_least: float | None = 0.5
 
     def load(self) -> classifier.Quality:
@@ -23,7 +23,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Quality:
-    """Drop what a model of `webtext quality train` scores low; without a model, nothing."""
+    """Drop what a model of `webtext quality train` scores low; without a model, drop none."""
 
     enabled: bool = True
     score: Score | None = None

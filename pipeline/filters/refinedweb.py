@@ -1,4 +1,4 @@
-"""The lines of RefinedWeb: what is no text of the page goes, line by line.
+"""RefinedWeb's line filter: lines that are not part of the text are removed.
 
 Source of all values: Penedo et al. 2023, "The RefinedWeb Dataset for Falcon LLM", arXiv 2306.01116,
 section 3.2 and appendix G.2; where it leaves something open, such as which counters there are, DCLM
@@ -24,7 +24,7 @@ LEFTOVERS = re.compile(
 
 @dataclass(frozen=True)
 class RemovedLines:
-    """How many of the lines that are not empty went.
+    """How many of the lines that are not empty were removed.
 
     Source: ours, to be looked at; RefinedWeb bounds the words.
     """
@@ -37,7 +37,7 @@ class RemovedLines:
 
 @dataclass(frozen=True)
 class RemovedWords:
-    """Share of the words, between spaces, that went with lines or out of them.
+    """Share of the words, split at spaces, that were removed with lines or from lines.
 
     Source: RefinedWeb G.2, "if the flagged content represents more than 5% of the words".
     """

@@ -1,16 +1,18 @@
-"""The stage that asks the rules, and what each of them measured."""
+"""The stage that applies the rules, and the measure of each rule."""
 
+import math
+import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
-from webtext.pipeline.core.shards import sha256
 from webtext.pipeline.core.stage import judged
 from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.dolma import DolmaRepetition
@@ -36,7 +38,7 @@ class Asked(NamedTuple):
     def objection(self) -> str | None:
         """Return "low" or "high" where the measure is out of bounds, also of a disabled rule.
 
-        What is not a number is in no bounds.
+        NaN is outside all bounds.
         """
         if self.at_least is not None and not self.measure >= self.at_least:
             return "low"
@@ -67,7 +69,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Rules:
-    """Drop documents that a rule objects to: groups and rules are asked in the order given here.
+    """Drop documents that a rule rejects: groups and rules are applied in the order given here.
 
     The reason is `rules.<group>.<rule>.low` or `.high`, the value what the rule measured. A group
     may edit the text that its own rules and all later ones see, and that is kept.
@@ -88,6 +90,39 @@ class Rules:
     version: ClassVar[int] = 1
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that no document can meet.
+
+        Raises:
+            UserError: every measure is 0 or more, so one drops all.
+        """
+        for setting, side, bound in self.bounds():
+            if (side == "at_most" and bound < 0) or (side == "at_least" and bound == math.inf):
+                raise UserError(
+                    f"{setting}.{side} = {bound:g}: drops every document, as what it bounds is "
+                    "always 0 or more and finite; use another number, or leave it out"
+                )
+
+    def bounds(self) -> Iterator[tuple[str, str, float]]:
+        """Yield the bounds of the rules that have a say: setting, side and number."""
+        for name, group in self.groups():
+            for rule_name, rule in rules_of(group) if group.enabled else ():
+                for side in ("at_least", "at_most"):
+                    if (bound := getattr(rule, side, None)) is not None:
+                        yield f"rules.{name}.{rule_name}", side, bound
+
+    def idle(self) -> list[str]:
+        """Return the settings of bounds that cannot drop anything, as a recipe writes them."""
+        return [
+            f"{setting}.{side} = {bound:g}"
+            for setting, side, bound in self.bounds()
+            if (side == "at_least" and bound <= 0)
+            or (
+                side == "at_most"
+                and (bound == math.inf or (bound >= 1 and "_repetition." in setting))
+            )
+        ]
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
         texts: list[str | None] = []
@@ -126,7 +161,7 @@ class Rules:
                 doc = seen
 
     def fingerprints(self) -> dict[str, str]:
-        """Return the sha256 of each file that a rule reads: what is in it decides, not its name.
+        """Return the sha256 of each file that a rule reads: its content matters, not its name.
 
         A rule that reads a file names it in a field that is a machine fact, and has `load`.
 
@@ -173,3 +208,19 @@ def edited(group: Any, doc: Document) -> Document:
         return doc
     changed: Document = group.edit(doc)
     return changed
+
+
+def reasons() -> dict[str, str]:
+    """Return every reason that a rule may give, with its meaning: the rule's own first line."""
+    found = {}
+    for group, kind in typing.get_type_hints(Rules).items():
+        for name, hint in typing.get_type_hints(kind).items() if is_dataclass(kind) else ():
+            rule = next(filter(is_dataclass, typing.get_args(hint) or (hint,)), None)
+            bounds = {item.name for item in fields(rule)} if rule else set()
+            about = (rule.__doc__ or "").partition("\n")[0].rstrip(".")
+            about = about[:1].lower() + about[1:] if about[1:2].islower() else about
+            for bound, side, word in (("at_least", "low", "less"), ("at_most", "high", "more")):
+                if bound in bounds:
+                    reason = f"rules.{group}.{name}.{side}"
+                    found[reason] = f"{word} than allowed: {about}; value: the measure"
+    return found

@@ -1,4 +1,4 @@
-"""What OpenWebText asks of a text, as a stand-in for WebText's own cleaning.
+"""OpenWebText's rule on texts, in place of WebText's own unpublished cleaning.
 
 "Language Models are Unsupervised Multitask Learners", section 2.2, says only "some heuristic based
 cleaning"; that Wikipedia goes is a matter of links (`links.exclude_domains`).

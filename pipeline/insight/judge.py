@@ -1,20 +1,20 @@
 """What the stages make of texts and pages that a user brings."""
 
-import gzip
-import io
-import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
+from webtext.pipeline.archive import packing
 from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.archive.warc_import import ImportWarc
+from webtext.pipeline.core.compressed import ArchiveError, blocks, container, lines, utf8
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.jsonlines import mended
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
@@ -22,9 +22,9 @@ from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.language import Language
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
-WARC_NAMES = (".warc", ".warc.gz", ".warc.zst")
+WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
 CLEAN = Clean()
-WINDOW = 1 << 31  # of Zstandard, as some public files need
+LONGEST_LINE = 1 << 30  # bytes
 
 
 class Dropped(NamedTuple):
@@ -65,7 +65,8 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a JSONL or Parquet file with id and text")
-    yield from parquet_texts(path) if path.suffix == ".parquet" else json_texts(path)
+    parquet = path.suffix == ".parquet" or container(path) == "parquet"
+    yield from parquet_texts(path) if parquet else json_texts(path)
 
 
 def parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
@@ -99,29 +100,24 @@ def json_texts(path: Path) -> Iterator[tuple[str, str]]:
         UserError: a line is not a JSON object with both; names the line.
     """
     number = 0
-    try:
-        with opened(path) as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                where = f"{path}:{number}"
-                try:
-                    record = json.loads(line)
-                except ValueError as error:
-                    raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
-                if not isinstance(record, dict):
-                    raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
-                yield checked(record, where)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        raise UserError(f"{path}: cannot be read after line {number} ({error})") from None
-
-
-def opened(path: Path) -> Any:
-    """Open a file for reading bytes, decompressing what its name says is compressed."""
-    if path.suffix == ".zst":
-        unpack = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-        return io.BufferedReader(zstandard.open(path, "rb", dctx=unpack))
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+    for number, line in enumerate(lines(utf8(blocks(path)), LONGEST_LINE), 1):
+        where = f"{path}:{number}"
+        if isinstance(line, int):
+            raise UserError(f"{path}: cannot be read after line {number - 1}; fetch it again")
+        if not line.strip():
+            continue
+        try:
+            record = orjson.loads(line)
+        except ValueError:
+            try:
+                record = orjson.loads(mended(line))
+            except ValueError as error:
+                raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
+        yield checked(record, where)
+    if not number:
+        raise UserError(f"{path}: holds no line; wanted an object with id and text a line")
 
 
 def checked(record: dict[str, Any], where: str) -> tuple[str, str]:
@@ -155,7 +151,7 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
         yield from chain.from_iterable(extract_file(entry, stage) for entry in entries)
     elif not path.is_file():
         raise UserError(f"{path}: no such file or directory; give HTML or WARC files")
-    elif path.name.lower().endswith(WARC_NAMES):
+    elif packing.recognised(path):
         pages = ImportWarc()
         for response in responses(path):
             page = Page(response.body, response.content_type, response.url)
@@ -163,7 +159,10 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
             found = Dropped(reason, value) if reason else stage.article(page)
             yield told(str(path), response.url, found)
     else:
-        page = Page(path.read_bytes(), "text/html", None)
+        try:
+            page = Page(b"".join(blocks(path)), "text/html", None)
+        except ArchiveError as error:
+            raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
         yield told(str(path), None, stage.article(page))
 
 

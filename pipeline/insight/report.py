@@ -5,9 +5,8 @@ pages, hosts and links say is hostile until escaped, so the template escapes eve
 to http(s) only, and the page forbids scripts to itself.
 """
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,30 +14,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.archive.warc_import import REASONS
-from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import Directory, read_batches, write_text
+from webtext.pipeline.core.shards import Directory, read_batches, read_json, write_text
+from webtext.pipeline.core.step import Made, Step
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
-from webtext.pipeline.crawl.fates import MEANING
 from webtext.pipeline.insight.losses import curve, losses
 from webtext.pipeline.insight.render import render
 from webtext.pipeline.tokens import tokens as token_shards
 
-# The directories of a build, in the order in which it makes them.
-STAGES = (
-    "links",
-    "pages",
-    "documents",
-    "paragraphs",
-    "signatures",
-    "duplicates",
-    "corpus",
-    "tokens",
-)
-
 SAMPLED = 10  # documents shown
 EXCERPT = 420  # characters of each
-MEANINGS = {**MEANING, **REASONS}  # of the fates of links, and of records of WARC files
+SIZES = ("documents", "bytes", "tokens")  # of a corpus, as its steps' facts call them
 WAYS = {  # how a link from years ago fares today, for the table of link rot; the rest is "other"
     "gone": ("crawl.http_4xx", "crawl.dns"),
     "no answer": ("crawl.connect", "crawl.tls", "crawl.timeout", "crawl.http_5xx"),
@@ -50,47 +35,29 @@ WAYS = {  # how a link from years ago fares today, for the table of link rot; th
 # --- numbers -------------------------------------------------------------------------------------
 
 
-def latest(data: Path) -> dict[str, Directory]:
-    """Return the whole directories of the newest build, in the order of the stages.
-
-    Raises:
-        UserError: nothing has been built there.
-    """
-    try:
-        names = json.loads((data / "latest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{data}: no latest.json, so nothing has been built there; run `webtext build`, or "
-            "name another directory with --data"
-        ) from None
-    except ValueError as error:
-        raise UserError(f"{data / 'latest.json'}: not JSON ({error}); build again") from None
-    found = {stage: Directory(data / names[stage]) for stage in STAGES if stage in names}
-    return {stage: directory for stage, directory in found.items() if directory.whole}
-
-
-def funnel(data: Path) -> dict[str, Any]:
+def funnel(made: Sequence[Made]) -> dict[str, Any]:
     """Return each stage's line of the funnel, and how large the corpus is; null what is not made.
 
-    Raises:
-        UserError: nothing has been built there.
+    `made` are the whole directories of a build, in the order of its steps.
     """
-    made = latest(data)
-    stages = funnel_stages(directory.manifest() for directory in made.values())
-    size: dict[str, int | None] = {"documents": None, "bytes": None, "tokens": None}
-    if "corpus" in made:
-        stats = read_json(made["corpus"].path / STATS)
-        size |= {"documents": stats["documents"], "bytes": stats["bytes"]}
-    if "tokens" in made:
-        splits = token_shards.counts(made["tokens"])["splits"]
-        size["tokens"] = sum(split["tokens"] for split in splits.values())
-    return {"stages": stages, "corpus": size}
+    stages = [stage for stage, _ in funnel_lines(made)]
+    figures = {name: value for found in facts(made).values() for name, value in found.items()}
+    return {"stages": stages, "corpus": {name: figures.get(name) for name in SIZES}}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of ours holds."""
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def funnel_lines(made: Sequence[Made]) -> list[tuple[dict[str, Any], Step]]:
+    """Return the lines of the funnel, each with the step that it is of."""
+    return [
+        (stage, step)
+        for step, directory in made
+        for stage, _ in funnel_stages([directory.manifest()], [step])
+    ]
+
+
+def facts(made: Sequence[Made]) -> dict[str, dict[str, Any]]:
+    """Return the figures of each step that has any, by its name."""
+    found = {step.name: dict(step.facts(directory)) for step, directory in made}
+    return {name: figures for name, figures in found.items() if figures}
 
 
 def rot(pages: Directory) -> list[dict[str, Any]]:
@@ -215,35 +182,38 @@ def years(months: Mapping[str, int]) -> dict[str, int]:
 # --- page ----------------------------------------------------------------------------------------
 
 
-def write_report(data: Path, path: Path, run: Path | None = None) -> None:
+def write_report(made: Sequence[Made], path: Path, run: Path | None = None) -> None:
     """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
 
     Raises:
-        UserError: nothing has been built, or the run has no log.
+        UserError: the run has no log.
     """
-    write_text(path, render("report.html.jinja", view(data, run)))
+    write_text(path, render("report.html.jinja", view(made, run)))
 
 
-def view(data: Path, run: Path | None) -> dict[str, Any]:
+def view(made: Sequence[Made], run: Path | None) -> dict[str, Any]:
     """Return all that the page shows; what is not made yet is None."""
-    made = latest(data)
-    found = funnel(data)
+    there = {step.name: (step, directory) for step, directory in made}
+    figures = facts(made)
     return {
-        "size": found["corpus"],
-        "stages": list(stage_bars(found["stages"])),
-        "names": [directory.name for directory in made.values()],
-        "crawl": crawl_view(made["pages"], found["stages"]) if "pages" in made else None,
-        "corpus": corpus_view(made["corpus"]) if "corpus" in made else None,
-        "splits": split_bars(made["tokens"]) if "tokens" in made else None,
+        "size": funnel(made)["corpus"],
+        "stages": list(stage_bars(funnel_lines(made))),
+        "made": [
+            {"step": step.name, "directory": directory.name, "facts": figures.get(step.name, {})}
+            for step, directory in made
+        ],
+        "crawl": crawl_view(*there["pages"]) if "pages" in there else None,
+        "corpus": corpus_view(there["corpus"][1]) if "corpus" in there else None,
+        "splits": split_bars(there["tokens"][1]) if "tokens" in there else None,
         "loss": curve(*losses(run)) if run else None,
         "run": run.name if run else None,
     }
 
 
-def stage_bars(stages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def stage_bars(lines: list[tuple[dict[str, Any], Step]]) -> Iterator[dict[str, Any]]:
     """Yield the stages with the widths of their bars, in per cent of the most rows read."""
-    most = max((stage["read"] for stage in stages), default=0) or 1
-    for stage in stages:
+    most = max((stage["read"] for stage, _ in lines), default=0) or 1
+    for stage, step in lines:
         lost = stage["read"] - stage["kept"]
         yield {
             **stage,
@@ -251,17 +221,24 @@ def stage_bars(stages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "kept_width": round(100 * stage["kept"] / most, 2),
             "lost_width": round(100 * lost / most, 2),
             "share": stage["kept"] / stage["read"] if stage["read"] else 0.0,
-            "reasons": bars(stage["dropped"]),
+            "reasons": explained(stage["dropped"], step),
         }
 
 
-def crawl_view(pages: Directory, stages: list[dict[str, Any]]) -> dict[str, Any]:
+def explained(dropped: Mapping[str, int], step: Step) -> list[dict[str, Any]]:
+    """Return bars of what was dropped, each with the meaning of its fate."""
+    return [{**bar, "meaning": step.fates.get(bar["label"], "")} for bar in bars(dropped)]
+
+
+def crawl_view(step: Step, pages: Directory) -> dict[str, Any]:
     """Return how the fetching went."""
-    dropped: dict[str, int] = next(
-        (stage["dropped"] for stage in stages if stage["stage"] == "crawl"), {}
-    )
+    dropped = {
+        reason: count
+        for stage, _ in funnel_lines([Made(step, pages)])
+        for reason, count in stage["dropped"].items()
+    }
     return {
-        "fates": [{**bar, "meaning": MEANINGS.get(bar["label"], "")} for bar in bars(dropped)],
+        "fates": explained(dropped, step),
         "statuses": bars(statuses(pages), 12),
         "rot": rot(pages),
         "ways": ["kept", *WAYS, "other"],

@@ -1,8 +1,8 @@
 """Submissions as columns, some thousand at a time, the quick way where lines are as usual.
 
-Reading is most of a harvest, and a call of Python a line would be most of the reading. So lines of
-usual submissions are scanned straight into columns by compiled code (`scan.py`); any other is read
-by itself, as `dumps.records` would, and put in its place. Tests hold the two together.
+A call of Python a line would be most of the reading. So a chunk of whole lines is decoded in one
+call, where all of them are usual submissions; a chunk in which any line is not is gone through line
+by line, as `dumps.records` would. Tests hold the two together.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,20 +10,27 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.compressed import container
-from webtext.pipeline.links import scan
+from webtext.pipeline.core.compressed import container, cut
+from webtext.pipeline.core.jsonlines import decoded
 from webtext.pipeline.links.dumps import Flaw, opened, read_json, records
-from webtext.pipeline.links.submissions import Submission
+from webtext.pipeline.links.submissions import (
+    YEAR_10000,
+    Submission,
+    Usual,
+    as_score,
+    as_time,
+    target,
+    unescaped,
+)
 
 NOTHING = Submission(None)
-ROOM = 1 << 21  # bytes of each column of texts at first; memory that is not written to is none
-FULL = 1 << 30  # bytes of a column of texts, whose offsets have 31 bits
-
-Array = np.ndarray[Any, Any]
+NOT_USUAL = Usual(0, is_self=False)  # stands where another record will
+FULL = 1 << 30  # bytes of lines held at a time; the offsets of a column of texts have 31 bits
 
 COLUMNS = pa.schema(
     [
@@ -49,8 +56,11 @@ class Found(NamedTuple):
     flaws: dict[int, Flaw]
 
 
+_usual = msgspec.json.Decoder(Usual)
+
+
 def batches(path: Path, rows: int, tick: Callable[[int], None] = lambda _: None) -> Iterator[Found]:
-    """Yield every record of a dump or list, in order, some `rows` at a time.
+    """Yield every record of a dump or list, in order, about `rows` at a time.
 
     Raises:
         UserError: as `dumps.records`.
@@ -67,141 +77,116 @@ def batches(path: Path, rows: int, tick: Callable[[int], None] = lambda _: None)
 
 def _json(stream: Iterable[bytes | int], rows: int) -> Iterator[Found]:
     """Read chunks of JSON lines."""
-    held = _Rows(rows)
+    held = _Lines()
+    line, size = 1, 0
     for chunk in stream:
-        text = held.placed(chunk)
-        while text:
-            text = held.read(text)
-            if held.full():
-                yield held.found()
-                held.begin(held.first + held.count)
-    if held.count:
+        posts = None if isinstance(chunk, int) else decoded(chunk, _usual)
+        if posts is not None:
+            held.posts += posts
+            held.numbers.extend(range(line, line + len(posts)))
+            line += len(posts)
+        else:
+            for one in (chunk,) if isinstance(chunk, int) else cut(chunk):
+                held.add(one, line)
+                line += 1
+        size += 0 if isinstance(chunk, int) else len(chunk)
+        if len(held.posts) >= rows or size >= FULL:
+            yield held.found()
+            held, size = _Lines(), 0
+    if held.posts:
         yield held.found()
 
 
-class _Rows:
-    """Lines of JSON as they are read into columns; each has a row, also one that is no record."""
+class _Lines:
+    """Lines of JSON that are records, as they are read."""
 
-    def __init__(self, rows: int) -> None:
-        """Make room for some rows."""
-        self.rows = rows
-        self.notes = np.empty(scan.NOTES, np.int64)
-        self.buffer = np.empty(0, np.uint8)
-        self.chunk: bytes | int = b""
-        self.begin(1)
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.posts: list[Usual] = []
+        self.numbers: list[int] = []
+        self.odd: dict[int, Submission | Flaw] = {}  # by place, what is no usual submission
 
-    def begin(self, first: int) -> None:
-        """Begin anew, with the line of this number; what was found keeps its memory."""
-        rows = self.rows
-        self.first, self.count = first, 0
-        self.texts = [np.empty(ROOM, np.uint8) for _ in range(scan.TEXTS)]
-        self.ends = np.zeros((scan.TEXTS, rows + 1), np.int32)
-        self.scores, self.times = np.empty(rows, np.int32), np.empty(rows, np.int64)
-        self.flags, self.places = np.empty(rows, np.uint16), np.empty((rows, 2), np.int64)
-        self.odd: dict[int, Submission | Flaw | None] = {}
-
-    def placed(self, chunk: bytes | int) -> int:
-        """Copy a chunk to where it has zeros behind it; return how much there is of it."""
-        self.chunk = chunk
-        if isinstance(chunk, int):  # stands for a line that is not there
-            return 1
-        size = len(chunk) + scan.PADDING
-        if len(self.buffer) < size:
-            self.buffer = np.empty(2 * size, np.uint8)
-        self.buffer[: len(chunk)] = np.frombuffer(chunk, np.uint8)
-        self.buffer[len(chunk) : size] = 0
-        return len(chunk)
-
-    def read(self, left: int) -> int:
-        """Read the last `left` bytes of the chunk into rows; return how many then are left."""
-        first = self.count
-        if isinstance(self.chunk, int):
-            self.odd[first] = read_json(self.chunk)
-            self.flags[first], self.scores[first], self.times[first] = scan.ODD, 0, 0
-            self.ends[:, first + 1] = self.ends[:, first]
-            self.count += 1
-            return 0
-        start = self.buffer.ctypes.data
-        stop = start + len(self.chunk)
-        at, self.count = scan.scan(
-            stop - left,
-            stop,
-            first,
-            self._bases(left),
-            self.ends,
-            (self.scores, self.times, self.flags),
-            self.places,
-            self.notes.ctypes.data,
-        )
-        for row in np.flatnonzero(self.flags[first : self.count] == scan.ODD) + first:
-            begin, end = self.places[row] - start
-            self.odd[int(row)] = read_json(self.chunk[begin:end])
-        return int(stop - at)
-
-    def _bases(self, more: int) -> Array:
-        """Return where the texts lie, once each has room for as many bytes more."""
-        for column, text in enumerate(self.texts):
-            used = self.ends[column, self.count]
-            if len(text) < used + more + scan.PADDING:
-                self.texts[column] = np.empty(2 * (used + more + scan.PADDING), np.uint8)
-                self.texts[column][:used] = text[:used]
-        return np.array([text.ctypes.data for text in self.texts], np.int64)
-
-    def full(self) -> bool:
-        """Whether no more may be read into these rows."""
-        return self.count == self.rows or bool(self.ends[:, self.count].max() >= FULL)
+    def add(self, line: bytes | int, number: int) -> None:
+        """Append one line, which may be anything; a blank one is no record."""
+        try:
+            post = _usual.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+            record = read_json(line)
+            if record is None:
+                return
+            self.odd[len(self.posts)] = record
+            post = NOT_USUAL
+        self.posts.append(post)
+        self.numbers.append(number)
 
     def found(self) -> Found:
         """Return the records."""
-        columns = pa.RecordBatch.from_arrays(list(self._columns()), schema=COLUMNS)
-        return self._with_odd(columns) if self.odd else Found(columns, {})
-
-    def _columns(self) -> Iterator[pa.Array]:
-        flags = self.flags[: self.count]
-        yield pa.array(np.arange(self.first, self.first + self.count))
-        for column in (scan.URL, scan.ID, scan.SUBREDDIT):
-            yield self._text(column)
-        yield _where(flags & scan.SCORED, pa.array(self.scores[: self.count]))
-        yield _where(flags & scan.TIMED, pa.array(self.times[: self.count]))
-        yield self._text(scan.TITLE)
-        for bit in (scan.SELF_POST, scan.ADULT, scan.DELETED):
-            yield pa.array(flags & bit != 0)
-        yield pa.array(np.zeros(self.count, bool))
-
-    def _text(self, column: int) -> pa.Array:
-        """Return a column of texts, which lie where Arrow wants them."""
-        ends = self.ends[column, : self.count + 1]
-        text = pa.py_buffer(self.texts[column][: ends[-1]])
-        valid = _bits(self.flags[: self.count] & (1 << column))
-        return pa.StringArray.from_buffers(self.count, pa.py_buffer(ends), text, valid)
-
-    def _with_odd(self, columns: pa.RecordBatch) -> Found:
-        """Put in their places what was read by itself; blank lines are no records."""
-        read = [(row, record or Flaw("")) for row, record in self.odd.items()]
-        mask = np.zeros(self.count, bool)
-        mask[list(self.odd)] = True
-        told = _by_row([(self.first + row, record) for row, record in read]).columns
-        arrays = [
-            pc.replace_with_mask(column, pa.array(mask), others)
-            for column, others in zip(columns.columns, told.columns, strict=True)
-        ]
-        columns = pa.RecordBatch.from_arrays(arrays, schema=COLUMNS)
-        mask[:] = True
-        mask[[row for row, record in self.odd.items() if record is None]] = False
-        places = np.cumsum(mask) - 1
-        flaws = {int(places[row]): x for row, x in self.odd.items() if isinstance(x, Flaw)}
-        return Found(columns if mask.all() else columns.filter(pa.array(mask)), flaws)
+        arrays = _by_column(self.posts)
+        if self.odd:
+            mask = np.zeros(len(self.posts), bool)
+            mask[list(self.odd)] = True
+            read = _by_row([(0, record) for record in self.odd.values()]).columns.columns[1:]
+            arrays = [
+                pc.replace_with_mask(array, pa.array(mask), other)
+                for array, other in zip(arrays, read, strict=True)
+            ]
+        arrays.insert(0, pa.array(self.numbers, pa.int64()))
+        flaws = {at: record for at, record in self.odd.items() if isinstance(record, Flaw)}
+        return Found(pa.RecordBatch.from_arrays(arrays, schema=COLUMNS), flaws)
 
 
-def _bits(flags: Array) -> pa.Buffer | None:
-    """Return where flags are not 0 as Arrow has it; nothing if they are so everywhere."""
-    known = flags != 0
-    return None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+def _by_column(posts: list[Usual]) -> list[pa.Array]:
+    """Bring usual submissions to common names and types, as `submissions.posted` does one.
+
+    Returned are the COLUMNS after the first.
+    """
+    urls = [post.url_overridden_by_dest or post.url for post in posts]
+    self_posts = [post.is_self for post in posts]
+    for at in [at for at, post in enumerate(posts) if post.crosspost_parent_list]:
+        parent = posts[at].crosspost_parent_list[0]  # type: ignore[index]  # it has one
+        if parent.url is not None:
+            urls[at] = parent.url
+            if parent.is_self is not msgspec.UNSET:
+                self_posts[at] = parent.is_self
+    urls = [
+        target(url) if url is not None and ("&" in url or url[:1] == "/") else url for url in urls
+    ]
+    titles = [post.title for post in posts]
+    titles = [unescaped(text) if text is not None and "&" in text else text for text in titles]
+    deleted = [
+        post.removed_by_category is not None or (post.meta is not None and post.meta.removed())
+        for post in posts
+    ]
+    return [
+        pa.array(urls, pa.string()),
+        pa.array([post.id for post in posts], pa.string()),
+        pa.array([post.subreddit for post in posts], pa.string()),
+        _scores([post.score for post in posts]),
+        _times([post.created_utc for post in posts]),
+        pa.array(titles, pa.string()),
+        pa.array(self_posts, pa.bool_()),
+        pa.array([post.over_18 is True for post in posts], pa.bool_()),
+        pa.array(deleted, pa.bool_()),
+        pa.array(np.zeros(len(posts), bool)),
+    ]
 
 
-def _where(flags: Array, values: pa.Array) -> pa.Array:
-    """Return values, null where a flag is 0."""
-    return pa.Array.from_buffers(values.type, len(values), [_bits(flags), values.buffers()[1]])
+def _scores(cells: list[int | None]) -> pa.Array:
+    """Return scores, which a dump may state of any size."""
+    try:
+        return pa.array(cells, pa.int32())
+    except (pa.ArrowInvalid, OverflowError):
+        return pa.array([as_score(cell) for cell in cells], pa.int32())
+
+
+def _times(cells: list[Any]) -> pa.Array:
+    """Return Unix times, whatever they are spelt as."""
+    numbers = np.array(cells)
+    if numbers.dtype.kind not in "if":
+        return pa.array([as_time(cell) for cell in cells], pa.int64())
+    known = (numbers >= 0) & (numbers < YEAR_10000)
+    seconds = np.where(known, numbers, 0).astype(np.int64)  # what is not known is no number
+    return pa.array(seconds, mask=None if known.all() else ~known)
 
 
 def _by_row(read: list[tuple[int, Submission | Flaw]]) -> Found:

@@ -26,11 +26,19 @@ from webtext.pipeline.core.compressed import (
     chunks,
     container,
     cut,
+    utf8,
 )
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.links.answers import unwrapped
 from webtext.pipeline.links.submissions import COLUMNS, Raw, Submission, submission, without_halves
 
-PACKED = {".zst", ".xz", ".bz2", ".gz"}  # an empty file of such a name is a failed download
+PACKED = {
+    ".zst",
+    ".zst_blocks",
+    ".xz",
+    ".bz2",
+    ".gz",
+}  # an empty file of such a name is a failed download
 SORTS = "zstd, xz, bz2 or gzip"
 # PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite: what gets saved under the name of a dump.
 # Source: `man 5 magic`, as the `file` command has them
@@ -88,7 +96,7 @@ def opened(
     """
     if not path.stat().st_size and path.suffix in PACKED:
         raise UserError(f"{path}: is empty; download it again, or take it off the sources")
-    stream = chunks(_looked_at(path, blocks(path, tick)))
+    stream = chunks(unwrapped(_looked_at(path, utf8(blocks(path, tick)))))
     head: list[bytes | int] = []
     texts: list[bytes] = []
     while len(texts) < HEAD_LINES and (chunk := next(stream, None)) is not None:
@@ -148,7 +156,7 @@ def read_json(line: bytes | int) -> Submission | Flaw | None:
     """Read a line of JSON, of any source and era; a blank one is nothing."""
     try:
         return submission(_decode(line))  # type: ignore[arg-type]  # a length is a TypeError
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
         return _odd_line(line)
 
 
@@ -262,15 +270,22 @@ def _decoded(numbered: Lines) -> Iterator[tuple[int, str | Flaw]]:
             yield number, Flaw("broken_line")
 
 
-def _csv_row(text: str, delimiter: str) -> list[str] | None:
-    """Return the fields of one row, or None if a quoted one is still open at its end."""
+def _csv_row(text: str, delimiter: str) -> list[str] | Flaw | None:
+    """Return the fields of one row, or None if a quoted one is still open at its end.
+
+    A carriage return is a blank: rows have their ends already.
+    """
     csv.field_size_limit(LINE_BOUND)  # the bound of lines holds already
+    text = text.replace("\r", " ").replace("\0", "")
     try:
         return next(csv.reader([text], delimiter=delimiter, strict=True))
     except csv.Error as error:
         if "unexpected end" in str(error):
             return None
-    return next(csv.reader([text], delimiter=delimiter))  # a stray quote within a field
+    try:
+        return next(csv.reader([text], delimiter=delimiter))  # a stray quote within a field
+    except (csv.Error, StopIteration):
+        return Flaw("broken_line")
 
 
 def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Submission | Flaw]]:

@@ -36,13 +36,11 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import LINK
-from webtext.pipeline.core.shards import Directory, write_json
+from webtext.pipeline.core.shards import Directory, parquet, write_json
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.links import merge
 from webtext.pipeline.links.settings import Harvest
@@ -91,7 +89,7 @@ def count(out: Directory, read: int) -> Passage:
     """
     kept, submissions = 0, 0
     for path in out.shards():
-        with pq.ParquetFile(path) as file:
+        with parquet(path) as file:
             told = file.metadata
             kept += told.num_rows
             for group in map(told.row_group, range(told.num_row_groups)):

@@ -33,14 +33,14 @@ class Harvest:
     """
 
     sources: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
-    min_score: int = 3
+    min_score: int = 3  # votes; a link with fewer is dropped
     merge: str = "max"  # or "sum", "each"
     after: date | None = None  # the first day wanted, UTC
     before: date | None = None  # the first day no longer wanted, UTC
-    keep_nsfw: bool = False
-    keep_deleted: bool = False
+    keep_nsfw: bool = False  # keep submissions marked as adult
+    keep_deleted: bool = False  # keep submissions that were removed
     exclude_domains: tuple[str, ...] = ()  # registrable domains or hosts, and all names under them
-    exclude_subreddits: tuple[str, ...] = ()
+    exclude_subreddits: tuple[str, ...] = ()  # names without r/
     lists: tuple[str, ...] = LISTS  # files of pipeline/data that exclude as well
     max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
     shards: int = 16  # about one a 50,000 links wanted; memory holds 60 bytes a row of a shard

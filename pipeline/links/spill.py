@@ -6,6 +6,7 @@ compressed, some 200 bytes a record: it is read and removed before it grows old.
 """
 
 import json
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.core import pool
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, replacing, write_json
-from webtext.pipeline.links import plain_urls, sha256
+from webtext.pipeline.links import plain_urls
 from webtext.pipeline.links.columns import Found, batches
 from webtext.pipeline.links.settings import Harvest
-from webtext.pipeline.urls import domains as sites
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.named_lists import read_names
 
-CHUNK = 1 << 15  # records held at a time: fewer, and calls would cost more than what they do
+CHUNK = 1 << 16  # records held at a time: fewer, and calls would cost more than what they do
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
 
 # The reasons that one submission alone can give, in the order in which they are asked; a row has
@@ -76,7 +77,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     """Read one source into its spill, unless that has been done; return its number of records.
 
     Raises:
-        UserError: as `dumps.records`.
+        UserError: as `dumps.records`; or no record is understood.
     """
     number, source = item
     rows, note = paths(out, number)
@@ -84,6 +85,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
         pool.tick(source.stat().st_size)
         return int(json.loads(note.read_text())["records"])
     count = 0
+    understood = False  # whether any record had a URL, or said that it has none
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
     judge = Judge(settings, number % settings.shards)
     with (
@@ -93,10 +95,37 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
     ):
         for found in batches(source, chunk, pool.tick):
             count += found.columns.num_rows
-            _write(writer, *judge(found), settings.shards)
-            del found  # before the next are read, which need as much
+            judged, shards = judge(found)
+            understood = understood or not _strange(judged["reason"])
+            _write(writer, judged, shards, settings.shards)
+            del found, judged, shards  # before the next are read, which need as much
+        if not understood:
+            raise UserError(_not_understood(source, count))
     write_json(note, {"records": count})
     return count
+
+
+STRANGE = ("links.line_too_long", "links.broken_line", "links.truncated_archive",
+           "links.no_url", "links.bad_url")  # fmt: skip
+
+
+def _strange(reasons: pa.Array) -> bool:
+    """Whether no record of these was understood; also of none at all."""
+    return bool(np.isin(reasons.to_numpy(), [NUMBER[reason] for reason in STRANGE]).all())
+
+
+def _not_understood(source: Path, count: int) -> str:
+    """Say what was found in a source of which no line is a link."""
+    wanted = (
+        "wanted a dump of submissions, or a list of URLs that begin with http:// or https://: "
+        "mend the file, or take it off links.sources"
+    )
+    if not count:
+        return f"{source}: holds no line; {wanted}"
+    with source.open("rb") as file:
+        start = file.read(60).partition(b"\n")[0]
+    lines = "its one line is no" if count == 1 else f"none of its {count:,} lines is a"
+    return f"{source}: {lines} link; it begins with {start!r}; {wanted}"
 
 
 def _write(
@@ -117,10 +146,10 @@ class Judge:
         """Get ready for one source, whose rows without a URL belong to no site and go to `home`."""
         self.settings = settings
         self.subreddits = excluded(settings, "subreddits", settings.exclude_subreddits)
-        extensions = excluded(settings, "extensions", ())
-        self.extensions = np.array(sorted(map(plain_urls.packed, extensions)), np.uint64)
+        self.extensions = excluded(settings, "extensions", ())
+        self.endings = plain_urls.ending(self.extensions)
         self.domains = excluded(settings, "domains", settings.exclude_domains)
-        self.names = sites.names(self.domains)
+        self.site = lru_cache(1 << 16)(self._site)
         self.home = home
 
     def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
@@ -151,7 +180,9 @@ class Judge:
         arrays = [made[name] if name in made else columns[name] for name in SPILL.names]
         return pa.RecordBatch.from_arrays(arrays, schema=SPILL), self.shards(read.domains)
 
-    def object(self, columns: pa.RecordBatch, read: "_Read", reasons: Array, values: Array) -> None:
+    def object(
+        self, columns: pa.RecordBatch, read: plain_urls.Read, reasons: Array, values: Array
+    ) -> None:
         """Write the first reason against each submission that has a URL, and what decided it."""
         settings = self.settings
         free = reasons == 0  # of any reason to drop it so far; the first one counts
@@ -174,7 +205,7 @@ class Judge:
         lengths = pc.fill_null(pc.binary_length(read.urls), 0).to_numpy()  # all ASCII where known
         drop("links.url_too_long", lengths > settings.max_url_length, lengths)
         drop("links.domain", read.excluded)
-        drop("links.extension", np.isin(read.extensions, self.extensions))
+        drop("links.extension", read.files)
 
     def unwanted(self, subreddits: pa.Array) -> Array:
         """Whether a submission's subreddit is excluded."""
@@ -195,37 +226,24 @@ class Judge:
         which = np.where(unknown, ~_flags(columns["listed"]), out)
         return which, np.where(unknown, np.nan, seconds)
 
+    def _site(self, host: str) -> tuple[str, bool]:
+        """Return the registrable domain of a host, and whether the host is excluded."""
+        return urls.registrable(host), _is_under(host, self.domains)
+
     def shards(self, domains: pa.Array) -> Array:
         """Return the shard of each row, as `urls.bucket`: all of a site are in one."""
-        _, ends, text = domains.buffers()
-        places = np.frombuffer(ends, np.int32)[domains.offset :][: len(domains) + 1]
-        found = sha256.leading(text or b"", places) % np.uint64(self.settings.shards)
-        found[_flags(domains.is_null())] = self.home
+        told = domains.dictionary_encode()
+        buckets = [urls.bucket(name, self.settings.shards) for name in told.dictionary.to_pylist()]
+        places: Array = pc.fill_null(told.indices, len(buckets)).to_numpy()
         small = self.settings.shards <= 1 << 16  # which numpy sorts by counting
-        return found.astype(np.uint16 if small else np.int64)
+        return np.array([*buckets, self.home], np.uint16 if small else np.int64)[places]
 
 
-class _Read:
-    """What the URLs of a chunk mean; `known` where one could be read."""
-
-    def __init__(self, column: pa.Array, wanted: Array, names: sites.Names) -> None:
-        plain = plain_urls.read(column, wanted & _flags(column.is_valid()), names)
-        self.known, self.ids, self.extensions = plain.plain, plain.ids, plain.extensions
-        self.excluded = plain.excluded
-        self.urls = _valid_where(plain.urls, self.known)
-        self.domains = _valid_where(plain.domains, self.known)
-
-
-def _valid_where(column: pa.Array, known: Array) -> pa.Array:
-    """Return a column, null where not known."""
-    bits = pa.py_buffer(np.packbits(known, bitorder="little"))
-    return pa.StringArray.from_buffers(len(column), *column.buffers()[1:], bits)
-
-
-def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> _Read:
+def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> plain_urls.Read:
     """Read the URLs of the rows that have no reason yet; write one for those that are none."""
     wanted = reasons == 0
-    read = _Read(column, wanted, judge.names)
+    known = wanted & _flags(column.is_valid())
+    read = plain_urls.read(column, known, judge.site, judge.endings)
     slow = wanted & ~read.known
     places = np.flatnonzero(slow)
     if not len(places):
@@ -235,13 +253,14 @@ def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> _Read:
     for at, raw in zip(places, column.take(pa.array(places)).to_pylist(), strict=True):
         url, key, host, reason = _forms(raw, judge.settings.max_url_length)
         forms.append(url)
-        domains.append(urls.registrable(host) if host else None)
+        domain, banned = judge.site(host) if host else (None, False)
+        domains.append(domain)
         reasons[at] = NUMBER[reason]
         if key is not None and url is not None:
             read.known[at] = True
             read.ids[at] = plain_urls.number(key)
-            read.extensions[at] = plain_urls.packed(extension(url))
-            read.excluded[at] = _is_under(host, judge.domains)
+            read.files[at] = extension(url) in judge.extensions
+            read.excluded[at] = banned
     mask = pa.array(slow)
     read.urls = pc.replace_with_mask(read.urls, mask, pa.array(forms, pa.string()))
     read.domains = pc.replace_with_mask(read.domains, mask, pa.array(domains, pa.string()))

@@ -30,6 +30,13 @@ class Submission(msgspec.Struct, gc=False):
     listed: bool = False  # from a list without scores, whose maker vouches for it
 
 
+class Parent(msgspec.Struct, gc=False):
+    """What a crosspost says of the submission that it repeats."""
+
+    url: str | None = None
+    is_self: bool | msgspec.UnsetType = msgspec.UNSET
+
+
 class Notes(msgspec.Struct, gc=False):
     """What Arctic Shift found when it looked again, 36 hours later."""
 
@@ -39,6 +46,27 @@ class Notes(msgspec.Struct, gc=False):
     def removed(self) -> bool:
         """Whether the submission was gone by then."""
         return bool(self.removal_type) or as_truth(self.was_deleted_later)
+
+
+class Usual(msgspec.Struct, gc=False):
+    """The fields of a Reddit submission that are looked at, in the types that nearly all have.
+
+    All other fields are skipped unread. As few as will do: the decoder compares every name of a
+    line with every field here. A line that has other types is read as `Raw`.
+    """
+
+    created_utc: int | float | str
+    is_self: bool
+    crosspost_parent_list: list[Parent] | None = None
+    id: str | None = None
+    over_18: bool | None = None
+    removed_by_category: str | None = None  # who removed it, since 2019
+    score: int | None = None
+    subreddit: str | None = None
+    title: str | None = None
+    url: str | None = None
+    url_overridden_by_dest: str | None = None  # since 2019, where `url` may be Reddit's own
+    meta: Notes | None = msgspec.field(default=None, name="_meta")
 
 
 class Raw(msgspec.Struct, gc=False):

@@ -45,7 +45,7 @@ class Clean:
 
     unicode: bool = True  # NFC, and no invisible characters
     ftfy: bool = False  # undo text that was read by the wrong charset ("cafÃ©") and stored so
-    whitespace: bool = True
+    whitespace: bool = True  # one kind of line end and single spaces
     indentation: bool = True  # keep the white space that lines begin with
     remove_urls: bool = False  # as RefinedWeb did, by DCLM's reading, which takes "setup.py" too
 

@@ -17,11 +17,12 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from langdetect.detector import Detector
 from langdetect.utils.ngram import NGram
+
+from webtext.pipeline.core.compiled import njit
 
 SEED = 0  # Source: C4's reference code, tensorflow_datasets text/c4_utils.py
 TRIALS = 7
@@ -167,14 +168,14 @@ def table(packed: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.N
     return keys, rows
 
 
-@numba.njit(cache=True)
+@njit
 def slot(key: Any, size: int) -> Any:
     """Return where the search for a key begins."""
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     return (mixed >> np.uint64(32)) & np.uint64(size - 1)
 
 
-@numba.njit(cache=True)
+@njit
 def fill(packed: Any, keys: Any, rows: Any) -> None:
     """Put packed n-grams into an empty table."""
     last = np.uint64(len(keys) - 1)
@@ -186,7 +187,7 @@ def fill(packed: Any, keys: Any, rows: Any) -> None:
         rows[at] = number
 
 
-@numba.njit(cache=True)
+@njit
 def look_up(key: Any, keys: Any, rows: Any) -> Any:
     """Return the row of a packed n-gram, -1 where no language has it."""
     last = np.uint64(len(keys) - 1)
@@ -198,7 +199,7 @@ def look_up(key: Any, keys: Any, rows: Any) -> Any:
     return np.int32(-1)
 
 
-@numba.njit(cache=True)
+@njit
 def extract(codes: Any, keys: Any, rows: Any, normal: Any, upper: Any) -> Any:
     """Return the rows of a text's known n-grams, in langdetect's order.
 
@@ -236,7 +237,7 @@ def extract(codes: Any, keys: Any, rows: Any, normal: Any, upper: Any) -> Any:
     return found[:count]
 
 
-@numba.njit(cache=True)
+@njit
 def probabilities(
     codes: Any, keys: Any, rows: Any, chances: Any, normal: Any, upper: Any, draws: Any
 ) -> Any:
@@ -277,7 +278,7 @@ def probabilities(
     return total
 
 
-@numba.njit(cache=True)
+@njit
 def uniform(draws: Any, at: Any) -> Any:
     """Return the float that Python's generator makes of two draws."""
     return ((draws[at] >> 5) * 67108864.0 + (draws[at + 1] >> 6)) / 9007199254740992.0

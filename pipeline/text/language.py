@@ -8,12 +8,13 @@ import pyarrow as pa
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.stage import judged
-from webtext.pipeline.text.langid import LONGEST, Guess, detect
+from webtext.pipeline.text.langid import LONGEST, Guess, detect, languages
 
 REASONS = {
     "language.undetected": "no letter that any language's profile knows, or none beats 0.1",
     "language.other": "the most probable language is not one of `keep`; the value is how probable",
-    "language.uncertain": "it is, but less probable than `min_probability`; the value is how much",
+    "language.uncertain": "one of `keep`, but less probable than `min_probability`; the value is "
+    "how probable",
 }
 
 
@@ -38,7 +39,7 @@ class Language:
     """
 
     keep: tuple[str, ...] = ("en",)  # ISO 639-1, as langdetect writes it ("zh-cn"); all where empty
-    min_probability: float = 0.99
+    min_probability: float = 0.99  # of the kept language; a less certain text is dropped
     max_chars: int = LONGEST  # how much of a text is looked at, from its start
 
     name: ClassVar[str] = "language"
@@ -54,6 +55,11 @@ class Language:
         if not 1 <= self.max_chars <= LONGEST:
             raise UserError(
                 f"language.max_chars = {self.max_chars}: use 1 to {LONGEST}, langdetect's own limit"
+            )
+        if unknown := [name for name in self.keep if name not in languages()]:
+            raise UserError(
+                f"language.keep: {', '.join(unknown)} is not known, so nothing would be kept; "
+                f"there are {', '.join(languages())}"
             )
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:

@@ -42,9 +42,9 @@ class Pii:
     """
 
     enabled: bool = False
-    emails: bool = True
-    ips: bool = True
-    phones: bool = True
+    emails: bool = True  # mask mail addresses
+    ips: bool = True  # mask public IP addresses
+    phones: bool = True  # mask telephone numbers
 
     name: ClassVar[str] = "pii"
     version: ClassVar[int] = 1

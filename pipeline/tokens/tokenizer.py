@@ -1,7 +1,7 @@
 """GPT-2's tokenizer as files that others load: transformers, tokenizers, lm-eval, llama.cpp.
 
 vocab.json and merges.txt are OpenAI's encoder.json and vocab.bpe, byte for byte; tokenizer.json
-says the same in the form of the library tokenizers, which needs no other file.
+contains the same in the format of the library tokenizers, which needs no other file.
 """
 
 import json
@@ -18,7 +18,7 @@ def write_tokenizer(folder: Path, context: int, tiktoken_cache: str = "") -> lis
     """Write the files of `FILES`; return their paths. `context` is how long a text may be.
 
     Raises:
-        UserError: the vocabulary is nowhere to be had.
+        UserError: the vocabulary is not found.
     """
     files = vocabulary(tiktoken_cache)
     encoder, merges = files["encoder.json"].decode(), files["vocab.bpe"].decode()

@@ -1,8 +1,8 @@
-"""Corpus shards to token shards that llm.c and its readers take, with an index of documents.
+"""From corpus shards to token shards in llm.c's format, with an index of documents.
 
 The tokens of a split are one stream: `<|endoftext|>`, a document, `<|endoftext|>`, the next, in the
 corpus' order. The stream is cut into files of exactly `shard_tokens` tokens, as llm.c cuts it, so a
-document may begin in one file and go on in the next; only the last file of a split is shorter.
+document may begin in one file and end in the next; only the last file of a split is shorter.
 `documents.parquet` says where each document begins and how long it is.
 
 Two passes. *Encode*, in parallel over corpus shards: the tokens of each, by split, into a work
@@ -11,7 +11,6 @@ comes from depends on the tokens alone, so the bytes don't depend on the number 
 """
 
 import hashlib
-import json
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,10 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
@@ -31,12 +32,13 @@ from webtext.pipeline.core.records import TOKENS
 from webtext.pipeline.core.shards import (
     Directory,
     read_batches,
+    read_json,
     replacing,
+    row_count,
     write_json,
     write_parquet,
 )
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.corpus.corpus import count_rows
 from webtext.pipeline.tokens import bpe
 
 log = logging.getLogger(__name__)
@@ -65,8 +67,8 @@ Counts = dict[str, int]  # by split
 class Tokens:
     """Encode the corpus with GPT-2's byte-pair encoding.
 
-    A registrable domain falls into `val` whole, by a hash of its name, so that no site and
-    none of the near-duplicates that a site has of its own pages straddle the split.
+    All documents of a registrable domain are in the same split, chosen by a hash of its name, so
+    no site and no near-duplicates within a site are on both sides.
     """
 
     shard_tokens: int = 100_000_000  # a file of 200 MB. Source: llm.c, dev/data/fineweb.py
@@ -90,7 +92,7 @@ class Tokens:
             raise UserError(f"tokens.val_fraction = {self.val_fraction}: use 0 to less than 1")
 
     def split(self, domain: str) -> str:
-        """Return the split that all documents of a domain fall into.
+        """Return the split that all documents of a domain are in.
 
         >>> Tokens(val_fraction=0.0).split("example.com")
         'train'
@@ -110,10 +112,10 @@ def tokens(
     """Write the token shards of a corpus, their index and their counts.
 
     Raises:
-        UserError: the corpus, or what falls into train, is empty.
+        UserError: the corpus, or its train split, is empty.
     """
     if not (out.path / STATS).exists():
-        bpe.encoding()  # says what is missing here, once, rather than in every worker
+        bpe.encoding()  # report missing files here, once, and not in every worker
         encode_all(settings, corpus, out, workers, progress)
         totals = count(out)
         check(settings, corpus, totals)
@@ -125,9 +127,22 @@ def tokens(
     return [Passage("tokens", documents, documents, {})]
 
 
+class Split(msgspec.Struct):
+    """How much is in a split."""
+
+    documents: int
+    tokens: int
+
+
+class Stats(msgspec.Struct):
+    """What is read of a token directory's stats."""
+
+    splits: dict[str, Split]
+
+
 def counts(directory: Directory) -> dict[str, Any]:
     """Return the stats of a token directory: tokenizer, and documents and tokens by split."""
-    found: dict[str, Any] = json.loads((directory.path / STATS).read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_json(directory.path / STATS)
     return found
 
 
@@ -137,13 +152,13 @@ def encode_all(
     """Encode the corpus shards that are not encoded yet."""
     (out.path / WORK).mkdir(exist_ok=True)
     todo = [number for number in corpus.numbers() if not part(out, number).exists()]
-    rows = sum(count_rows(corpus.shard(number)) for number in todo)
+    rows = sum(row_count(corpus.shard(number)) for number in todo)
     work = partial(encode_shard, settings, corpus, out)
     each(work, todo, workers, progress, total=rows)
 
 
 def part(out: Directory, number: int, split: str = "") -> Path:
-    """Return where the tokens of a corpus shard lie meanwhile, or (no split) their index."""
+    """Return the temporary file of a corpus shard's tokens, or (without a split) of their index."""
     return out.path / WORK / f"{number:05d}.{split or 'parquet'}"
 
 
@@ -188,7 +203,7 @@ def count(out: Directory) -> Counts:
 
 
 def check(settings: Tokens, corpus: Directory, totals: Counts) -> None:
-    """Refuse a split that nothing can be trained on; warn of one that nothing can be judged by."""
+    """Refuse an empty train split; warn of an empty val split."""
     if not any(totals.values()):
         raise UserError(
             f"{corpus}: no documents, so there is nothing to tokenise; "
@@ -204,7 +219,7 @@ def check(settings: Tokens, corpus: Directory, totals: Counts) -> None:
 
 
 def empty_val(settings: Tokens, totals: Counts) -> str:
-    """Say what an empty `val` comes from, or ""."""
+    """Say why `val` is empty, or return ""."""
     if totals["val"]:
         return ""
     return (
@@ -236,7 +251,7 @@ def shard(directory: Directory, split: str, number: int) -> Path:
 
 
 def pack(settings: Tokens, out: Directory, item: tuple[str, int]) -> None:
-    """Write token shard `number` of a split: its stretch of the split's stream of tokens."""
+    """Write token shard `number` of a split: its range of the split's stream of tokens."""
     split, number = item
     parts = sorted((out.path / WORK).glob(f"*.{split}"))
     start = number * settings.shard_tokens
@@ -244,7 +259,7 @@ def pack(settings: Tokens, out: Directory, item: tuple[str, int]) -> None:
 
 
 def stretch(parts: Iterable[Path], start: int, stop: int) -> Iterator[npt.NDArray[np.uint16]]:
-    """Yield tokens `start` to `stop` of the stream that the parts are, as views of the files."""
+    """Yield tokens `start` to `stop` of the stream that the parts form, as views of the files."""
     begins = 0
     for path in parts:
         length = path.stat().st_size // 2
@@ -271,7 +286,7 @@ def write_index(settings: Tokens, out: Directory) -> None:
 
 
 def places(settings: Tokens, out: Directory) -> Iterator[pa.RecordBatch]:
-    """Yield the index, its places running on over the parts."""
+    """Yield the index; its places continue over the parts."""
     ends = dict.fromkeys(SPLITS, 0)
     for path in Directory(out.path / WORK).shards():
         for batch in read_batches(path, rows=INDEX_ROWS):
@@ -313,6 +328,7 @@ def read_bin(path: Path) -> npt.NDArray[np.uint16]:
     Raises:
         UserError: it is not a file of this format, or not all of it is there.
     """
+    checked.confirm(path)
     try:
         header = np.fromfile(path, "<i4", HEADER)
         length = (path.stat().st_size - 4 * HEADER) // 2
@@ -324,7 +340,10 @@ def read_bin(path: Path) -> npt.NDArray[np.uint16]:
             f"{header[:3].tolist()}; it is not a token shard"
         )
     if header[2] != length:
-        raise UserError(f"{path}: its header says {header[2]} tokens, found {length}; remake it")
+        raise UserError(
+            f"{path}: its header says {header[2]} tokens, found {length}; put back the right one, "
+            "or make the tokens again"
+        )
     if not length:
         return np.empty(0, "<u2")
     return np.memmap(path, "<u2", "r", offset=4 * HEADER)
@@ -350,7 +369,7 @@ def documents_at(
 ) -> list[list[dict[str, Any]]]:
     """Return, for each span of a split's tokens, the rows of the documents that it touches.
 
-    A span goes from its first token to before its second, counted from the beginning of the split,
+    A span is a first token and the token after the last, counted from the beginning of the split
     over all of its shards. The index is read once, however many spans there are.
     """
     size = len(read_bin(shard(directory, split, 0)))  # of every shard but the last

@@ -11,10 +11,12 @@ percent-encoding; the public suffix list that tldextract carries.
 import hashlib
 import re
 from functools import cache, lru_cache
+from operator import itemgetter
 
 import ada_url
 import tldextract
 
+from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.urls.named_lists import read_names
 
 MAX_HOST = 253  # characters of a host name. Source: RFC 1035, section 2.3.4, less the final dots
@@ -107,16 +109,18 @@ def forms(url: str) -> tuple[str, str, str]:
         ValueError: as `normalise`.
     """
     found = _plain.fullmatch(url)
-    if found is None or "/." in url or ".." in url or ";" in url or "xn--" in url:
+    if found is None or "/." in url or ".." in url or ";" in url:
         return _forms_by_parser(url)
-    host, name, path, query = found.groups()
-    if len(host) > MAX_LABEL or name.startswith("www."):
+    host, path, query = found.groups()
+    name = plain_name(host)
+    if name is None:
         return _forms_by_parser(url)
+    url = url[: found.end("query")]
     if not path:
-        end = found.end(1)
+        end = found.end("host")
         url = f"{url[:end]}/{url[end:]}"
     folded = f"http://{name}{path.rstrip('/')}"
-    if query and (query := key_query(query)):
+    if query and (query := key_query(query[1:])):
         folded = f"{folded}?{query}"
     return url, folded, host
 
@@ -126,15 +130,35 @@ def _forms_by_parser(url: str) -> tuple[str, str, str]:
     return normal, key_of_normal(normal), host_of_normal(normal)
 
 
-# A URL that the parser gives back as it is (but for the slash of an empty path): a host of lower
-# case that ends in letters, so that it is no address; a path without percent signs; a query of
-# what needs no escape there. `forms` sees to the rest: no empty label, no part that begins with a
-# dot, nothing that IDNA would look into. Captures host, host without www., path, query.
-_plain = re.compile(
-    r"https?://((?:www\.)?([a-z0-9.-]+\.[a-z]{2,}))"
-    r"((?:/[A-Za-z0-9_~!$&'()*+,;=:@/.-]*)?)"
-    r"(?:\?([A-Za-z0-9_~!$&()*+,;=:@/?.%-]*))?"
+# A URL that the parser gives back as it is (but for the slash of an empty path and the fragment),
+# if its host is plain: a path without percent signs; a query of what needs no escape there. `forms`
+# sees to the rest: no part that begins with a dot, no number of a session. RE2, by which Arrow
+# reads whole columns, takes both patterns for the same.
+PLAIN = (
+    r"https?://(?P<host>[a-z0-9.-]+)"
+    r"(?P<path>(?:/[A-Za-z0-9_~!$&'()*+,;=:@/.-]*)?)"
+    r"(?P<query>(?:\?[A-Za-z0-9_~!$&()*+,;=:@/?.%-]*)?)"
 )
+FRAGMENT = "(?:#[!-~]*)?"
+_plain = re.compile(PLAIN + FRAGMENT)
+_plain_host = re.compile(r"(?:www\.)?([a-z0-9.-]+\.[a-z]{2,})")
+
+
+@lru_cache(1 << 16)
+def plain_name(host: str) -> str | None:
+    """Return a host without `www.`, None if it is not plain.
+
+    Plain is one of lower case that ends in letters, so that it is no address; without an empty
+    label, and with nothing that IDNA would look into.
+
+    >>> plain_name("www.example.com"), plain_name("www.com"), plain_name("127.0.0.1")
+    ('example.com', 'www.com', None)
+    """
+    found = _plain_host.fullmatch(host)
+    if found is None or len(host) > MAX_LABEL or host[0] == "." or ".." in host or "xn--" in host:
+        return None
+    name: str = found[1]
+    return None if name.startswith("www.") and "." in name[4:] else name
 
 
 def key_of_normal(url: str) -> str:
@@ -175,20 +199,19 @@ def key_query(query: str) -> str:
     """
     if "%" in query:
         query = _percent.sub(_respelt, query)
-    tracking, beginnings = tracking_parameters()
-    named = []
-    for part in query.split("&"):
-        name = part.partition("=")[0]
-        lowered = name.lower()
-        if part and lowered not in tracking and not lowered.startswith(beginnings):
-            named.append((name, part))
-    if len(named) > 1:
-        named.sort(key=_name_of)
-    return "&".join([part for _, part in named])
+    pairs = [part.partition("=") for part in query.split("&") if part]
+    pairs = [pair for pair in pairs if not _tracks(pair[0])]
+    if len(pairs) > 1:
+        pairs.sort(key=itemgetter(0))
+    return "&".join(["".join(pair) for pair in pairs])
 
 
-def _name_of(pair: tuple[str, str]) -> str:
-    return pair[0]
+@lru_cache(1 << 12)  # few names make up most
+def _tracks(name: str) -> bool:
+    """Whether a parameter of this name tells who came, not what they came for."""
+    whole, beginnings = tracking_parameters()
+    lowered = name.lower()
+    return lowered in whole or lowered.startswith(beginnings)
 
 
 def _respelt(match: re.Match[str]) -> str:
@@ -282,3 +305,8 @@ def bucket(domain: str, buckets: int) -> int:
     0
     """
     return int.from_bytes(hashlib.sha256(domain.encode()).digest()[:8], "big") % buckets
+
+
+def shard_of(directory: Directory, domain: str, under: str = "") -> int:
+    """Return the shard of a directory that rows of a domain fall into."""
+    return bucket(domain, max(len(directory.numbers(under)), 1))

@@ -1,18 +1,17 @@
 r"""Which words are addresses, compiled: `https://a.test/b`, `mail@a.test`, `8.8.8.8:53`.
 
-What is asked is what this regular expression asks, spaCy's for its English tokenizer, where L is a
-letter that is lower case or of a script without cases:
+The answer is that of this regular expression, which spaCy uses in its English tokenizer. L is a
+letter in lower case, or of a script that has no cases:
 
     ([\w+.-]{2,}://)?  (\S+@)?  (HOST\.)+L{2,63} or an IPv4 address  (:\d{2,5})?  ([/?#]\S*)?
 
-HOST is of 1 to 63 characters, and an IPv4 address is of no private network. Every part ends where a
-character comes that it cannot have, so nothing is tried twice but the places after an @.
+HOST has 1 to 63 characters, and the IPv4 address must not be in a private network. Every part ends
+at the first character that it cannot contain, so only the places after an @ are tried twice.
 """
 
 from typing import Any
 
-import numba
-
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.words.characters import DIGIT, HOST, LOWER, SCHEME
 
 DOT, HYPHEN, UNDERSCORE, AT = 0x2E, 0x2D, 0x5F, 0x40
@@ -20,9 +19,9 @@ COLON, SLASH, QUESTION, HASH = 0x3A, 0x2F, 0x3F, 0x23
 LONGEST_NAME = 63  # characters between two dots of a host
 
 
-@numba.njit(cache=True)
+@njit
 def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
-    """Return whether a host may end here: a port, and what begins with /, ? or # may follow."""
+    """Return whether a host may end here: a port may follow, and then a part after /, ? or #."""
     if at < high and codes[at] == COLON:
         digits = at + 1
         while digits < high and classes[codes[digits]] & DIGIT:
@@ -33,9 +32,9 @@ def ends_address(codes: Any, at: int, high: int, classes: Any) -> bool:
     return at == high or codes[at] == SLASH or codes[at] == QUESTION or codes[at] == HASH
 
 
-@numba.njit(cache=True)
+@njit
 def stands(codes: Any, low: int, high: int, number: int) -> bool:
-    """Return whether a number below 1,000 stands here in plain digits, and a dot after it."""
+    """Return whether the text here is `number`, which is below 1,000, followed by a dot."""
     at = low
     scale = 100 if number > 99 else 10
     while scale:
@@ -46,9 +45,9 @@ def stands(codes: Any, low: int, high: int, number: int) -> bool:
     return at < high and codes[at] == DOT
 
 
-@numba.njit(cache=True)
-def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
-    """Return whether an IPv4 address of no private network begins here, and ends as a host may."""
+@njit
+def public_ip(codes: Any, low: int, high: int, classes: Any) -> Any:
+    """Return whether a public IPv4 address begins here, and ends as a host may end."""
     if stands(codes, low, high, 10) or stands(codes, low, high, 127):
         return False
     if stands(codes, low, high, 192) and stands(codes, low + 4, high, 168):
@@ -76,9 +75,9 @@ def public_ip(codes: Any, low: int, high: int, classes: Any) -> bool:
     return ends_address(codes, at, high, classes)
 
 
-@numba.njit(cache=True)
+@njit
 def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
-    """Return whether a domain name begins here, and nothing follows but what may follow a host."""
+    """Return whether a domain name begins here, and ends as a host may end."""
     start = low
     while True:
         at = start
@@ -96,9 +95,9 @@ def domain(codes: Any, low: int, high: int, classes: Any) -> bool:
             return True
 
 
-@numba.njit(cache=True)
+@njit
 def is_address(codes: Any, low: int, high: int, classes: Any) -> bool:
-    """Return whether a chunk is an address of the web, of mail or of the Internet."""
+    """Return whether a chunk is a URL, an e-mail address or an IP address."""
     scheme = low
     while scheme < high and classes[codes[scheme]] & SCHEME:
         scheme += 1

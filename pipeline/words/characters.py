@@ -1,4 +1,4 @@
-"""What each code point is to the splitter of words and to those who count words, as bits.
+"""The classes of each code point, as bits, for splitting and counting words.
 
 Numba keeps compiled code as long as the file of a kernel is the same: who changes a bit here saves
 `splitting`, `addresses` and `kernels` as well.
@@ -16,30 +16,30 @@ LINE_END = 1 << 1  # str.splitlines too
 ALPHA = 1 << 2  # str.isalpha
 ALNUM = 1 << 3  # str.isalnum
 DIGIT = 1 << 4  # str.isdecimal
-LETTER = 1 << 5  # ALNUM and no DIGIT
-FRONT = 1 << 6  # stands alone before a word
-BACK = 1 << 7  # stands alone after a word
-INSIDE = 1 << 8  # stands alone inside a word
+LETTER = 1 << 5  # ALNUM but not DIGIT
+FRONT = 1 << 6  # a token of its own before a word
+BACK = 1 << 7  # a token of its own after a word
+INSIDE = 1 << 8  # a token of its own inside a word
 MONEY = 1 << 9
 QUOTE = 1 << 10
-LOWER = 1 << 11  # lower case, or of a script without cases
-UPPER = 1 << 12  # upper case, or of a script without cases
-BEFORE_DOT = 1 << 13  # a full stop after it, at a word's end, stands alone
+LOWER = 1 << 11  # lower case, or of a script that has no cases
+UPPER = 1 << 12  # upper case, or of a script that has no cases
+BEFORE_DOT = 1 << 13  # a full stop after it at the end of a word is a token of its own
 SCHEME = 1 << 14  # may be in the scheme of an address
 HOST = 1 << 15  # may begin the name of a host
-PUNCTUATION = 1 << 16  # a category that begins with P
-NO_WORD = 1 << 17  # a token of nothing else is no word
+PUNCTUATION = 1 << 16  # its Unicode category begins with P
+NO_WORD = 1 << 17  # a token of only these is not a word
 ENDS = 1 << 18  # ends sentences
 
-CASED = 0x20000  # code points looked at for letters and signs: the two planes that have them
-SURROGATES = slice(0xD800, 0xE000)  # no text that can be stored has them; they count as a "?"
+CASED = 0x20000  # letters and signs are in the code points below: the first two planes
+SURROGATES = slice(0xD800, 0xE000)  # cannot be stored as UTF-8; counted as a "?"
 LINE_ENDS = "\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029"
 
 QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 MARKS = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
 CURRENCIES = "$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿"
 
-# What makes a token no word: it has nothing but these. The set is FineWeb's.
+# A token of nothing but these is not a word. The set is FineWeb's.
 # Source: datatrove 0.10 utils/text.py, PUNCTUATION_SET; the control characters are among them.
 NOT_IN_WORDS = frozenset(
     "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"

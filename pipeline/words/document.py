@@ -1,4 +1,4 @@
-"""One text as the rules see it: whatever two of them count is counted once."""
+"""One text as the rules see it: what several rules need is computed once."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,7 +14,7 @@ Grams = npt.NDArray[np.uint64]
 
 
 class Repeats(NamedTuple):
-    """Pieces of a text that came before already."""
+    """How many pieces of a text occurred earlier in it."""
 
     pieces: int  # all of them
     repeated: int
@@ -22,10 +22,10 @@ class Repeats(NamedTuple):
 
 
 class Chunks(NamedTuple):
-    """A document's words as those take them who split at spaces."""
+    """The words of a document, split at white space."""
 
-    numbers: npt.NDArray[np.uint64]  # the same for the same word
-    lengths: npt.NDArray[np.int64]  # its characters
+    numbers: npt.NDArray[np.uint64]  # equal words have equal numbers
+    lengths: npt.NDArray[np.int64]  # of each word, in characters
 
 
 class Document:
@@ -33,13 +33,13 @@ class Document:
 
     def __init__(self, text: str, before: "Document | None" = None, url: str = "") -> None:
         self.text = text
-        self.before = before  # as it was before the edit of the group that asks
+        self.before = before  # the text before the current group of rules edited it
         self.url: str = before.url if before else url  # empty where it is not known
-        self._grams: dict[int, tuple[int, Grams]] = {}  # the longest asked for, by what is between
+        self._grams: dict[int, tuple[int, Grams]] = {}  # the longest n-grams so far, by separator
 
     @cached_property
     def lines(self) -> list[str]:
-        """Lines by every line end that Unicode knows, empty ones among them."""
+        """Lines by every line end of Unicode, empty lines included."""
         return self.text.splitlines()
 
     @cached_property
@@ -49,7 +49,7 @@ class Document:
 
     @cached_property
     def repeated_lines(self) -> Repeats:
-        """Lines between runs of newlines, the emptiness before the first and after the last too."""
+        """Lines between runs of newlines; an empty first or last line counts too."""
         pieces = self.text.split("\n")
         inner = [piece for piece in pieces[1:-1] if piece]
         return repeats([pieces[0], *inner, *(pieces[-1:] if len(pieces) > 1 else [])])
@@ -61,18 +61,18 @@ class Document:
 
     @cached_property
     def repeated_paragraphs(self) -> Repeats:
-        """What stands between two newlines or more."""
+        """The parts between runs of two or more newlines."""
         pieces = self.text.strip().split("\n\n")
         return repeats([stripped for piece in pieces if (stripped := piece.strip("\n"))] or [""])
 
     @cached_property
     def words(self) -> Words:
-        """What there is to know of its words."""
+        """All that is known of its words."""
         return read(self.text)
 
     @property
     def counts(self) -> Counts:
-        """How many tokens and words there are, and what is in them."""
+        """How many tokens and words there are, and of which kinds."""
         return self.words.counts
 
     @property
@@ -83,7 +83,7 @@ class Document:
     def grams(self, n: int, between: int) -> Grams:
         """Return a hash for each n-gram of tokens; `between` is kernels.NOTHING or SPACE_HASH.
 
-        They are made of the shorter ones where these were asked for before.
+        They are built from shorter ones where those were computed before.
         """
         rows = self.rows
         held, shorter = self._grams.get(between, (0, rows.hashes))
@@ -95,7 +95,7 @@ class Document:
 
     @cached_property
     def chunks(self) -> Chunks:
-        """What stands between spaces, numbered by what it is."""
+        """The parts between spaces; equal parts have equal numbers."""
         known: dict[str, int] = {}
         chunks = self.text.split()
         numbers = [known.setdefault(chunk, len(known)) for chunk in chunks]
@@ -103,7 +103,7 @@ class Document:
 
 
 def share(part: float, whole: float) -> float:
-    """Return `part / whole`, and 0 of nothing.
+    """Return `part / whole`, or 0 where `whole` is 0.
 
     >>> share(1, 4), share(0, 0)
     (0.25, 0.0)
@@ -112,7 +112,7 @@ def share(part: float, whole: float) -> float:
 
 
 def repeats(pieces: Sequence[str]) -> Repeats:
-    """Count the pieces, those of them that came before already, and the characters in these.
+    """Count the pieces, those that occurred earlier, and the characters of those.
 
     >>> repeats(["a", "bc", "bc", "bc"])
     Repeats(pieces=4, repeated=2, characters=4)

@@ -1,4 +1,4 @@
-"""Texts of evaluation sets, as far as what a corpus shares with them is concerned."""
+"""Texts of evaluation sets, for measuring what a corpus shares with them."""
 
 import json
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from webtext.pipeline.core.errors import UserError
 
 
 def examples(path: Path) -> Iterator[str]:
-    """Yield a set's texts: of a .jsonl file all strings of each line, of others the whole file.
+    """Yield the texts of a set: all strings of each line of .jsonl, else the whole file.
 
-    Files may be packed (.zst, .gz, .xz, .bz2). The strings of a line are one text, for a sentence
-    may go on from one of them to the next, as from a context to its continuation.
+    Files may be compressed (.zst, .gz, .xz, .bz2). The strings of a line are one text, because a
+    sentence may continue in the next one, as from a context to its continuation.
 
     Raises:
         UserError: the file is missing or damaged, or a line is not JSON.
@@ -28,7 +28,7 @@ def examples(path: Path) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             yield " ".join(strings(json.loads(line)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number}: not JSON ({error})") from None
 
 

@@ -1,22 +1,22 @@
-"""What is counted of texts as arrays, compiled.
+"""Counts over the words of a text, in compiled code.
 
-N-grams are told apart by hashes of their characters, of 64 bits: that two of a document's differ
-and meet has a chance of one in 10^12 for a document of a thousand words.
+N-grams are compared by 64-bit hashes of their characters. In a document of a thousand words, two
+different n-grams have the same hash with a probability of one in 10^12.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.words.characters import ALPHA, ENDS, LINE_END, NO_WORD, PUNCTUATION, SPACE
 
 BASE = 0x9E3779B97F4A7C15  # of the hash of a token's characters, modulo 2 ** 64; odd
 MASK = (1 << 64) - 1
-SPREAD = 0xBF58476D1CE4E5B9  # odd, and bits of no pattern: spreads hashes over a table
+SPREAD = 0xBF58476D1CE4E5B9  # odd, with bits in no pattern: spreads hashes over a table
 SPACE_HASH = 0x9E3779B0  # what a space between two tokens adds to a hash; even, so that + 1 is odd
 NOTHING = 0
-NEVER_ZERO = 1 << 63  # a bit that every key of a table has, as 0 is no key
+NEVER_ZERO = 1 << 63  # set in every key of a table, because 0 means an empty slot
 
 
 def hashed(token: str) -> int:
@@ -32,14 +32,14 @@ def hashed(token: str) -> int:
     return value
 
 
-@numba.njit(cache=True)
+@njit
 def look(codes: Any, ends: Any, classes: Any, stop_hashes: Any) -> Any:
-    """Return what there is to know of a text whose tokens end there.
+    """Return all that is known of a text whose tokens end at the given places.
 
     That is its counts (as `words.Counts`), how many sentences its lines have, its stop words as
     bits, and for each token the hash of its characters, the factor that a hash before it needs,
     and how many they are. A sentence begins with a line, and with the first token that is no
-    punctuation after one that ends sentences.
+    punctuation mark after one that ends a sentence.
     """
     counts = np.zeros(5, np.int64)
     stops = np.uint8(0)
@@ -83,7 +83,7 @@ def look(codes: Any, ends: Any, classes: Any, stop_hashes: Any) -> Any:
     return counts, sentences, stops, hashes, powers, lengths
 
 
-@numba.njit(cache=True)
+@njit
 def table_size(count: int) -> int:
     """Return a power of two at least twice `count`."""
     size = 8
@@ -92,7 +92,7 @@ def table_size(count: int) -> int:
     return size
 
 
-@numba.njit(cache=True)
+@njit
 def lengthened(grams: Any, hashes: Any, powers: Any, held: int, n: int, between: Any) -> Any:
     """Return the hashes of a text's n-grams, given those of its `held`-grams.
 
@@ -107,9 +107,9 @@ def lengthened(grams: Any, hashes: Any, powers: Any, held: int, n: int, between:
     return found
 
 
-@numba.njit(cache=True)
+@njit
 def slot(value: Any, keys: Any) -> Any:
-    """Return where a hash is in an open-addressed table, or where it belongs."""
+    """Return the slot of a hash in an open-addressed table, or the free slot where it belongs."""
     last = np.uint64(len(keys) - 1)
     at = (value * np.uint64(SPREAD) >> np.uint64(32)) & last
     while keys[at] and keys[at] != value:
@@ -117,7 +117,7 @@ def slot(value: Any, keys: Any) -> Any:
     return at
 
 
-@numba.njit(cache=True)
+@njit
 def top(grams: Any, lengths: Any, n: int) -> Any:
     """Return how many characters the most frequent n-gram has, spaces included, times its count.
 
@@ -142,11 +142,11 @@ def top(grams: Any, lengths: Any, n: int) -> Any:
     return most * (lengths[first : first + n].sum() + n - 1)
 
 
-@numba.njit(cache=True)
+@njit
 def repeated(grams: Any, lengths: Any, n: int) -> int:
-    """Return how many characters lie in n-grams that came before, spaces left out.
+    """Return how many characters are in n-grams that occurred earlier, without spaces.
 
-    The scan goes on after a repeated n-gram, so that no word is counted twice. N-grams are the
+    The scan continues after a repeated n-gram, so that no word is counted twice. N-grams are the
     same if their characters are, wherever a space lay.
     """
     if not len(grams):

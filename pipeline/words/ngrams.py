@@ -1,7 +1,7 @@
 """Word n-grams as 64-bit numbers, normalised as GPT-2's paper normalised them.
 
-Strings become "lower-cased alphanumeric words with a single space as a delimiter". Two n-grams that
-differ have the same number with a chance of 2^-64. Source: Radford et al. (2019), section 4.
+Strings become "lower-cased alphanumeric words with a single space as a delimiter". Two different
+n-grams have the same number with a probability of 2^-64. Source: Radford et al. (2019), section 4.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 
 WORD = re.compile(r"[^\W_]+")
-REMEMBERED = 1 << 20  # words whose number is kept at hand, some 100 MB at most
+REMEMBERED = 1 << 20  # words whose numbers are cached, about 100 MB at most
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 
 _numbers: dict[str, int] = {}
@@ -65,7 +65,7 @@ def of_words(numbers: Hashes, n: int) -> Hashes:
 
 
 def mixed(hashed: Hashes) -> Hashes:
-    """Scatter every bit over all. Source: Steele et al. (2014), SplitMix64's last step."""
+    """Spread every bit over all 64. Source: Steele et al. (2014), SplitMix64's last step."""
     hashed = (hashed ^ (hashed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     hashed = (hashed ^ (hashed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return hashed ^ (hashed >> np.uint64(31))

@@ -1,14 +1,14 @@
-"""The splitter of words, compiled: from a text's code points to where its tokens end.
+"""The compiled splitter of words: from the code points of a text to the ends of its tokens.
 
-What it does is told in `words.py`, whose lists it is given as tables: what each code point is
-(`characters.py`), the forms known by heart, and units. A chunk is what stands between spaces.
+`words.py` explains the rules and has the lists, which come here as tables: the classes of code
+points (`characters.py`), special forms, and units. A chunk is the text between two spaces.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.words.addresses import is_address
 from webtext.pipeline.words.characters import (
     ALNUM,
@@ -26,11 +26,11 @@ from webtext.pipeline.words.characters import (
     UPPER,
 )
 
-LONGEST = 1000  # characters of a chunk that are looked into; more is no word of any language
-LONGEST_FORM = 16  # characters of a form known by heart
-FORM_TOKENS = 5  # that one known form may have been cut into
+LONGEST = 1000  # characters of a chunk that is split; no word of any language is longer
+LONGEST_FORM = 16  # characters of a special form
+FORM_TOKENS = 5  # at most, of one special form
 LONGEST_UNIT = 4  # characters
-FILTER = 1 << 14  # places of a table that tells most strings from known forms
+FILTER = 1 << 14  # slots of a table that rejects most strings that are not special forms
 
 BASE = 0x9E3779B97F4A7C15  # of the hash of a form's characters, modulo 2 ** 64; odd
 
@@ -40,13 +40,13 @@ STAR, CARET, LESS, GREATER, EQUALS = 0x2A, 0x5E, 0x3C, 0x3E, 0x3D
 CAPITAL_A, CAPITAL_C, CAPITAL_S, CAPITAL_U, SMALL_S = 0x41, 0x43, 0x53, 0x55, 0x73
 
 
-@numba.njit(cache=True)
+@njit
 def likely(first: Any, last: Any, length: Any) -> Any:
     """Return the place in the filter of strings with these ends and this length."""
     return (int(first) * 31 + int(last) * 1009 + int(length) * 7) & (FILTER - 1)
 
 
-@numba.njit(cache=True)
+@njit
 def hashed(codes: Any, low: int, high: int) -> Any:
     """Return the hash of some characters."""
     value = np.uint64(0)
@@ -55,9 +55,9 @@ def hashed(codes: Any, low: int, high: int) -> Any:
     return value
 
 
-@numba.njit(cache=True)
+@njit
 def form(codes: Any, low: int, high: int, sieve: Any, forms: Any) -> Any:
-    """Return where the tokens of a known form end, a bit a character; 0 if it is none.
+    """Return where the tokens of a special form end, a bit a character; 0 if it is not one.
 
     `forms` is an open-addressed table of hashes with these bits beside them.
     """
@@ -72,7 +72,7 @@ def form(codes: Any, low: int, high: int, sieve: Any, forms: Any) -> Any:
     return forms[at, 1]
 
 
-@numba.njit(cache=True)
+@njit
 def put(cuts: Any, low: int, ends: Any, count: int) -> int:
     """Write where the tokens of a form end that begins at `low`; return how many ends there are."""
     while cuts:
@@ -84,7 +84,7 @@ def put(cuts: Any, low: int, ends: Any, count: int) -> int:
     return count
 
 
-@numba.njit(cache=True)
+@njit
 def dots_from(codes: Any, low: int, high: int) -> int:
     """Return how many full stops there are in a row."""
     at = low
@@ -93,9 +93,9 @@ def dots_from(codes: Any, low: int, high: int) -> int:
     return at - low
 
 
-@numba.njit(cache=True)
+@njit
 def front(codes: Any, low: int, high: int, classes: Any) -> int:
-    """Return how many characters stand alone at the beginning."""
+    """Return how many characters at the beginning are tokens of their own."""
     char = codes[low]
     left = high - low
     if left > 1 and char == ELLIPSIS and codes[low + 1] == ELLIPSIS:
@@ -114,7 +114,7 @@ def front(codes: Any, low: int, high: int, classes: Any) -> int:
     return 0
 
 
-@numba.njit(cache=True)
+@njit
 def unit(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
     """Return the length of a unit or currency at the end, after a digit."""
     packed = np.uint32(0)
@@ -134,9 +134,9 @@ def unit(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
     return found
 
 
-@numba.njit(cache=True)
-def back(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
-    """Return how many characters stand alone at the end, the most that may."""
+@njit
+def back(codes: Any, low: int, high: int, classes: Any, units: Any) -> Any:
+    """Return how many characters at the end are tokens of their own, at most."""
     last = codes[high - 1]
     before = codes[high - 2] if high - low > 1 else np.uint32(0)
     if last == DOT:
@@ -157,9 +157,9 @@ def back(codes: Any, low: int, high: int, classes: Any, units: Any) -> int:
     return max(found, 1 if classes[last] & BACK else 0)
 
 
-@numba.njit(cache=True)
-def inside(codes: Any, at: int, low: int, high: int, classes: Any) -> int:
-    """Return how many characters stand alone at a place inside a word."""
+@njit
+def inside(codes: Any, at: int, low: int, high: int, classes: Any) -> Any:
+    """Return how many characters at a place inside a word are a token of their own."""
     char = codes[at]
     kind = classes[char]
     if kind & ALNUM and not kind & INSIDE:
@@ -187,7 +187,7 @@ def inside(codes: Any, at: int, low: int, high: int, classes: Any) -> int:
     return dashes(codes, at, high, classes)
 
 
-@numba.njit(cache=True)
+@njit
 def dashes(codes: Any, at: int, high: int, classes: Any) -> int:
     """Return how many dashes there are before a letter: no more than make one dash."""
     char = codes[at]
@@ -202,7 +202,7 @@ def dashes(codes: Any, at: int, high: int, classes: Any) -> int:
     return 0
 
 
-@numba.njit(cache=True)
+@njit
 def middle(codes: Any, low: int, high: int, classes: Any, ends: Any, count: int) -> int:
     """Split what is left when no mark is at either end."""
     plain = True
@@ -226,7 +226,7 @@ def middle(codes: Any, low: int, high: int, classes: Any, ends: Any, count: int)
     return count
 
 
-@numba.njit(cache=True)
+@njit
 def peel(codes: Any, low: int, high: int, classes: Any, known: Any, ends: Any, tails: Any) -> int:
     """Take marks off both ends of a chunk, and split the rest; return how many tokens there are.
 
@@ -266,9 +266,9 @@ def peel(codes: Any, low: int, high: int, classes: Any, known: Any, ends: Any, t
     return count
 
 
-@numba.njit(cache=True)
+@njit
 def join(codes: Any, low: int, pieces: Any, sieve: Any, forms: Any, ends: Any, count: int) -> int:
-    """Put together again what makes a known form, such as a face before a bracket."""
+    """Join tokens again that form a special form, such as an emoticon before a bracket."""
     start = 0
     while start < len(pieces):
         cuts = np.uint64(0)
@@ -286,7 +286,7 @@ def join(codes: Any, low: int, pieces: Any, sieve: Any, forms: Any, ends: Any, c
     return count
 
 
-@numba.njit(cache=True)
+@njit
 def cut(codes: Any, classes: Any, sieve: Any, forms: Any, units: Any) -> Any:
     """Return where the tokens of a text end, in code points."""
     ends = np.empty(len(codes), np.int32)

@@ -2,11 +2,11 @@
 
 FineWeb's filters and others count the tokens of spaCy's English tokenizer: punctuation stands
 alone, "don't" is two tokens, "U.S." is one. The rules below follow its documented order: peel
-marks off both ends until nothing or a known form is left, then cut inside. The lists are here, the
-compiled code is in `splitting.py`; the same in plain Python is what the tests hold it to.
+marks off both ends until nothing or a special form is left, then cut inside. The lists are here,
+the compiled code is in `splitting.py`, and the tests compare it with the same in plain Python.
 
-That is where the time of the published filters goes: they split and look at each word anew, rule by
-rule, and word by word in Python.
+Published filters spend most of their time there: they split the text again for each rule, and look
+at it word by word in Python.
 """
 
 from functools import cache
@@ -57,20 +57,20 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Source:
 
 
 class Counts(NamedTuple):
-    """What there is of words in a text."""
+    """How many words of each kind a text has."""
 
     tokens: int  # words and punctuation marks
-    words: int  # tokens that are more than punctuation
+    words: int  # tokens that are not only punctuation
     characters: int  # in words
     letter_tokens: int  # tokens with a letter
     letter_words: int  # words with a letter
 
 
 class Rows(NamedTuple):
-    """A text's tokens, one after the other: what n-grams are made of."""
+    """The tokens of a text in order, for n-grams."""
 
     hashes: npt.NDArray[np.uint64]  # of a token's characters
-    powers: npt.NDArray[np.uint64]  # the hash's base to the number of its characters
+    powers: npt.NDArray[np.uint64]  # the base of the hash to the power of its length
     lengths: npt.NDArray[np.int32]  # its characters
 
 
@@ -78,13 +78,13 @@ class Words(NamedTuple):
     """All that is known of the words of a text."""
 
     counts: Counts
-    sentences: int  # of its lines, taken one by one
+    sentences: int  # counted in each line by itself
     stop_words: int  # how many of the eight occur, in lower case
     rows: Rows
 
 
 def read(text: str) -> Words:
-    """Return what there is to know of a text's words.
+    """Return all that is known of the words of a text.
 
     >>> read("It is. Is it not?").counts.tokens, read("It is. Is it not?").sentences
     (7, 2)
@@ -96,7 +96,7 @@ def read(text: str) -> Words:
 
 
 def split(text: str) -> list[str]:
-    """Return the tokens of a text, punctuation among them.
+    """Return the tokens of a text, punctuation included.
 
     >>> split("Don't panic (yet).")
     ['Do', "n't", 'panic', '(', 'yet', ')', '.']
@@ -118,7 +118,7 @@ def stop_hashes() -> npt.NDArray[np.uint64]:
 
 @cache
 def known() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-    """Return the filter, the table of known forms, and the units, as `splitting` wants them."""
+    """Return the filter, the table of special forms, and the units, as `splitting` needs them."""
     found = known_forms()
     assert max(map(len, found)) <= splitting.LONGEST_FORM
     sieve = np.zeros(splitting.FILTER, np.bool_)
@@ -136,7 +136,7 @@ def known() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64], npt.NDArray[
 
 
 def known_forms() -> dict[str, tuple[str, ...]]:
-    """Return the chunks that are split, or left whole, by heart."""
+    """Return the special forms, each with its tokens."""
     forms: dict[str, tuple[str, ...]] = {
         word: (word,) for word in f"{STATES_AND_TITLES} {APOSTROPHES} {FACES}".split()
     }

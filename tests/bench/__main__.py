@@ -27,6 +27,7 @@ BENCHES = (
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),
     ("a training step against nanoGPT's, on this CPU", "tests.bench.training", ()),
+    ("fewer tokens for a loss: speedrun against GPT-2 with AdamW", "tests.bench.fewer_tokens", ()),
     ("our scores against lm-eval's own", "tests.bench.agreement", ()),
 )
 

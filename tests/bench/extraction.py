@@ -38,10 +38,10 @@ from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import PAGE
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.filters.c4 import C4
-from webtext.pipeline.filters.documents import documents
 from webtext.pipeline.filters.fineweb import FineWeb
 from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
 from webtext.pipeline.filters.rules import Rules, ask, edited
+from webtext.pipeline.filters.step import documents
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.language import Language

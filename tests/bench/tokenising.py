@@ -20,8 +20,7 @@ import zstandard
 
 from tests.bench.peers import ROOT
 from webtext.pipeline.core.records import CORPUS
-from webtext.pipeline.core.shards import Directory, write_json, write_parquet
-from webtext.pipeline.corpus.corpus import count_rows
+from webtext.pipeline.core.shards import Directory, row_count, write_json, write_parquet
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.tokens.tokens import Tokens, tokens
 from webtext.pipeline.urls import urls
@@ -78,7 +77,7 @@ def main() -> None:
     encoding = bpe.encoding()
     with tempfile.TemporaryDirectory() as scratch:
         corpus = corpus_of(many, Path(scratch) / "corpus-1")
-        assert sum(count_rows(path) for path in corpus.shards()) == len(many)
+        assert sum(row_count(path) for path in corpus.shards()) == len(many)
         ratios = []
         for turn in range(3):
             started = time.perf_counter()

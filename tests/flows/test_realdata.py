@@ -14,9 +14,9 @@ import pytest
 import zstandard
 
 from tests.flows.conftest import ROOT, webtext
-from webtext.pipeline.archive.replay import replaying
+from webtext.pipeline.archive.replaying.replay import replaying
+from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.insight.trace import trace
 from webtext.pipeline.tokens.bpe import encoding
 from webtext.pipeline.tokens.tokens import document_tokens
 
@@ -86,22 +86,26 @@ def a_url(data: Path, pattern: str, like: str) -> str:
     return frame["url"][0]
 
 
+def followed(data, url):
+    return Build(None, data).follow(url).plain()
+
+
 def test_trace_tells_the_story_of_each_kind_of_url(data):
     kept = pl.read_parquet(data / "corpus-*" / "0*.parquet")["url"][0]
-    story = trace(data, kept)
+    story = followed(data, kept)
     assert story["fate"] == "kept"
     assert {"links", "crawl", "extract", "language", "rules", "corpus", "tokens"} <= set(story)
     assert story["crawl"]["warc_file"].endswith(".warc.gz")
 
-    filtered = trace(data, a_url(data, "documents-*/dropped/*.parquet", "rules."))
+    filtered = followed(data, a_url(data, "documents-*/dropped/*.parquet", "rules."))
     assert filtered["fate"].startswith("rules.")
     assert "corpus" not in filtered
 
-    unfetched = trace(data, a_url(data, "pages-*/outcomes/*.parquet", "crawl."))
+    unfetched = followed(data, a_url(data, "pages-*/outcomes/*.parquet", "crawl."))
     assert unfetched["fate"].startswith("crawl.")
     assert "extract" not in unfetched
 
-    unliked = trace(data, a_url(data, "links-*/dropped/*.parquet", "links.low_score"))
+    unliked = followed(data, a_url(data, "links-*/dropped/*.parquet", "links.low_score"))
     assert unliked["fate"] == "links.low_score"
 
 

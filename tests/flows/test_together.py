@@ -47,7 +47,7 @@ def together(tmp_path, tokens, *more: str, recipe="tiny"):
     logs = tmp_path / "logs"
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "--redirects", "3", "--log-dir", str(logs), "-m", "--", "flows", *asked],
+         "--redirects", "3", "--log-dir", str(logs), "-m", "--", "webtext", *asked],
         env=environment() | {"OMP_NUM_THREADS": "1"}, cwd=ROOT, capture_output=True, text=True,
         timeout=200, check=False,
     )  # fmt: skip

@@ -8,15 +8,21 @@ compiled nanoGPT (`tests/gpu/fast.py`), which is left out where no clone of it l
 `.bench-venv/nanoGPT`. It takes less than nine minutes. `--device cpu --quick` runs the same code
 with tiny sizes, to see that it works; its figures mean nothing.
 
-The receipt is one JSON object:
+The receipt is one JSON object; `python -m tests.gpu.table RECEIPT` makes README's table of it:
 
-    device, torch, triton, python   what it ran on
+    date                            when, as 2026-11-27
+    device, torch, triton, python   what it ran on (triton null where there is none)
     seconds                         how long it took
     correct    a list: name, passed, seconds, and found (figures, or what went wrong)
     fast       a list: size ("124M"), windows (of a microbatch), who ("webtext", "nanoGPT"),
                masked (whether documents are), tokens_per_s, mfu (null where the device's peak is
-               unknown), memory (bytes allocated at most), start_s (until the first step was done)
+               unknown), memory (bytes taken at most, null on the CPU), start_s (until the first
+               step was done)
     ratios     a list: size, windows, of (what is divided by what), ratio
+    note       what else a reader should know; only where somebody wrote it
+
+`correct`, or `fast` and `ratios`, is absent where it was left out by `--only`. Of the receipt that
+is kept here, tests/gpu/receipt-h200.json, only what was known is there.
 
 Exit code 1 where something does not hold; speed alone never fails.
 """
@@ -26,6 +32,7 @@ import json
 import platform
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +57,7 @@ def main() -> None:
     started = time.monotonic()
     place = torch.device(options.device)
     receipt: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
         "device": device_name(place),
         "torch": torch.__version__,
         "triton": triton_version(),

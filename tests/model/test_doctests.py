@@ -11,6 +11,6 @@ MODULES = [found.name for found in pkgutil.walk_packages(model.__path__, "webtex
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_the_docstrings_hold(name):
-    if name.endswith(".kernels"):
+    if name.endswith(".softmax_kernel"):
         pytest.importorskip("triton", reason="Triton comes with torch's builds for CUDA only")
     assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -201,7 +201,9 @@ class World:
             write(out.shard(number, under="outcomes"), rows, OUTCOME)
         counts = fates(out.shards("outcomes"))
         kept = counts.pop("kept")
-        self.finish("pages", [("crawl", kept + sum(counts.values()), kept, counts)])
+        stages = {"crawl": {"version": 1, "settings": {}, "machine": []}}
+        passages = [("crawl", kept + sum(counts.values()), kept, counts)]
+        self.finish("pages", passages, stages=stages)
 
     def documents(self) -> None:
         out = self.directory("documents")

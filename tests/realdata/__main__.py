@@ -22,12 +22,12 @@ from pathlib import Path
 import polars as pl
 
 from tests.realdata.pace import pace_of
+from webtext.pipeline.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 RECIPE = Path(__file__).with_name("miniweb.toml")
 PORT = 18_080
-STAGES = ("links", "pages", "documents", "signatures", "duplicates", "corpus", "tokens")
 WEBTEXT = [sys.executable, "-m", "webtext"]
 
 
@@ -43,9 +43,9 @@ def main() -> None:
     data = work / "data"
     print(f"working in {work}", flush=True)
     with replaying(work):
-        for stage in STAGES:
+        for step in dict.fromkeys(step.name for step in STEPS):
             timed(
-                stage, "build", str(RECIPE), "--data", str(data), "--until", stage, *overrides(work)
+                step, "build", str(RECIPE), "--data", str(data), "--until", step, *overrides(work)
             )
         timed("again", "build", str(RECIPE), "--data", str(data), *overrides(work))
     print(pace_of(work / "access.jsonl", tomllib.loads(RECIPE.read_text())["crawl"]["delay"]))

@@ -54,12 +54,20 @@ FRAMING = (
         head("Content-Length: 5", "Content-Length: 9") + HTML,
         "bad_http",
     ),
-    lost(
+    kept(
         5,
         "length-and-chunks",
-        "both a length and chunks, as request smuggling has it",
-        head("Content-Length: 3", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n0\r\n\r\n",
-        "bad_http",
+        "both a length and chunks: the chunks count",
+        chunked(HTML).replace(b"\r\n", b"\r\nContent-Length: 3\r\n", 1),
+        body=HTML,
+    ),
+    kept(5, "bytes-after-length", "more than the length says", page() + b"<p>more", body=HTML),
+    kept(
+        5,
+        "length-said-twice",
+        "the same length twice",
+        head("Content-Type: text/html", *[f"Content-Length: {len(HTML)}"] * 2) + HTML,
+        body=HTML,
     ),
     lost(6, "no-status-line", "a body without a head, as in HTTP 0.9", HTML, "bad_http"),
     lost(7, "status-colon", "a colon after the status", head(status="200: OK") + HTML, "bad_http"),
@@ -68,8 +76,9 @@ FRAMING = (
     kept(8, "folded-header", "a header over two lines", page(HTML, "X-A: b\r\n  c"), body=HTML),
     kept(8, "claims-http-2", "HTTP/2.0 as text", page().replace(b"/1.1", b"/2.0", 1), body=HTML),
     lost(9, "status-999", "status 999", page(status="999 Denied"), "http_other", value=999),
-    lost(10, "no-colon", "a header without a colon", page(HTML, "nonsense"), "bad_http"),
-    lost(10, "space-colon", "a blank before the colon", page(HTML, "X-A : b"), "bad_http"),
+    kept(10, "no-colon", "a header without a colon", page(HTML, "nonsense"), body=HTML),
+    kept(10, "space-colon", "a blank before the colon", page(HTML, "X-A : b"), body=HTML),
+    kept(10, "php-warning", "a warning in the head", page(HTML, "PHP Warning: in x"), body=HTML),
     lost(10, "nul-in-header", "a NUL in a header", page(HTML, "X-A: a\0b"), "bad_http"),
     kept(11, "latin-header", "Latin-1 in a header", page(HTML, "X-Name: caf\xe9"), body=HTML),
     lost(12, "huge-header", "a header of 1 MB", page(HTML, "X-A: " + "a" * 1_000_000), "bad_http"),
@@ -99,7 +108,12 @@ FRAMING = (
         16, "no-content", "204, and no body", head(status="204 No Content"), "http_other", value=204
     ),
     lost(
-        16, "no-content-with", "204, and a body", head(status="204 No Content") + HTML, "bad_http"
+        16,
+        "no-content-with",
+        "204, and a body",
+        head(status="204 No Content") + HTML,
+        "http_other",
+        value=204,
     ),
     lost(16, "empty", "200, and no body", page(b""), "empty"),
     lost(

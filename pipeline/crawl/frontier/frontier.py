@@ -64,6 +64,10 @@ CACHE_KIB = 64 << 10  # SQLite's own page cache
 ACK = f"INSERT INTO outcome (key, {', '.join(FOUND)}) VALUES (?{', ?' * len(FOUND)})"
 
 
+class DamagedError(UserError):
+    """The table cannot be read any more; the WARC files have all that it knew."""
+
+
 def steady() -> Callable[[], float]:
     """Return a clock of Unix time that takes no part in the steps that the system's is set by."""
     ahead = time.time() - time.monotonic()
@@ -147,8 +151,9 @@ class Frontier:
                     "stop it, and run again"
                 ) from None
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise UserError(
-                    f"{self.path}: damaged ({error}); delete {self.path.parent} and crawl again"
+                raise DamagedError(
+                    f"{self.path}: damaged ({error}); move it elsewhere and run the same command "
+                    "again: it is rebuilt from the WARC files beside it, and nothing is lost"
                 ) from error
             if code in DISK:
                 raise OSError(DISK[code], str(error), str(self.path)) from error
@@ -285,7 +290,7 @@ class Frontier:
                 [(item.attempts, key(item.host, item.n)) for item in changes.returned],
             )
             for host, errors in changes.given_up:
-                done += self._give_up(host, errors)
+                done += self.give_up(host, errors)
             self.db.executemany(
                 "UPDATE host SET state = ?, not_before = ?, errors = ?, cursor = ? WHERE host = ?",
                 changes.hosts,
@@ -319,7 +324,7 @@ class Frontier:
         if count != len(done):
             raise PipelineError(f"{self.path}: {len(done)} outcomes of {count} URLs")
 
-    def _give_up(self, host: int, errors: int) -> int:
+    def give_up(self, host: int, errors: int) -> int:
         """Give up what is left of a host's URLs; return how many that are."""
         left = f"key > ? AND key < ? AND state < {DONE}"
         self.db.execute(

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from webtext.pipeline.core.directories.keeping import CHANGED, set_aside
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import OUTCOME
-from webtext.pipeline.core.shards import Directory, replacing, write_parquet
+from webtext.pipeline.core.shards import Directory, read_shard, replacing, write_parquet
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.frontier.targets import stamp, surt
@@ -17,13 +19,26 @@ INDEX = "index.cdxj"
 def complete(out: Directory, links: Directory, frontier: Path) -> bool:
     """Whether a crawl has written all that it leaves, and only the manifest is missing."""
     outcomes = out.numbers(UNDER) == links.numbers()
-    return outcomes and (out.path / INDEX).exists() and not frontier.exists()
+    written = outcomes and (out.path / INDEX).exists() and not frontier.exists()
+    return written and all(fits(out, links, number) for number in links.numbers())
 
 
-def discard(out: Directory) -> None:
-    """Remove what a crawl left whose frontier is gone: nobody knows what it stood for."""
-    for path in [*out.shards(UNDER), *out.path.glob("*.warc.gz"), out.path / INDEX]:
-        path.unlink(missing_ok=True)
+def fits(out: Directory, links: Directory, number: int) -> bool:
+    """Whether the outcomes of a shard are readable, and those of its links as they are now."""
+    try:
+        made = (out.shard(number, under=UNDER), links.shard(number))
+        there, wanted = (read_shard(path, ["id", "url"]) for path in made)
+    except UserError:
+        return False
+    return bool(there.equals(wanted))
+
+
+def make_room(out: Directory, links: Directory) -> None:
+    """Set aside all outcomes where those of a shard are damaged, or of other links."""
+    if not all(
+        number in links.numbers() and fits(out, links, number) for number in out.numbers(UNDER)
+    ):
+        set_aside(out.path, CHANGED, [out.path / UNDER, out.path / INDEX])
 
 
 def write_all(frontier: Frontier, links: Directory, out: Directory) -> None:

@@ -1,5 +1,6 @@
 """What the crawl needs to know of its links, and how long politeness alone will take."""
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -32,19 +33,35 @@ def host_of(url: str) -> str:
     return rest.partition(":")[0]
 
 
-def surt(url: str) -> str:
-    """Return a URL in the form in which indexes sort it: the host's names backwards, no scheme.
+# Ids of sessions, which make one page many.
+# Source: the Python package surt, IAURLCanonicalizer, which pywb and the Wayback Machine use
+SESSIONS = re.compile(
+    r"(?:^|(?<=[&?]))(?:(?:jsessionid|phpsessid|sid)=[0-9a-z]{32}"
+    r"|aspsessionid[a-z]{8}=[a-z]{24}|cfid=[^&]+&cftoken=[^&]+)(?:&|$)"
+)
+PATH_SESSION = re.compile(r";jsessionid=[0-9a-z]{32}")
 
-    >>> surt("https://www.example.com:8443/A/b?c=1")
-    'com,example:8443)/A/b?c=1'
+
+def surt(url: str) -> str:
+    """Return a URL as the key by which indexes sort it: the host's names backwards, no scheme.
+
+    All is in lower case; what stands between `&` is sorted; `www.`, ids of sessions, a last slash
+    and an empty query are left out, so that spellings of one page have one key.
+
+    >>> surt("https://www2.Example.com:8443/A/b/?d=1&C=2")
+    'com,example:8443)/a/b?c=2&d=1'
     """
     host = host_of(url)
     _, _, rest = url.partition("://")
     tail = rest[min([i for i in map(rest.find, "/?#") if i >= 0], default=len(rest)) :]
     port = rest[: len(rest) - len(tail)].rpartition("@")[2][len(host) :]
     if host[:1] != "[" and not host.replace(".", "").isdigit():
-        host = ",".join(reversed(host.removeprefix("www.").split(".")))
-    return f"{host}{port}){(tail or '/').partition('#')[0]}"
+        host = ",".join(reversed(re.sub(r"\Awww\d*\.", "", host).split(".")))
+    path, _, query = tail.lower().partition("#")[0].partition("?")
+    path = PATH_SESSION.sub("", path)
+    path = path.rstrip("/") or "/"
+    query = "&".join(sorted(SESSIONS.sub("", query).strip("&").split("&")))
+    return f"{host}{port}){path}" + (f"?{query}" if query else "")
 
 
 def busiest_host(links: Directory) -> tuple[str, int]:

@@ -213,6 +213,13 @@ class Resolver:
             raise BlockedError(f"{target[0]}: {why}")
         return socket.socket(family, kind, protocol)
 
+    def forget_failures(self) -> None:
+        """Forget which names had no address: the network was gone when they were asked for."""
+        for host in [
+            host for host, (_, found) in self._known.items() if isinstance(found, OSError)
+        ]:
+            del self._known[host]
+
     async def close(self) -> None:
         """Forget the name servers; lookups under way are given up."""
         asked = list(self._asked.values())

@@ -15,15 +15,14 @@ from typing import Final, Self
 
 import ada_url
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.http import decode, messages
 from webtext.pipeline.crawl.http.address_guard import BlockedError, NoAddressError, Resolver
-from webtext.pipeline.crawl.http.connection import asked
+from webtext.pipeline.crawl.http.connection import asked, reachable
 from webtext.pipeline.crawl.http.plain import AVAILABLE, Watch
-from webtext.pipeline.crawl.http.reply import Counted, Parsed, received
+from webtext.pipeline.crawl.http.reply import Chunked, Counted, received
 from webtext.pipeline.crawl.http.wire import Patience, UnconnectedError, Wire
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.urls import urls
@@ -64,7 +63,7 @@ class Body:
 class Arrived:
     """A response whose headers are in and whose body may be read; closed by whoever asked."""
 
-    def __init__(self, sent: "Sent", wire: Wire, reply: Counted | Parsed) -> None:
+    def __init__(self, sent: "Sent", wire: Wire, reply: Counted | Chunked) -> None:
         self.url = sent.url
         self.request = sent.request
         self.started = sent.started
@@ -184,6 +183,15 @@ class Client:
         except (BlockedError, NoAddressError) as error:
             raise refusal(error) from error
 
+    async def reachable(self, url: str) -> bool:
+        """Tell whether the host of `url` takes connections; nothing is sent to it."""
+        host, port = host_and_port(url)
+        try:
+            addresses = await self._resolver.resolve(host, port)
+        except (BlockedError, NoAddressError):
+            return False
+        return await reachable(self._resolver, addresses, self._settings.connect_timeout)
+
     async def get(self, url: str, conditions: Mapping[str, str] | None = None) -> Arrived:
         """Ask for `url`, which is in WHATWG form; redirects are the caller's to follow.
 
@@ -246,8 +254,8 @@ def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> F
 
 # How a server without a cipher in common often says so: it was there, and left the handshake.
 HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-ERRORS = (aiohttp.ClientError, OSError, HttpProcessingError)
-BAD = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, HttpProcessingError)
+ERRORS = (aiohttp.ClientError, OSError, messages.BadHeadError)
+BAD = (messages.BadHeadError,)
 
 
 def refusal(error: OSError) -> Failed:
@@ -336,7 +344,7 @@ def redirected(url: str, head: messages.Head) -> str:
     Raises:
         Failed: to nowhere, or to something that is not fetched.
     """
-    location = head.first("Location")
+    location = head.address("Location")
     if not location:
         raise Failed(fates.BAD_REDIRECT)
     try:

@@ -89,6 +89,16 @@ async def asked(
         raise UnconnectedError(error) from error
 
 
+async def reachable(resolver: Resolver, addresses: list[ResolveResult], seconds: float) -> bool:
+    """Tell whether one of the addresses takes a connection in so many seconds; send nothing."""
+    try:
+        async with asyncio.timeout(seconds):
+            (await _raced(resolver, addresses)).close()
+    except (OSError, TimeoutError):
+        return False
+    return True
+
+
 async def _slowly(
     resolver: Resolver,
     addresses: list[ResolveResult],

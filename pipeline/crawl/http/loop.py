@@ -3,10 +3,8 @@
     frontier ──lease──> workbench ──turn──> visit ──result──> writer ──commit──> frontier
     (on disk)           (in memory)         (fetcher)         (WARC, fsync)      (on disk)
 
-One event loop does the waiting, and one thread everything that touches the disk, in the order in
-which it came about. A result is acknowledged after its WARC records are on disk, so killing the
-process at any moment costs some fetches and nothing else, and a stop that is asked for not even
-those.
+One event loop does the waiting; one thread writes to the disk, in order. A result is acknowledged
+after its WARC records are on disk, so a kill costs some fetches, and a stop that is asked for none.
 """
 
 import asyncio
@@ -23,9 +21,11 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.crawl.fetch import Fetched
 from webtext.pipeline.crawl.frontier.earlier import Earlier
 from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.recovery import note
 from webtext.pipeline.crawl.frontier.rows import PARKED, SHARD, Changes, HostChange, HostRow, Item
 from webtext.pipeline.crawl.frontier.targets import host_of
 from webtext.pipeline.crawl.frontier.workbench import Host, Turn, Workbench
+from webtext.pipeline.crawl.http.outage import Network
 from webtext.pipeline.crawl.http.results import Result, judged
 from webtext.pipeline.crawl.meter import Meter
 from webtext.pipeline.crawl.settings import Crawl, Gate
@@ -48,6 +48,12 @@ class Fetches(Protocol):
 
     async def addresses(self, url: str) -> tuple[str, ...]:
         """Return the addresses of the URL's host, () where pacing by address has no sense."""
+
+    async def reachable(self, url: str) -> bool:
+        """Tell whether the URL's host takes connections, without sending anything."""
+
+    def forget_failures(self) -> None:
+        """Ask anew for what could not be had while the network was gone."""
 
     def crawl_delay(self, url: str) -> float | None:
         """Return what the host's robots.txt asks for, in seconds."""
@@ -132,6 +138,12 @@ class Loop:
             make(self.settings, self.gate) as self.fetcher,
             asyncio.TaskGroup() as self.tasks,
         ):
+            self.network = Network(
+                self.fetcher.reachable,
+                busy=lambda: self.bench.in_flight > 0,
+                clock=self.clock,
+                spawn=self.tasks.create_task,
+            )
             helpers = [self.tasks.create_task(work()) for work in (self._write, self._tell)]
             await self._feed()
             for helper in helpers:
@@ -236,6 +248,7 @@ class Loop:
         """Begin whatever may begin now, and come back when more may."""
         now = self.clock()
         most = self.settings.hosts_in_flight if self.unwritten < UNWRITTEN else 0
+        most = 0 if self.network.gone else most
         while self.bench.in_flight < most:
             turn = self.bench.take(now)
             if turn is None:
@@ -289,12 +302,17 @@ class Loop:
         host = turn.host
         visit = Visit(turn, item.url)
         VISIT.set(visit)
-        started = self.frontier.clock()
         known = item.earlier and Earlier.unpacked(item.earlier, self.sink.directory)
-        try:
-            fetched = await self.fetcher.fetch(item.url, *([known] if known else []))
-        finally:
-            self._end_turn(visit)
+        while True:
+            started, began = self.frontier.clock(), self.clock()
+            try:
+                fetched = await self.fetcher.fetch(item.url, *([known] if known else []))
+            finally:
+                self._end_turn(visit)
+            self._pump()
+            if not await self.network.lost(item.url, began, fetched):
+                break
+            self.fetcher.forget_failures()
         wall = self.frontier.clock()
         result = judged(self.bench, host, item, fetched, started, self.clock(), wall)
         self._put(result)
@@ -340,14 +358,20 @@ class Loop:
         changes = Changes()
         for result in batch:
             done = result.done
+            if done and (before := result.exchange and result.exchange.earlier):
+                done.payload_file = before.file
+                done.payload_offset, done.payload_length = before.offset, before.length
+            if done:
+                result.notes.append(note(result.url, done))
             if done and result.exchange:
                 place = self.sink.write(done.n // SHARD, result.exchange, result.notes)
                 done.warc_file, done.digest = place.file, place.digest
                 done.warc_offset, done.warc_length = place.offset, place.length
-                done.revisit, before = place.revisit, result.exchange.earlier
-                if place.revisit and before:
-                    done.payload_file = before.file
-                    done.payload_offset, done.payload_length = before.offset, before.length
+                done.revisit = place.revisit
+                if not place.revisit:
+                    done.payload_file = done.payload_offset = done.payload_length = None
+            elif result.notes:
+                self.sink.note(result.shard, result.url, result.notes)
             if done:
                 changes.done.append(done)
             changes.add(result.changes)
@@ -372,4 +396,5 @@ class Loop:
             await asyncio.sleep(1.0)
             parked = await self._on_disk(self.frontier.parked)
             leased = sum(len(host.urls) + host.visited for host in self.bench.hosts.values())
+            self.meter.trouble = self.network.note
             self.meter.look(self.bench.in_flight, leased, self.active, parked)

@@ -10,6 +10,10 @@ from functools import cached_property, lru_cache
 
 Field = tuple[bytes, bytes]
 
+MAX_HEAD = 512 << 10  # bytes of a head; Chrome takes 256 KiB, curl 300 kB
+MAX_FIELD = 100 << 10  # bytes of one header. Source: curl, CURL_MAX_HTTP_HEADER
+MAX_FIELDS = 1000  # headers of one response
+
 SIMPLE_HEAD = 32_768  # bytes of a head above which it is not read here
 
 # A head that every parser reads alike: no folded lines, no odd bytes, no line end but CRLF.
@@ -18,6 +22,18 @@ _simple = re.compile(
     rb"(HTTP/1\.[01]) ([2-5]\d\d)(?: ([!-~]*(?: +[!-~]+)*))?\r\n"
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n){1,128})\r\n"
 )
+
+
+# What a head may be made of besides, read as browsers and curl read it.
+_end = re.compile(rb"\n\r?\n")
+_status = re.compile(
+    rb"(HTTP/\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]*\Z", re.IGNORECASE
+)
+_name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class BadHeadError(ValueError):
+    """Bytes that no browser takes for the head of a response."""
 
 
 def lines(fields: Mapping[str, str]) -> str:
@@ -87,6 +103,16 @@ class Head:
         found = self._values.get(_key(name))
         return text(found[0]) if found else None
 
+    def address(self, name: str) -> str | None:
+        """Return the first value of a header that holds a URL, bytes beyond ASCII percent-encoded.
+
+        They are asked for as they came, whatever charset they are in, as browsers do.
+        """
+        found = self._values.get(_key(name))
+        if not found:
+            return None
+        return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in found[0])
+
     def retry_after(self, most: float) -> float | None:
         """Return how many seconds the host asks to be left alone, at most `most`, if it does."""
         return retry_after(self.first("Retry-After"), time.time(), most)
@@ -110,6 +136,55 @@ def simple(data: bytes) -> tuple[Head, int] | None:
         tuple([(name, value.strip(b" \t")) for name, _, value in fields]),
     )
     return head, found.end()
+
+
+def head_end(data: bytes | bytearray, start: int = 0) -> int:
+    r"""Return where the head that `data` begins with ends, 0 where it does not yet.
+
+    No end is before `start`.
+
+    Raises:
+        BadHeadError: it is longer than any that is read.
+
+    >>> head_end(b"HTTP/1.1 200 OK\n\n<p>")
+    17
+    """
+    found = _end.search(data, max(start - len(b"\r\n\r"), 0))
+    if (found.end() if found else len(data)) > MAX_HEAD:
+        raise BadHeadError(f"a head of more than {MAX_HEAD} bytes")
+    return found.end() if found else 0
+
+
+def tolerant(data: bytes) -> Head:
+    r"""Return a head read as browsers and curl read it.
+
+    Lines may end in LF alone, and go on where the next begins with a blank; blanks may stand before
+    a colon; a line that is no header, such as a warning of PHP, is left out.
+
+    Raises:
+        BadHeadError: there is no status line, or too much, or a NUL.
+
+    >>> tolerant(b"HTTP/1.1 200\nA : b\n c\nWarning: in x.php\nin line: 1\n\n").fields
+    ((b'A', b'b c'), (b'Warning', b'in x.php'))
+    """
+    first, *rest = data.lstrip(b"\r\n").replace(b"\r\n", b"\n").split(b"\n")
+    found = _status.match(first)
+    if found is None or b"\0" in data:
+        raise BadHeadError(f"a response that begins with {data[:40]!r}")
+    fields: list[Field] = []
+    for line in rest:
+        if line[:1] in (b" ", b"\t") and fields and line.strip():
+            name, value = fields[-1]
+            fields[-1] = name, value + b" " + line.strip(b" \t\r")
+            continue
+        name, colon, value = line.partition(b":")
+        name = name.rstrip(b" \t")
+        if colon and _name.fullmatch(name):
+            fields.append((name, value.strip(b" \t\r")))
+    if len(fields) > MAX_FIELDS or any(len(value) > MAX_FIELD for _, value in fields):
+        raise BadHeadError("more headers, or longer ones, than any that are read")
+    version, status, reason = found.groups()
+    return Head(version.upper(), int(status), reason or b"", tuple(fields))
 
 
 @lru_cache(128)  # a few names, asked for at every response

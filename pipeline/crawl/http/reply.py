@@ -1,30 +1,27 @@
 """A response as it comes over a connection: its head, then its body, within bounds.
 
 Most responses are of one kind: a head of plain lines in one piece, then a body of a known length
-or up to the end. A pattern tells those for certain. All others, chunked bodies among them, go
-to aiohttp's parser, which is llhttp, and which decides what is HTTP and what is not.
+or up to the end. A pattern tells those for certain. Others are read as browsers and curl read them,
+which is less than a server should send and more than a strict parser takes.
+
+Source: RFC 9112, sections 6 and 7
 """
 
-import asyncio
+import re
 from typing import Final, NamedTuple
 
 import aiohttp
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import (
-    ContentLengthError,
-    HttpProcessingError,
-    TransferEncodingError,
-)
-from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 
 from webtext.pipeline.crawl.http import messages
+from webtext.pipeline.crawl.http.messages import BadHeadError, Head
 from webtext.pipeline.crawl.http.wire import Wire
 
-MAX_FIELD: Final = 32_768  # bytes of one header; real content security policies reach half of it
-MAX_FIELDS: Final = 128  # headers of one response
 NO_BODY: Final = frozenset((204, 304))  # Source: RFC 9112, section 6.3
-UNCERTAIN: Final = -1  # of a length: for the parser to say
-NEVER_FULL: Final = 1 << 30  # bytes that the parser may hold; it is emptied after every piece
+SWITCHING: Final = 101
+SIZE_LINE: Final = 8192  # bytes of the line that gives a chunk's size, its extensions included
+CHUNKED: Final = -1  # of a length: the chunks say it
+
+_size_line = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
 class Raw(NamedTuple):
@@ -34,46 +31,82 @@ class Raw(NamedTuple):
     whole: bool  # it came to the end that was announced
 
 
-async def received(wire: Wire) -> "Counted | Parsed":
+async def received(wire: Wire) -> "Counted | Chunked":
     """Return the response that comes over a connection, once its head is in.
 
     Raises:
-        aiohttp.ClientError, HttpProcessingError, OSError: there is none.
+        BadHeadError: what came is none.
+        aiohttp.ClientError, OSError: nothing came.
     """
     data = await wire.more()
     found = messages.simple(data)
-    if found is not None:
-        head, end = found
-        length = framed(head)
-        if length is None or len(data) - end <= length:
-            return Counted(wire, head, data[end:], length)
-    parsed = Parsed(wire)
-    await parsed.begin(data)
-    return parsed
+    if found is None:
+        head, rest = await slowly(wire, data)
+    else:
+        head, rest = found[0], data[found[1] :]
+    length = framed(head)
+    if length == CHUNKED:
+        return Chunked(wire, head, rest)
+    return Counted(wire, head, rest, length)
 
 
-def framed(head: messages.Head) -> int | None:
-    """Return the length of a body, None where it goes on to the end of the connection.
+async def slowly(wire: Wire, first: bytes) -> tuple[Head, bytes]:
+    """Return the first head that is no interim one, and what came behind it.
 
-    >>> framed(messages.Head.of(200, [("Content-Length", "7")]))
+    Raises:
+        BadHeadError: what came is no head.
+        aiohttp.ClientError, OSError: it did not come whole.
+    """
+    data = bytearray(first)
+    looked = 0
+    while True:
+        if not first:
+            raise aiohttp.ServerDisconnectedError
+        del data[: len(data) - len(data.lstrip(b"\r\n"))]  # as after a body of an earlier answer
+        if not b"HTTP/".startswith(bytes(data[:5]).upper()):
+            raise BadHeadError(f"a response that begins with {bytes(data[:40])!r}")
+        while end := messages.head_end(data, looked):
+            head = messages.tolerant(bytes(data[:end]))
+            del data[:end]
+            looked = 0
+            if head.status == SWITCHING or not 100 <= head.status <= 199:
+                return head, bytes(data)
+        looked = len(data)
+        first = await wire.more()
+        data += first
+
+
+def framed(head: Head) -> int | None:
+    """Return the length of a body, CHUNKED, or None where it goes on to the end of the connection.
+
+    Chunks count for more than a length beside them, and a length that is said twice is one.
+
+    Raises:
+        BadHeadError: lengths that differ, or that are none.
+
+    >>> framed(Head.of(200, [("Content-Length", "7"), ("content-length", "7")]))
     7
-    >>> framed(messages.Head.of(200, [("Transfer-Encoding", "chunked")]))
+    >>> framed(Head.of(200, [("Transfer-Encoding", "chunked"), ("Content-Length", "7")]))
     -1
     """
-    if head.status in NO_BODY or any(map(head.every, ("Transfer-Encoding", "Upgrade"))):
-        return UNCERTAIN
-    lengths = head.every("Content-Length")
+    if head.status in NO_BODY:
+        return 0
+    codings = ",".join(head.every("Transfer-Encoding")).lower().split(",")
+    if codings[-1].strip() == "chunked":
+        return CHUNKED
+    lengths = {part.strip() for value in head.every("Content-Length") for part in value.split(",")}
     if not lengths:
         return None
-    length = lengths[0]
-    certain = len(lengths) == 1 and length.isascii() and length.isdigit() and len(length) < 16
-    return int(length) if certain else UNCERTAIN
+    length = lengths.pop()
+    if lengths or not (length.isascii() and length.isdigit() and len(length) < 16):
+        raise BadHeadError("a length that is none, or several")
+    return int(length)
 
 
 class Counted:
     """A response whose body has a length, or none but the end of the connection."""
 
-    def __init__(self, wire: Wire, head: messages.Head, first: bytes, length: int | None) -> None:
+    def __init__(self, wire: Wire, head: Head, first: bytes, length: int | None) -> None:
         self.head = head
         self._wire = wire
         self._first = first
@@ -81,6 +114,8 @@ class Counted:
 
     async def read(self, most: int) -> Raw:
         """Return the body, or so much of it that it is over `most` bytes.
+
+        What comes behind the length is nobody's concern.
 
         Raises:
             TimeoutError: it is too slow.
@@ -98,85 +133,61 @@ class Counted:
         return Raw(data[: self._length], whole=size >= self._length)
 
 
-class Parsed:
-    """A response that aiohttp's parser reads; it has a head once it has begun."""
+class Chunked:
+    """A response whose body comes in chunks."""
 
-    head: messages.Head
-
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, head: Head, first: bytes) -> None:
+        self.head = head
         self._wire = wire
-        loop = asyncio.get_running_loop()
-        self._parser = HttpResponseParser(
-            BaseProtocol(loop),  # it would be told to pause, if the parser were ever full
-            loop,
-            NEVER_FULL,
-            payload_exception=aiohttp.ClientPayloadError,
-            read_until_eof=True,
-            auto_decompress=False,
-            max_line_size=MAX_FIELD,
-            max_field_size=MAX_FIELD,
-            max_headers=MAX_FIELDS,
-        )
-
-    async def begin(self, data: bytes) -> None:
-        """Read up to the end of the head; `data` is what has come already.
-
-        Raises:
-            aiohttp.ClientError, HttpProcessingError, OSError: there is none.
-        """
-        while data:
-            for message, content in self._feed(data):
-                if message.code == 101 or not 100 <= message.code <= 199:
-                    self.head, self._content = head_of(message), content
-                    return
-            data = await self._wire.more()
-        raise aiohttp.ServerDisconnectedError
+        self._held = bytearray(first)
 
     async def read(self, most: int) -> Raw:
         """Return the body, or so much of it that it is over `most` bytes.
 
-        Raises:
-            HttpProcessingError, TimeoutError: it is not HTTP, or too slow.
-        """
-        data, whole = bytearray(self._content.read_nowait()), True
-        while len(data) <= most and not self._content.is_eof():
-            piece = await ending(self._wire)
-            if piece:
-                self._go_on(piece)
-            elif not self._ended():
-                whole = False
-                break
-            data += self._content.read_nowait()
-        return Raw(bytes(data), whole)
-
-    def _feed(self, data: bytes) -> list[tuple[RawResponseMessage, aiohttp.StreamReader]]:
-        try:
-            messages, _, _ = self._parser.feed_data(data)
-        except HttpProcessingError:
-            raise
-        except Exception as error:
-            raise HttpProcessingError from error
-        return list(messages)
-
-    def _go_on(self, data: bytes) -> None:
-        """Parse more of the body; what comes behind it is nobody's concern."""
-        try:
-            self._feed(data)
-        except HttpProcessingError:
-            if not self._content.is_eof():
-                raise
-
-    def _ended(self) -> bool:
-        """Tell the parser that the connection has ended; return whether the body then is whole.
+        Trailers, and what else comes behind the last chunk, are nobody's concern.
 
         Raises:
-            HttpProcessingError: what came is no body.
+            BadHeadError: a chunk has no size.
+            TimeoutError: it is too slow.
         """
-        try:
-            self._parser.feed_eof()
-        except (ContentLengthError, TransferEncodingError):
-            return False
-        return True
+        data = bytearray()
+        left, later = 0, False  # bytes of the chunk at hand, whether one came before
+        while len(data) <= most:
+            if left and self._held:
+                taken = self._held[:left]
+                del self._held[: len(taken)]
+                data += taken
+                left -= len(taken)
+            elif not left and (size := self._next_size(later)) is not None:
+                if not size:
+                    return Raw(bytes(data), whole=True)
+                left, later = size, True
+            elif piece := await ending(self._wire):
+                self._held += piece
+            else:
+                return Raw(bytes(data), whole=False)
+        return Raw(bytes(data), whole=True)
+
+    def _next_size(self, later: bool) -> int | None:
+        """Take the line that gives a chunk's size off what is held; None where it has not come.
+
+        Raises:
+            BadHeadError: it gives none.
+        """
+        start = 0
+        if later:  # the end of the chunk before
+            start = 2 if self._held.startswith(b"\r\n") else int(self._held.startswith(b"\n"))
+        end = self._held.find(b"\n", start) + 1
+        if not end:
+            if len(self._held) > SIZE_LINE:
+                raise BadHeadError("a chunk without a size")
+            return None
+        found = _size_line.fullmatch(self._held, start, end)
+        if found is None:
+            raise BadHeadError("a chunk without a size")
+        size = int(found[1], 16)
+        del self._held[:end]
+        return size
 
 
 async def ending(wire: Wire) -> bytes:
@@ -185,13 +196,3 @@ async def ending(wire: Wire) -> bytes:
         return await wire.more()
     except aiohttp.ClientOSError:
         return b""
-
-
-def head_of(message: RawResponseMessage) -> messages.Head:
-    """Return a head as aiohttp parsed it, byte for byte."""
-    return messages.Head(
-        b"HTTP/%d.%d" % (message.version.major, message.version.minor),
-        message.code,
-        (message.reason or "").encode("utf-8", "surrogateescape"),
-        tuple((bytes(name), bytes(value)) for name, value in message.raw_headers),
-    )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.fetch import Exchange, Fetched
+from webtext.pipeline.crawl.frontier.recovery import GIVEN_UP
 from webtext.pipeline.crawl.frontier.rows import (
     ACTIVE,
     FINISHED,
@@ -29,6 +30,8 @@ class Result:
     done: Done | None = None  # the URL's outcome, where it has come to one
     exchange: Exchange | None = None  # what is to be archived with it
     notes: list[tuple[str, str]] = field(default_factory=list)
+    url: str = ""  # as linked, and the links' shard that it is of
+    shard: int = 0
     leaves: bool = False  # whether the host is off the workbench
 
     @property
@@ -53,7 +56,7 @@ def judged(
     the workbench's time, `started` and `wall` are Unix time.
     """
     settings = bench.settings
-    result = Result()
+    result = Result(url=item.url, shard=item.shard)
     retry = fetched.again and item.attempts + 1 < settings.attempts
     if retry:
         result.changes.returned = [item._replace(attempts=item.attempts + 1)]
@@ -92,6 +95,7 @@ def _count_failure(
         result.leaves = True
         result.changes.returned = []  # given up with the others
         result.changes.given_up = [(row, host.errors)]
+        result.notes.append((GIVEN_UP, f"{host.name} {host.errors}"))
         result.changes.hosts = [HostChange(FINISHED, 0.0, host.errors, item.n, row)]
     elif fetched.again:
         wait = bench.back_off(host, now, fetched.retry_after)

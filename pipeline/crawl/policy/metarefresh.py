@@ -1,5 +1,7 @@
 """The redirect that stands in a page: `<meta http-equiv="refresh" content="0; url=...">`.
 
+A header `Refresh: 0; url=...` says the same, and is read by the same rule.
+
 Sites that moved often say so in their markup alone, on a page that holds nothing else. Only a
 refresh without a wait is taken for a redirect, as search engines take it: one with a wait is a
 page to be read, or a slide show, or a page that loads itself anew. What stands in `noscript` is
@@ -37,7 +39,16 @@ def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | Non
     """
     if b"refresh" not in b"".join(markup.metas(body) if metas is None else metas).lower():
         return None  # nearly every page
-    found = _at_once.match(_refresh(markup.head(body)))
+    return stated(_refresh(markup.head(body)), url)
+
+
+def stated(refresh: str, url: str) -> str | None:
+    """Return where a refresh without a wait leads from `url`, None where it leads nowhere.
+
+    >>> stated("0; url=/new", "http://example.com/old"), stated("5; url=/", "http://example.com/")
+    ('http://example.com/new', None)
+    """
+    found = _at_once.match(refresh)
     location = next(filter(None, found.groups()), "").strip() if found else ""
     try:
         return str(ada_url.join_url(url, location)) if location else None

@@ -1,6 +1,6 @@
 """The ways in which a page says that it is not for training, read from headers and markup.
 
-Five vocabularies are in use and no site uses them all, so all are read; what was seen is recorded
+Six vocabularies are in use and no site uses them all, so all are read; what was seen is recorded
 whether or not the recipe enforces it. `noindex` and the like ask search engines for something else:
 recorded, never enforced.
 """
@@ -53,7 +53,23 @@ def in_headers(head: Head, product: str) -> tuple[Signal, ...]:
         Signal.of("content-usage", value, usage_reserved(value))
         for value in head.every("Content-Usage")
     ]
+    found += [
+        Signal.of("content-signal", value, signal_reserved(value))
+        for value in head.every("Content-Signal")
+    ]
     return tuple(found[:MAX_SIGNALS])
+
+
+def signal_reserved(value: str) -> bool:
+    """Tell whether a Content-Signal, as Cloudflare writes them for sites, forbids training.
+
+    Source: https://contentsignals.org/; what is not stated is neither granted nor forbidden
+
+    >>> signal_reserved("search=yes, ai-train=no"), signal_reserved("search=yes,ai-input=no")
+    (True, False)
+    """
+    stated = {part.replace(" ", "").lower() for part in value.replace(";", ",").split(",")}
+    return "ai-train=no" in stated
 
 
 def addressed(value: str, product: str) -> Iterator[str]:

@@ -17,9 +17,12 @@ class Permissions:
     `gate` is awaited before every request, so that whoever owns the pace can hold it back.
     """
 
-    def __init__(self, settings: Crawl, client: Client, gate: Gate | None) -> None:
+    def __init__(
+        self, settings: Crawl, client: Client, gate: Gate | None, product: str | None = None
+    ) -> None:
+        """Get ready to ask; `product` is the name to look for, by default the settings' own."""
         self._settings = settings
-        self._product = settings.product
+        self._product = product or settings.product
         self._client = client
         self._gate = gate
         # Half the time after which the crawl comes back, so that it then asks anew.
@@ -34,6 +37,10 @@ class Permissions:
     def known(self, here: str) -> robots.Rules | None:
         """Return the rules of an origin that was asked before, if they may still be believed."""
         return self._cache.get(here, time.monotonic())
+
+    def forget_failures(self) -> None:
+        """Forget which origins could not be reached: the network was gone when they were asked."""
+        self._cache.forget_failures()
 
     async def rules(self, here: str) -> tuple[robots.Rules, bool]:
         """Return the rules of an origin, and whether the caller holds a turn for one more request.

@@ -1,21 +1,18 @@
 """What a host's robots.txt lets us do, as RFC 9309 has it.
 
-The file is read by protego; which file counts, what its absence or failure means, how much of it is
-read and how long it is believed is decided here. What most crawlers get wrong is kept apart on
-purpose: no file (4xx) allows everything, a file that could not be had (5xx, no connection) allows
-nothing.
+The file is read by `robotstxt.py`; which file counts, what its absence or failure means, how much
+of it is read and how long it is believed is decided here. What most crawlers get wrong is kept
+apart on purpose: no file (4xx) allows everything, a file that could not be had (5xx, no connection)
+allows nothing.
 """
 
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from protego import Protego
-from protego._utils import _quote_path
-
 from webtext.pipeline.crawl import fates
-from webtext.pipeline.crawl.policy.optout import Signal, usage_reserved
+from webtext.pipeline.crawl.policy import robotstxt
+from webtext.pipeline.crawl.policy.optout import Signal, signal_reserved, usage_reserved
 
 MAX_BYTES: Final = 512 * 1024  # read of a file. Source: RFC 9309, 2.5 asks for at least 500 KiB
 MAX_REDIRECTS: Final = 5  # Source: RFC 9309, section 2.3.1.2
@@ -33,11 +30,11 @@ class Rules:
 
     state: str  # "rules", "allow" (everything), "unreachable" (nothing)
     why: str  # what decided the state, such as "status 404"
-    parser: Protego | None = None
+    group: robotstxt.Group | None = None  # what is said to us; None where nothing is
     delay: float | None = None  # Crawl-delay in seconds, as asked for
     retry_after: float | None = None  # seconds that the host wants to be left alone
     size: int = 0  # bytes of the rules
-    usage: tuple[tuple[str, str], ...] = ()  # path pattern, preference: lines of Content-Usage
+    usage: tuple[tuple[str, str, str], ...] = ()  # field, path pattern, preference
     fate: str = fates.ROBOTS_UNREACHABLE  # of the host's pages while it is unreachable
     again: bool = True  # whether asking again later may do better
     reserved: "Reservations | None" = None  # what its other files say, where they were asked for
@@ -83,15 +80,16 @@ def of_status(status: int, retry_after: float | None) -> Rules | None:
 
 def parse(body: bytes, product: str) -> Rules:
     """Read a robots.txt, whatever is in it; what cannot be read as rules is none."""
-    text = groups_for(as_text(cut(body)), product.lower())
-    parser = Protego.parse(text)
+    text = as_utf8(cut(body))
+    group = robotstxt.group(text, product)
+    delay = group.delay() if group else None
     return Rules(
         "rules",
         "robots.txt",
-        parser,
-        parser.crawl_delay(product),
+        group,
+        delay[0] if delay else None,
         size=len(text),
-        usage=tuple(usage_lines(text, product.lower())),
+        usage=tuple(group.usage()) if group else (),
     )
 
 
@@ -103,58 +101,11 @@ def cut(body: bytes) -> bytes:
     return body[: end + 1]
 
 
-def as_text(body: bytes) -> str:
-    """Return the file as text. It is UTF-8 by the standard, and UTF-16 from some editors."""
+def as_utf8(body: bytes) -> bytes:
+    """Return the file as UTF-8. It is that by the standard, and UTF-16 from some editors."""
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return body.decode("utf-16", "replace")
-    return body.decode("utf-8-sig", "replace").replace("\0", "")
-
-
-_agent = re.compile(
-    r"^[ \t]*user[- ]?agent[ \t]*:[ \t]*(\*|[a-z_-]*).*$", re.IGNORECASE | re.MULTILINE
-)
-
-
-def groups_for(text: str, product: str) -> str:
-    """Return the file with all groups but ours and the general one addressed to "/", to nobody.
-
-    A group is ours if its name is ours, letter case aside. protego alone would take one for a
-    shorter name that ours begins with, and none where the line adds a version to our name.
-
-    Source: RFC 9309, section 2.2.1.
-    """
-
-    def addressed(match: re.Match[str]) -> str:
-        name = match[1].lower()
-        return f"User-agent: {name if name in ('*', product) else '/'}"
-
-    return _agent.sub(addressed, text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-_usage = re.compile(r"\s*content-usage\s*:\s*(?:(/\S*)\s+)?([^#]+)", re.IGNORECASE)
-
-
-def usage_lines(text: str, product: str) -> list[tuple[str, str]]:
-    """Return the Content-Usage lines for us, each with the path pattern that it is for.
-
-    Source: draft-ietf-aipref-attach, section on robots.txt.
-    """
-    if "content-usage" not in text.lower():
-        return []
-    found: dict[str, list[tuple[str, str]]] = {}
-    names: list[str] = []
-    in_rules = False
-    for line in text.splitlines():
-        if match := _agent.match(line):
-            names = [*([] if in_rules else names), match[1].lower()]
-            in_rules = False
-            found.update((name, []) for name in names if name not in found)
-        elif line.strip():
-            in_rules = True
-            if match := _usage.match(line):
-                for name in names:
-                    found[name].append((match[1] or "/", match[2].strip()))
-    return found.get(product, found.get("*", []))
+        return body.decode("utf-16", "replace").encode()
+    return body.replace(b"\0", b"")
 
 
 @dataclass(frozen=True)
@@ -163,40 +114,34 @@ class Verdict:
 
     allowed: bool
     why: str  # the rule, or the state that decided
+    line: int | None = None  # of the rule, from 1
 
 
-def judge(rules: Rules, url: str, product: str) -> Verdict:
+def judge(rules: Rules, url: str) -> Verdict:
     """Apply an origin's rules to one of its URLs."""
     if rules.state == "unreachable":
         return Verdict(False, f"unreachable: {rules.why}")
-    if rules.parser is None:
+    if rules.state == "allow":
         return Verdict(True, f"allow: {rules.why}")
-    why = deciding(rules.parser, url, product)
-    allowed = why.startswith("allow") or bool(rules.parser.can_fetch(url, product))
-    return Verdict(allowed, why)
-
-
-def deciding(parser: Protego, url: str, product: str) -> str:
-    """Return the rule that decides about `url`, with the group that it stands in."""
-    # protego tells what was decided but not by which rule, and would look for it once more.
-    group = parser._get_matching_rule_set(product)  # noqa: SLF001
+    group = rules.group
     if group is None:
-        return "allow: no group for us"
-    path = _quote_path(url)
-    for rule in group._rules:  # noqa: SLF001
-        if rule.value.match(path):
-            return f"{rule.field}: {rule.value._pattern[:200]} ({group.user_agent})"  # noqa: SLF001
-    return f"allow: no rule matches ({group.user_agent})"
+        return Verdict(True, "allow: no group for us")
+    rule = group.deciding(robotstxt.path_of(url))
+    if rule is None:
+        return Verdict(True, f"allow: no rule matches ({group.name})")
+    return Verdict(rule.allow, f"{rule.field}: {rule.pattern[:200]} ({group.name})", rule.line)
 
 
 def usage_signals(rules: Rules, url: str) -> tuple[Signal, ...]:
-    """Return what robots.txt says of the use of `url`: the longest pattern that matches it."""
-    for pattern, preference in sorted(rules.usage, key=lambda line: -len(line[0])):
-        single = Protego.parse(f"User-agent: *\nDisallow: {pattern}")
-        if not single.can_fetch(url, "*"):
+    """Return what robots.txt says of the use of `url`: of each field the longest pattern."""
+    path = robotstxt.path_of(url)
+    found: dict[str, Signal] = {}
+    for field, pattern, preference in sorted(rules.usage, key=lambda line: -len(line[1])):
+        if field not in found and robotstxt.matches(robotstxt.compared(pattern.encode()), path):
+            reserves = usage_reserved if field == "content-usage" else signal_reserved
             what = f"{pattern} {preference}"
-            return (Signal.of("robots.txt content-usage", what, usage_reserved(preference)),)
-    return ()
+            found[field] = Signal.of(f"robots.txt {field}", what, reserves(preference))
+    return tuple(found.values())
 
 
 class Cache:
@@ -215,6 +160,13 @@ class Cache:
             return None
         self._known.move_to_end(origin)
         return rules
+
+    def forget_failures(self) -> None:
+        """Forget which origins could not be reached: the network was gone when they were asked."""
+        for origin, (_, rules) in list(self._known.items()):
+            if rules.state == "unreachable":
+                del self._known[origin]
+                self._size -= cost(rules)
 
     def put(self, origin: str, rules: Rules, now: float) -> None:
         """Keep the rules of `origin`, forgetting those that were used least lately."""

@@ -8,9 +8,7 @@ standard gives its absence a meaning.
 import json
 from typing import Final
 
-from protego import Protego
-
-from webtext.pipeline.crawl.policy import robots
+from webtext.pipeline.crawl.policy import robots, robotstxt
 from webtext.pipeline.crawl.policy.optout import Signal
 
 TDMREP: Final = "/.well-known/tdmrep.json"  # Source: W3C TDMRep, final report of 10 May 2024
@@ -48,7 +46,7 @@ def tdm_entries(body: bytes) -> list[tuple[str, bool]]:
     ]
 
 
-def signals(found: robots.Reservations, url: str, product: str) -> tuple[Signal, ...]:
+def signals(found: robots.Reservations, url: str) -> tuple[Signal, ...]:
     """Return what the files say of one URL; of several patterns the longest decides."""
     said = []
     for pattern, reserved in sorted(found.tdm, key=lambda entry: -len(entry[0])):
@@ -56,7 +54,7 @@ def signals(found: robots.Reservations, url: str, product: str) -> tuple[Signal,
             said.append(Signal.of("tdmrep.json", f"{pattern} {int(reserved)}", reserved))
             break
     if found.ai is not None:
-        verdict = robots.judge(found.ai, url, product)
+        verdict = robots.judge(found.ai, url)
         if not verdict.allowed:
             said.append(Signal.of("ai.txt", verdict.why, reserves=True))
     return tuple(said)
@@ -64,6 +62,4 @@ def signals(found: robots.Reservations, url: str, product: str) -> tuple[Signal,
 
 def matches(pattern: str, url: str) -> bool:
     """Tell whether a path pattern, as robots.txt has them, matches a URL."""
-    if "\n" in pattern or "\r" in pattern or "#" in pattern:
-        return False
-    return not Protego.parse(f"User-agent: *\nDisallow: {pattern}").can_fetch(url, "*")
+    return robotstxt.matches(robotstxt.compared(pattern.encode()), robotstxt.path_of(url))

@@ -1,6 +1,6 @@
 """Candidate pairs: documents that agree in all rows of a band, one band at a time.
 
-Memory is some 30 bytes a document, whatever the number of bands. Bands know nothing of each other,
+It takes about 30 bytes of memory a document, however many bands there are. Bands are independent,
 so they can be done anywhere and in any order.
 """
 
@@ -16,16 +16,17 @@ from webtext.pipeline.dedup.signatures.signing_kernels import compiled
 
 Pairs = npt.NDArray[np.uint64]  # smaller row number << 32 | larger one; sorted, each once
 
-# Up to so many documents that share a band are compared each with each. In a larger group (many
-# copies, or many pages of one template) each meets only its neighbours, sorted by the next band:
-# copies share more than one band, pages of a template do not, so copies stand together.
+# In groups of up to this many documents that share a band, all pairs are compared. In a larger
+# group (many copies, or many pages of one template) each is compared only with its neighbours,
+# sorted by the next band: copies share more than one band, pages of a template do not, so copies
+# are side by side.
 ALL_PAIRS = 8
 NEIGHBOURS = 4
 
 
 @compiled
 def _mix(hashes: npt.NDArray[np.uint64], values: npt.NDArray[np.uint32]) -> None:
-    """Take one more row of the band into the hash of it."""
+    """Add one more row of the band to its hash."""
     for i in range(len(hashes)):
         h = (hashes[i] ^ np.uint64(values[i])) * np.uint64(0x9E3779B97F4A7C15)
         hashes[i] = h ^ (h >> np.uint64(32))
@@ -38,10 +39,10 @@ def _repeated(
     shift: int,
     bits: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.bool_]:
-    """Mark the documents whose hash may be another's too: a few too many, never one too few.
+    """Mark documents whose hash may occur twice: it may mark a few too many, but misses none.
 
     `bits` is two bitmaps, of hashes seen once and seen again, of 2**(64 - shift) bits each. Most
-    documents have no copy, and need not be sorted to see that.
+    documents have no copy, and this shows it without sorting.
     """
     again = len(bits) // 2
     for i in range(len(hashes)):
@@ -63,7 +64,7 @@ def _repeated(
 
 
 def repeated(hashes: npt.NDArray[np.uint64], alive: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return the numbers of the living documents whose hash another one has too, by hash."""
+    """Return the numbers of the living documents that share their hash with another, by hash."""
     width = max(10, int(16 * max(len(hashes), 1) - 1).bit_length())  # 16 bits a document: 6 % err
     bits = np.zeros(2 * (1 << (width - 6)), np.uint64)
     chosen = np.flatnonzero(_repeated(hashes, alive, 64 - width, bits))
@@ -103,7 +104,7 @@ def candidates(
 ) -> Pairs:
     """Return the pairs of living documents that share band `band`.
 
-    `tie` orders documents by what they say, so that the order of the rows does not matter.
+    `tie` orders documents by their content, so that the order of the rows does not matter.
     """
     hashes = band_hash(signatures, band, rows)
     ordered = repeated(hashes, alive)
@@ -122,9 +123,9 @@ def candidates(
 
 
 def distinct(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return all values of some arrays, sorted, each once.
+    """Return all distinct values of some arrays, sorted.
 
-    numpy's own `unique` hashes, which takes ten times as long for millions of numbers.
+    numpy's own `unique` uses hashing, which takes ten times as long for millions of numbers.
     """
     values = np.sort(np.concatenate(parts))
     fresh = np.ones(len(values), np.bool_)
@@ -133,7 +134,7 @@ def distinct(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
 
 
 def _count_up(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return 0, 1, ... anew for each size.
+    """Return 0, 1, ... for each size, starting again at 0.
 
     >>> _count_up(np.array([2, 3])).tolist()
     [0, 1, 0, 1, 2]

@@ -1,8 +1,8 @@
-"""Bands as tasks that share nothing but a directory: candidate pairs, found anywhere, in any order.
+"""Bands as tasks that share only a directory: candidate pairs, found anywhere, in any order.
 
 The directory holds what all bands need of the documents, written once, and a file of candidate
-pairs for each band that is done. So a killed run goes on with the bands that are missing, and
-several machines that see the same files can each do a part of them.
+pairs for each finished band. So a killed run continues with the missing bands, and several machines
+that see the same files can each do a part of them.
 """
 
 from concurrent.futures import Executor
@@ -21,11 +21,11 @@ from webtext.pipeline.dedup.clusters.banding import Pairs, candidates, distinct
 from webtext.pipeline.dedup.clusters.exact import Copies
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
-PARALLEL_ROWS = 300_000  # below it, processes take longer to start than the bands to do
+PARALLEL_ROWS = 300_000  # below it, starting processes takes longer than doing the bands
 
 
 def prepare(store: Path, copies: Copies) -> None:
-    """Write what every band needs to know, unless it is there; it is the same every time."""
+    """Write what every band needs, unless it is there; it is the same every time."""
     for name, values in (("alive", copies.alive), ("tie", copies.tie)):  # the last one counts
         if not (store / f"{name}.npy").exists():
             _save(store / f"{name}.npy", values)
@@ -46,7 +46,7 @@ def find(
     executor: Executor | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> None:
-    """Do the bands that are not done yet; `part` (n, of) takes every band b with b % of == n."""
+    """Do the bands that are not done yet; `part` (n, of) does the bands b with b % of == n."""
     mine = range(part[0], bands, part[1])
     todo = [band for band in mine if not pairs_path(store, band).exists()]
     before = len(mine) - len(todo)
@@ -60,7 +60,7 @@ def find(
 
 
 def one_band(bands: int, rows: int, paths: tuple[Path, ...], store: Path, band: int) -> None:
-    """Find the candidate pairs of one band: needs the files and nothing else."""
+    """Find the candidate pairs of one band; it needs only the files."""
     alive, tie = _load(store / "alive.npy"), _load(store / "tie.npy")
     _save(pairs_path(store, band), candidates(Signatures(paths), alive, tie, band, bands, rows))
 
@@ -93,6 +93,7 @@ def _load(path: Path) -> npt.NDArray[Any]:
         found: npt.NDArray[Any] = np.load(path)
     except (ValueError, EOFError) as error:
         raise UserError(
-            f"{path}: damaged ({error}); delete {path.parent} and run the same command again"
+            f"{path}: damaged ({error}); move {path.parent} elsewhere and run the same command "
+            "again"
         ) from None
     return found

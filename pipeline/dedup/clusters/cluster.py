@@ -1,10 +1,10 @@
-"""Clusters of near copies: which documents say the same, and which of them is kept.
+"""Clusters of near-duplicates: which documents are alike, and which of them is kept.
 
-Documents of one page first, by the final URL, and exact copies, by the hash of the folded text;
-then candidate pairs, one band at a time; then every pair is verified against the whole signatures,
-or by the texts; what is left connected is a cluster, unless it grows large (see `stars`).
-Everything is decided by what the documents say and their ids, so neither the order of the shards
-nor the number of workers changes anything.
+First come documents of one page, by the final URL, and exact copies, by the hash of the folded
+text. Then candidate pairs are found, one band at a time, and each is verified by the whole
+signatures or by the texts. What is connected then is a cluster, unless it is large (see `stars`).
+Everything is decided by the content of the documents and their ids, so neither the order of the
+shards nor the number of workers changes anything.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import DUPLICATE
-from webtext.pipeline.core.shards import Directory, read_shard, write_json, write_parquet
+from webtext.pipeline.core.shards import Directory, read_shard, row_count, write_json, write_parquet
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters import bands
 from webtext.pipeline.dedup.clusters.banding import Pairs, distinct, unpack
@@ -32,9 +32,10 @@ from webtext.pipeline.dedup.clusters.members import Choice, Evidence, assemble, 
 from webtext.pipeline.dedup.clusters.pair_texts import Measure, Texts, spill, texts_of
 from webtext.pipeline.dedup.clusters.same_page import Repeats, page_groups, repeats
 from webtext.pipeline.dedup.clusters.snapshots import Compared, Snapshot, compared
-from webtext.pipeline.dedup.signatures.signature_files import Signatures, row_count
+from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
-PAIRS = "pairs"  # where bands leave their candidate pairs until they are merged
+HISTOGRAM = "histogram.json"  # how many clusters there are of each size
+PAIRS = "pairs"  # the folder of the candidate pairs until they are merged
 VERIFIES = ("signature", "jaccard")
 KEEPERS = ("score", "longest", "earliest")
 SCOPES = ("global", "snapshot", "index")
@@ -49,8 +50,8 @@ class Cluster:
     """
 
     preset: str = ""  # bands and rows of a known corpus, by name: see `curve.PRESETS`
-    bands: int = 14  # Source: FineWeb (Penedo et al., 2024), section 3.4, as the next
-    rows: int = 8
+    bands: int = 14  # of a signature. Source: FineWeb (Penedo et al., 2024), 3.4, as the next
+    rows: int = 8  # of a band
     verify_at: float = 0.7  # least Jaccard similarity of a pair
     # How it is measured: by the signatures, or "jaccard", by the texts' own shingles. Pairs with an
     # earlier snapshot, whose texts are not read again, are always measured by the signatures.
@@ -59,8 +60,8 @@ class Cluster:
     max_cluster: int = 10  # documents; in a larger cluster all must be near the keeper itself
     # Data directories of earlier snapshots. Only signatures and duplicates are read there.
     against: tuple[str, ...] = field(default=(), metadata={"machine": True})
-    # What a document is compared with where there are earlier snapshots: everything, its own
-    # snapshot alone, or what the earlier ones kept alone.
+    # What a document is compared with where there are earlier snapshots: everything, only its
+    # own snapshot, or only what the earlier ones kept.
     scope: str = "global"
 
     name: ClassVar[str] = "duplicates"
@@ -83,7 +84,7 @@ class Cluster:
 
     @property
     def permutations(self) -> int:
-        """How long signatures must be for these bands."""
+        """How many permutations the signatures need for these bands."""
         return self.bands * self.rows
 
     def _take_preset(self) -> None:
@@ -131,7 +132,7 @@ def cluster(
     if not path.exists():
         texts = partial(texts_of, documents)
         table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor, texts)
-        write_json(out.path / "histogram.json", sizes)
+        write_json(out.path / HISTOGRAM, sizes)
         write_parquet(path, [table], DUPLICATE)
     rmtree(pairs, ignore_errors=True)
     return [passage(settings.name, found.rows, read_shard(path))]
@@ -142,14 +143,15 @@ def _check_pairing(signatures: Directory, documents: Directory) -> None:
     if signatures.numbers() != documents.numbers():
         raise UserError(
             f"{signatures}: has signatures of {len(signatures.numbers())} shards and {documents} "
-            f"has {len(documents.numbers())}; delete the signatures and build again"
+            f"has {len(documents.numbers())}; move {signatures} elsewhere and run the same command "
+            "again"
         )
     for path, given in zip(signatures.shards(), documents.shards(), strict=True):
         rows, wanted = row_count(path), row_count(given)
         if rows != wanted:
             raise UserError(
-                f"{path}: has {rows} signatures and {given} has {wanted} documents; delete the "
-                "signatures and build again"
+                f"{path}: has {rows} signatures and {given} has {wanted} documents; "
+                f"move {signatures} elsewhere and run the same command again"
             )
 
 
@@ -185,7 +187,7 @@ def check_length(settings: Cluster, permutations: int) -> None:
 
 
 def before_bands(settings: Cluster, signatures: Signatures, earlier: Sequence[Snapshot]) -> Compare:
-    """Find what is cheaper to find than near copies: documents of one page, and exact copies.
+    """Find what is cheap to find: documents of one page, and exact copies.
 
     Raises:
         UserError: the signatures are too short for the bands, damaged or mixed.
@@ -235,7 +237,7 @@ def clusters(
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the members of all clusters as DUPLICATE rows, and the histogram of sizes.
 
-    `store` is a directory for the candidate pairs of each band, from which a killed run goes on.
+    `store` is a directory for the candidate pairs of each band, so that a killed run can continue.
     `texts` gives the documents' texts in their order, where they are to be verified by those.
 
     Raises:
@@ -270,7 +272,7 @@ def clusters(
 def _texts(
     found: Compare, pairs: Pairs, texts: Callable[[], Iterable[pa.RecordBatch]] | None, store: Path
 ) -> Texts:
-    """Copy the texts of all that may have to be compared."""
+    """Copy the texts of all documents that may have to be compared."""
     assert texts is not None, "who sets verify to jaccard also says where the texts are"
     first, same = found.copies.first.astype(np.int64), found.repeats
     rows = distinct([*unpack(pairs), first[same.gone], first[same.kept]]).astype(np.int64)
@@ -283,7 +285,7 @@ def _texts(
 
 
 def _in_scope(settings: Cluster, pairs: Pairs, earlier: int) -> Pairs:
-    """Leave out pairs that are both earlier, and as `scope` says those that are both new."""
+    """Leave out pairs of two earlier documents, and, as `scope` says, of two new ones."""
     left, right = unpack(pairs)
     wanted = right >= earlier
     if settings.scope == "index":

@@ -1,4 +1,4 @@
-"""What a choice of bands and rows finds: the S-curve of locality-sensitive hashing.
+"""Which pairs a choice of bands and rows finds: the S-curve of locality-sensitive hashing.
 
 Two documents of Jaccard similarity s agree in one permutation with probability s, in a whole band
 of r rows with s^r, and in at least one of b bands with 1 - (1 - s^r)^b. Verification then asks for
@@ -10,7 +10,7 @@ from math import ceil, comb
 from types import MappingProxyType
 
 SHOWN = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-BAR = 40  # characters that stand for certainty
+BAR = 40  # characters that show a probability of 1
 EXACT_UP_TO = 500  # permutations: above, the exact sum takes long and is left out
 
 # Bands and rows that known corpora were made with; signatures need their product.

@@ -1,4 +1,4 @@
-"""Exact copies: documents whose folded texts are equal, found by hash before anything dearer."""
+"""Exact copies: documents whose folded texts are equal, found cheaply by their hash."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ class Copies:
     """Which documents repeat another one exactly, by row number."""
 
     first: npt.NDArray[np.uint32]  # a document with the same folded text: the first such row
-    alive: npt.NDArray[np.bool_]  # has words and is the first of its copies: what bands compare
-    tie: npt.NDArray[np.uint64]  # orders the living by what they say, wherever their rows are
+    alive: npt.NDArray[np.bool_]  # has words and is the first of its copies: enters the bands
+    tie: npt.NDArray[np.uint64]  # orders the living documents by content, independent of their rows
 
 
 def exact_copies(signatures: Signatures, ignored: npt.NDArray[np.bool_]) -> Copies:
-    """Find the exact copies. Documents without words, or ignored, are nobody's, and not alive."""
+    """Find exact copies. Documents without words, or ignored, have none and are not alive."""
     chunks = [
         np.frombuffer(chunk.fill_null(bytes(EXACT_BYTES)).buffers()[1], np.uint64)
         for chunk in signatures.read("exact").chunks

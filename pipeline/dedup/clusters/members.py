@@ -26,7 +26,7 @@ Measured = Callable[[Pairs], npt.NDArray[np.float32]]  # the similarity of pairs
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that says which documents are alike, by row number."""
+    """All facts about which documents are alike, by row number."""
 
     given: Compared
     copies: Copies
@@ -37,12 +37,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Choice:
-    """How a keeper is chosen, and when a cluster is looked into."""
+    """How the kept document is chosen, and when a cluster is examined."""
 
     keeper: str
     max_cluster: int
     near: float
-    index_only: bool  # clusters around a document of this snapshot are none
+    index_only: bool  # a cluster around a document of this snapshot is ignored
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _place(order: npt.NDArray[Any]) -> Numbers:
 def _table(
     members: Members, ids: pa.StringArray, shown: npt.NDArray[np.bool_], given: Compared
 ) -> pa.Table:
-    """Return DUPLICATE rows, by cluster and id; documents that ended alone are not among them."""
+    """Return DUPLICATE rows, by cluster and id, without documents that are alone."""
     head = np.searchsorted(members.rows, members.keeper)
     size = np.bincount(head, minlength=len(ids))
     chosen = np.flatnonzero(size[head] > 1)
@@ -184,7 +184,7 @@ def _table(
 def _histogram(
     members: Members, ids: pa.StringArray, large: list[tuple[int, int, int]]
 ) -> dict[str, Any]:
-    """Return how many clusters there are of each size, and the large ones that were looked into."""
+    """Return how many clusters of each size there are, and the large ones that were examined."""
     head = np.searchsorted(members.rows, members.keeper)
     size = np.bincount(head, minlength=len(ids))
     sizes, counts = np.unique(size[size > 1], return_counts=True)

@@ -1,4 +1,4 @@
-"""Pairs measured by their texts: of the candidates alone, read once, compared in bounded memory.
+"""Measure pairs by their texts: only candidates are read, once, and memory is bounded.
 
 The texts of all candidates are copied to one file in a single pass over the documents. That file is
 mapped into memory, and pairs are compared a block of texts at a time.
@@ -74,7 +74,7 @@ def texts_of(documents: Directory) -> Iterator[pa.RecordBatch]:
 
 @dataclass(frozen=True)
 class Measure:
-    """How alike pairs of rows are: by their texts where those are given, or by signatures."""
+    """The similarity of pairs of rows: by texts where those are given, else by signatures."""
 
     signatures: Signatures
     workers: int

@@ -1,7 +1,7 @@
 """Documents of one page: different links whose redirects ended at the same URL.
 
-The key of the final URL is compared, as it is for links. What a page says of itself in
-rel=canonical is not: sites name their front page there, or one article for all its parts.
+The key of the final URL is compared, as for links. rel=canonical is not used: sites name their
+front page there, or one article for all its parts.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def page_groups(
         return rows, values
     first = np.concatenate(([True], values[1:] != values[:-1]))
     size = np.diff(np.append(np.flatnonzero(first), len(rows)))
-    many = np.repeat(size, size) > 1  # `repeated` marks a few too many
+    many = np.repeat(size, size) > 1  # `repeated` may mark a few too many
     return rows[many], values[many]
 
 

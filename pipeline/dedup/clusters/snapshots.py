@@ -1,8 +1,8 @@
-"""Earlier snapshots: what a new one is compared with, without reading their texts again.
+"""Earlier snapshots, with which a new one is compared without reading their texts again.
 
-Two directories of a snapshot are all that is needed: its signatures, and its duplicates, which say
-what of it was kept. A snapshot that is not named any more is forgotten: what it alone had made a
-duplicate is kept again by whoever is deduplicated next.
+Only two directories of a snapshot are needed: its signatures, and its duplicates, which say what
+was kept. A snapshot that is no longer named is forgotten: documents that were duplicates only of
+that snapshot are kept again by the next deduplication.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.data_directory import newest_of
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
@@ -28,6 +30,32 @@ class Snapshot:
 
     def __str__(self) -> str:
         return self.name or self.signatures.name
+
+
+def named_snapshots(against: Sequence[str], data: Path) -> list[Snapshot]:
+    """Return the snapshots in these data directories, in the order of their names.
+
+    `data` is the data directory of the build that asks.
+
+    Raises:
+        UserError: one was not deduplicated, is this very directory, or has another one's name.
+    """
+    found: dict[str, Snapshot] = {}
+    for given in against:
+        path = Path(given).expanduser()
+        where = f"duplicates.against: {given}"
+        if path.resolve() == data.resolve():
+            raise UserError(f"{where} is the data directory of this build; name earlier ones")
+        name = path.resolve().name
+        if name in found:
+            raise UserError(f"{where}: another snapshot is called {name} too; rename one directory")
+        try:
+            found[name] = Snapshot(
+                newest_of(path, "signatures"), newest_of(path, "duplicates"), name
+            )
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
+    return [found[name] for name in sorted(found)]
 
 
 @dataclass(frozen=True)

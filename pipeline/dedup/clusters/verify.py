@@ -1,11 +1,11 @@
-"""How alike candidate pairs are: by their signatures, or by the texts' own shingles.
+"""The similarity of candidate pairs: by their signatures, or by the shingles of the texts.
 
 By signatures: in how many permutations they agree. The columns are read once, a few at a time, for
 all the pairs together, so that no signature is ever fetched by row: the time is that of reading
 the files, the memory that of a few columns.
 
 By shingles: the size of the intersection over that of the union, of the sets that were signed. What
-MinHash estimates to within 1/sqrt(permutations) this knows, for the price of reading the texts.
+MinHash estimates to within 1/sqrt(permutations) is exact here, but the texts must be read.
 """
 
 from collections.abc import Sequence
@@ -81,8 +81,8 @@ def shingle_sets(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
     """Return each text's set of shingles as sorted 64-bit hashes: `hashes[ends[i] : ends[i + 1]]`.
 
-    Among a billion shingles two that differ have one hash with a chance of 3 %, and then two texts
-    in the collection seem alike by one shingle more than they are.
+    Among a billion shingles, two different ones have the same hash with a probability of 3 %; then
+    two texts of the collection share one shingle more than they should.
     """
     folded, words, doc_end, doc_words = fold_texts(texts)
     hashes = np.empty(int(doc_words[-1]), np.uint64)
@@ -141,7 +141,7 @@ def _compare_sets(
         one = hashes[ends[left[i]] : ends[np.int64(left[i]) + 1]]
         other = hashes[ends[right[i]] : ends[np.int64(right[i]) + 1]]
         a = b = common = 0
-        while a < len(one) and b < len(other):  # without a branch that the processor must guess
+        while a < len(one) and b < len(other):  # without unpredictable branches
             x, y = one[a], other[b]
             common += x == y
             a += x <= y

@@ -1,4 +1,4 @@
-"""Clusters of any file with an id and a text in each row: what `webtext dedup` does."""
+"""Cluster the rows of any file that has an id and a text in each row (`webtext dedup`)."""
 
 import os
 import tempfile
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from webtext.pipeline.core import tables
 from webtext.pipeline.core.compressed import container
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
@@ -40,11 +41,11 @@ def dedup_files(
 ) -> tuple[Passage, dict[str, Any]]:
     """Write id, cluster, keeper and jaccard for every row of JSON Lines or Parquet files.
 
-    The first bytes tell what it is, not the name; JSON Lines may be compressed (gzip, zstd, xz,
-    bz2). The rows keep their order; one without a near copy is its own cluster and keeper. A
-    `score` column is used where there is one. Ids, strings or integers, come out as they were.
-    `keep` gets the rows that are kept, whole. `workers` (by default as many as processors) changes
-    the time and nothing else. Returns what was kept, and the histogram of the clusters' sizes.
+    The format follows from the first bytes, not from the name; JSON Lines may be compressed (gzip,
+    zstd, xz, bz2). The rows keep their order; one without a near copy is its own cluster and
+    keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they
+    were. `keep` gets the rows that are kept, whole. `workers` (by default as many as processors)
+    changes only the time. Returns what was kept, and the histogram of the clusters' sizes.
 
     Raises:
         UserError: a file cannot be read as what it is, or ids are missing or repeated.
@@ -54,7 +55,7 @@ def dedup_files(
     if keep is not None:
         check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1
-    whole_numbers = [True]  # until an id is seen that is not one
+    whole_numbers = [True]  # until an id is found that is not an integer
     named = ", ".join(map(str, paths))
     out_path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -74,9 +75,19 @@ def dedup_files(
     if keep is not None:
         write_kept(paths, keep, pc.equal(table["id"], table["keeper"]).to_numpy())
     if whole_numbers[0]:
-        table = table.cast(_schema(pa.int64()))
+        table = _numbered(table)
     write_parquet(out_path, [table], table.schema)
     return passage("dedup", len(ids), members), sizes
+
+
+def _numbered(table: pa.Table) -> pa.Table:
+    """Return the ids as numbers, of 64 bits with a sign or without; as text where neither holds."""
+    for kind in (pa.int64(), pa.uint64()):
+        try:
+            return table.cast(_schema(kind))
+        except pa.ArrowInvalid:
+            continue
+    return table
 
 
 def _schema(kind: pa.DataType) -> pa.Schema:
@@ -124,6 +135,10 @@ def _read(
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
+def _is_integer(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind.value_type if pa.types.is_dictionary(kind) else kind))
+
+
 def _read_parquet(
     path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
 ) -> Iterator[pa.RecordBatch]:
@@ -134,20 +149,17 @@ def _read_parquet(
                 raise UserError(f"{path}: no column {name!r}; it has {', '.join(found.names)}")
         kept = {name: ours for name, ours in names.items() if name in found.names}
         (id_column,) = (name for name, ours in kept.items() if ours == "id")
-        whole_numbers[0] &= pa.types.is_integer(found.field(id_column).type)
+        whole_numbers[0] &= _is_integer(found.field(id_column).type)
         done = 0
         for batch in file.iter_batches(batch_size=READ_ROWS, columns=list(kept)):
             columns = {kept[name]: batch[name] for name in kept}
             if columns["id"].null_count:
                 row = done + columns["id"].is_null().index(True).as_py()
                 raise UserError(f"{path}: row {row} has no id; give every row one")
+            made = {"score": tables.scores(columns["score"])} if "score" in columns else {}
+            made |= {name: tables.texts(columns[name]) for name in ("id", "text")}
             yield pa.RecordBatch.from_arrays(
-                [
-                    columns[field.name].cast(field.type)
-                    if field.name in columns
-                    else pa.nulls(batch.num_rows, field.type)
-                    for field in ROWS
-                ],
+                [made.get(field.name, pa.nulls(batch.num_rows, field.type)) for field in ROWS],
                 schema=ROWS,
             )
             done += batch.num_rows

@@ -1,4 +1,4 @@
-"""The rows of a file that are kept, written as they came: lines as lines, Parquet as Parquet."""
+"""Write the kept rows of a file in the format they came in: lines as lines, Parquet as Parquet."""
 
 import gzip
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from webtext.pipeline.core.compressed import blocks, container, lines
+from webtext.pipeline.core import tables
+from webtext.pipeline.core.compressed import blocks, container, lines, utf8
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import replacing, write_parquet
 
@@ -46,13 +47,13 @@ def check_kept(paths: Sequence[Path], keep: Path) -> None:
 def write_kept(paths: Sequence[Path], keep: Path, kept: npt.NDArray[np.bool_]) -> None:
     """Write the rows that are kept, in their order; `kept` has an entry for every row."""
     if keep.suffix == ".parquet":
-        schema = pq.read_schema(paths[0])
+        schema = tables.without_views(pq.read_schema(paths[0]).empty_table()).schema
         write_parquet(keep, _rows(paths, kept), schema)
         return
     with _writer(keep) as out:
         number = 0
         for path in paths:
-            for line in lines(blocks(path, lambda count: None), LONGEST_LINE):  # noqa: ARG005
+            for line in lines(utf8(blocks(path, lambda count: None)), LONGEST_LINE):  # noqa: ARG005
                 if isinstance(line, bytes) and line.strip():
                     if kept[number]:
                         out.write(line.rstrip(b"\r\n") + b"\n")
@@ -64,13 +65,14 @@ def _rows(paths: Sequence[Path], kept: npt.NDArray[np.bool_]) -> Iterator[pa.Rec
     for path in paths:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=READ_ROWS):
-                yield batch.filter(pa.array(kept[done : done + batch.num_rows]))
+                chosen = pa.array(kept[done : done + batch.num_rows])
+                yield tables.without_views(batch).filter(chosen)
                 done += batch.num_rows
 
 
 @contextmanager
 def _writer(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write lines to, packed as its name says."""
+    """Give a file to write lines to, compressed as its name says."""
     with replacing(path) as partial, partial.open("wb") as file:
         if path.suffix == ".gz":
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:

@@ -8,10 +8,11 @@ import msgspec
 import orjson
 import pyarrow as pa
 
-from webtext.pipeline.core.compressed import CUT_SHORT, blocks, chunks, cut
+from webtext.pipeline.core.compressed import CUT_SHORT, blocks, chunks, cut, utf8
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.jsonlines import decoded
+from webtext.pipeline.core.jsonlines import decoded, mended
 from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.tables import INT32
 
 LONGEST_LINE = 1 << 30  # bytes
 DECODED = 1 << 20  # bytes of lines decoded in one call, or one line where that is longer
@@ -21,7 +22,7 @@ ROWS = pa.schema([("id", pa.string()), ("text", pa.string()), ("score", pa.int32
 def read_lines(
     path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of ROWS; clear `whole_numbers[0]` at an id that is no integer.
+    """Yield batches of ROWS; clear `whole_numbers[0]` at an id that is not an integer.
 
     `names` says which member of an object is which column.
 
@@ -35,7 +36,7 @@ def read_lines(
         read += count
 
     decoder = _decoder(names)
-    for chunk in _gathered(chunks(blocks(path, tick), LONGEST_LINE)):
+    for chunk in _gathered(chunks(utf8(blocks(path, tick)), LONGEST_LINE)):
         rows = None if isinstance(chunk, int) else decoded(chunk, decoder)
         if rows is None:
             found = (chunk,) if isinstance(chunk, int) else cut(chunk)
@@ -49,7 +50,7 @@ def read_lines(
 
 
 def _decoder(names: Mapping[str, str]) -> "msgspec.json.Decoder[Any]":
-    """Return what decodes an object's id, text and score and passes over the rest."""
+    """Return a decoder of the id, text and score of an object, which skips the rest."""
     kinds: dict[str, tuple[Any, ...]] = {
         "id": (str | int,),
         "text": (str | None,),
@@ -90,14 +91,17 @@ def _one_by_one(
     names: Mapping[str, str],
     decoder: "msgspec.json.Decoder[Any]",
 ) -> Iterator[Any]:
-    """Decode lines of which one at least is odd; empty ones are none."""
+    """Decode lines of which at least one is odd; empty lines are skipped."""
     for at, line in enumerate(lines, number):
         if isinstance(line, bytes) and not line.strip():
             continue
         try:
             yield decoder.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
-        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
-            raise UserError(f"{path}, line {at}: {_flaw(line, names)}") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
+            try:
+                yield decoder.decode(mended(line))
+            except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+                raise UserError(f"{path}, line {at}: {_flaw(line, names)}") from None
 
 
 def _flaw(line: bytes | int, names: Mapping[str, str]) -> str:
@@ -140,5 +144,7 @@ def _columns(rows: list[Any], whole_numbers: list[bool]) -> pa.RecordBatch:
 
 
 def _score(found: Any) -> int | None:
-    """Return a score if it is one that a column can hold."""
-    return int(found) if isinstance(found, int) and abs(found) < 2**31 else None
+    """Return a score as `tables.scores` does."""
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)
+    return max(-INT32, min(INT32, int(found))) if isinstance(found, int) else None

@@ -21,18 +21,18 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.core.shards import Directory, read_batches, row_count
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters.same_page import page_keys
 from webtext.pipeline.dedup.signatures.folded_text import LETTERS, NUMERIC
 from webtext.pipeline.dedup.signatures.signature_files import (
     ABOUT,
     EXACT_BYTES,
-    row_count,
     signature_schema,
     write_signatures,
 )
 
+SCHEME = "affine32"  # of datasketch's permutations, its default since 2.0
 # Digits stay, all other bytes become spaces.
 NUMBERS = bytes(code if 48 <= code < 58 else 32 for code in range(256))
 READ_ROWS = 256  # documents read at once
@@ -259,12 +259,8 @@ def _exact(
 
 
 @lru_cache(maxsize=4)
-def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return the multipliers, which are odd, and the addends that datasketch draws from a seed.
+def permutations(count: int, seed: int) -> npt.NDArray[np.uint32]:
+    """Return datasketch's own permutations: a row of multipliers, which are odd, one of addends."""
+    from datasketch import MinHash  # a third of a second
 
-    Drawn here, since importing datasketch takes a third of a second. Source: datasketch 2.0,
-    scheme affine32; tests hold the two together.
-    """
-    drawn = np.random.RandomState(seed)  # the generator that datasketch has
-    multipliers = drawn.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    return multipliers, drawn.randint(0, 1 << 32, count, dtype=np.uint32)
+    return np.asarray(MinHash(count, seed, scheme=SCHEME).permutations)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import damaged, replacing
+from webtext.pipeline.core.shards import parquet, replacing
 
 # The algorithm by name: what `datasketch.MinHash` (2.0) gives by default for shingles in UTF-8.
 ALGORITHM = "datasketch affine32, sha1_hash32"
@@ -163,14 +163,11 @@ class Signatures:
         """Yield (number of the first row, rows) for every row group of every file."""
         start = 0
         for path, footer in zip(self.paths, self._footers, strict=True):
-            try:
-                with pq.ParquetFile(path, metadata=footer, page_checksum_verification=True) as file:
-                    for group in range(footer.num_row_groups):
-                        table = file.read_row_group(group, columns=list(columns))
-                        yield start, table
-                        start += table.num_rows
-            except (pa.ArrowException, OSError, ValueError) as error:  # of a flipped bit, all three
-                raise damaged(path, error) from error
+            with parquet(path) as file:
+                for group in range(footer.num_row_groups):
+                    table = file.read_row_group(group, columns=list(columns))
+                    yield start, table
+                    start += table.num_rows
 
     def read(self, name: str) -> pa.ChunkedArray:
         """Return one of the columns of ABOUT, of all documents."""
@@ -189,21 +186,8 @@ class Signatures:
 
 
 def _footer(path: Path) -> pq.FileMetaData:
-    try:
-        return pq.read_metadata(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such shard; run the stage that makes it") from None
-    except (pa.ArrowException, OSError, ValueError) as error:  # of a flipped bit, all three
-        raise damaged(path, error) from error
-
-
-def row_count(path: Path) -> int:
-    """Return the number of rows of a Parquet file, from its footer.
-
-    Raises:
-        UserError: it is missing or damaged; names it.
-    """
-    return int(_footer(path).num_rows)
+    with parquet(path) as file:
+        return file.metadata
 
 
 def _made(path: Path, footer: pq.FileMetaData) -> dict[str, Any]:
@@ -219,6 +203,6 @@ def _made(path: Path, footer: pq.FileMetaData) -> dict[str, Any]:
     if found.get("algorithm") != ALGORITHM or found.get("version") != VERSION:
         raise UserError(
             f"{path}: signatures by {found.get('algorithm')!r} version {found.get('version')}; "
-            f"wanted {ALGORITHM!r} version {VERSION}; delete {path.parent} and sign again"
+            f"wanted {ALGORITHM!r} version {VERSION}; sign those documents again"
         )
     return found

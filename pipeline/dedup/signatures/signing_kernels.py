@@ -7,17 +7,17 @@ the folded text with one space between them, so an n-gram of words is a slice of
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import extending
+
+from webtext.pipeline.core.compiled import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 NO_ROOM = -1  # what `fold_batch` returns where its buffers are too small
 
 # What numba says of the types of these differs between its versions.
-_jit: Any = numba.njit
 _intrinsic: Any = extending.intrinsic
 
 
@@ -28,15 +28,8 @@ def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def compiled(function: F) -> F:
-    """Compile a kernel, keeping the machine code for the next process where a place can be found.
-
-    Numba looks beside the source and then in the user's cache (or in NUMBA_CACHE_DIR). A system
-    install run without a home has neither: then each process compiles anew.
-    """
-    try:
-        kernel: F = _jit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:
-        kernel = _jit(nogil=True, error_model="numpy")(function)
+    """Compile a kernel, and keep the machine code for the next process."""
+    kernel: F = njit(nogil=True, error_model="numpy")(function)
     return kernel
 
 

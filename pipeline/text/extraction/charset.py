@@ -1,24 +1,40 @@
 """The bytes of a page as text, whatever its server, its author and its bytes say of the charset.
 
-The order is the HTML standard's: byte order mark, Content-Type header, meta tag, and then a look
-at the bytes. But a label that the bytes contradict is not believed: bytes that read as UTF-8 are
-hardly ever anything else, and bytes that do not are not, whatever the label says.
+One decision for all that read pages: the crawl, an import of WARC files, and `webtext extract`.
+The order is the HTML standard's: byte order mark, Content-Type header, meta element, and then a
+look at the bytes. But a label that the bytes contradict is not believed: bytes that read as UTF-8
+are hardly ever anything else, and bytes that do not are not, whatever the label says.
 """
 
 import codecs
 import re
 from dataclasses import dataclass
+from typing import Final
 
-from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+from resiliparse.parse.encoding import detect_encoding
 
-SNIFF_BYTES = 1024  # how far into a page a meta tag counts. Source: HTML standard 13.2.3.2
-DETECT_BYTES = 128 * 1024  # what the detector is shown, half from each end
+from webtext.pipeline.text.extraction import encodings, prescan
 
-BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
-        (codecs.BOM_UTF16_BE, "utf-16-be"))  # fmt: skip
+SNIFF_BYTES: Final = 1024  # looked at for the NULs of UTF-16
+DETECT_BYTES: Final = 128 * 1024  # what the detector is shown, half from each end
+
+BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"),
+        (codecs.BOM_UTF16_BE, "utf-16be"))  # fmt: skip
 IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
-IN_META = re.compile(rb"<meta[^>]{1,500}?charset\s*=\s*[\"']?\s*([^\s\"'/>;]{1,40})", re.IGNORECASE)
-IN_XML = re.compile(rb"^\s*<\?xml[^>]{1,200}?encoding\s*=\s*[\"']([^\"']{1,40})", re.IGNORECASE)
+
+# Encodings of several bytes a character, in which two bytes may read as one character of UTF-8.
+WIDE: Final = frozenset({"gbk", "gb18030", "big5", "euc-kr", "euc-jp", "shift_jis"})
+BEYOND_LATIN = re.compile("[\u0100-\u07ff]")
+BEYOND_TWO = re.compile("[\u0800-\ufffc\U00010000-\U0010ffff]")  # of three bytes or more in UTF-8
+
+# What the detector calls by other names than the Encoding Standard has labels for.
+PYTHON_NAMES: Final = {
+    "euc_jp": "euc-jp",
+    "euc_kr": "euc-kr",
+    "iso2022_jp": "iso-2022-jp",
+    "mac-roman": "macintosh",
+    "mac-cyrillic": "x-mac-cyrillic",
+}
 
 UTF8_SLIPS = 10  # good characters beyond ASCII for each bad one that UTF-8 is still believed at
 BEYOND_ASCII = re.compile("[^\x00-\x7f]")
@@ -34,7 +50,7 @@ class Decoded:
     """Text, and how it was read from bytes."""
 
     text: str
-    charset: str  # Python's name of the codec
+    charset: str  # the Encoding Standard's name, in lower case
     source: str  # "bom", "header", "meta", "utf-8" (the bytes read as such) or "detected"
 
 
@@ -52,17 +68,31 @@ def decode(body: bytes, content_type: str | None = None) -> Decoded:
     if unmarked := utf16(body[:SNIFF_BYTES]):
         return _decoded(body, unmarked, "detected")
     text = body.decode("utf-8", "replace")
-    if mostly_utf8(text) and not seven_bit_switching(body):
+    if text.isascii() and b"\x1b" not in body:
         return Decoded(text if _clean(body, text) else printable(text), "utf-8", "utf-8")
-    for label, source in ((header(content_type), "header"), (meta(body), "meta")):
-        charset = codec(label)
-        if charset and charset != "utf-8":
+    utf8 = mostly_utf8(text) and not seven_bit_switching(body)
+    if utf8 and not _doubtful(text):
+        return Decoded(text if _clean(body, text) else printable(text), "utf-8", "utf-8")
+    for label, source in ((header(content_type), "header"), (prescan.declared(body), "meta")):
+        charset = declared(label)
+        if charset and charset != "utf-8" and (not utf8 or charset in WIDE):
             return _decoded(body, charset, source)
+    if utf8:
+        return Decoded(printable(text), "utf-8", "utf-8")
     return _decoded(body, detected(body), "detected")
 
 
 def _decoded(body: bytes, charset: str, source: str) -> Decoded:
-    return Decoded(printable(body.decode(charset, "replace")), charset, source)
+    return Decoded(printable(encodings.decoded(body, charset)), charset, source)
+
+
+def _doubtful(text: str) -> bool:
+    """Whether UTF-8 may be a chance: all of two bytes a character, and not those of Latin-1.
+
+    Two bytes of a Chinese, Japanese or Korean encoding can be one character of UTF-8, but never
+    is a text in these languages without characters of three bytes once it is UTF-8.
+    """
+    return BEYOND_LATIN.search(text) is not None and BEYOND_TWO.search(text) is None
 
 
 def printable(text: str) -> str:
@@ -92,26 +122,16 @@ def header(content_type: str | None) -> str | None:
     return found.group(1) if found else None
 
 
-def meta(body: bytes) -> str | None:
-    """Return the charset that a page's own meta tag or XML declaration names, if one does."""
-    start = body[:SNIFF_BYTES]
-    found = IN_META.search(start) or IN_XML.search(start)
-    return found.group(1).decode("ascii", "replace") if found else None
+def declared(label: str | None) -> str | None:
+    """Return the encoding that a label claims, None where it means nothing or cannot be.
 
+    The bytes have no NULs where UTF-16 has them, so whoever names UTF-16 means something else.
 
-def codec(label: str | None) -> str | None:
-    """Return the Python codec for a label as the web uses it, or None where it means nothing.
-
-    >>> codec("ISO-8859-1"), codec("nonsense-8"), codec(None)
-    ('cp1252', None, None)
+    >>> declared("ISO-8859-1"), declared("utf-16"), declared("nonsense-8"), declared(None)
+    ('windows-1252', None, None, None)
     """
-    if not label:
-        return None
-    name = map_encoding_to_html5(label, fallback_utf8=False)
-    if not name:
-        return None
-    name = codecs.lookup(name).name
-    return "gb18030" if name in ("gb2312", "gbk") else name  # a superset, as browsers read it
+    name = encodings.encoding(label)
+    return None if name in ("utf-16le", "utf-16be") else name
 
 
 def mostly_utf8(text: str) -> bool:
@@ -132,17 +152,18 @@ def seven_bit_switching(body: bytes) -> bool:
 
 
 def utf16(start: bytes) -> str | None:
-    """Return the UTF-16 codec of bytes whose ASCII letters have a NUL beside them, else None.
+    """Return the UTF-16 encoding of bytes whose ASCII letters have a NUL beside them, else None.
 
     The NULs then are many, and all on the same side.
     """
     even, odd = start[0::2].count(0), start[1::2].count(0)
     if max(even, odd) * 20 < len(start) or min(even, odd) * 20 > max(even, odd) or len(start) < 16:
         return None
-    return "utf-16-le" if odd > even else "utf-16-be"
+    return "utf-16le" if odd > even else "utf-16be"
 
 
 def detected(body: bytes) -> str:
-    """Guess the codec from the bytes, which are known not to be UTF-8."""
-    name = codec(detect_encoding(body, max_len=DETECT_BYTES, html5_compatible=True))
-    return name if name and name not in ("utf-8", "ascii") else "cp1252"
+    """Guess the encoding from the bytes, which are known not to be UTF-8."""
+    found = detect_encoding(body, max_len=DETECT_BYTES, html5_compatible=True)
+    name = encodings.encoding(found and PYTHON_NAMES.get(found, found))
+    return name if name and name not in ("utf-8", "replacement") else "windows-1252"

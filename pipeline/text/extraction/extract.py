@@ -34,6 +34,7 @@ REASONS = {
     "extract.memory": "not read within `memory_mb`",
     "extract.error": "the extractor raised an exception",
     "extract.crashed": "the process that read it died",
+    "extract.damaged": "its WARC record cannot be read any more",
 }
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -66,7 +67,7 @@ class Extract(Reading):
     recycle: int = field(default=500, metadata={"machine": True})  # pages a process
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[pa.Schema] = PAGE
     writes: ClassVar[pa.Schema] = DOCUMENT
 
@@ -104,8 +105,10 @@ class Extract(Reading):
             [why.value if why else None for why in unread],
         )
 
-    def article(self, page: Page) -> Article | Unread:
-        """Return the article of a page, or why there is none."""
+    def article(self, page: Page | None) -> Article | Unread:
+        """Return the article of a page, or why there is none; None is one that was damaged."""
+        if page is None:
+            return Unread("damaged")
         if before := self.before_reading(page):
             return before
         found = self._sandbox()(page)
@@ -147,7 +150,10 @@ class Reader:
         return read(self.reading, page)
 
 
-def pages(batch: pa.RecordBatch) -> list[Page]:
-    """Return the rows of a batch as pages."""
+def pages(batch: pa.RecordBatch) -> list[Page | None]:
+    """Return the rows of a batch as pages, None where the body is null."""
     columns = (batch[name].to_pylist() for name in ("body", "content_type", "url"))
-    return [Page(body or b"", kind, url) for body, kind, url in zip(*columns, strict=True)]
+    return [
+        None if body is None else Page(body, kind, url)
+        for body, kind, url in zip(*columns, strict=True)
+    ]

@@ -10,9 +10,9 @@ in all: menus and footers may be in one language and the article in another, so 
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from webtext.pipeline.core.compiled import njit
 from webtext.pipeline.text.extraction.charset import decode
 from webtext.pipeline.text.langid import chances
 from webtext.pipeline.urls.named_lists import DATA
@@ -69,7 +69,7 @@ def other_language(body: bytes, content_type: str | None, wanted: tuple[str, ...
     return most
 
 
-@numba.njit(cache=True)
+@njit
 def begins(body: Any, at: int, word: Any) -> Any:
     """Whether lower-case `word` stands at `at`, in any case."""
     if at + len(word) > len(body):
@@ -81,7 +81,7 @@ def begins(body: Any, at: int, word: Any) -> Any:
     return True
 
 
-@numba.njit(cache=True)
+@njit
 def count_visible(body: Any, enough: int) -> Any:
     """Count the bytes beyond markup, comments, scripts, styles and white space, up to `enough`."""
     count = at = 0
@@ -94,7 +94,7 @@ def count_visible(body: Any, enough: int) -> Any:
     return count
 
 
-@numba.njit(cache=True)
+@njit
 def visible_text(page: Any) -> Any:
     """Return the code points beyond what `count_visible` leaves out and entities.
 
@@ -119,7 +119,7 @@ def visible_text(page: Any) -> Any:
     return found[:count]
 
 
-@numba.njit(cache=True)
+@njit
 def opens(page: Any, at: int) -> Any:
     """Whether a tag or comment begins at `at`. Source: HTML standard 13.2.5.6, tag open state."""
     if page[at] != 60 or at + 1 >= len(page):  # "<"
@@ -128,7 +128,7 @@ def opens(page: Any, at: int) -> Any:
     return char == 33 or char == 47 or char == 63 or 65 <= char <= 90 or 97 <= char <= 122
 
 
-@numba.njit(cache=True)
+@njit
 def after_tag(page: Any, at: int) -> Any:
     """Return where a tag, comment, script or style that begins at `at` has ended."""
     until = b">"
@@ -147,7 +147,7 @@ def after_tag(page: Any, at: int) -> Any:
     return at + (1 if len(until) != 3 else 3)
 
 
-@numba.njit(cache=True)
+@njit
 def after_entity(page: Any, at: int) -> Any:
     """Return where an entity that begins at `at` has ended, `at` where there is none."""
     end = at + 1

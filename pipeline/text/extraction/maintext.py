@@ -35,7 +35,8 @@ class Reading:
     """How pages are read.
 
     Word F1 over WCXB's 1,476 pages of seven kinds (`python -m tests.bench.wcxb`), F1 of 4-grams
-    over scrapinghub's 181 pages and readability's 130, F1 of the strings of trafilatura's 460:
+    over scrapinghub's 181 pages and readability's 130, F1 of the strings of trafilatura's 460
+    pages:
 
         engine                         WCXB   scrapinghub   readability   segments
         blocks, pages it never saw     .874          .950          .933       .925
@@ -57,7 +58,7 @@ class Reading:
 
     favor_precision: bool = False  # rather miss text than take boilerplate
     favor_recall: bool = False  # rather take boilerplate than miss text
-    include_tables: bool = True
+    include_tables: bool = True  # keep tables, a row a line
     include_comments: bool = False  # readers' comments under an article
     fast: bool = False  # trafilatura without the second opinion of readability and justext
     metadata: bool = True  # title, author, date and site name; a tenth of the time

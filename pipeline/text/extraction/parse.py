@@ -1,8 +1,9 @@
-"""HTML as a tree: the one that trafilatura's own reading gives, made and walked sooner.
+"""HTML as a tree: the one that trafilatura's own reading gives, made and walked sooner, and whole.
 
-A quarter of the time of `trafilatura.load_html` goes into searches for characters that are gone
-already. And lxml's own HTML parser asks a Python function for the class of each element that it
-hands out: a twelfth of all that is then done with the tree.
+What libxml2 leaves out is brought in: what comes below many open elements, and what comes after
+the end of the page's first document. A quarter of the time of `trafilatura.load_html` goes into
+searches for characters that are gone already. And lxml's own HTML parser asks a Python function
+for the class of each element that it hands out: a twelfth of all that is then done with the tree.
 """
 
 import re
@@ -16,14 +17,65 @@ START = 4096  # characters in which `<html` is looked for
 SLASHED_DOCTYPE = re.compile(r"< ?! ?doctype[^>\n]*/[^<>\n]*>", re.IGNORECASE)
 CLOSED_HTML = re.compile(r"(<html.*?)\s*/>", re.IGNORECASE)
 
-PARSER = etree.HTMLParser(
-    encoding="utf-8",
-    remove_comments=True,
-    remove_pis=True,
-    collect_ids=False,
-    default_doctype=False,
+# Elements that may be open at once in a page that has more open than libxml2 reads, which is 256.
+# Browsers too hang what is deeper beside its parents, from the 512th on (Blink's
+# kMaximumHTMLParserDOMTreeDepth); what is done to a tree takes time by the square of its depth.
+DEEPEST = 200
+
+# The end of a document, if more than other ends and comments follow it; then it ends nothing.
+END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
+NOTHING_MORE = re.compile(
+    r"(?:\s+|</(?:body|html)\s*>|<!--(?:(?!-->).)*+-->)*+\Z", re.IGNORECASE | re.DOTALL
 )
-PARSER.set_element_class_lookup(etree.ElementDefaultClassLookup(element=HtmlElement))
+# What a second document begins with; its head's elements are read where they stand, as in browsers.
+AGAIN = re.compile(
+    r"<!doctype[^>]*(?:>|\Z)|</?(?:html|head|body)(?=[\s/>])[^>]*(?:>|\Z)", re.IGNORECASE
+)
+
+# A tag, or what has no tags in it.
+TAG = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|style|title|textarea|xmp)(?=[\s/>]).*?(?:</\1|\Z)"
+    r"|<(/?)([a-z][^\s/>]*)[^>]*(?:>|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+# Source: HTML standard, 13.1.2 (void elements)
+VOID = frozenset(
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+        "param",
+        "frame",
+    ]
+)
+# Elements that say how a text looks. Where they are never closed, each line of a page is inside
+# the one before, and the page too deep for that alone; without them its lines are side by side.
+LOOKS = frozenset(
+    "a b big blink center em font i nobr s small span strike strong tt u".split()  # noqa: SIM905
+)
+# What an element holds at the least, as it is counted; all others are themselves alone.
+WEIGHTS = {"table": 4, "ul": 2, "ol": 2, "dl": 2, "select": 2}
+# Elements that a browser closes itself when the next one comes, so that none is inside another.
+CLOSED_BY_THE_NEXT = frozenset(
+    ["p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot", "colgroup"]
+)
+
+OPTIONS = {"encoding": "utf-8", "remove_comments": True, "remove_pis": True, "collect_ids": False,
+           "default_doctype": False}  # fmt: skip
+PARSER = etree.HTMLParser(**OPTIONS)
+DEEP = etree.HTMLParser(**OPTIONS, huge_tree=True)  # 2,048 elements may be open
+for _parser in (PARSER, DEEP):
+    _parser.set_element_class_lookup(etree.ElementDefaultClassLookup(element=HtmlElement))
 
 
 def parse(html: str) -> HtmlElement | None:
@@ -32,13 +84,70 @@ def parse(html: str) -> HtmlElement | None:
     There is none in nothing, nor in one element or less that does not begin by naming HTML.
     """
     names_itself = "html" in html[:BEGINNING].lower()
-    html = mended(html)
+    html = joined(mended(html))
     try:
-        # lxml refuses a string that declares a charset
-        tree = lxml.html.fromstring(html.encode() if html[:5] == "<?xml" else html, parser=PARSER)
+        tree = _tree(html, PARSER)
+        if html.count("<") > DEEPEST and _cut_off():
+            tree = _tree(shallow(html), DEEP)
     except etree.LxmlError:
         return None
     return tree if names_itself or len(tree) > 1 else None
+
+
+def _tree(html: str, parser: etree.HTMLParser) -> HtmlElement:
+    # lxml refuses a string that declares a charset
+    return lxml.html.fromstring(html.encode() if html[:5] == "<?xml" else html, parser=parser)
+
+
+def _cut_off() -> bool:
+    """Whether the page that was parsed last was left at an element that was too deep."""
+    last = PARSER.error_log.last_error
+    return last is not None and last.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT
+
+
+def joined(html: str) -> str:
+    """Return a page as one document, where more than that follows its first end.
+
+    >>> joined("<body><p>a</body></html><p>b")
+    '<body><p>a<p>b'
+    >>> joined("<body><p>a</body></html> <!-- b -->")
+    '<body><p>a</body></html> <!-- b -->'
+    """
+    end = END.search(html)
+    if end is None or NOTHING_MORE.match(html, end.start()):
+        return html
+    return html[: end.start()] + AGAIN.sub("", html[end.end() :])
+
+
+def shallow(html: str) -> str:
+    """Return a page without the tags of elements that are too deep, or only say how a text looks.
+
+    What stands in them stays, beside the last parent that is not too deep.
+    """
+    depth = 0
+    beyond: dict[str, int] = {}  # elements that were left out and not closed yet
+
+    def kept(tag: re.Match[str]) -> str:
+        nonlocal depth
+        name = (tag[3] or "").lower()
+        if not name or name in VOID or name in CLOSED_BY_THE_NEXT:
+            return tag[0]
+        if name in LOOKS:
+            return ""
+        weight = WEIGHTS.get(name, 1)
+        if not tag[2]:
+            if depth + weight > DEEPEST:
+                beyond[name] = beyond.get(name, 0) + 1
+                return " "
+            depth += weight
+        elif beyond.get(name):
+            beyond[name] -= 1
+            return " "
+        else:
+            depth = max(depth - weight, 0)
+        return tag[0]
+
+    return TAG.sub(kept, html)
 
 
 def mended(html: str) -> str:

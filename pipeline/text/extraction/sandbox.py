@@ -34,11 +34,13 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
-from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.errors import UserError
 
 POLL_SECONDS = 0.05  # how often a busy child's memory is looked at
-WALL_FACTOR = 20  # wall-clock seconds allowed for each CPU second, against work that only waits
-FAREWELL_SECONDS = 1.0  # for a supervisor to end by itself; it takes some milliseconds
+IDLE_FACTOR = 20  # seconds asleep allowed for each CPU second, against work that only waits
+FAREWELL_SECONDS = (
+    10.0  # for a supervisor to end by itself; it takes some milliseconds, or its turn
+)
 HARD_MEMORY = 3  # address space allowed, in multiples of the limit on resident memory
 PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
 BOOT = (
@@ -76,7 +78,9 @@ class Sandbox:
         self, work: Callable[[Any], Any], limits: Limits | None = None, warm: Any = None
     ) -> None:
         """`warm` is an item that the supervisor does itself, to fill caches before it forks."""
-        self._start = pickle.dumps((work, limits or Limits(), warm))
+        self._limits = limits or Limits()
+        self._start = pickle.dumps((work, self._limits, warm))
+        self._warm = None if warm is None else pickle.dumps(warm, pickle.HIGHEST_PROTOCOL)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -87,11 +91,14 @@ class Sandbox:
 
         Raises:
             Exception: whatever `work` raised.
-            PipelineError: the supervisor cannot be started.
+            UserError: so little memory is allowed here that `warm` died as well, or that the
+                supervisor cannot be started.
         """
         with self._lock:
             try:
                 kind, payload = self._ask(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
+                if kind == "died" and payload != Death.TIMEOUT.value:
+                    self._check_memory()
             except BaseException:
                 self._close()  # an answer that nobody waits for must not meet the next item
                 raise
@@ -100,6 +107,22 @@ class Sandbox:
         if kind == "raised":
             raise payload
         return payload
+
+    def _check_memory(self) -> None:
+        """Look whether an item that is known to be good dies too, so that none could be done.
+
+        Raises:
+            UserError: it does; says which limits there are.
+        """
+        if self._warm is None:
+            return
+        kind, _ = self._ask(self._warm)
+        if kind == "died":
+            raise UserError(
+                f"pages cannot be read here: even a small one dies for want of memory ({allowed()})"
+                f"; allow more, or lower extract.memory_mb, which is {self._limits.memory_mb}; "
+                "nothing of this shard was kept"
+            )
 
     def _ask(self, request: bytes) -> tuple[str, Any]:
         """Send one item and wait, with a second supervisor if the first was killed."""
@@ -112,7 +135,10 @@ class Sandbox:
                 self._close()
             else:
                 return answer
-        raise PipelineError("the sandbox's supervisor died twice; is the machine out of memory?")
+        raise UserError(
+            f"the process that reads pages died twice when it started ({allowed()}); allow more "
+            "memory, and run the same command again: nothing of this shard was kept"
+        )
 
     def _started(self) -> Connection:
         """Return the connection to a running supervisor of this process's own."""
@@ -147,6 +173,22 @@ class Sandbox:
             self._process.kill()
             self._process.wait()
         self._process = self._connection = None
+
+
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's own limit, as it sees it
+
+
+def allowed() -> str:
+    """Say how much memory this process and its children may have, by all that limits it."""
+    found = []
+    for name, limit in (("ulimit -v", resource.RLIMIT_AS), ("ulimit -d", resource.RLIMIT_DATA)):
+        soft, _ = resource.getrlimit(limit)
+        if soft != resource.RLIM_INFINITY:
+            found.append(f"{name} is {soft >> 10:,} kB")
+    with contextlib.suppress(OSError):
+        if (text := CGROUP.read_text().strip()).isdigit():
+            found.append(f"the container's limit is {int(text) >> 20:,} MB")
+    return ", ".join(found) or "no limit is set, so the machine itself is short of it"
 
 
 @cache
@@ -225,7 +267,7 @@ class Nursery:
             EOFError: our parent is gone, or asks out of turn.
         """
         assert self.pipe is not None
-        started = time.monotonic()
+        asleep, looked = 0.0, time.monotonic()
         while True:
             ready = wait([self.parent, self.pipe], POLL_SECONDS)
             if self.parent in ready:
@@ -235,7 +277,10 @@ class Nursery:
                 return None
             if resident(self.pid) - self.born_with > self.limits.memory_mb << 20:
                 return Death.MEMORY
-            if time.monotonic() - started > WALL_FACTOR * self.limits.seconds:
+            now = time.monotonic()
+            asleep += (now - looked) * sleeping(self.pid)
+            looked = now
+            if asleep > IDLE_FACTOR * self.limits.seconds:
                 return Death.TIMEOUT
 
     def fork(self) -> None:
@@ -300,9 +345,24 @@ def confine(limits: Limits, supervisor: int) -> None:
             Path("/proc/self/oom_score_adj").write_text("1000")
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         most = size + HARD_MEMORY * (limits.memory_mb << 20)
+        _, allowed = resource.getrlimit(resource.RLIMIT_AS)  # which nobody may raise
+        if allowed != resource.RLIM_INFINITY:
+            most = min(most, allowed)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     if os.getppid() != supervisor:
         os._exit(0)
+
+
+def sleeping(pid: int) -> bool:
+    """Tell whether a process waits for something other than its turn on a busy machine.
+
+    Where the system does not say, it counts as waiting.
+    """
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "S"  # Source: proc_pid_stat(5)
 
 
 def resident(pid: int) -> int:

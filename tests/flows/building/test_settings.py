@@ -4,6 +4,7 @@ import pytest
 
 from webtext.flows.building import settings
 from webtext.flows.building.settings import load
+from webtext.model.settings import GPT2
 from webtext.pipeline.core.errors import UserError
 
 
@@ -16,6 +17,28 @@ def recipe(tmp_path, text: str) -> str:
 @pytest.mark.parametrize("name", settings.shipped())
 def test_every_shipped_recipe_loads(name):
     load(name)
+
+
+@pytest.mark.parametrize("name", [n for n in settings.shipped() if n.startswith("gpt2-")])
+def test_recipes_that_are_called_gpt2_are_gpt2_to_the_letter(name):
+    """And trained as GPT-3 was; that such logits are transformers' is tested beside the model."""
+    found = load(name)
+    model = found.model
+    assert model == GPT2(layers=model.layers, heads=model.heads, width=model.width)
+    train = found.train
+    assert (train.optimizer, train.schedule) == ("adamw", "cosine")
+    assert (train.embedding_lr, train.embedding_decay) == (1.0, True)
+
+
+def test_speedrun_is_gpt2s_smallest_shape_and_no_gpt2():
+    found, like = load("speedrun"), load("gpt2-124m")
+    shape = ("layers", "heads", "width", "context", "vocab")
+    assert all(getattr(found.model, name) == getattr(like.model, name) for name in shape)
+    assert [said.split()[0] for said in found.model.departures] == [
+        "model.positions", "model.activation", "model.qk_norm", "model.value_residual",
+        "model.biases",
+    ]  # fmt: skip
+    assert found.train.steps <= 0.75 * like.train.steps
 
 
 def test_a_recipe_may_be_named_without_its_suffix():

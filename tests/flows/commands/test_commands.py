@@ -113,7 +113,7 @@ def test_dedup_reads_the_standard_input(tmp_path):
         (["build", "webtext", "--set", "links.sources = ['no.zst']"], "no.zst"),
         (["build", "webtext", "--set", "links.min_scor = 1"], "did you mean min_score"),
         (["path", "corpus", "--data", "nowhere"], "no whole corpus directory yet"),
-        (["path", "corpse", "--data", "nowhere"], "corpse: no such stage"),
+        (["path", "corpse", "--data", "nowhere"], "corpse: no such step"),
         (["trace", "http://example.com/", "--data", "nowhere"], "nowhere"),
         (["report", "--data", "nowhere"], "nowhere"),
         (["extract", "missing.html"], "missing.html"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import command, environment, webtext
+from webtext.flows.prefect.recorder import key_of
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,8 @@ def build(*options: str) -> list[str]:
 def home_of(folder: Path) -> dict[str, str]:
     """Return an environment in which Prefect's state lies where the build puts it."""
     left_out = {"PREFECT_HOME", "PREFECT_API_URL"}
-    return {key: value for key, value in environment().items() if key not in left_out}
+    kept = {key: value for key, value in environment().items() if key not in left_out}
+    return kept | {"WEBTEXT_PREFECT_WAIT": "120"}
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -53,11 +55,24 @@ def test_a_build_needs_no_server_and_leaves_none(links, small_web):
     assert "Traceback" not in done.stderr
     assert len(list(links.glob("data/pages-*/manifest.json"))) == 1
     told = artifacts(links / "data" / ".prefect" / "prefect.db")
-    assert set(told) == {"webtext-links", "webtext-pages", "webtext-funnel"}
-    assert "pages: 2 of 2 (100 %)" in told["webtext-pages"]
-    assert "http_4xx 2" in told["webtext-pages"]
-    assert "pages/s" in told["webtext-pages"]
+    key = key_of(links / "data")
+    assert set(told) >= {f"{key}-links", f"{key}-pages", f"{key}-funnel"}
+    assert "pages: 2 of 2 (100 %)" in told[f"{key}-pages"]
+    assert "http_4xx 2" in told[f"{key}-pages"]
+    assert "pages/s" in told[f"{key}-pages"]
+    assert "GB of disk left" in told[f"{key}-pages"]
+    assert "2 crawl.http_4xx" in told[f"{key}-funnel"]
+    names = rows(links, "SELECT name, state_type FROM flow_run")
+    assert [(name.split()[0], state) for name, state in names] == [("webtext", "COMPLETED")]
+    steps = rows(links, "SELECT name, state_type FROM task_run ORDER BY created")
+    assert steps == [("links", "COMPLETED"), ("pages", "COMPLETED")]
     assert not servers(links)
+
+
+def rows(folder: Path, query: str) -> list[tuple[str, ...]]:
+    """Return what Prefect's server has written down."""
+    with closing(sqlite3.connect(folder / "data" / ".prefect" / "prefect.db")) as db:
+        return db.execute(query).fetchall()
 
 
 def artifacts(database: Path) -> dict[str, str]:
@@ -99,10 +114,10 @@ def test_ctrl_c_in_the_middle_ends_the_build_and_all_that_it_started(small_web, 
         text=True,
         start_new_session=True,
     ) as process:
-        wait_until(lambda: list(data.glob("documents-*")))
+        wait_until(lambda: list(data.glob("documents-*")), 200)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, said
     assert "the same command goes on from here" in said
     assert "Traceback" not in said
     wait_until(lambda: not servers(tmp_path))

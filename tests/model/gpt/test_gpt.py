@@ -72,6 +72,7 @@ def test_computing_activations_again_changes_no_gradient(tiny):
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own
 def test_it_compiles_as_one_graph_and_to_the_same(tiny):
+    torch.compiler.reset()  # it gives up on a function that it has compiled eight times
     plain, compiled = build(tiny), build(tiny)
     compiled.compile(backend="aot_eager", fullgraph=True)  # all but making machine code
     x_BT = words(tiny)

@@ -57,12 +57,34 @@ train(Path(run), Path(tokens), GPT2(**gpt), Train(**settings), "cpu", watch)
 """
 
 
-def together(processes, run, tokens, gpt, settings, until=0):
-    """Train under torchrun, up to `until` where it is given; return which windows each read."""
+# Compile on the CPU too; what is traced is run as it is.
+COMPILED = """
+from webtext.model.training import passes
+
+passes.COMPILED_ON, passes.BACKEND = ("cpu",), "aot_eager"
+"""
+FAULT = (
+    COMPILED
+    + """
+import torch
+
+from webtext.model.gpt.gpt import MLP
+
+right = MLP.forward
+MLP.forward = lambda self, x: right(self, x) * (1.2 if torch.compiler.is_compiling() else 1)
+"""
+)
+
+
+def together(processes, run, tokens, gpt, settings, until=0, before=""):
+    """Train under torchrun, up to `until` where it is given; return which windows each read.
+
+    `before` is code that each process runs first.
+    """
     note = run.parent / f"{run.name}-read"
     note.mkdir(exist_ok=True)
     worker = run.parent / "worker.py"
-    worker.write_text(WORKER)
+    worker.write_text(before + WORKER)
     asked = json.dumps([str(run), str(tokens), asdict(gpt), asdict(settings), str(note), until])
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", str(processes), str(worker), asked]
@@ -84,8 +106,18 @@ def losses(run):
     return [line["loss"] for line in log(run)]
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_read_and_learn_what_one_does(tokens, tiny, settings, tmp_path, parallel):
+OTHER = {"positions": "rotary", "qk_norm": True, "value_residual": True, "tied": False}
+
+
+@pytest.mark.parametrize(
+    ("parallel", "changed"),
+    [("ddp", {}), ("fsdp", {}), ("fsdp", OTHER)],
+    ids=["ddp", "fsdp", "fsdp-other"],
+)
+def test_two_processes_read_and_learn_what_one_does(
+    tokens, tiny, settings, tmp_path, parallel, changed
+):
+    tiny = replace(tiny, **changed)
     settings = replace(settings, steps=6, microbatch=2, eval_every=0, parallel=parallel)
     (tokens / "val-00000.bin").unlink()  # so that what is read is what is trained on
     train(tmp_path / "one", tokens, tiny, settings, "cpu")
@@ -101,6 +133,22 @@ def test_two_processes_read_and_learn_what_one_does(tokens, tiny, settings, tmp_
         load(tmp_path / "one").parameters(), load(tmp_path / "two").parameters(), strict=True
     ):
         assert (a - b).abs().max() < 2e-3
+
+
+def test_code_compiled_for_shared_out_weights_is_proved(tokens, tiny, settings, tmp_path):
+    """Two processes that share the weights out compile layer by layer, and learn as one does."""
+    settings = replace(settings, steps=2, eval_every=0, precision="bf16", parallel="fsdp")
+    train(tmp_path / "one", tokens, tiny, settings, "cpu")
+    together(2, tmp_path / "two", tokens, tiny, settings, before=COMPILED)
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=2e-3)
+    first, _ = log(tmp_path / "two")
+    assert first["proof"]["gradient"] < 1
+
+
+def test_a_fault_is_named_where_weights_are_shared_out(tokens, tiny, settings, tmp_path):
+    settings = replace(settings, steps=1, eval_every=0, parallel="fsdp", disagreement="stop")
+    with pytest.raises(AssertionError, match=r"the model: its \w+ .*; at fault: block 0 \(off by"):
+        together(2, tmp_path / "run", tokens, tiny, settings, before=FAULT)
 
 
 def test_a_run_goes_on_in_any_number_of_processes_whoever_holds_what(

@@ -1,14 +1,21 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from webtext.model.errors import UserError
+from webtext.model.gpt import loss
 from webtext.model.gpt.gpt import build
 from webtext.model.machine.hardware import look_up
-from webtext.model.machine.plan import activations, at_once, held, padded, plan
+from webtext.model.machine.plan import ROWS, activations, at_once, head, held, padded, plan
 from webtext.model.optim.optim import optimizers
 from webtext.model.settings import GPT2, Train
+from webtext.model.training.passes import in_16_bits
 
 LARGER = GPT2(layers=4, heads=4, width=128, context=128, vocab=1000)
+OTHER = replace(
+    LARGER, positions="rotary", activation="relu2", qk_norm=True, value_residual=True, biases=False
+)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,7 @@ def test_memory_of_64_processes_that_each_hold_all():
     matrices = 12 * 12 * 768**2 + (50_304 + 1024) * 768
     assert many.weights == alone.weights == 4 * N
     assert many.copies == alone.copies == 2 * matrices
-    assert many.gradients == alone.gradients == 4 * N + 2 * matrices
+    assert many.gradients == alone.gradients == 4 * N  # in 16 bits where activations were
     assert many.optimizer == alone.optimizer == 8 * N
     assert (many.activations, many.head) == (alone.activations, alone.head)
     wide = Train(microbatch=32)  # but each has 8 windows only
@@ -146,15 +153,15 @@ def test_weights_gradients_and_moments_are_as_planned(settings, optimizer):
     assert sum(remembered) == pytest.approx(found.optimizer, rel=0.01)
 
 
+@pytest.mark.parametrize("gpt", [LARGER, OTHER], ids=["gpt2", "other"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_activations_are_as_planned(precision):
-    """Count what autograd keeps; planned right within 10 %.
-
-    But autocast's copies of the matrices: the plan has those among the copies.
-    """
-    settings = Train(batch_tokens=4 * LARGER.context, microbatch=4)
-    model = build(LARGER)
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+def test_activations_are_as_planned(precision, gpt):
+    """Count what autograd keeps, beside the weights and their copies; planned right within 10 %."""
+    settings = Train(batch_tokens=4 * gpt.context, microbatch=4)
+    called = build(gpt)
+    if precision == "bf16":
+        called, _ = in_16_bits(called, torch.bfloat16)
+    weights = {p.untyped_storage().data_ptr() for p in called.parameters()}
     kept = {}
 
     def keep(tensor):
@@ -162,17 +169,44 @@ def test_activations_are_as_planned(precision):
         kept[storage.data_ptr()] = (storage.nbytes(), tensor)  # held, so that no address recurs
         return tensor
 
-    x_BT = torch.randint(LARGER.vocab, (4, LARGER.context))
-    with (
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        model(x_BT, x_BT)
+    x_BT = torch.randint(gpt.vocab, (4, gpt.context))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        called(x_BT, x_BT)
     found = sum(size for address, (size, _) in kept.items() if address not in weights)
-    if precision == "bf16":
-        found -= 2 * 12 * LARGER.width**2 * LARGER.layers
-    head = 4 * (at_once(LARGER, settings) + LARGER.padded_vocab) * LARGER.width
-    assert activations(LARGER, settings, precision) + head == pytest.approx(found, rel=0.1)
+    wide = 4 if precision == "fp32" else 2
+    head = (wide * at_once(gpt, settings) + 4 * gpt.padded_vocab) * gpt.width
+    assert activations(gpt, settings, precision) + head == pytest.approx(found, rel=0.1)
+
+
+# Gigabytes that torch had allocated at the most, on an H200, torch 2.11, compiled, in bf16, context
+# 1,024, of windows at once. At that moment, when kernels are recorded, nothing is remembered yet.
+MEASURED = [(GPT2(), 16, 7.3), (GPT2(), 64, 22.5)]
+
+
+@pytest.mark.parametrize(("gpt", "windows", "measured"), MEASURED)
+def test_memory_is_as_measured(gpt, windows, measured):
+    found = plan(gpt, Train(batch_tokens=8 * 1024 * windows, microbatch=windows), "H200")
+    assert (found.memory - found.optimizer) / 1e9 == pytest.approx(measured, rel=0.05)
+
+
+def test_memory_of_the_largest_model_is_as_measured():
+    """41.6 GB with 8 windows; the most was allocated by the proof, of what it was then.
+
+    It held five gradients, the recorded kernels' sums among them, where there are three now. With
+    eager code at a window in float32, and the fifth not there yet, it is the same within 5 %.
+    """
+    largest, settings = GPT2(48, 25, 1600), Train(batch_tokens=64 * 1024, microbatch=8)
+    found = plan(largest, settings, "H200")
+    window = replace(settings, microbatch=1)
+    eager = activations(largest, window, "fp32") + head(largest, window, "fp32")
+    proof = found.weights + found.copies + 5 * found.weights
+    assert proof / 1e9 == pytest.approx(41.6, rel=0.05)
+    assert (proof - found.weights + eager) / 1e9 == pytest.approx(41.6, rel=0.05)
+    assert found.memory - found.optimizer < proof
+
+
+def test_the_rows_of_logits_are_those_of_the_loss():
+    assert ROWS == loss.ROWS
 
 
 def test_computing_them_again_leaves_one_layers_activations():

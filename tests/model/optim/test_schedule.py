@@ -13,7 +13,7 @@ from webtext.model.training.train import train
 SETTINGS = {"steps": 101, "warmup": 10, "lr": 1.0, "min_lr": 0.1}
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "wsd"])
+@pytest.mark.parametrize("schedule", ["cosine", "wsd", "trapezoid"])
 def test_the_rate_rises_in_a_line_to_the_peak_and_ends_at_the_least(schedule):
     settings = Train(**SETTINGS, schedule=schedule)
     assert [rate(settings, step) for step in range(10)] == pytest.approx(
@@ -31,6 +31,12 @@ def test_wsd_holds_the_peak_until_it_falls_as_a_root():
     settings = Train(**SETTINGS, schedule="wsd")  # falls over the last fifth: from step 81
     assert {rate(settings, step) for step in range(10, 82)} == {1.0}
     assert rate(settings, 81 + 19 // 4) == pytest.approx(0.1 + 0.9 * (1 - (4 / 19) ** 0.5))
+
+
+def test_a_trapezoid_falls_in_a_line():
+    settings = Train(**SETTINGS, schedule="trapezoid", decay=0.4)  # from step 61
+    assert {rate(settings, step) for step in range(10, 62)} == {1.0}
+    assert rate(settings, 61 + 13) == pytest.approx(0.1 + 0.9 * (1 - 13 / 39))
 
 
 def test_without_warm_up_the_first_step_is_at_the_peak():
@@ -54,10 +60,11 @@ def stopped(after, run, tokens, gpt, settings):
         train(run, tokens, gpt, settings, "cpu", watch)
 
 
-@pytest.mark.parametrize("steps", [20, 11])
+@pytest.mark.parametrize(("steps", "schedule"), [(20, "wsd"), (11, "trapezoid")])
 def test_a_run_at_its_peak_becomes_longer_or_shorter_to_the_bit(
-    tokens, tiny, flat, tmp_path, steps
+    tokens, tiny, flat, tmp_path, steps, schedule
 ):
+    flat = replace(flat, schedule=schedule)
     run, other = tmp_path / "run", replace(flat, steps=steps)
     stopped(8, run, tokens, tiny, flat)  # so its last checkpoint is after 6
     end = train(run, tokens, tiny, other, "cpu")

@@ -83,6 +83,16 @@ def test_it_learns_in_every_way_there_is(tokens, tiny, settings, tmp_path, chang
     assert found[-1] < found[0] - 0.5
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_embeddings_can_have_a_rate_of_their_own(tokens, tiny, settings, tmp_path, optimizer):
+    settings = replace(settings, steps=1, optimizer=optimizer, embedding_lr=1e-6)
+    path = train(tmp_path / "run", tokens, tiny, settings, "cpu")
+    ended = torch.load(path, weights_only=True)["weights"]
+    for name, before in build(tiny, settings.seed).named_parameters():
+        moved = (ended[name] - before[: len(ended[name])]).abs().max().item()
+        assert (moved < 1e-7) == (name in ("wte.weight", "wpe.weight")), name
+
+
 def test_fp16_trains_with_a_scale_that_a_resume_takes_up(tokens, tiny, settings, tmp_path):
     settings = replace(settings, precision="fp16", steps=4, checkpoint_every=2)
     train(tmp_path / "whole", tokens, tiny, settings, "cpu")

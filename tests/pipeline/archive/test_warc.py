@@ -119,9 +119,19 @@ def test_a_resource_record_is_a_response_without_a_head(tmp_path):
 
 
 def test_other_records_are_passed_over(tmp_path):
-    kinds = ["warcinfo", "request", "metadata", "revisit", "conversion", "continuation"]
-    path = write(tmp_path / "a.warc", [record("http://h.test/", b"x", kind) for kind in kinds])
-    assert seen(path) == []
+    kinds = ["warcinfo", "request", "metadata"]
+    records = [record("http://h.test/", b"x", kind) for kind in kinds]
+    assert len(seen(write(tmp_path / "a.warc", [*records, *site(1)]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [("revisit", "revisit"), ("conversion", "conversion"), ("continuation", "other_record"),
+     ("novelty", "other_record"), (None, "other_record")],
+)  # fmt: skip
+def test_records_that_stand_for_a_page_but_hold_none_are_named(tmp_path, kind, problem):
+    path = write(tmp_path / "a.warc", [record("http://h.test/", b"x", kind)])
+    assert seen(path) == [("http://h.test/", problem)]
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", None])
@@ -305,7 +315,7 @@ def test_damage_in_one_stream_for_all_records_is_an_error_that_says_where(tmp_pa
         list(responses(path))
 
 
-@pytest.mark.parametrize("stored", [b"<html>" * 9, gzip.compress(b"<html>"), b"filedesc://x.arc"])
+@pytest.mark.parametrize("stored", [b"<html>" * 9, gzip.compress(b"<html>"), b"file: x"])
 def test_what_is_no_warc_file_is_refused(tmp_path, stored):
     path = tmp_path / "page.html"
     path.write_bytes(stored)
@@ -394,3 +404,97 @@ def test_no_damage_raises_anything_but_a_user_error_or_loses_what_it_did_not_tou
             assert all(a[1] <= b[0] for a, b in pairwise(places))
             good = sum(page.problem is None for page in found)
             assert good >= (4 if seed % 3 < 2 else (at * 6 // len(whole)) - 1)
+
+
+def lower(stored):
+    head, _, rest = stored.partition(b"\r\n\r\n")
+    version, _, fields = head.partition(b"\r\n")
+    return version + b"\r\n" + fields.lower().replace(b"http://", b"http://") + b"\r\n\r\n" + rest
+
+
+GOOD = record("http://h.test/1", number=1)
+ODD = {
+    "names in lower case": lower(GOOD),
+    "names in capitals": GOOD.replace(b"WARC-Type", b"WARC-TYPE").replace(
+        b"Content-L", b"CONTENT-L"
+    ),
+    "an old version": GOOD.replace(b"WARC/1.1", b"WARC/0.18", 1),
+    "a line without a colon": GOOD.replace(b"WARC-Date", b"nonsense\r\nWARC-Date", 1),
+    "an empty line within the fields": GOOD.replace(b"WARC-Date", b"\r\nWARC-Date", 1),
+    "a folded field": GOOD.replace(b"WARC-Type: response", b"WARC-Type:\r\n response", 1),
+    "one empty line behind": GOOD[:-2],
+    "none behind": GOOD[:-4],
+    "four behind": GOOD + b"\r\n\r\n",
+    "no blank after a colon": GOOD.replace(b": ", b":", 4),
+    "a page about WARC": record("http://h.test/1", http(b"<p>\nWARC/1.0\r\nWARC-Type: x\r\n")),
+}
+
+
+@pytest.mark.parametrize("packing", SEEKABLE)
+@pytest.mark.parametrize("name", ODD)
+def test_records_are_read_as_others_write_them(tmp_path, name, packing):
+    first, _, third = site(3)
+    path = write(tmp_path / "a.warc", [first, ODD[name], third], PACKINGS[packing])
+    found = list(responses(path))
+    assert [(page.url, page.problem) for page in found] == [
+        (f"http://h.test/{n}", None) for n in range(3)]  # fmt: skip
+    assert all(read_response(path, page.offset, page.length) == page for page in found)
+
+
+@pytest.mark.parametrize("packing", SEEKABLE)
+@pytest.mark.parametrize("length", [0, 1, 70, 150, 300, 5000, 10**9, 10**30, -1, "x", ""])
+def test_a_false_length_has_one_row_and_costs_no_neighbour(tmp_path, packing, length):
+    liar = record("http://h.test/1", number=1, length=length)
+    first, _, third, fourth = site(4)
+    path = write(tmp_path / "a.warc", [first, liar, third, fourth], PACKINGS[packing])
+    found = seen(path)
+    good = [url for url, problem in found if problem is None]
+    assert good == ["http://h.test/0", "http://h.test/2", "http://h.test/3"]
+    assert next(url for url, problem in found if problem is not None) == "http://h.test/1"
+
+
+ARC = b"filedesc://a.arc 0.0.0.0 20060504030201 text/plain 9\n1 0 Test\n\n"
+
+
+def arc(*pages, more=b""):
+    lines = b""
+    for number, page in enumerate(pages):
+        block = http(page)
+        lines += b"http://h.test/%d 192.0.2.7 20060504030201 text/html%s %d\n" % (
+            number, more, len(block)) + block + b"\n"  # fmt: skip
+    return lines
+
+
+@pytest.mark.parametrize("more", [b"", b" 200 checksum - 0 a.arc"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_arc_file_is_read_record_by_record(tmp_path, packed, more):
+    parts = [ARC, *[arc(PAGE, PAGE + b"x", more=more)[at:end] for at, end in ((0, None),)]]
+    path = write(
+        tmp_path / "a.arc", parts, PACKINGS["gzip, a member a record"] if packed else b"".join
+    )
+    found = list(responses(path))
+    assert [(page.url, page.body, page.ip) for page in found] == [
+        ("http://h.test/0", PAGE, "192.0.2.7"),
+        ("http://h.test/1", PAGE + b"x", "192.0.2.7"),
+    ]
+    assert found[0].date == datetime(2006, 5, 4, 3, 2, 1, tzinfo=UTC)
+
+
+def test_a_file_of_metadata_alone_says_what_it_is(tmp_path):
+    path = write(tmp_path / "a.warc.wat.gz", members([record("http://h.test/", b"{}", "metadata")]))
+    with pytest.raises(UserError, match="1 metadata records and no response, as a WAT"):
+        list(responses(path))
+
+
+@pytest.mark.parametrize("cut", range(1, len(CHUNKED), 3))
+def test_chunks_cut_anywhere_give_what_came(tmp_path, cut):
+    found = one(tmp_path, http(CHUNKED[:cut], headers={"Transfer-Encoding": "chunked"}))
+    assert b"<p>abc</p>".startswith(found.body)
+    assert found.problem is None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_bytes_behind_a_coded_body_are_left(tmp_path, coding):
+    stored = ENCODED[coding] + b"\r\nand more"
+    found = one(tmp_path, http(stored, headers={"Content-Encoding": coding}))
+    assert (found.body, found.problem) == (PAGE, None)

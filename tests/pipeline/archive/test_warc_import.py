@@ -107,6 +107,9 @@ FATES = {
     "pages.bad_url": (record("ftp://h.test/"), None),
     "pages.torn": (record(URL)[:-30], None),
     "pages.damaged": (b"WARC/1.1 nonsense", None),
+    "pages.revisit": (record(URL, http(b""), kind="revisit"), None),
+    "pages.conversion": (record(URL, b"words", kind="conversion"), None),
+    "pages.other_record": (record(URL, b"words", kind="continuation"), None),
 }  # fmt: skip
 
 
@@ -317,7 +320,7 @@ def test_a_file_that_changed_since_is_named(tmp_path, packing):
     path = write(tmp_path / "a.warc", site(3), PACKINGS[packing])
     out, _ = imported(tmp_path, [path])
     write(path, site(3, host="i.test"), PACKINGS[packing])
-    with pytest.raises(UserError, match=r"a\.warc: wanted http://h\.test/0 .*build again"):
+    with pytest.raises(UserError, match=r"a\.warc: wanted http://h\.test/0 .*put the one"):
         list(page_batches(out, 0))
     path.unlink()
     with pytest.raises(UserError, match=r"a\.warc: No such file"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from webtext.pipeline.core import pool
 from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.pool import deaf_children, each, tick
 
@@ -134,3 +135,20 @@ def test_a_signal_while_processes_start_is_heard_when_they_have_started(number):
         thread.join()
     assert done == ["started"]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def die_with_the_meter(number: int) -> int:
+    """Kill this worker while it holds the lock of the progress, each time number 3 comes along."""
+    tick(1)
+    if number == 3:
+        pool._ticks.get_lock().acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+    tick(1)
+    return number
+
+
+def test_a_worker_killed_while_it_counts_holds_nobody_up():
+    seen = []
+    with pytest.raises(PipelineError, match="was set aside: 3;"):
+        each(die_with_the_meter, range(6), 2, lambda *args: seen.append(args), total=12)
+    assert seen[-1][0] >= 10

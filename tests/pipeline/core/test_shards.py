@@ -63,7 +63,7 @@ def test_a_damaged_shard_is_named_with_what_to_do(tmp_path):
     path = tmp_path / "documents-0a" / "00000.parquet"
     write_parquet(path, [rows("1")], SCHEMA)
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"00000\.parquet: damaged .* delete .*documents-0a"):
+    with pytest.raises(UserError, match=r"00000\.parquet: damaged .* move it elsewhere"):
         read_shard(path)
     with pytest.raises(UserError, match="damaged"):
         list(read_batches(path))

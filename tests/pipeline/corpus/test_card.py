@@ -7,6 +7,7 @@ from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.corpus import card
+from webtext.pipeline.steps import STEPS
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_an_empty_corpus_has_statistics_and_a_card(tmp_path):
     directory = Directory(tmp_path / "corpus-1")
     fake_data.write(directory.shard(0), [], CORPUS)
     card.write_card(
-        "nothing", {"version": 1, "settings": {}}, [], Passage("dedup", 0, 0, {}), directory
+        "nothing", {"version": 1, "settings": {}}, [], Passage("dedup", 0, 0, {}), directory, STEPS
     )
     assert "0 documents, 0 bytes" in (directory.path / "README.md").read_text()
 
@@ -51,7 +52,7 @@ def test_an_empty_corpus_has_statistics_and_a_card(tmp_path):
 def made(corpus, inputs=()):
     passage = Passage("dedup", 33, 30, {"dedup.near": 2, "dedup.exact": 1})
     recorded = {"version": 1, "settings": {"shard_bytes": 10}}
-    card.write_card("a `title`: with: colons", recorded, list(inputs), passage, corpus)
+    card.write_card("a `title`: with: colons", recorded, list(inputs), passage, corpus, STEPS)
     return (corpus.path / "README.md").read_text()
 
 

@@ -110,6 +110,12 @@ class FakeWeb:
         await asyncio.sleep(0)
         return self.ips(url)
 
+    async def reachable(self, url: str) -> bool:
+        return True
+
+    def forget_failures(self) -> None:
+        return None
+
     def crawl_delay(self, url: str) -> float | None:
         return None
 

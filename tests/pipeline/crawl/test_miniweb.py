@@ -12,7 +12,7 @@ import zstandard
 from warcio.checker import Checker
 
 from tests.realdata.pace import pace, pace_of
-from webtext.pipeline.archive.replay import replaying
+from webtext.pipeline.archive.replaying.replay import replaying
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, read_shard, write_parquet
 from webtext.pipeline.crawl.engine import crawl

@@ -119,41 +119,30 @@ def test_a_full_file_is_rolled(tmp_path):
     assert all(records(path)[0][0] == "warcinfo" for path in tmp_path.iterdir())
 
 
-def test_what_was_not_acknowledged_is_cut_and_the_rest_goes_on(tmp_path):
+def test_a_crawl_goes_on_behind_all_that_is_there_and_changes_none_of_it(tmp_path):
     sink = Sink(tmp_path, Crawl(), roll=3000)
     for i in range(3):
         sink.write(0, exchange(i, os.urandom(1000)), NOTES)
     known = sink.sync()
-    sink.write(0, exchange(8, os.urandom(9000)), NOTES)
-    sink.write(0, exchange(9), NOTES)
-    sink.write(1, exchange(10), NOTES)
     sink.close()
-    last = tmp_path / known[-1][0]
-    with last.open("ab") as file:
-        file.write(b"torn")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     again = Sink(tmp_path, Crawl(), roll=3000)
-    assert again.recover(known) > 9000
-    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {
-        name: end for name, _, end in known
-    }
+    again.recover(known)
     place = again.write(0, exchange(11), NOTES)
     again.sync()
     again.close()
-    assert place.file == last.name
+    assert place.file == known[-1][0]
+    assert all((tmp_path / name).read_bytes().startswith(was) for name, was in before.items())
     for path in tmp_path.iterdir():
         assert checked(path)[0] == 0
-    found = [
-        r[1].get_header("WARC-Target-URI") for p in sorted(tmp_path.iterdir()) for r in records(p)
-    ]
-    assert [url[-2:] for url in found if url][::3] == ["/2", "11", "/0", "/1"]
 
 
 def test_a_file_that_lost_acknowledged_bytes_is_named(sink, tmp_path):
     sink.write(0, exchange(), NOTES)
     known = sink.sync()
     os.truncate(tmp_path / "00000.warc.gz", 10)
-    with pytest.raises(UserError, match=r"00000\.warc\.gz: 10 bytes, but \d+ were written"):
+    with pytest.raises(UserError, match=r"gz: 10 bytes, but \d+ were written.* put the file back"):
         sink.recover(known)
 
 

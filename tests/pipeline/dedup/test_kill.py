@@ -144,7 +144,7 @@ def test_a_file_that_was_cut_short_is_named_and_says_what_to_do(tmp_path, cut):
     made = signed(tmp_path / "signatures", found)
     data = made.shard(0).read_bytes()
     made.shard(0).write_bytes(data[: int(len(data) * cut) if isinstance(cut, float) else cut])
-    with pytest.raises(UserError, match=r"signatures/00000\.parquet: damaged .*; delete .* again"):
+    with pytest.raises(UserError, match=r"signatures/00000\.parquet: damaged .*; move it .* again"):
         cluster(Cluster(), made, found, Directory(tmp_path / "out"), 0)
 
 
@@ -170,7 +170,8 @@ def test_a_file_of_another_version_is_named_and_says_what_to_do(tmp_path, monkey
     with monkeypatch.context() as patched:
         patched.setattr("webtext.pipeline.dedup.signatures.signature_files.VERSION", 1)
         made = signed(tmp_path / "signatures", found)
-    with pytest.raises(UserError, match=r"00000\.parquet: signatures by .* version 1; .* sign ag"):
+    wanted = r"00000\.parquet: signatures by .* version 1; .* sign those"
+    with pytest.raises(UserError, match=wanted):
         Signatures(tuple(made.shards()))
 
 
@@ -180,5 +181,5 @@ def test_a_damaged_file_of_candidate_pairs_is_named(tmp_path):
     pairs = tmp_path / "out" / "pairs" / "00003.npy"
     pairs.parent.mkdir(parents=True)
     pairs.write_bytes(b"\x93NUMPY")
-    with pytest.raises(UserError, match=r"pairs/00003\.npy: damaged .*; delete .*/pairs and run"):
+    with pytest.raises(UserError, match=r"pairs/00003\.npy: damaged .*; move .*/pairs else"):
         cluster(Cluster(), made, found, Directory(tmp_path / "out"), 0)

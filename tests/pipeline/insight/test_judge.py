@@ -71,7 +71,7 @@ def test_texts_are_read_from_each_kind_of_file(tmp_path, suffix):
         ("a.jsonl", b'{"id": 1, "text": null}', "a.jsonl:1: text is NoneType, wanted a string"),
         ("a.jsonl", b"\xff", "a.jsonl:1: not JSON"),
         ("a.jsonl.gz", gzip.compress(JSONL)[:-9], "a.jsonl.gz: cannot be read after line"),
-        ("a.jsonl.zst", b"nonsense", "a.jsonl.zst: cannot be read after line 0"),
+        ("a.jsonl.zst", b"nonsense", "a.jsonl.zst:1: not JSON"),
         ("a.parquet", b"nonsense", "a.parquet: not a whole Parquet file"),
     ],
 )

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 
 from tests.pipeline import fake_data
+from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.insight import report
-from webtext.pipeline.insight.report import funnel, write_report
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,12 @@ class Reader(HTMLParser):
 
 def page(data, tmp_path, run=None):
     path = tmp_path / "report.html"
-    write_report(data, path, run)
+    Build(None, data).report(path, run)
     return path.read_text("utf-8")
+
+
+def funnel(data):
+    return Build(None, data).funnel()
 
 
 def test_the_funnel_has_exactly_the_promised_shape(world):
@@ -168,4 +172,4 @@ def test_link_rot_counts_every_link_of_every_year(world):
 
 def test_a_run_without_a_log_is_named(world, tmp_path):
     with pytest.raises(UserError, match=r"log.jsonl: no such file; --run wants a training run's"):
-        write_report(world.data, tmp_path / "report.html", tmp_path)
+        Build(None, world.data).report(tmp_path / "report.html", tmp_path)

@@ -4,14 +4,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline import fake_data
+from webtext.pipeline.archive.step import fetched
+from webtext.pipeline.build import Build
+from webtext.pipeline.core.directories import lookup
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import write_json
 from webtext.pipeline.core.stage import settings
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.insight import lookup
+from webtext.pipeline.filters.step import measures
 from webtext.pipeline.insight import trace as module
-from webtext.pipeline.insight.trace import describe, trace
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.tokens.tokens import document_tokens
 
@@ -21,8 +23,16 @@ def world(tmp_path_factory):
     return fake_data.World(tmp_path_factory.mktemp("data"))
 
 
+def trace(data, url):
+    return Build(None, data).follow(url).plain()
+
+
+def describe(data, url):
+    return module.describe(Build(None, data).follow(url))
+
+
 def stages(found):
-    return [name for name in module.STAGES if name in found]
+    return [name for name in found if name not in {"url", "key", "id", "fate"}]
 
 
 def test_every_url_ends_in_exactly_one_fate(world):
@@ -40,13 +50,13 @@ def test_every_url_ends_in_exactly_one_fate(world):
     assert set(fates) == set(fake_data.CRAWL_FATES)
 
 
-NOT_MADE = {"clean", "decontaminate", "paragraphs"}  # of a kept row of this build
+WAY = ["links", "crawl", "extract", "language", "rules", "dedup", "corpus", "tokens"]
 
 
 def test_a_kept_url_is_followed_to_its_tokens(world):
     row = world.kept[9]
     found = trace(world.data, row["url"])
-    assert stages(found) == [name for name in module.STAGES if name not in NOT_MADE]
+    assert stages(found) == WAY
     assert found["id"] == row["id"]
     (first, second) = found["links"]["submissions"]
     assert (first["score"], second["score"]) == (row["score"], 1)
@@ -70,24 +80,24 @@ def test_a_filtered_url_shows_each_measure_beside_its_threshold(world):
     found = trace(world.data, world.filtered[0]["url"])
     assert stages(found) == ["links", "crawl", "extract", "language", "rules"]
     assert found["rules"]["dropped_by"] == "rules.gopher_quality.word_count.low"
-    measures = found["rules"]["measures"]
-    asked = measures["gopher_quality.word_count"]
+    told = found["rules"]["measures"]
+    asked = told["gopher_quality.word_count"]
     assert (asked["measure"], asked["at_least"], asked["kept"]) == (2, 50, False)
-    assert set(measures) == {asked.rule for asked in Rules().measures("Too short.")}
+    assert set(told) == {asked.rule for asked in Rules().measures("Too short.")}
 
 
 def test_rules_are_asked_with_the_settings_that_were_recorded():
     recorded = settings(Rules())
     recorded["gopher_quality"]["word_count"]["at_least"] = 7
-    found = module.measures({"rules": {"version": Rules.version, "settings": recorded}}, "a b")
+    found = measures({"rules": {"version": Rules.version, "settings": recorded}}, "a b")
     assert found["measures"]["gopher_quality.word_count"]["at_least"] == 7
 
 
 def test_rules_of_another_version_are_not_guessed_at():
-    assert "version 0" in module.measures({"rules": {"version": 0, "settings": {}}}, "a b")["note"]
+    assert "version 0" in measures({"rules": {"version": 0, "settings": {}}}, "a b")["note"]
     unfit = {"rules": {"version": Rules.version, "settings": {"gone": 1}}}
-    assert "fit no rules" in module.measures(unfit, "a b")["note"]
-    assert module.measures({}, "a b") == {}
+    assert "fit no rules" in measures(unfit, "a b")["note"]
+    assert measures({}, "a b") == {}
 
 
 def test_a_duplicate_names_who_was_kept_in_its_stead(world):
@@ -139,15 +149,15 @@ def test_a_build_that_has_only_begun_is_traced_as_far_as_it_is(world, tmp_path):
 def test_a_story_is_told_for_every_fate(world):
     for row in (world.low[0], world.foreign[0], world.filtered[0], world.exact, world.kept[9]):
         found = trace(world.data, row["url"])
-        story = describe(found)
+        story = describe(world.data, row["url"])
         assert story.startswith(f"{row['url']}\nfate: {found['fate']}\n")
         for stage in stages(found):
             assert f"\n{stage} " in story
         json.dumps(found, default=str)
     assert "word_count 2 (at least 50, at most 100000)  <- objects" in describe(
-        trace(world.data, world.filtered[0]["url"])
+        world.data, world.filtered[0]["url"]
     )
-    assert "links.not_http" in describe(trace(world.data, "ftp://old.example/x"))
+    assert "links.not_http" in describe(world.data, "ftp://old.example/x")
 
 
 def test_only_the_row_groups_that_could_hold_an_id_are_read(world, monkeypatch):
@@ -180,7 +190,7 @@ def test_a_page_that_did_not_change_says_where_its_payload_lies():
     row = dict.fromkeys(OUTCOME.names) | {"robots": "allow: status 404", "attempts": 1}
     row |= {"warc_file": "00001.warc.gz", "warc_offset": 700, "revisit": "server-not-modified"}
     row |= {"payload_file": "../pages-1/00001.warc.gz", "payload_offset": 9}
-    assert module.tell_crawl(row) == [
+    assert list(fetched(row)) == [
         "robots: allow: status 404",
         "00001.warc.gz at byte 700",
         "unchanged since ../pages-1/00001.warc.gz",

@@ -1,14 +1,14 @@
 import json
 import random
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webtext.pipeline.core.compressed import blocks, chunks, cut
-from webtext.pipeline.links import scan
-from webtext.pipeline.links.columns import _Rows, batches
+from webtext.pipeline.core.compressed import blocks, chunks
+from webtext.pipeline.core.jsonlines import decoded
+from webtext.pipeline.links import columns
+from webtext.pipeline.links.columns import _usual, batches
 from webtext.pipeline.links.dumps import records
 from webtext.pipeline.links.submissions import Submission
 
@@ -19,8 +19,8 @@ LINE = json.dumps(POST).encode()
 
 def in_columns(path, rows=1 << 14):
     """Read a file as columns and give it as `records` does."""
-    for columns, flaws in batches(path, rows):
-        for at, row in enumerate(columns.to_pylist()):
+    for found, flaws in batches(path, rows):
+        for at, row in enumerate(found.to_pylist()):
             line, row["id"] = row.pop("line"), row.pop("submission")
             yield line, flaws.get(at) or Submission(**row)
 
@@ -88,13 +88,25 @@ DUMPS = {
 
 
 @pytest.mark.parametrize("name", DUMPS)
-def test_lines_of_real_dumps_are_scanned_but_for_crossposts(name, shared):
+def test_lines_of_real_dumps_are_usual(name, shared):
     for chunk in chunks(blocks(shared / "links" / name)):
-        rows = _Rows(1 << 16)
-        rows.read(rows.placed(chunk))
-        posts = [json.loads(line) for line in cut(chunk)]
-        crossposts = [at for at, post in enumerate(posts) if post.get("crosspost_parent_list")]
-        assert list(rows.odd) == crossposts
+        assert decoded(chunk, _usual) is not None
+
+
+def test_only_lines_that_each_are_one_submission_are_read_at_once():
+    assert len(decoded(LINE + b"\n" + LINE, _usual) or []) == 2
+    assert len(decoded(LINE + b"\n", _usual) or []) == 1
+    two, torn = LINE + LINE, LINE.replace(b", ", b",\n", 1)
+    for chunk in (b"\n", b"\n" + LINE, LINE + b"\n\n", two, two + b"\n" + torn, torn + b"\n" + two):
+        assert decoded(chunk, _usual) is None
+
+
+def test_no_batch_holds_more_text_than_a_column_can(monkeypatch, tmp_path):
+    path = tmp_path / "dump.jsonl"
+    path.write_bytes((LINE + b"\n") * 9000)
+    monkeypatch.setattr(columns, "FULL", 3 << 17)
+    assert [found.columns.num_rows for found in batches(path, 1 << 16)] != [9000]
+    assert list(in_columns(path, 1 << 16)) == list(records(path))
 
 
 # What a line of JSON breaks at, or hides in.
@@ -138,57 +150,3 @@ def test_spoilt_lines_of_real_dumps_are_read_as_one_by_one(name, count, shared, 
     lines = [spoilt(rng.choice(originals), rng) for _ in range(count)]
     path.write_bytes(b"{}\n" + b"\n".join(lines))
     assert list(in_columns(path, 300)) == list(records(path))
-
-
-@settings(max_examples=500, deadline=None)
-@given(st.text(st.characters(exclude_categories=[])), st.booleans(), st.integers(0, 150))
-def test_any_string_is_scanned_as_it_reads(text, ascii_only, before):
-    line = json.dumps({"pad": "x" * before, "title": text, "created_utc": 1, "is_self": False})
-    if not ascii_only:
-        line = json.dumps(json.loads(line), ensure_ascii=False)
-    whole = text.encode("utf-8", "ignore").decode() == text
-    rows = _Rows(4)
-    rows.read(rows.placed(line.encode("utf-8", "surrogatepass")))
-    assert whole == (not rows.odd)
-    if whole:
-        replaced = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-        assert rows.found().columns["title"].to_pylist() == [replaced]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [b"01", b"1.", b"-", b"nul", b"[1,]", b'{"a":}', b'{"a" 1}', b"+1", b"NaN", b".5", b"1e", b"]"],
-)
-def test_what_is_no_json_is_odd_wherever_it_stands(value):
-    for line in (b'{"x":%b,%b', b'{"x":[{"y":%b}],%b'):
-        rows = _Rows(2)
-        rows.read(rows.placed(line % (value, LINE[1:])))
-        assert list(rows.odd) == [0]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"0",
-        b"-0.5e+9",
-        b"null",
-        b"[ ]",
-        b'{ "a" : [ 1 , { } ] }',
-        b'"\\u00e9\xff"',
-        b"[" * 59 + b"]" * 59,
-    ],
-)
-def test_what_is_not_wanted_is_skipped_whatever_it_is(value):
-    rows = _Rows(2)
-    rows.read(rows.placed(b'{"x":%b , "y":[%b],%b \r' % (value, value, LINE[1:])))
-    assert not rows.odd
-
-
-def test_rows_take_texts_larger_than_the_room_they_began_with():
-    line = LINE.replace(b"&lt;3", b"x" * 3_000_000)
-    rows = _Rows(5)
-    for _ in range(3):
-        assert rows.read(rows.placed(line)) == 0
-    found = rows.found().columns["title"].to_pylist()
-    assert [len(title) for title in found] == [3_000_000] * 3
-    assert np.all(rows.flags[:3] & scan.ODD == 0)

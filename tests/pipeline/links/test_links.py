@@ -267,6 +267,7 @@ ROWS = st.lists(
 @examples(max_examples=40, deadline=None)
 @given(ROWS, st.sampled_from(MERGES), st.integers(1, 3))
 def test_whatever_is_read_is_kept_or_dropped(tmp_path_factory, rows, merge, shards):
+    rows = [*rows, {"url": "http://d.org/"}]  # a source of which nothing is understood is an error
     out, passage = taken(tmp_path_factory.mktemp("any"), Harvest(merge=merge, shards=shards), rows)
     assert passage.read == len(rows)
     submissions = sum(len(link["submissions"]) for link in kept(out))

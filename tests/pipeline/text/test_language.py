@@ -151,3 +151,8 @@ def test_every_row_is_accounted_for(texts):
     out = Language()(rows)
     assert out["id"].equals(rows["id"])
     assert out["text"].equals(rows["text"])
+
+
+def test_a_language_that_is_not_known_is_refused_and_not_waited_for():
+    with pytest.raises(UserError, match=r"language\.keep: english is not known.* de, el, en, es"):
+        Language(keep=("de", "english"))

@@ -273,5 +273,5 @@ def test_a_shard_that_is_cut_short_is_named(tmp_path):
     write_bin(path, [np.arange(100, dtype=np.uint16)])
     assert read_bin(path).tolist() == list(range(100))
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(UserError, match=r"header says 100 tokens, found 99; remake it"):
+    with pytest.raises(UserError, match=r"header says 100 tokens, found 99; put back"):
         read_bin(path)

@@ -53,7 +53,12 @@ def test_no_text_breaks_the_index(text):
     [
         ("http://www.example.com/", "com,example)/"),
         ("http://example.com", "com,example)/"),
-        ("http://example.com?a#b", "com,example)?a"),
+        ("http://example.com?a#b", "com,example)/?a"),
+        ("https://www3.example.com/A/B/", "com,example)/a/b"),
+        ("http://example.com/?", "com,example)/"),
+        ("http://example.com/p?b=2&A=1&", "com,example)/p?a=1&b=2"),
+        ("http://example.com/p;jsessionid=" + "0" * 32 + "?x", "com,example)/p?x"),
+        ("http://example.com/p?phpsessid=" + "a" * 32 + "&x=1", "com,example)/p?x=1"),
         ("http://192.0.2.1:81/x", "192.0.2.1:81)/x"),
         ("http://[::1]/x", "[::1])/x"),
     ],

@@ -23,7 +23,7 @@ DELAYED = plain(b"User-agent: *\nCrawl-delay: 1e9\nUser-agent: webtext\nCrawl-de
 
 def said(url, tdm=b"", ai=b""):
     found = wellknown.read({wellknown.TDMREP: tdm, wellknown.AI_TXT: ai}, "webtext")
-    return wellknown.signals(found, f"http://host.test{url}", "webtext")
+    return wellknown.signals(found, f"http://host.test{url}")
 
 
 def test_the_longest_location_of_a_tdmrep_file_decides():

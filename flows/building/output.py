@@ -1,0 +1,24 @@
+"""The one way to the terminal for words, so that none of them does more than show."""
+
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from webtext.pipeline.core.visible import visible
+
+
+def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a message: data to standard output, words for people (`err`) to standard error.
+
+    Where standard error is closed or full nobody reads it, and the work goes on.
+
+    Raises:
+        OSError: standard output is closed or full.
+    """
+    text = visible(str(message))
+    if err:
+        with suppress(OSError, ValueError):  # ValueError: the stream was closed
+            click.echo(text, err=True, nl=nl)
+    else:
+        click.echo(text, nl=nl)

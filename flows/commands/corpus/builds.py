@@ -1,0 +1,143 @@
+"""Build a corpus, and ask what is in it and why."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+
+from webtext.flows.building.output import echo
+from webtext.flows.commands import options
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@click.option("--until", metavar="STEP", help="Stop after this step.")
+@options.workers
+@options.overrides
+@click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
+@options.ending
+def build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+    timeout: float | None,
+    on_failure: str | None,
+    on_finish: str | None,
+) -> None:
+    """Go the whole way from links to tokens; what is there already is not made again.
+
+    RECIPE is a file, or the name of a recipe that comes with webtext.
+    """
+    options.name_hooks(on_failure, on_finish)
+    run_build(recipe, data, until, workers, overrides, no_prefect, timeout)
+
+
+def run_build(
+    recipe: str,
+    data: Path,
+    until: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    no_prefect: bool,
+    timeout: float | None = None,
+) -> None:
+    """Build and say what came out; do nothing, quickly, where all is there."""
+    echo(f"webtext: {recipe} into {data} (process {os.getpid()})", err=True)
+    from webtext.flows.building import terminal
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build, note
+
+    asked = Build(load(recipe, overrides), data)
+    planned = asked.plan(until)
+    started = time.monotonic()
+    if all(step.done for step in planned):
+        note(data, planned)
+        echo(f"nothing to do: {planned[-1].home} is whole", err=True)
+    else:
+        from webtext.flows.building.run_build import build_plainly
+        from webtext.flows.prefect.serving import build_beside
+
+        go = build_plainly if no_prefect else build_beside
+        go(asked, recipe, until, workers, list(overrides), timeout)
+    found = asked.newest().funnel()
+    echo(terminal.rendered(terminal.funnel_table(found)), err=True, nl=False)
+    if (found["corpus"] or {}).get("documents") is not None:
+        echo(terminal.corpus_line(found), err=True)
+    echo(f"{planned[-1].home} in {time.monotonic() - started:,.0f} s", err=True)
+
+
+@click.command()
+@click.argument("recipe")
+@options.data
+@options.overrides
+def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
+    """Say which directory each step of RECIPE has, and what is missing, as make -n would."""
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build
+
+    planned = Build(load(recipe, overrides), data).plan()
+    for step in planned:
+        state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
+        echo(f"{step.name:<11} {state:<9} {step.home}")
+    for step in planned:
+        for line in step.step.remarks(step):
+            echo(line, err=True)
+
+
+@click.command()
+@click.argument("step")
+@options.data
+def path(step: str, data: Path) -> None:
+    """Print the newest whole directory of a STEP, such as pages, documents, corpus or tokens."""
+    from webtext.pipeline.build import Build
+
+    echo(Build(None, data).path(step).path)
+
+
+@click.command()
+@options.data
+@options.as_json
+@click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
+def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
+    """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
+    from webtext.flows.building import terminal
+    from webtext.pipeline.build import Build
+
+    built = Build(None, data)
+    found = built.funnel()
+    if as_json:
+        echo(json.dumps(found))
+        return
+    echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
+    echo(terminal.corpus_line(found))
+    page = data / "report.html"
+    built.report(page, run_dir)
+    echo(f"with plots: {page}", err=True)
+
+
+@click.command()
+@click.argument("url")
+@options.data
+@options.as_json
+@click.option("--run", help="A training run: at which of its steps was the page read?")
+def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
+    """Tell the life of one URL: who linked it, what became of it, and what decided that."""
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.insight.trace import describe
+
+    story = Build(None, data).follow(url)
+    found = story.plain()
+    told = describe(story)
+    if run is not None:
+        from webtext.flows.commands.models.training_runs import find_run
+        from webtext.flows.models import provenance
+
+        found["trained"] = provenance.steps(find_run(run), found["id"])
+        told += "\n" + provenance.tell_steps(found["trained"])
+    echo(json.dumps(found, default=str) if as_json else told)

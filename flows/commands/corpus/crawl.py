@@ -1,0 +1,157 @@
+"""Crawl alone, without the rest of a build."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from webtext.flows.building.output import echo
+from webtext.flows.commands import options
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stage import Passage
+
+if TYPE_CHECKING:
+    from webtext.flows.building.settings import Recipe
+    from webtext.pipeline.core.step import Planned
+
+ANY_SCORE = -(2**31)  # whoever names a list vouches for all of it
+
+
+@click.command()
+@click.argument("links", type=click.Path(path_type=Path))
+@options.data
+@options.contact
+@options.workers
+@options.overrides
+def crawl(
+    links: Path, data: Path, contact: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Fetch the URLs of LINKS politely, and archive what they answer in WARC files.
+
+    LINKS is a links-* directory, or any file of URLs: txt, csv, jsonl or parquet, packed or not.
+    Stop it whenever you like; the same command goes on.
+    """
+    from webtext.flows.building.settings import overridden
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.crawl.step import STEP
+
+    tree = {} if links.is_dir() else {"links": {"sources": [str(links)], "min_score": ANY_SCORE}}
+    recipe = overridden(tree, with_contact(overrides, contact), "--set")
+    build = Build(recipe, data)
+    if links.is_dir():
+        planned = [build.planned(STEP, {"links": made(links, "links")})]
+    else:
+        planned = build.plan("pages")
+    run_crawl(planned, data, workers, recipe)
+
+
+def made(path: Path, step: str) -> Directory:
+    """Return a directory that a step has made.
+
+    Raises:
+        UserError: it is not whole, or another step's.
+    """
+    found = Directory(path.absolute())
+    if (maker := found.manifest().get("stage")) != step:
+        raise UserError(f"{path}: holds {maker}, wanted a directory of {step}")
+    return found
+
+
+@click.command()
+@click.argument("source", metavar="RECIPE|PAGES")
+@options.data
+@options.contact
+@options.workers
+@options.overrides
+def refresh(
+    source: str, data: Path, contact: str | None, workers: int, overrides: tuple[str, ...]
+) -> None:
+    """Crawl links again, asking each host whether its page has changed since.
+
+    Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. What has
+    not changed is not archived again. Stop it whenever you like; the same command goes on.
+    """
+    from webtext.flows.building.settings import load, shipped
+
+    lines = with_contact(overrides, contact)
+    if Path(source).is_dir() and source not in shipped():  # a folder may be called as a recipe is
+        recipe, planned = again(made(Path(source), "pages"), data, lines)
+        run_crawl(planned, data, workers, recipe)
+        return
+    recipe, planned = next_round(load(source, lines), data)
+    run_crawl(planned, data, workers, recipe)
+    echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
+
+
+def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
+    """Return what crawls the links of a pages directory again, with the settings of then.
+
+    Raises:
+        UserError: nothing was crawled for it, or its links are gone.
+    """
+    from webtext.flows.building.settings import overridden
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.crawl.step import STEP
+
+    manifest = pages.manifest()
+    if "crawl" not in manifest["stages"]:
+        raise UserError(
+            f"{pages}: made of WARC files of others; only what was crawled is refreshed"
+        )
+    settings = manifest["stages"]["crawl"]["settings"]
+    recipe = overridden({"crawl": settings}, overrides, str(pages.manifest_path))
+    links = Directory(pages.path.parent / next(iter(manifest["inputs"])))
+    if not links.whole:
+        raise UserError(f"{pages}: its links are gone; wanted {links}")
+    return recipe, [Build(recipe, data).planned(STEP, {"links": links}, pages)]
+
+
+def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
+    """Return the recipe and steps of its first refresh that is not whole.
+
+    Raises:
+        UserError: its first crawl is not whole, or it has none.
+    """
+    from webtext.pipeline.build import Build
+
+    if recipe.pages.warc:
+        raise UserError("pages.warc: pages that others crawled cannot be refreshed, only replaced")
+    for rounds in count():
+        tried = replace(recipe, crawl=replace(recipe.crawl, refreshes=rounds))
+        planned = Build(tried, data).plan("pages")
+        if not all(step.done for step in planned):
+            break
+    if rounds == 0:
+        raise UserError(f"{data}: holds no whole crawl of this recipe yet; build it first")
+    return tried, planned
+
+
+def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:
+    """Return the overrides with the contact as one more, which counts for more than the others."""
+    return [*overrides, *([f"crawl.contact = {json.dumps(contact)}"] if contact else [])]
+
+
+def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "Recipe") -> None:
+    """Make the pages directory that the steps end in, and print where it is."""
+    from webtext.flows.building import terminal
+    from webtext.flows.building.run_build import run_steps
+    from webtext.pipeline.build import note
+    from webtext.pipeline.crawl.frontier.outcomes import passage
+
+    home = planned[-1].home
+    if all(step.done for step in planned):
+        note(data, planned)
+        echo(f"nothing to do: {home} is whole", err=True)
+    else:
+        recipe.crawl.check_contact()  # before a harvest that may take an hour
+        run_steps(planned, data, workers)
+    for step in planned[:-1]:  # of a list, which of its lines were left out
+        for row in step.home.manifest()["passages"]:
+            terminal.say(terminal.passage_line(Passage(**row)))
+    terminal.say(terminal.passage_line(passage(home)))
+    echo(home)

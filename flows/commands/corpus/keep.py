@@ -1,0 +1,190 @@
+"""Prove what is on the disk, and let go of what nothing needs."""
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from webtext.flows.commands import options
+from webtext.pipeline.core.errors import UserError
+
+if TYPE_CHECKING:
+    from webtext.pipeline.insight.verification import Difference
+
+
+@click.command()
+@click.argument("data", default="data", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--remake", "recipe", metavar="RECIPE", help="Then make again what differs.")
+@options.workers
+@options.overrides
+@options.as_json
+@click.pass_context
+def verify(
+    context: click.Context,
+    data: Path,
+    recipe: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Recompute all that the manifests in DATA say; exit 1 where something differs.
+
+    The sha256 of every file, that nothing is there that no manifest names, that no step lost or
+    made up a row, that ids are those of their URLs, that WARC records are what their digests say,
+    and that the tokens decode to the corpus. Nothing is changed, unless --remake names the recipe:
+    what differs is then moved out of the way and made again. What was crawled stays where it is;
+    only records that are damaged are fetched anew.
+    """
+    from webtext.flows.building.terminal import meters
+    from webtext.pipeline.insight.verification import directories
+    from webtext.pipeline.insight.verification import verify as differences
+
+    found = []
+    with meters() as meter:
+        for difference in differences(data, meter("verify")):
+            found.append(difference)
+            if not as_json:
+                click.echo(difference)
+    if as_json:
+        told = [{"path": str(one.path), "said": one.said} for one in found]
+        click.echo(json.dumps({"data": str(data), "differences": told}))
+    if not found:
+        count = len(directories(data))
+        click.echo(f"{data}: {count} directories are what their manifests say", err=True)
+        return
+    for home, said in remedies(found, data):
+        click.echo(f"{home}: {said}", err=True)
+    if recipe is None:
+        context.exit(1)
+    remake(found, data, recipe, workers, overrides)
+
+
+def remedies(found: "Iterable[Difference]", data: Path) -> "list[tuple[Path, str]]":
+    """Return what to do about each directory that differs."""
+    homes = dict.fromkeys(one.home for one in found if one.home != data)
+    return [(home, _remedy(home, data)) for home in homes]
+
+
+def _remedy(home: Path, data: Path) -> str:
+    command = f"`webtext verify {data} --remake RECIPE`"
+    if home.name.startswith("pages-"):
+        return (
+            f"put the right files back from a copy; or {command} takes up all records that are "
+            "whole and fetches the damaged ones again; or build on, and each damaged record costs "
+            "its page"
+        )
+    if home.name.startswith("links-"):
+        return f"made again from its dumps, if they are still there, by {command}"
+    return f"made again from what it was made of by {command}"
+
+
+def remake(
+    found: "Sequence[Difference]",
+    data: Path,
+    recipe: str,
+    workers: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Move what differs out of the way, and build; nothing is removed.
+
+    Raises:
+        UserError: the recipe does not make these directories.
+    """
+    from webtext.flows.building.run_build import run_steps
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.core.directories.keeping import DAMAGED, set_aside
+    from webtext.pipeline.core.shards import sync_directory
+
+    planned = Build(load(recipe, overrides), data).plan()
+    archives = {step.home.path: step for step in planned if step.step.archive}
+    made = {step.home.path.resolve() for step in planned}
+    homes = list(dict.fromkeys(one.home for one in found if one.home != data))
+    if strangers := [home for home in homes if home.resolve() not in made]:
+        raise UserError(
+            f"{strangers[0]}: not made by {recipe}, so that cannot make it again; name the recipe "
+            "that does, with the same --set, or move that directory elsewhere"
+        )
+    with locked(data):
+        for home in homes:
+            added = [one.path for one in found if one.home == home and "no manifest" in one.said]
+            if home in archives or home.name.startswith("pages-"):
+                set_aside(home, DAMAGED, [home / "manifest.json", home / "started.json", *added])
+            else:
+                home.rename(_free(home))
+        sync_directory(data)
+    run_steps(planned, data, workers)
+
+
+def _free(home: Path) -> Path:
+    """Return a name beside a directory that says what it was, and that nothing has."""
+    number = 1
+    while (path := home.with_name(f"{home.name}.damaged-{number}")).exists():
+        number += 1
+    return path
+
+
+@click.command()
+@click.argument("recipes", nargs=-1, metavar="[RECIPE]...")
+@options.data
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Whose corpora are kept.",
+)
+@click.option("--yes", is_flag=True, help="Remove them without asking.")
+def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
+    """List the directories in DATA that nothing needs, with their sizes; ask; remove them.
+
+    Needed is what the newest build, each RECIPE and each training run were made of. What was
+    crawled for them is named as such: it cannot be had again. A snapshot that another data
+    directory is deduplicated against has that as its newest build, and so stays.
+    """
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.insight.unreached import unreached
+
+    with locked(data):
+        names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
+        found = unreached(data, names, trained_on(runs))
+        if not found:
+            click.echo(f"{data}: everything there is needed", err=True)
+            return
+        for one in found:
+            what = "  crawled: cannot be had again without the network" if one.fetched else ""
+            click.echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
+        size = sum(one.bytes for one in found) / 1e6
+        if not yes:
+            click.confirm(f"Remove these {len(found)} ({size:,.1f} MB)?", abort=True, err=True)
+        for one in found:
+            shutil.rmtree(one.path)
+            (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
+        click.echo(f"removed {size:,.1f} MB", err=True)
+
+
+def trained_on(runs: Path) -> list[str]:
+    """Return the sha256 of the tokens of every training run.
+
+    Raises:
+        UserError: what a run says of itself cannot be read.
+    """
+    found = []
+    for path in sorted(runs.glob("**/config.json")):
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(
+                f"{path}: not JSON ({error}); put it right, so that gc sees what the "
+                "run was trained on"
+            ) from None
+        tokens = config.get("tokens") if isinstance(config, dict) else None
+        if isinstance(tokens, dict):
+            found.append(str(tokens.get("sha256")))
+    return found

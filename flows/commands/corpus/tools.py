@@ -1,0 +1,174 @@
+"""Parts of the pipeline on files of your own, without the rest."""
+
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import click
+
+from webtext.flows.building.output import echo
+from webtext.flows.commands import options
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options.as_json
+def extract(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Print the main text of HTML or WARC files."""
+    from webtext.pipeline.insight.judge import extract_file
+
+    for path in paths:
+        for page in extract_file(path):
+            if as_json:
+                echo(json.dumps(page, ensure_ascii=False))
+                continue
+            name = page["url"] or page["source"]
+            echo(f"== {name}\n{page['text'] or ''}\n")
+            if page["dropped_by"]:
+                echo(f"{name}: {page['dropped_by']}", err=True)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--recipe", default="webtext", show_default=True, help="Whose rules to ask.")
+@options.overrides
+@options.as_json
+def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print the language and every rule's measure of each {id, text} of a JSONL or Parquet file.
+
+    A text is cleaned first, as in a build.
+    """
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import judgement
+    from webtext.pipeline.insight.judge import judge as judge_text
+    from webtext.pipeline.insight.judge import texts
+
+    loaded = load(recipe, overrides)
+    for identity, text in texts(file):
+        found = judge_text(loaded.rules, loaded.language, identity, loaded.clean.text(text))
+        echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
+
+
+@click.command()
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option("--keep", type=click.Path(path_type=Path), help="Write the rows kept here, whole.")
+@click.option("--id", "identity", default="id", show_default=True, help="Column of the id.")
+@click.option("--text", default="text", show_default=True, help="Column of the text.")
+@click.option(
+    "--threshold",
+    type=options.Number(0, 1),
+    help="Least similarity of a pair; bands and rows, which find the pairs, stay as they are.",
+)
+@click.option("--recipe", default="webtext", show_default=True, help="Whose bands and rows.")
+@options.workers
+@options.overrides
+def dedup(
+    files: tuple[Path, ...],
+    output: Path,
+    keep: Path | None,
+    identity: str,
+    text: str,
+    threshold: float | None,
+    recipe: str,
+    workers: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Cluster the rows of any JSONL or Parquet files: id, cluster, keeper, jaccard.
+
+    JSON Lines may be packed (gz, zst, xz, bz2); - is the standard input.
+    """
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import cluster_lines, meters
+    from webtext.pipeline.dedup.clusters.curve import verified_line
+    from webtext.pipeline.dedup.files.file import dedup_files
+
+    given = [] if threshold is None else [f"duplicates.verify_at = {threshold:f}"]
+    loaded = load(recipe, [*overrides, *given])
+    settings = loaded.duplicates
+    echo(verified_line(settings.bands, settings.rows, settings.verify_at), err=True)
+    names = {identity: "id", text: "text", "score": "score"}
+    with tempfile.TemporaryDirectory(prefix="webtext-") as scratch, meters() as meter:
+        paths = [_spooled(Path(scratch)) if str(path) == "-" else path for path in files]
+        passage, sizes = dedup_files(
+            paths,
+            output,
+            loaded.signatures,
+            settings,
+            meter("dedup"),
+            keep=keep,
+            workers=workers,
+            names=names,
+        )
+    for line in cluster_lines(passage, sizes):
+        echo(line, err=True)
+    echo(output, err=True)
+
+
+def _spooled(folder: Path) -> Path:
+    """Copy the standard input to a file, which can be read again."""
+    path = folder / "stdin"
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["llmc", "nanogpt"]),
+    default="llmc",
+    show_default=True,
+    help="llm.c's shards with an index, or nanoGPT's train.bin and val.bin.",
+)
+@click.option("--recipe", default="webtext", show_default=True, help="Whose split and shard size.")
+@options.workers
+@options.overrides
+def tokens(
+    directory: Path,
+    output: Path,
+    form: str,
+    recipe: str,
+    workers: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Encode a corpus DIRECTORY with GPT-2's BPE, or write its tokens in another format.
+
+    DIRECTORY is one of a build's, corpus-* or tokens-*; a build makes llm.c's shards by itself.
+    """
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import meters
+    from webtext.pipeline.tokens.export import export
+
+    settings = load(recipe, overrides).tokens
+    with meters() as meter:
+        export(settings, directory, output, form, workers, meter("tokens"))
+    echo(output)
+
+
+@click.command()
+@click.argument("warc", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--port", type=int, required=True, help="For HTTP; HTTPS is on the next one.")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    default=Path("replay-ca.pem"),
+    show_default=True,
+    help="Where to write the test authority's certificate.",
+)
+@click.option("--log", type=click.Path(path_type=Path), help="A JSON line a request.")
+def replay(warc: tuple[Path, ...], port: int, ca: Path, log: Path | None) -> None:
+    """Serve WARC files by Host header on loopback, as the web that they recorded."""
+    from webtext.pipeline.archive.replaying.replay import serve_forever
+
+    announce = partial(echo, err=True)
+    asyncio.run(serve_forever(list(warc), port, port + 1, ca, log, announce=announce))

@@ -1,0 +1,1 @@
+"""Commands that train, sample, evaluate and export models."""

@@ -1,0 +1,135 @@
+"""Who may talk to the Prefect server that we start: this user's own processes and browser.
+
+A port of loopback is open to every user of the machine and to every page that a browser shows. So
+the API asks for a secret that lies in a file of the user's, and `Door`, before it, turns away what
+a page of another site sends: by its Origin, and by its Host where a name was made to point here.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+SECRET = "secret"  # noqa: S105 -- the name of the file, below PREFECT_HOME
+SECRET_BYTES = 32  # of chance. Source: the default of Python's `secrets`
+LOGIN = "/webtext"  # the page that hands the secret to Prefect's own pages
+PROOF = "/webtext/proof"  # where the server shows that it knows the secret
+
+# Prefect's pages, of either version, look for the secret in base64 under this name.
+PAGE = b"""<!doctype html><meta charset="utf-8"><title>webtext</title>
+<p>This page needs JavaScript, as Prefect's do.</p>
+<script>
+localStorage.setItem("prefect-password", btoa(decodeURIComponent(location.hash.slice(1))));
+location.replace("/");
+</script>
+"""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def secret_of(home: Path) -> str:
+    """Return the secret of the Prefect server that keeps its state in `home`, made once.
+
+    The file is the user's alone; one that others could have read or written is not used again.
+    """
+    path = home / SECRET
+    try:
+        found = path.lstat()
+        ours = found.st_uid == os.getuid() and stat.S_ISREG(found.st_mode)
+        if ours and not found.st_mode & 0o077 and (kept := path.read_text().strip()):
+            return kept
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    made = f"webtext:{secrets.token_urlsafe(SECRET_BYTES)}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made + "\n")
+    return made
+
+
+def proof(secret: str, challenge: str) -> str:
+    """Return what only who knows the secret can answer to a challenge."""
+    return hmac.new(secret.encode(), challenge.encode(), hashlib.sha256).hexdigest()
+
+
+class Door:
+    """An ASGI application that stands before another and lets in what comes from this machine.
+
+    It asks nobody for the secret: the application behind it does that.
+    """
+
+    def __init__(self, app: App, port: int, secret: str) -> None:
+        self.app = app
+        self.secret = secret
+        self.hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
+        self.origins = {b"http://" + host for host in self.hosts}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass it on."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif (why := self.objection(scope["headers"])) is not None:
+            await refuse(scope["type"], why, receive, send)
+        elif scope["type"] == "http" and scope["path"] == LOGIN:
+            await answer(send, 200, PAGE, b"text/html; charset=utf-8")
+        elif scope["type"] == "http" and scope["path"] == PROOF:
+            shown = proof(self.secret, scope.get("query_string", b"").decode("latin-1"))
+            await answer(send, 200, shown.encode())
+        else:
+            await self.app(scope, receive, unframed(send))
+
+    def objection(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        """Return why a request with these headers is turned away, None where it is not."""
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
+            return "this server has another name"
+        for name, value in headers:
+            if name == b"origin" and value.lower() not in self.origins:
+                return "pages of other sites have no access here"
+            if name == b"sec-fetch-site" and value not in (b"same-origin", b"none"):
+                return "pages of other sites have no access here"
+        return None
+
+
+def unframed(send: Send) -> Send:
+    """Return a `send` that forbids other pages to show this one inside them."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            policy = (b"content-security-policy", b"frame-ancestors 'none'")
+            message["headers"] = [*message.get("headers", []), policy]
+        await send(message)
+
+    return sending
+
+
+async def refuse(kind: str, why: str, receive: Receive, send: Send) -> None:
+    """Turn a request away, or a WebSocket before it is one."""
+    if kind == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": why})
+    else:
+        await answer(send, 403, f"webtext: {why}\n".encode())
+
+
+async def answer(
+    send: Send, status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8"
+) -> None:
+    """Send a whole response that nobody keeps."""
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"content-security-policy", b"frame-ancestors 'none'"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

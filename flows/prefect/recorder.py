@@ -1,0 +1,360 @@
+"""A run on Prefect's pages: its steps as task runs, its log, its figures as artifacts.
+
+The run itself waits for none of it. It is told to a thread, which tells Prefect's server when that
+can be reached, and looks whether somebody cancels the run there.
+"""
+
+import json
+import logging
+import queue
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from webtext.flows.building.hooks import Hooks
+from webtext.flows.building.terminal import say
+from webtext.flows.building.watched import EventLog, Listener, Watched
+from webtext.flows.prefect.api import Api, ApiError
+from webtext.flows.prefect.home import settle
+from webtext.pipeline.build import Build
+from webtext.pipeline.core.directories.data_directory import myself
+from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.shards import write_json
+
+FLOW = "webtext-build"
+PUBLISH_SECONDS = 10.0  # between two updates of the figures; each is three calls of 10 to 20 ms
+LOOK_SECONDS = 3.0  # between two looks whether the run is cancelled
+AGAIN_SECONDS = 2.0  # before a server that did not answer is asked again
+PATIENCE = 4.0  # s that the end of a run waits for its last words to be taken
+LEVELS = {
+    "run_failed": logging.ERROR,
+    "step_failed": logging.ERROR,
+    "step_retried": logging.WARNING,
+}
+ENDS = {"run_finished": "COMPLETED", "run_failed": "FAILED", "run_stopped": "CANCELLED"}
+STEP_ENDS = {"step_finished": "COMPLETED", "step_failed": "FAILED", "step_stopped": "CANCELLED"}
+
+
+class Recorder:
+    """Listens to a run and shows it on Prefect's pages.
+
+    `api` returns the server once it can be asked, None until then. Given `flow_run`, a run that
+    Prefect has started itself, that run's state is left to Prefect.
+    """
+
+    def __init__(
+        self,
+        api: Callable[[], Api | None],
+        data: Path,
+        home: Path,
+        cancel: Callable[[str], None],
+        funnel: Callable[[], list[dict[str, Any]]] = list,
+        flow_run: str | None = None,
+    ) -> None:
+        self.api = api
+        self.data = data
+        self.home = home
+        self.cancel = cancel
+        self.funnel = funnel
+        self.flow_run = flow_run
+        self.theirs = flow_run is not None
+        self.queue: queue.SimpleQueue[tuple[datetime, str, dict[str, Any]] | None]
+        self.queue = queue.SimpleQueue()
+        self.server: Api | None = None
+        self.figures: dict[str, Figures] = {}
+        self.step = ""
+        self.tasks: dict[str, str] = {}
+        self.artifacts: dict[str, str] = {}
+        self.published: dict[str, Any] = {}
+        self.ended = threading.Event()
+        self.written = False
+        self.key = key_of(data)
+        self.mark: Path | None = None
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def __call__(self, event: str, facts: dict[str, Any]) -> None:
+        """Take note; the thread does the rest."""
+        if event == "progress":
+            self.step = facts["step"]
+            self.figures.setdefault(self.step, Figures(self.step)).tell(**facts)
+        else:
+            self.queue.put((datetime.now(UTC), event, facts))
+
+    def close(self, patience: float = PATIENCE) -> bool:
+        """Wait a moment for the last words to be taken; return whether they were."""
+        self.queue.put(None)
+        self.thread.join(patience)
+        self.ended.set()
+        if self.mark is not None:
+            self.mark.unlink(missing_ok=True)
+        return self.written
+
+    # --- the thread ------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        """Tell the server what happens, in order, until the end of the run."""
+        published = looked = time.monotonic()
+        while not self.ended.is_set():
+            try:
+                item = self.queue.get(timeout=0.5)
+            except queue.Empty:
+                now = time.monotonic()
+                with suppress(ApiError):
+                    if self.flow_run and now - looked >= LOOK_SECONDS and (looked := now):
+                        self._look()
+                    if self.flow_run and now - published >= PUBLISH_SECONDS and (published := now):
+                        self._publish()
+                continue
+            if item is None:
+                self.written = True
+                return
+            while not self.ended.is_set():
+                try:
+                    self._tell(*item)
+                    break
+                except ApiError as error:
+                    if error.status is not None and error.status < 500:
+                        break  # it will never take this
+                    self.ended.wait(AGAIN_SECONDS)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        while self.server is None:
+            self.server = self.api()
+            if self.server is None:
+                raise ApiError("there is no server yet")
+        return self.server.ask(method, path, body)
+
+    def _tell(self, when: datetime, event: str, facts: dict[str, Any]) -> None:
+        """Tell the server of one event."""
+        if event == "run_started":
+            self._begin(facts)
+        step = facts.get("step")
+        if event == "step_started" and step not in self.tasks:
+            task = {
+                "name": step,
+                "flow_run_id": self.flow_run,
+                "task_key": f"webtext.{step}",
+                "dynamic_key": str(len(self.tasks)),
+            }
+            self.tasks[facts["step"]] = self._ask("POST", "/task_runs/", task)["id"]
+            self._state("task_runs", self.tasks[facts["step"]], "RUNNING")
+        if event in STEP_ENDS and step in self.tasks:
+            self._publish(facts["step"])
+            words = facts.get("error")
+            self._state("task_runs", self.tasks[facts["step"]], STEP_ENDS[event], words)
+        if event in ENDS:
+            self._publish()
+        task_run = self.tasks.get(step) if step else None
+        log = {
+            "name": "webtext",
+            "level": LEVELS.get(event, logging.INFO),
+            "message": sentence(event, facts),
+            "timestamp": when.isoformat(),
+            "flow_run_id": self.flow_run,
+            "task_run_id": task_run,
+        }
+        self._ask("POST", "/logs/", [log])
+        if event in ENDS and not self.theirs:
+            words = facts.get("error") or facts.get("reason")
+            self._state("flow_runs", str(self.flow_run), ENDS[event], words)
+
+    def _begin(self, facts: Mapping[str, Any]) -> None:
+        """Make the run on the server, or find that which Prefect has made."""
+        if self.flow_run is None:
+            flow = self._ask("POST", "/flows/", {"name": FLOW})["id"]
+            run = {
+                "name": name_of(str(facts.get("recipe"))),
+                "flow_id": flow,
+                "parameters": dict(facts),
+                "tags": ["by-hand"],
+                "state": {"type": "PENDING", "name": "Pending"},
+            }
+            made: str = self._ask("POST", "/flow_runs/", run)["id"]
+            self._mark(made)
+            self._state("flow_runs", made, "RUNNING")
+            self.flow_run = made
+        else:
+            self._mark(self.flow_run)
+
+    def _mark(self, flow_run: str) -> None:
+        """Write down which process the run is, so that one that was killed is known for it."""
+        self.mark = marks(self.home) / f"{flow_run}.json"
+        with suppress(OSError):
+            write_json(self.mark, asdict(myself()))
+
+    def _state(self, kind: str, run: str, state: str, words: str | None = None) -> None:
+        told = {"type": state, "name": state.capitalize(), "message": words}
+        self._ask("POST", f"/{kind}/{run}/set_state", {"state": told, "force": True})
+
+    def _look(self) -> None:
+        """Stop the run where somebody has cancelled it on the pages."""
+        if self.theirs or self.flow_run is None:
+            return  # Prefect's own runner looks, and tells the process
+        state = self._ask("GET", f"/flow_runs/{self.flow_run}")["state"]["type"]
+        if state in {"CANCELLING", "CANCELLED"}:
+            self.cancel("cancelled on Prefect's page")
+
+    def _publish(self, step: str | None = None) -> None:
+        """Bring the artifacts up to date: a step's figures, of the one at work, and the funnel."""
+        if figures := self.figures.get(step or self.step):
+            task, key = self.tasks.get(figures.step), f"{self.key}-{figures.step}"
+            self._artifact(key, "markdown", figures.text(self.data), task)
+            if figures.share is not None:
+                self._artifact(f"{key}-progress", "progress", figures.share, task)
+        with suppress(UserError, PipelineError, OSError, ValueError, KeyError):
+            if rows := self.funnel():
+                self._artifact(f"{self.key}-funnel", "table", table(rows), None)
+
+    def _artifact(self, key: str, kind: str, data: Any, task: str | None) -> None:
+        """Make an artifact of this run, or change it."""
+        if self.published.get(key) == data:
+            return
+        if key in self.artifacts:
+            self._ask("PATCH", f"/artifacts/{self.artifacts[key]}", {"data": data})
+        else:
+            about = {
+                "key": key,
+                "type": kind,
+                "data": data,
+                "description": f"{self.data.resolve()} on {socket.gethostname()}",
+                "flow_run_id": self.flow_run,
+                "task_run_id": task,
+            }
+            self.artifacts[key] = self._ask("POST", "/artifacts/", about)["id"]
+        self.published[key] = data
+
+
+class Figures:
+    """How far a step is, and how fast."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.begun = self.now = time.monotonic()
+        self.first: int | None = None  # what was done before the step went on here
+        self.told: tuple[int, int | None, str] = (0, None, "")
+
+    def tell(self, done: int, total: int | None, note: str = "", **_other: Any) -> None:
+        """Note that `done` of `total` is done."""
+        if self.first is None:
+            self.first = done
+        self.now = time.monotonic()
+        self.told = done, total, note
+
+    @property
+    def share(self) -> float | None:
+        """What is done, in per cent, where the whole is known."""
+        done, total, _ = self.told
+        return round(100 * done / total, 1) if total else None
+
+    def text(self, data: Path) -> str:
+        """Return the figures as Markdown.
+
+        >>> figures = Figures("pages")
+        >>> figures.tell(3, 1200, "1.5 pages/s, 2 in flight")
+        >>> print(figures.text(Path("/nowhere")))
+        **pages: 3 of 1,200 (0 %)**
+        <BLANKLINE>
+        - 1.5 pages/s
+        - 2 in flight
+        """
+        done, total, note = self.told
+        share = f" of {total:,} ({100 * done // total} %)" if total else ""
+        lines = [f"- {figure}" for figure in note.split(", ") if figure]
+        rate = (done - (self.first or 0)) / max(self.now - self.begun, 1e-9)
+        if rate > 0:
+            lines.append(f"- {rate:,.1f} a second")
+            if total and total > done:
+                lines.append(f"- {(total - done) / rate:,.0f} s left at this pace")
+        with suppress(OSError):
+            lines.append(f"- {shutil.disk_usage(data).free / 1e9:,.1f} GB of disk left")
+        return "\n".join([f"**{self.step}: {done:,}{share}**", "", *lines])
+
+
+def marks(home: Path) -> Path:
+    """Return where it is written which process is which run."""
+    return home / "runs"
+
+
+def key_of(data: Path) -> str:
+    """Return what the keys of a data directory's artifacts begin with.
+
+    >>> key_of(Path("/big/Web Text"))
+    'webtext-web-text-3953ae'
+    """
+    path = data.resolve()
+    slug = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-") or "data"
+    return f"webtext-{slug}-{sha256(str(path).encode()).hexdigest()[:6]}"
+
+
+def name_of(recipe: str, when: datetime | None = None) -> str:
+    """Return the name of a run: its recipe, its month, and the day and time.
+
+    >>> name_of("/etc/big.toml", datetime(2026, 11, 1, 3, 0))
+    'big 2026-11, 01 at 03:00'
+    """
+    return f"{Path(recipe).stem} {when or datetime.now().astimezone():%Y-%m, %d at %H:%M}"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the funnel as Prefect's tables are written."""
+    shown = []
+    for row in rows:
+        read, kept = row["read"], row["kept"]
+        reasons = ", ".join(f"{count:,} {why}" for why, count in list(row["dropped"].items())[:8])
+        share = f"{100 * kept / read:.1f} %" if read else ""
+        shown.append(
+            {
+                "stage": row["stage"],
+                "read": f"{read:,}",
+                "kept": f"{kept:,}",
+                "share": share,
+                "dropped": reasons,
+            }
+        )
+    return json.dumps(shown)
+
+
+def sentence(event: str, facts: Mapping[str, Any]) -> str:
+    """Return an event as a line for people.
+
+    >>> sentence("step_retried", {"step": "pages", "error": "reset", "seconds": 5})
+    'step retried: step pages, error reset, seconds 5'
+    """
+    plain = {k: v for k, v in facts.items() if v is not None and not isinstance(v, (list, dict))}
+    told = ", ".join(f"{name} {value}" for name, value in plain.items())
+    return f"{event.replace('_', ' ')}: {told}"
+
+
+@contextmanager
+def recorded(
+    asked: Build, server: Any, patience: float, flow_run: str | None = None
+) -> Iterator[Watched]:
+    """Give what runs the steps and tells its log, Prefect's pages and the hooks of it."""
+    home = settle(asked.data)
+    listeners: list[Listener] = []
+    watched = Watched(listeners, say)
+
+    def funnel() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = asked.funnel()["stages"]
+        return found
+
+    recorder = Recorder(server, asked.data, home, watched.stop.ask, funnel, flow_run)
+    listeners += [EventLog(asked.data, flow_run or "by hand"), recorder, Hooks(say)]
+    try:
+        yield watched
+    finally:
+        if not recorder.close(patience):
+            say(
+                "Prefect's pages do not show all of this: its server did not take it in time; "
+                "the work itself is done as far as it says"
+            )

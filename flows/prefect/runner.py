@@ -1,0 +1,102 @@
+"""What runs scheduled flows: `python -m webtext.flows.prefect.runner FILE PARENT [--check]`.
+
+A process of its own beside `webtext serve`, which starts it again when it dies. It, the flows that
+it runs and all that they start end with PARENT.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from webtext.flows.prefect.timetable import Schedule, Served
+from webtext.pipeline.core.pool import die_with
+
+SHOWN = 3  # times at which the flow will run next
+
+
+def schedules_of(served: Served) -> list[Any]:
+    """Return the schedules as Prefect has them.
+
+    Raises:
+        ValueError: Prefect takes one for wrong.
+    """
+    return [prefect_schedule(one) for one in served.schedules]
+
+
+def prefect_schedule(one: Schedule) -> Any:
+    """Return a schedule as Prefect has it."""
+    from prefect import schedules
+
+    about: dict[str, Any] = {"timezone": one.timezone, "slug": one.slug, "active": one.active}
+    if one.cron:
+        return schedules.Cron(one.cron, **about)
+    if one.rrule:
+        return schedules.RRule(one.rrule, **about)
+    return schedules.Interval(timedelta(seconds=one.interval or 0), **about)
+
+
+def check(served: Served) -> None:
+    """Print when the flow will run, one time a line; a schedule that Prefect refuses is an error.
+
+    Exits with code 2 then, and says why in one line.
+    """
+    import asyncio
+
+    from prefect.server.schemas import schedules as known
+
+    try:
+        schedules_of(served)
+        for one in served.schedules:
+            schedule: Any
+            if one.cron:
+                schedule = known.CronSchedule(cron=one.cron, timezone=one.timezone)
+            elif one.rrule:
+                schedule = known.RRuleSchedule(rrule=one.rrule, timezone=one.timezone)
+            else:
+                seconds = timedelta(seconds=one.interval or 0)
+                schedule = known.IntervalSchedule(interval=seconds, timezone=one.timezone)
+            dates = asyncio.run(schedule.get_dates(SHOWN, start=datetime.now(UTC)))
+            for date in dates:
+                sys.stdout.write(f"{date:%Y-%m-%d %H:%M:%S %Z}\n")
+    except (ValueError, KeyError, OverflowError) as error:
+        words = " ".join(str(error).split())
+        sys.stderr.write(f"{words}\n")
+        sys.exit(2)
+
+
+def main(file: Path, parent: int) -> None:
+    """Serve until stopped, or until the process `parent` is gone."""
+    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
+    served = Served.read(json.loads(file.read_text(encoding="utf-8")))
+    from prefect import serve
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
+
+    from webtext.flows.prefect import flow
+
+    deployment = flow.FLOWS[served.kind].to_deployment(
+        served.name,
+        parameters=served.parameters,
+        schedules=schedules_of(served),
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        tags=["webtext", served.kind],
+        description=f"{served.kind} of {served.parameters['recipe']}, by webtext serve",
+    )
+    # It would say every 2 s that something waits; flows speak for themselves.
+    logging.getLogger("prefect.runner").setLevel(logging.ERROR)
+    # One at a time: what falls due meanwhile waits on the server, where `overlap` thins it out.
+    assert isinstance(deployment, RunnerDeployment), "outside an event loop it is no promise"
+    serve(deployment, limit=1, print_starting_message=False)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "2")  # s; 10 by default
+    if "--check" in sys.argv:
+        check(Served.read(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    else:
+        main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,237 @@
+"""A server beside builds, and beside `webtext serve`, where none is there to join; and its runner.
+
+The command line's own builds import no Prefect. They tell the server of themselves and begin at
+once, whether it is there yet or not.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from webtext.flows.building.run_build import run_steps
+from webtext.flows.building.terminal import say
+from webtext.flows.prefect import home as homes
+from webtext.flows.prefect.api import AUTH, Api, ApiError
+from webtext.flows.prefect.recorder import PATIENCE, recorded
+from webtext.flows.prefect.supervise import Child, Server
+from webtext.flows.prefect.tidy import take_up
+from webtext.flows.prefect.timetable import Served
+from webtext.flows.prefect.trust import served_alone
+from webtext.pipeline.build import Build
+from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.shards import write_json
+
+FAST = 0.2  # s between two looks
+WAIT = "WEBTEXT_PREFECT_WAIT"  # s that a build's end waits for Prefect's pages to be complete
+
+
+def keep_serving(served: Served, data: Path, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; the first is an end as any other, with exit code 0.
+
+    Raises:
+        UserError: a schedule that cannot be; a port that is taken; a place that cannot be written.
+        PipelineError: what is served has ended again and again.
+    """
+    home = homes.settle(data)
+    file = home / f"serve-{served.kind}-{served.name}.json"
+    write_json(file, served.plain())
+    check(served, file)
+    joined = homes.running(home, to_stay=True)
+    stop = threading.Event()
+    with hearing(stop.set):
+        own = None if joined else Server(home, say, port)
+        try:
+            if own:
+                own.start()
+                if not wait_for(own, stop):
+                    return
+                with suppress(OSError):  # it is only for builds elsewhere to find
+                    homes.register(homes.users_own(), own.url, home)
+                note_cut_off(own.api, home)
+            api = own.api if own else joined
+            assert api is not None, "one of the two is there"
+            run(served, file, api, own, stop)
+        finally:
+            homes.unregister(homes.users_own())
+            if own:
+                with suppress(ApiError):
+                    note_cut_off(own.api, home, timeout=0.5)
+                own.end()
+
+
+def note_cut_off(api: Api, home: Path, timeout: float | None = None) -> None:
+    """Write down which deployments had a run that was cut off, for them to go on at a start."""
+    quick = Api(api.url, api.auth, timeout) if timeout else api
+    for one in take_up(quick, home):
+        if one.get("deployment_id"):
+            (home / f"again-{one['deployment_id']}").touch()
+
+
+def run(served: Served, file: Path, api: Api, own: Server | None, stop: threading.Event) -> None:
+    """Keep the runner until told to stop; what was cut off before is asked to go on at once.
+
+    Raises:
+        PipelineError: the runner or the server has ended again and again.
+    """
+    module = "webtext.flows.prefect.runner"
+    command = [sys.executable, "-P", "-m", module, str(file), str(os.getpid())]
+    environment = {
+        **os.environ,
+        homes.URL: api.url,
+        **({AUTH: api.auth} if api.auth else {}),
+        **served_alone(served.parameters),
+    }
+    name = "the runner of flows"
+    # Prefect's runner ends in good order at Ctrl-C, and with a complaint at SIGTERM.
+    runner = Child(name, command, None, say, environment, end_by=signal.SIGINT)
+    say(f"Prefect's pages: {homes.pages_of(api, file.parent)}   stop with Ctrl-C")
+    runner.start()
+    looked = False
+    try:
+        while not stop.wait(FAST):
+            if not looked and (deployment := deployed(api, served)):
+                looked = True
+                go_on(api, file.parent, deployment)
+            for child in (runner, own):
+                if child is not None and child.error is not None:
+                    raise PipelineError(child.error)
+    finally:
+        runner.end()
+
+
+def go_on(api: Api, home: Path, deployment: str) -> None:
+    """Ask for a run at once where one was cut off."""
+    mark = home / f"again-{deployment}"
+    if mark.exists():
+        with suppress(ApiError):
+            api.ask("POST", f"/deployments/{deployment}/create_flow_run", {})
+            mark.unlink(missing_ok=True)
+            say("a run was cut off; it goes on now")
+
+
+def deployed(api: Api, served: Served) -> str | None:
+    """Return the id of what is served, once the runner has told the server of it."""
+    with suppress(ApiError):
+        found: dict[str, Any] = api.ask(
+            "GET", f"/deployments/name/webtext-{served.kind}/{served.name}"
+        )
+        return str(found["id"])
+    return None
+
+
+def wait_for(server: Server, stop: threading.Event) -> bool:
+    """Wait until the server answers; return whether it does, and nobody wants the end.
+
+    Raises:
+        UserError: it does not start.
+    """
+    say(f"Prefect's server is being started; its own words go to {server.log}")
+    while not server.ready.wait(FAST):
+        if server.error is not None:
+            raise UserError(server.error)
+        if stop.is_set():
+            return False
+    return True
+
+
+def check(served: Served, file: Path) -> None:
+    """Ask Prefect whether it takes the schedule, and say when the flow will run.
+
+    Raises:
+        UserError: it does not; says why in one line.
+    """
+    for one in served.schedules:
+        command = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", str(file), "0"]
+        done = subprocess.run(
+            [*command, "--check"], capture_output=True, text=True, check=False, env={**os.environ}
+        )
+        if done.returncode:
+            why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(f"{one.cron or one.rrule or one}: no schedule: {why}")
+        said = ", ".join(done.stdout.splitlines()) or "never again"
+        say(f"{served.kind} {one}; next: {said}")
+
+
+class hearing:  # noqa: N801 -- used as a `with` statement's function
+    """Call a function at SIGTERM, while in force."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+        self.before: Any = None
+
+    def __enter__(self) -> None:
+        def heard(_signal: int, _frame: FrameType | None) -> None:
+            self.call()
+
+        self.before = signal.signal(signal.SIGTERM, heard)
+
+    def __exit__(self, *_error: object) -> None:
+        signal.signal(signal.SIGTERM, self.before)
+
+
+class Beside:
+    """The server that a build tells of itself: one that is there, else one of its own."""
+
+    def __init__(self, data: Path, home: Path) -> None:
+        self.joined = homes.running(home)
+        self.data = data
+        self.home = home
+        self.own: Server | None = None
+        self.lock = threading.Lock()
+        if self.joined is None:
+            self.own = Server(home, say, lone=True)
+            self.own.start()
+
+    def __call__(self) -> Api | None:
+        """Return the server, once it can be asked."""
+        if self.own is None:
+            return self.joined
+        if self.own.ready.is_set():
+            with self.lock, suppress(ApiError):
+                note_cut_off(self.own.api, self.home)
+            return self.own.api
+        if self.own.error is not None:  # another was faster: it is the one to join
+            with suppress(UserError):
+                self.joined = homes.running(self.home)
+            return self.joined
+        return None
+
+    def end(self) -> None:
+        """End what was started."""
+        if self.own is not None:
+            self.own.end()
+
+
+def build_beside(
+    asked: Build,
+    recipe: str,
+    until: str | None,
+    workers: int,
+    overrides: list[str],
+    timeout: float | None = None,
+    patience: float | None = None,
+) -> None:
+    """Run a build that was started by hand, shown on Prefect's pages.
+
+    Raises:
+        UserError: a mistake in what was asked; PREFECT_API_URL names no server that answers.
+        PipelineError: the run cannot go on, or its time is over.
+        StoppedError: it was cancelled on a page.
+    """
+    if patience is None:
+        patience = float(os.environ.get(WAIT) or PATIENCE)
+    server = Beside(asked.data, homes.settle(asked.data))
+    try:
+        with recorded(asked, server, patience) as watched:
+            facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
+            with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+                run_steps(asked.plan(until), asked.data, workers, watched.step)
+    finally:
+        server.end()

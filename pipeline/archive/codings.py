@@ -1,0 +1,182 @@
+"""Content codings undone within bounds, as far as their bytes are good.
+
+What a connection that broke, or a server that is wrong, leaves of a body is still the beginning of
+a page; and what follows a stream that has ended is nobody's. A few hundred kilobytes can decode to
+gigabytes, so each decoder is told how much it may put out, and is left where it stands when it has.
+
+Source: RFC 9110, section 8.4.1; RFC 9659 for zstd's window
+"""
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+import brotli
+import webencodings
+import zstandard
+
+from webtext.pipeline.archive.gunzip import gunzip
+
+MAX_WINDOW: Final = 8 << 20  # bytes of zstd history. Source: RFC 9659, which allows no more in HTTP
+STEP: Final = 64  # bytes given at a time to a decoder that is to stop just before an error
+
+# Said by servers that mean "none". Source: RFC 9110, section 8.4.1 for identity; the others are
+# misunderstandings common enough that browsers live with them.
+NONE: Final = frozenset({"", "identity", "none", "binary", "8bit", "7bit", "text", "html"})
+
+
+class Undone(NamedTuple):
+    """What came out of a coded body."""
+
+    data: bytes
+    ended: bool  # whether the stream came to its end
+    broken: bool = False  # whether bytes that are no such stream ended it; `data` came before
+
+
+class _Decoder(Protocol):
+    def decompress(self, data: bytes, most: int, /) -> bytes: ...
+
+    def over(self) -> bool: ...
+
+
+def names(header: str) -> list[str]:
+    """Return the codings that a header names, in the order of applying, `x-` aside.
+
+    A charset's name is no coding, though servers send it here.
+
+    >>> names("GZip, identity"), names("utf-8"), names("ISO-8859-1, x-gzip")
+    (['gzip'], [], ['gzip'])
+    """
+    found = [name.strip().lower().removeprefix("x-") for name in header.split(",")]
+    return [name for name in found if name not in NONE and webencodings.lookup(name) is None]
+
+
+def undone(body: bytes, name: str, most: int) -> Undone:
+    """Undo one coding of `DECODERS`, to at most `most` bytes."""
+    if not body:
+        return Undone(b"", True)  # nothing was sent, so nothing was coded
+    return DECODERS[name](body, most)
+
+
+def _gzip(body: bytes, most: int) -> Undone:
+    """Undo gzip, all its members; what follows the last is left."""
+    found = gunzip(body, most)
+    if found.problem is None:
+        return Undone(found.data, found.whole)
+    make = partial(_Inflater, zlib.MAX_WBITS | 16)
+    rest = _in_steps(make, body[found.at :], most - len(found.data))
+    return Undone(found.data + rest.data, False, broken=True)
+
+
+def _deflate(body: bytes, most: int) -> Undone:
+    """Undo deflate: with zlib's wrapping, as the standard says, or bare, as many servers do."""
+    wrapped = _inflated(body, most, zlib.MAX_WBITS)
+    if wrapped.data or not wrapped.broken:
+        return wrapped
+    return _inflated(body, most, -zlib.MAX_WBITS)
+
+
+def _inflated(body: bytes, most: int, bits: int) -> Undone:
+    """Inflate one stream."""
+    inflater = zlib.decompressobj(bits)
+    try:
+        data = inflater.decompress(body, most)
+    except zlib.error:
+        return _in_steps(partial(_Inflater, bits), body, most)
+    return Undone(data, inflater.eof)
+
+
+class _Inflater:
+    def __init__(self, bits: int) -> None:
+        self._inner = zlib.decompressobj(bits)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, most)
+
+    def over(self) -> bool:
+        return self._inner.eof
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._inner = brotli.Decompressor()
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        found: bytes = self._inner.process(data, output_buffer_limit=most)
+        while len(found) < most and not self._inner.is_finished():
+            more = self._inner.process(b"", output_buffer_limit=most - len(found))
+            if not more:
+                break
+            found += more
+        return found
+
+    def over(self) -> bool:
+        return bool(self._inner.is_finished())
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._inner = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._inner.decompress(data)[:most]  # a step is 2 MiB at most
+
+    def over(self) -> bool:
+        return self._inner.eof
+
+
+def _brotli(body: bytes, most: int) -> Undone:
+    decoder = _Brotli()
+    try:
+        data = decoder.decompress(body, most)
+    except brotli.error:
+        return _in_steps(_Brotli, body, most)
+    return Undone(data[:most], decoder.over() and len(data) < most)
+
+
+def _zstd(body: bytes, most: int) -> Undone:
+    """Undo Zstandard, all its frames."""
+    decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+    try:
+        with decoder.stream_reader(body, read_across_frames=True) as stream:
+            found = bytearray()
+            while len(found) < most and (piece := stream.read(most - len(found))):
+                found += piece
+        if len(found) >= most:
+            return Undone(bytes(found), False)
+    except zstandard.ZstdError:
+        return _in_steps(_Zstd, body, most)
+    # The reader keeps silent about a stream that is cut; it is known now to decode to little.
+    frame = decoder.decompressobj()
+    while True:
+        frame.decompress(body)
+        if not frame.eof or not frame.unused_data:
+            return Undone(bytes(found), frame.eof)
+        body, frame = frame.unused_data, decoder.decompressobj()
+
+
+def _in_steps(make: Callable[[], _Decoder], body: bytes, most: int) -> Undone:
+    """Decode up to an error; what comes after the end of a stream is none."""
+    fine = len(body)  # from where on each byte is given by itself
+    while True:
+        decoder, data, at = make(), bytearray(), 0
+        try:
+            while at < len(body) and len(data) < most and not decoder.over():
+                step = STEP if at < fine else 1
+                data += decoder.decompress(body[at : at + step], most - len(data))
+                at += step
+        except (zlib.error, brotli.error, zstandard.ZstdError):
+            if at < fine:  # a decoder gives nothing of the step that it meets the error in
+                fine = at
+                continue
+            return Undone(bytes(data[:most]), False, broken=True)
+        return Undone(bytes(data[:most]), decoder.over() and len(data) < most)
+
+
+DECODERS: Final[dict[str, Callable[[bytes, int], Undone]]] = {
+    "gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}

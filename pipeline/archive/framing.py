@@ -1,0 +1,242 @@
+"""The records of a WARC or ARC file as they lie in it: where each begins and ends, and its fields.
+
+Every byte of a stream is part of a record, of what separates two, or of damage, and damage costs
+the record that it is in: where a stated length does not lead to the next record, that is looked
+for. Names of fields have no letter case; lines may end in LF alone; a blank line or a line without
+a colon within the fields, as ClueWeb09 and old tools have them, does not end or spoil them.
+
+Source: WARC 1.1, ISO 28500:2017; https://archive.org/web/researcher/ArcFileFormat.php
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from webtext.pipeline.archive import payload
+
+TORN: Final = "torn"  # the file ends within the record
+DAMAGED: Final = "damaged"  # bytes that no record can be read from, or a length that is false
+
+PIECE: Final = 1 << 16  # bytes read at a time
+MAX_HEAD: Final = 1 << 20  # bytes of a record's fields
+
+VERSION: Final = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n")
+# URL, address, date, type, and last the length; version 2 has five more before that.
+ARC_LINE: Final = re.compile(
+    rb"([a-z][a-z0-9.+-]*:[^\s]*) (\S*) (\d{8,17}) ([^\r\n]*?)"
+    rb"(?: \S+ \S+ \S+ \d+ \S+)? (\d+)[ \t]*\r?\n",
+    re.IGNORECASE,
+)
+_begun = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n|W?A?R?C?/?[01]?\.?\d{0,2}[ \t]*\r?\Z")
+_blank = re.compile(rb"\r?\n[ \t]*\r?\n")
+_next = re.compile(rb"(?:\A|\n)(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")
+_anywhere = re.compile(rb"(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")  # after damage, also within a line
+_next_arc = re.compile(
+    rb"(?:\A|\n)(?=(?:https?|ftp|dns|filedesc):\S* [\d.:a-fA-F]+ \d{14} [^\r\n]* \d+[ \t]*\r?\n)"
+)
+_more_fields = re.compile(rb"\s*(?:WARC-[A-Za-z-]+|Content-Length|Content-Type):", re.IGNORECASE)
+
+
+class Record(NamedTuple):
+    """One record, or damage between two."""
+
+    kind: str  # WARC-Type in lower case; "" where there is none
+    fields: list[tuple[str, str]]  # as written, in order
+    block: bytes  # so much of it as was asked for
+    length: int  # bytes of the whole block
+    start: int  # bytes into the stream
+    end: int  # where the next one may begin
+    flaw: str | None = None  # TORN or DAMAGED; the block is then not to be used
+
+    def field(self, name: str) -> str:
+        """Return the value of a field, its name in lower case; "" where there is none."""
+        return payload.header(self.fields, name) or ""
+
+
+class Stream:
+    """Bytes that come in pieces, looked at before they are let go."""
+
+    def __init__(self, read: Callable[[int], bytes], start: int = 0) -> None:
+        self._read = read
+        self.held = bytearray()
+        self.at = start  # place in the stream of the first byte held
+        self.over = False  # whether no more will come
+
+    def hold(self, count: int) -> int:
+        """Read on until `count` bytes are held, or all there are; return how many are held."""
+        while len(self.held) < count and not self.over:
+            piece = self._read(max(PIECE, min(count - len(self.held), 1 << 20)))
+            self.held += piece
+            self.over = not piece
+        return len(self.held)
+
+    def drop(self, count: int) -> int:
+        """Let go of so many bytes, reading them if need be; return how many there were."""
+        gone = 0
+        while gone < count and self.hold(1):
+            step = min(count - gone, len(self.held))
+            del self.held[:step]
+            gone += step
+        self.at += gone
+        return gone
+
+    def skip_lines(self) -> None:
+        """Let go of the empty lines between records."""
+        while self.hold(1):
+            blank = len(self.held) - len(self.held.lstrip(b"\r\n"))
+            if not blank:
+                return
+            self.drop(blank)
+
+
+def records(stream: Stream, bound: int, arc: bool = False) -> Iterator[Record]:
+    """Yield every record of a stream; of each block at most `bound` bytes.
+
+    Raises:
+        OSError, zlib.error, zstandard.ZstdError: what the stream raises. The record that it was in
+            has been yielded as DAMAGED, if its fields had been read.
+    """
+    while True:
+        stream.skip_lines()
+        if not stream.hold(1):
+            return
+        start = stream.at
+        found = _fields(stream, arc)
+        if found is None:
+            begun = not arc and _begun.match(stream.held) is not None
+            torn = not _to_next(stream, 1, arc) and begun
+            yield Record("", [], b"", 0, start, stream.at, TORN if torn else DAMAGED)
+            continue
+        size, fields = found
+        kind = (payload.header(fields, "warc-type") or "").lower()
+        try:
+            stream.drop(size)
+            block, length, flaw = _block(stream, fields, bound, arc)
+        except Exception:
+            yield Record(kind, fields, b"", 0, start, stream.at, DAMAGED)
+            raise
+        yield Record(kind, fields, block, length, start, stream.at, flaw)
+
+
+def _fields(stream: Stream, arc: bool) -> tuple[int, list[tuple[str, str]]] | None:
+    """Return the bytes that the fields of the record at hand take, and the fields; None if none."""
+    if arc:
+        return _arc_fields(stream)
+    stream.hold(64)
+    if VERSION.match(stream.held) is None:
+        return None
+    at = 0
+    while True:
+        while (blank := _blank.search(stream.held, at)) is None:
+            if stream.over or len(stream.held) > MAX_HEAD:
+                return None
+            stream.hold(len(stream.held) + PIECE)
+        fields = _read(bytes(stream.held[: blank.end()]))
+        if payload.header(fields, "content-length") is not None:
+            return blank.end(), fields
+        stream.hold(blank.end() + 256)
+        if _more_fields.match(stream.held, blank.end()) is None:
+            return blank.end(), fields
+        at = blank.end() + 1
+
+
+def _read(head: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a WARC record, which are UTF-8."""
+    fields = payload.headers(head)
+    if head.isascii():
+        return fields
+    return [(name, _utf8(value)) for name, value in fields]
+
+
+def _utf8(value: str) -> str:
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _arc_fields(stream: Stream) -> tuple[int, list[tuple[str, str]]] | None:
+    """Return the line before a record of an ARC file, as the fields of a WARC record."""
+    stream.hold(PIECE)
+    line = ARC_LINE.match(stream.held)
+    if line is None:
+        return None
+    url, address, date, kind, length = (part.decode("latin-1") for part in line.groups())
+    first = url.lower().startswith("filedesc:")
+    fields = [
+        ("WARC-Type", "warcinfo" if first else "response"),
+        ("WARC-Target-URI", url),
+        ("WARC-IP-Address", address),
+        ("Content-Type", kind.split(" ")[0]),
+        ("Content-Length", length),
+    ]
+    if len(date) >= len("20060504030201"):
+        parts = date[:4], date[4:6], date[6:8], date[8:10], date[10:12], date[12:14]
+        fields.append(("WARC-Date", "{}-{}-{}T{}:{}:{}Z".format(*parts)))
+    return line.end(), fields
+
+
+def _block(
+    stream: Stream, fields: list[tuple[str, str]], bound: int, arc: bool
+) -> tuple[bytes, int, str | None]:
+    """Return a record's block to `bound` bytes, its length, and what is wrong with it.
+
+    The stream then stands where the next record may begin.
+    """
+    stated = payload.header(fields, "content-length") or ""
+    if not (stated.isascii() and stated.isdigit()):
+        _to_next(stream, 0, arc)
+        return b"", 0, DAMAGED
+    length = int(stated)
+    held = stream.hold(min(length, bound) + PIECE)
+    if length <= bound and held >= length and _ends(stream, length, arc):
+        block = bytes(stream.held[:length])
+        stream.drop(length)
+        return block, length, None
+    # The length is false, or the record is longer than anybody wants.
+    pattern = _next_arc if arc else _next
+    nearest = pattern.search(stream.held)
+    if length > bound and nearest is None:
+        block = bytes(stream.held[:bound])
+        whole = stream.drop(length) == length and (stream.over or _ends(stream, 0, arc))
+        if not whole:
+            _to_next(stream, 0, arc)
+        return (block, length, None) if whole else (b"", length, TORN if stream.over else DAMAGED)
+    if nearest is None and held < length:
+        stream.drop(held)
+        return b"", length, TORN
+    _to_next(stream, 0, arc)
+    return b"", length, DAMAGED
+
+
+def _ends(stream: Stream, at: int, arc: bool) -> bool:
+    """Whether a record may end at a place: lines follow, or the next record, or nothing."""
+    after = bytes(stream.held[at : at + 512])
+    if not after or after.startswith((b"\r\n\r\n", b"\n\n")):
+        return True
+    rest = after.lstrip(b"\r\n")
+    if not rest:
+        return True
+    if arc:
+        return (
+            rest != after
+            and ARC_LINE.match(bytes(stream.held[at : at + PIECE]).lstrip()) is not None
+        )
+    return VERSION.match(rest) is not None
+
+
+def _to_next(stream: Stream, least: int, arc: bool) -> bool:
+    """Let go of all up to where the next record begins, and of `least` bytes in any case.
+
+    Returns whether there is one.
+    """
+    pattern = _next_arc if arc else _next if not least else _anywhere
+    stream.drop(least)
+    while stream.hold(PIECE):
+        found = pattern.search(stream.held)
+        if found is not None:
+            stream.drop(found.end())
+            return True
+        keep = 0 if stream.over else 8192  # a line may have come in part
+        stream.drop(max(len(stream.held) - keep, 1))
+    return False

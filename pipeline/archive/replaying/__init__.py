@@ -1,0 +1,1 @@
+"""WARC files served again as the web that they recorded."""

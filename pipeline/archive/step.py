@@ -1,0 +1,88 @@
+"""The step `pages` from WARC files that others crawled; and what is known of one fetched page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
+from webtext.pipeline.core.directories.lookup import Row, first_row
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
+from webtext.pipeline.links.links import fingerprint, resolve
+from webtext.pipeline.links.step import day
+from webtext.pipeline.urls.urls import shard_of
+
+NAME = "pages"
+TRACED = "crawl"  # what a trace calls the fetching, whoever did it
+
+
+def files(settings: ImportWarc) -> list[Path]:
+    """Return the WARC files that a recipe names.
+
+    Raises:
+        UserError: one is not there.
+    """
+    return resolve(settings.warc, Path.cwd(), "pages.warc")
+
+
+def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+    """Make outcomes of the records of WARC files."""
+    (settings,) = planned.settings
+    links = planned.read.get("links")
+    return import_warc(settings, files(settings), links, planned.home, workers, progress)
+
+
+def outside(recipe: Any, _data: Path) -> Outside:
+    """Return what tells the WARC files from others."""
+    return Outside(fingerprint(files(recipe.pages)))
+
+
+def follow(sought: Sought) -> Iterator[Fact]:
+    """Say how the fetch went, or which record of a WARC file the page was."""
+    if sought.id is None:
+        return
+    hint = shard_of(sought.made[NAME], sought.domain, "outcomes")
+    if outcome := first_row(sought.made[NAME], sought.id, "outcomes", hint):
+        shard, _, row = outcome
+        told = {name: value for name, value in row.items() if name not in {"id", "domain"}}
+        lines = tuple(fetched(row))
+        yield Fact(TRACED, {**told, "shard": shard}, lines, row["dropped_by"], row["dropped_value"])
+
+
+def fetched(row: Row) -> Iterator[str]:
+    """Yield lines that say how the fetch went."""
+    if row["status"] is not None:
+        size = f"{row['body_bytes'] or 0:,} bytes"
+        yield f"status {row['status']}, {row['content_type'] or 'no type'}, {size}"
+    yield from (f"redirected to {hop}" for hop in [*(row["redirects"] or []), row["final_url"]][1:])
+    if row["started"]:
+        tries = f", attempt {row['attempts']}" if row["attempts"] else ""
+        yield f"on {day(row['started'])}{tries}"
+    if row["robots"]:
+        yield f"robots: {row['robots']}"
+    if row["warc_file"]:
+        yield f"{row['warc_file']} at byte {row['warc_offset']}"
+    if row.get("revisit"):
+        yield f"unchanged since {row['payload_file']}"
+
+
+STEP = Step(
+    name=NAME,
+    tables={"pages": ImportWarc},
+    work=work,
+    optional=("links",),
+    bytes_depend_on=(
+        "ada-url",
+        "FastWARC",
+        "msgspec",
+        "numpy",
+        "pyarrow",
+        "tldextract",
+        "zstandard",
+    ),
+    fates=REASONS,
+    wanted=lambda recipe: bool(recipe.pages.warc),
+    outside=outside,
+    follow=follow,
+)

@@ -1,0 +1,353 @@
+"""A build: the steps of a recipe in a data directory, planned, run and asked.
+
+A step is done when its manifest is there and names the inputs as they are now; nothing else is
+remembered anywhere. Whoever wants to know something of a build, or wants it to go on, asks `Build`.
+"""
+
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from webtext.pipeline.core.directories.checked import check
+from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
+from webtext.pipeline.core.directories.source_code import digest_of, forget
+from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.core.shards import Directory, digest, write_json
+from webtext.pipeline.core.stage import Passage, machine_facts, settings
+from webtext.pipeline.core.step import Made, Planned, Recipe, Step, maker
+from webtext.pipeline.insight import report, trace
+from webtext.pipeline.steps import STEPS
+
+Execute = Callable[[Planned, int, Progress], list[Passage]]
+Show = Callable[[Planned], AbstractContextManager[Progress]]
+
+
+def quietly(_planned: Planned) -> AbstractContextManager[Progress]:
+    """Show nothing of a step's progress."""
+    return nullcontext(silent)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a recipe makes in a data directory.
+
+    Without a recipe it is the newest build there, which can be asked but not run.
+    """
+
+    recipe: Recipe | None
+    data: Path
+    steps: tuple[Step, ...] = STEPS
+
+    # --- what is to be made ----------------------------------------------------------------------
+
+    def plan(self, until: str | None = None) -> list[Planned]:
+        """Return the steps in the recipe's way, up to the one called `until`, in order.
+
+        Raises:
+            UserError: no recipe; a source that is not there; an unknown step; nothing to read.
+        """
+        if self.recipe is None:
+            raise UserError(f"{self.data}: nothing can be planned without a recipe; name one")
+        if until is not None:
+            self.check_name(until, "--until ")
+        last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})
+        made: dict[str, Directory] = {}
+        planned: list[Planned] = []
+        for number, step in enumerate(self.steps):
+            if not step.wanted(self.recipe):
+                continue
+            if lacking := [name for name in step.inputs if name not in made]:
+                raise PipelineError(
+                    f"{step.name} reads {lacking[0]}, which no step before it makes"
+                )
+            read = {name: made[name] for name in (*step.inputs, *step.optional) if name in made}
+            before = None
+            for _ in range(step.rounds(self.recipe)):
+                one = self.planned(step, read, before)
+                before = one.home
+                planned += [one] * (number <= last)
+            assert before is not None, "a step is made once at the least"
+            made[step.called] = before
+        return planned
+
+    def planned(
+        self, step: Step, read: Mapping[str, Directory], before: Directory | None = None
+    ) -> Planned:
+        """Return a step that reads these directories.
+
+        Its own is named after its settings and versions and after what it reads. Which libraries
+        and which source code made it is recorded in its manifest, and names nothing.
+
+        Raises:
+            UserError: a source that is not there.
+        """
+        stages = step.in_force(self.recipe)
+        outside = step.outside(self.recipe, self.data)
+        recorded: dict[str, Any] = {
+            "stages": {
+                stage.name: {
+                    "version": stage.version,
+                    "settings": settings(stage),
+                    "machine": machine_facts(stage),
+                }
+                for stage in stages
+            }
+        }
+        if outside.known_by is not None:
+            recorded["sources"] = outside.known_by
+        blank = Planned(
+            step, self.data, stages, read, before, outside, Directory(self.data), {}, self.steps
+        )
+        identity = [[stage.name, stage.version, settings(stage, identity=True)] for stage in stages]
+        names = [given.name for given in blank.inputs]
+        name = f"{step.name}-{digest(step.name, identity, names, outside.known_by)}"
+        return replace(blank, home=Directory(self.data / name), recorded=recorded)
+
+    def run(
+        self,
+        until: str | None = None,
+        workers: int = 1,
+        show: Show = quietly,
+        execute: Execute | None = None,
+    ) -> None:
+        """Run the steps that are not done, holding the data directory.
+
+        `show` gives the progress of each; `execute` runs one, `make` by default.
+
+        Raises:
+            UserError: bad input, another build at work here, or no room on the disk.
+            PipelineError: rows were lost, or a shard killed its worker twice.
+        """
+        run_all(self.plan(until), self.data, workers, show, execute)
+
+    # --- what is there ---------------------------------------------------------------------------
+
+    def made(self) -> list[Made]:
+        """Return the whole directories, one a step, in the order of the steps.
+
+        Raises:
+            UserError: nothing has been built there.
+        """
+        if self.recipe is None:
+            found = newest(self.data)
+        else:
+            found = {one.name: one.home for one in self.plan() if one.done}
+        names = dict.fromkeys(step.name for step in self.steps)
+        whole = [found[name] for name in names if name in found]
+        made = [(maker(directory.manifest(), self.steps), directory) for directory in whole]
+        return [Made(step, directory) for step, directory in made if step is not None]
+
+    def newest(self) -> "Build":
+        """Return the newest build in the same data directory."""
+        return replace(self, recipe=None)
+
+    def path(self, name: str) -> Directory:
+        """Return the whole directory of a step.
+
+        Raises:
+            UserError: there is none yet, or no such step.
+        """
+        self.check_name(name)
+        there = self.made() if self.recipe or (self.data / "latest.json").exists() else []
+        for step, directory in there:
+            if step.name == name:
+                return directory
+        raise UserError(
+            f"{self.data}: no whole {name} directory yet; make one with: webtext build RECIPE "
+            f"--data {self.data} --until {name}"
+        )
+
+    def funnel(self) -> dict[str, Any]:
+        """Return each stage's line of the funnel, and how large the corpus is.
+
+        Raises:
+            UserError: nothing has been built there.
+        """
+        return report.funnel(self.made())
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Return the figures of each whole step, by its name.
+
+        Raises:
+            UserError: nothing has been built there.
+        """
+        return report.facts(self.made())
+
+    def follow(self, url: str) -> trace.Story:
+        """Return what became of a URL at each step, and what decided that.
+
+        Raises:
+            UserError: nothing has been built there, or no step ever saw the URL.
+        """
+        return trace.follow(self.made(), url)
+
+    def report(self, path: Path, run: Path | None = None) -> None:
+        """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
+
+        Raises:
+            UserError: nothing has been built there, or the run has no log.
+        """
+        report.write_report(self.made(), path, run)
+
+    def check_name(self, name: str, said: str = "") -> None:
+        """Refuse the name of a step that there is not.
+
+        Raises:
+            UserError: says which there are.
+        """
+        names = dict.fromkeys(step.name for step in self.steps)
+        if name not in names:
+            raise UserError(f"{said}{name}: no such step; there are {', '.join(names)}")
+
+
+# --- running ------------------------------------------------------------------------------------
+
+
+def run_all(
+    steps: Sequence[Planned],
+    data: Path,
+    workers: int,
+    show: Show = quietly,
+    execute: Execute | None = None,
+) -> None:
+    """Run those of these steps that are not done, as `Build.run` does."""
+    with locked(data):
+        for step in steps:
+            if not step.done:
+                with show(step) as progress:
+                    (execute or make)(step, workers, progress)
+            note(data, steps)
+
+
+def note(data: Path, steps: Sequence[Planned]) -> None:
+    """Let later commands find the directories of these steps that are whole, and their inputs."""
+    note_newest(data, [path for step in steps for path in (*step.inputs, step.home)])
+
+
+def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
+    """Make a step's directory whole, going on where a killed run stopped.
+
+    Raises:
+        UserError: bad input, an input that is not what its manifest says, or no room on the disk.
+        PipelineError: rows were lost between the steps.
+    """
+    for given in step.inputs:
+        check(given.path)
+    begin(step)
+    try:
+        passages = step.step.work(step, workers, progress)
+    except OSError as error:
+        raise out_of_room(error, step.home.path) from error
+    check_seam(step, passages)
+    end(step, passages)
+    return passages
+
+
+def begin(step: Planned) -> None:
+    """Prepare the directory.
+
+    What is half done and was made of other inputs, by other libraries or by other source code is
+    begun anew, so that no directory is made by two of them; if it is an archive, it is kept.
+    """
+    join(step)
+    step.home.sweep()
+
+
+def join(step: Planned) -> None:
+    """Prepare the directory, but leave alone what others may be writing there just now."""
+    mark = step.home.path / STARTED
+    fingerprints = step.fingerprints()
+    if step.step.archive:
+        keep(step.home, fingerprints, step.step.bookkeeping)
+        return
+    begun = {"inputs": fingerprints, **made_by(step.step)}
+    fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
+    if not (fresh and json_or_none(mark) == begun):
+        shutil.rmtree(step.home.path, ignore_errors=True)
+        write_json(mark, begun)
+
+
+def end(step: Planned, passages: Sequence[Passage]) -> None:
+    """Write the manifest, and with it the name under which later commands find the directory.
+
+    Raises:
+        UserError: a library or the source code has changed since the step began.
+    """
+    mark = step.home.path / STARTED
+    changed = began_otherwise(step, json_or_none(mark))
+    if changed and not step.step.archive:
+        raise UserError(
+            f"{step.home.path}: {changed} has changed while it was made, so a part of it may have "
+            "been made by each; run the same command again: the step begins anew"
+        )
+    mark.unlink()
+    step.home.finish(
+        {
+            "stage": step.name,
+            **step.recorded,
+            "inputs": step.fingerprints(),
+            **made_by(step.step),
+            "passages": [asdict(passage) for passage in passages],
+        }
+    )
+
+
+def began_otherwise(step: Planned, begun: object) -> str:
+    """Say what has changed on disk since a step began, "" if nothing has."""
+    if not isinstance(begun, dict) or "code" not in begun:
+        return ""  # an archive, which says only what it is made of
+    forget()
+    now = made_by(step.step)
+    if now["code"] != begun["code"]:
+        return "the source code"
+    others = {**now["libraries"], **begun["libraries"]}
+    names = [name for name in others if now["libraries"].get(name) != begun["libraries"].get(name)]
+    return ", ".join(names)
+
+
+def made_by(step: Step) -> dict[str, Any]:
+    """Return what makes a step's bytes, apart from its inputs: its libraries and its source."""
+    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
+
+
+def versions(step: Step) -> dict[str, str]:
+    """Return the versions of Python and of the libraries that shape a step's output."""
+    names = ("webtext", *step.bytes_depend_on)
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}
+
+
+def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
+    """Check that what a step kept is what the next one reads, from the first step to this one.
+
+    Raises:
+        PipelineError: it is not; names both steps.
+    """
+    if not passages or not step.inputs:
+        return
+    before = step.inputs[0].manifest()["passages"]
+    if before and before[-1]["kept"] != passages[0].read:
+        raise PipelineError(
+            f"{step.inputs[0].name} kept {before[-1]['kept']} rows, but {step.name} read "
+            f"{passages[0].read}; the difference was lost between them"
+        )
+
+
+def out_of_room(error: OSError, path: Path) -> Exception:
+    """Turn a full disk into a message that says how to go on; leave any other error be."""
+    import errno
+
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return error
+    free = shutil.disk_usage(path).free
+    return UserError(
+        f"{error.filename or path}: no space left on the disk ({free / 1e9:.1f} GB free); what is "
+        "finished is kept: make room and run the same command again"
+    )

@@ -1,0 +1,241 @@
+"""Whether files are what their manifest says: looked at once, then remembered.
+
+A file of a whole directory is held to the sha256 that its manifest has for it, before the first
+read of it. What was found is remembered beside the directories by size, time and inode, so that a
+file that has these still is not read for it again: a build pays nothing for what it made itself.
+
+WARC files are only asked to be there. Each of their records has a checksum of its own, which is
+looked at when it is read, and one that is damaged costs that record and no more; `webtext verify`
+holds the files to their sha256 too.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from webtext.pipeline.core.directories.json_files import Manifest
+from webtext.pipeline.core.errors import UserError
+
+MANIFEST = "manifest.json"
+MEMORY = ".checked"  # folder beside the directories; whoever removes it has files read once more
+SEAL = "manifest_sha256"  # of the manifest's own content, in its last line
+KEYS = {"files"}  # without which it is no manifest
+FORMER = {
+    *KEYS,
+    "inputs",
+    "stage",
+    "stages",
+    "sources",
+    "libraries",
+    "code",
+    "passages",
+}  # before SEAL
+ARCHIVE = ".warc.gz"
+
+Seen = dict[str, list[Any]]  # by name: sha256, bytes, time of the last change in ns, inode
+
+
+class DamagedError(UserError):
+    """A file isn't what its manifest says."""
+
+
+def stamp(path: Path) -> list[int]:
+    """Return what tells, without reading it, that a file is unchanged."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest with the sha256 of all that it says, so that it can be checked itself."""
+    said = {name: value for name, value in manifest.items() if name != SEAL}
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    return {**said, SEAL: hashlib.sha256(text.encode()).hexdigest()}
+
+
+def manifest(home: Path) -> dict[str, Any]:
+    """Return the manifest of a directory, after a look at its own sha256.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is not what was written.
+    """
+    return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
+
+
+@lru_cache(64)
+def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+        why = "" if _as_written(found) else "it does not match its own sha256"
+        msgspec.convert(found, Manifest)  # of an earlier version, which has no sha256 of itself
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        found, why = {}, str(error)
+    if why:
+        raise DamagedError(f"{path}: damaged ({why}); {advice(path.parent)}")
+    return dict(found)
+
+
+def _as_written(found: Any) -> bool:
+    if not isinstance(found, dict) or not found.keys() >= KEYS:
+        return False
+    if SEAL not in found:  # written by an earlier version
+        return found.keys() <= FORMER
+    return bool(found[SEAL] == sealed(found)[SEAL])
+
+
+def listed(home: Path) -> dict[str, dict[str, Any]]:
+    """Return what a manifest says of each file; {} where there is none.
+
+    Raises:
+        DamagedError: it is not what was written.
+    """
+    try:
+        found: dict[str, dict[str, Any]] = manifest(home)["files"]
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def home_of(path: Path) -> Path | None:
+    """Return the whole directory that a file lies in, None where it lies in none."""
+    for folder in (path.parent, path.parent.parent):
+        if (folder / MANIFEST).exists():
+            return folder
+    return None
+
+
+def there(home: Path) -> Iterator[str]:
+    """Yield the names of the files in a directory, but for the manifest and hidden ones."""
+    for folder, inside, names in os.walk(home):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path != home / MANIFEST:
+                yield str(path.relative_to(home))
+
+
+def hashed(home: Path, names: Iterable[str]) -> Seen:
+    """Return what files are now, all of them read."""
+
+    def look(name: str) -> tuple[str, list[Any]]:
+        before = stamp(home / name)  # before reading: who writes meanwhile is noticed next time
+        return name, [sha256(home / name), *before]
+
+    with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
+        return dict(pool.map(look, names))
+
+
+def remembered(home: Path) -> Seen:
+    """Return what the files of a directory were when they were read last."""
+    try:
+        found = json.loads(_memory(home).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def remember(home: Path, found: Mapping[str, list[Any]]) -> None:
+    """Write down what files were; where that is not allowed, they are read again next time."""
+    path = _memory(home)
+    partial = path.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        partial.write_text(json.dumps(found), encoding="utf-8")
+        partial.replace(path)
+
+
+def _memory(home: Path) -> Path:
+    return home.parent / MEMORY / f"{home.name}.json"
+
+
+def check(home: Path) -> int:
+    """Hold every file of a whole directory to its manifest; return how many bytes were read for it.
+
+    Raises:
+        DamagedError: a file is gone, another than it was, or one too many; names it.
+    """
+    wanted = listed(home)
+    found = set(there(home))
+    for name in wanted:
+        if name not in found:
+            raise DamagedError(
+                f"{home / name}: is gone, though {MANIFEST} lists it; {advice(home)}"
+            )
+    if added := sorted(found - wanted.keys()):
+        raise DamagedError(
+            f"{home / added[0]}: not listed in {MANIFEST}, so nothing reads it; move it elsewhere"
+        )
+    before = remembered(home)
+    names = [name for name in wanted if not name.endswith(ARCHIVE)]
+    new = [name for name in names if before.get(name, [])[1:] != stamp(home / name)]
+    now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
+    for name in names:
+        _compare(home, name, wanted[name], now[name])
+    if new:
+        remember(home, now)
+    return sum(now[name][1] for name in new)
+
+
+def _compare(home: Path, name: str, wanted: Mapping[str, Any], found: list[Any]) -> None:
+    if found[0] != wanted.get("sha256"):
+        raise DamagedError(
+            f"{home / name}: not the file that {MANIFEST} lists: {found[1]:,} bytes with sha256 "
+            f"{found[0][:8]}…, wanted {wanted.get('bytes'):,} with "
+            f"{str(wanted.get('sha256'))[:8]}…; {advice(home)}"
+        )
+
+
+_confirmed: dict[Path, list[int]] = {}  # by this process
+
+
+def confirm(path: Path) -> None:
+    """Hold one file to the manifest of its directory before it is read.
+
+    What lies in no whole directory is not held to anything.
+
+    Raises:
+        DamagedError: it is another than it was, or none that the manifest lists.
+    """
+    try:
+        now = stamp(path)
+    except OSError:
+        return  # who opens it will say so
+    if _confirmed.get(path) == now:
+        return
+    home = home_of(path)
+    wanted = listed(home) if home else {}
+    if home is None or not wanted:
+        return
+    name = str(path.relative_to(home))
+    if name not in wanted:
+        raise DamagedError(f"{path}: not listed in {home / MANIFEST}; move it elsewhere")
+    seen = remembered_once(home, *stamp(home / MANIFEST)).get(name, [])
+    if seen[1:] != now:
+        seen = [sha256(path), *now]
+    _compare(home, name, wanted[name], seen)
+    _confirmed[path] = now
+
+
+@lru_cache(64)
+def remembered_once(home: Path, *_stamp: int) -> Seen:
+    """Return what was remembered of a directory when this process asked first."""
+    return remembered(home)
+
+
+def advice(home: Path) -> str:
+    """Say how to get a file back without losing anything."""
+    return f"put back the right one, or make it again: `webtext verify {home.parent}` says how"

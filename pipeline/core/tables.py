@@ -1,0 +1,92 @@
+"""Columns of Parquet files that others wrote, brought to the types that are worked with here.
+
+Text comes as string, large_string, string_view, binary or dictionaries of any of them; whole
+numbers in eight types; scores as fractions or as numbers beyond 32 bits.
+"""
+
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+INT32 = 2**31 - 1
+
+
+def texts(column: pa.Array) -> pa.Array:
+    """Return a column of texts or whole numbers as strings.
+
+    Raises:
+        pa.ArrowInvalid: bytes that are no UTF-8, or a type that holds neither.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return texts(column.dictionary_decode())
+    if pa.types.is_string(kind):
+        return column
+    views = (pa.types.is_string_view, pa.types.is_binary_view)
+    if any(is_view(kind) for is_view in views):  # which pyarrow casts to nothing yet
+        return pa.array(_decoded(column.to_pylist()), pa.string())
+    plain = (pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    if pa.types.is_integer(kind) or any(is_text(kind) for is_text in plain):
+        return column.cast(pa.string())
+    if pa.types.is_null(kind):
+        return column.cast(pa.string())
+    raise pa.ArrowInvalid(f"a column of {kind}; wanted text or whole numbers")
+
+
+def _decoded(values: list[str | bytes | None]) -> list[str | None]:
+    try:
+        return [value.decode() if isinstance(value, bytes) else value for value in values]
+    except UnicodeDecodeError as error:
+        raise pa.ArrowInvalid(f"bytes that are no UTF-8 ({error})") from None
+
+
+T = TypeVar("T", pa.RecordBatch, pa.Table)
+
+
+def without_views(rows: T) -> T:
+    """Return rows with views as plain columns: pyarrow filters no views."""
+    for at, field in enumerate(rows.schema):
+        is_text = pa.types.is_string_view(field.type)
+        if is_text or pa.types.is_binary_view(field.type):
+            kind = pa.string() if is_text else pa.binary()
+            column = pa.array(rows.column(at).to_pylist(), kind)
+            rows = rows.set_column(at, field.with_type(kind), column)
+    return rows
+
+
+def scores(column: pa.Array) -> pa.Array:
+    """Return a column of scores as int32; null where one is a fraction, infinite or no number.
+
+    Numbers beyond 32 bits count as the last within.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return scores(column.dictionary_decode())
+    if pa.types.is_floating(kind):
+        column = column.cast(pa.float64())
+        whole = pc.and_(pc.is_finite(column), pc.equal(column, pc.floor(column)))
+        column = pc.if_else(whole, column, pa.scalar(None, pa.float64()))
+    elif pa.types.is_decimal(kind):
+        return scores(column.cast(pa.float64()))
+    elif not pa.types.is_integer(kind):
+        return pa.nulls(len(column), pa.int32())
+    low, high = (pa.scalar(bound, column.type) if _fits(bound, column.type) else None
+                 for bound in (-INT32, INT32))  # fmt: skip
+    if low is not None:
+        column = pc.max_element_wise(column, low, skip_nulls=False)
+    if high is not None:
+        column = pc.min_element_wise(column, high, skip_nulls=False)
+    return column.cast(pa.int32())
+
+
+def _fits(number: int, kind: pa.DataType) -> bool:
+    try:
+        pa.scalar(number, kind)
+    except (pa.ArrowInvalid, OverflowError):
+        return False
+    return True

@@ -1,0 +1,53 @@
+r"""What came from the web, made harmless to a terminal: nothing in it moves, colours or hides.
+
+A title may hold escape sequences that rewrite the screen, retitle the window or answer for the
+user, and marks that show a line in another order than it has. Here each becomes what it is called
+in JSON, `\u001b` and so on: people see it, and a line of JSON says the same as before.
+"""
+
+import logging
+import re
+
+# C0 but for tab and line end, DEL, C1; the marks that turn the direction of writing, and those
+# that end a line or show as nothing. Source: Unicode 16.0, general category Cc, and of Cf what
+# UAX 9 and UTS 39 warn of; lone surrogates, which no terminal is sent; tags (U+E0000 to U+E007F).
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_BREAKS = re.compile("[\t\n]")
+
+
+def visible(text: str) -> str:
+    r"""Return a text of one or more lines in which each character is one that shows.
+
+    >>> print(visible("a\x1b[31m b\u202e\r\n c"))
+    a\u001b[31m b\u202e\u000d
+     c
+    """
+    return _HIDDEN.sub(_spelt, text)
+
+
+def on_one_line(text: str) -> str:
+    r"""Return the same as one line, which nothing in it can end.
+
+    >>> print(on_one_line("a title\nand a line of its own\x07"))
+    a title\u000aand a line of its own\u0007
+    """
+    return _BREAKS.sub(_spelt, visible(text))
+
+
+def _spelt(match: re.Match[str]) -> str:
+    """Spell a character as JSON does, in one unit of UTF-16 or two."""
+    code = ord(match[0])
+    if code < 1 << 16:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD7C0 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+class VisibleFormatter(logging.Formatter):
+    """What libraries and we ourselves log, which may quote a page."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, or the lines of an error, with nothing hidden in them."""
+        return visible(super().format(record))

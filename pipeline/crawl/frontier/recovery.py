@@ -1,0 +1,342 @@
+# ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
+"""A frontier rebuilt, or brought up to date, from what lies on disk: nothing is fetched twice.
+
+The frontier is at worst behind the WARC files, for what it acknowledges is in them before. So when
+a crawl goes on, what they hold beyond it is taken up; and where the frontier is lost or was of
+other links, all of them are read, with the outcomes and the former frontier where those are left.
+
+What the crawl writes ends each visit with a metadata record that has the whole outcome as a row of
+the frontier, also where nothing else was archived. Earlier versions wrote less into it, and then
+what it says and what the response says are put together.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from webtext.pipeline.archive import payload
+from webtext.pipeline.archive.gzip_members import Member, members
+from webtext.pipeline.core.directories.keeping import set_aside_folders
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory, read_batches, sync_directory
+from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.frontier import outcomes, schema
+from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier.rows import DONE, FINISHED, FOUND, LISTS, Done
+
+log = logging.getLogger(__name__)
+
+NOTE = "outcome"  # the line of a metadata record that has an outcome as JSON
+GIVEN_UP = "host-given-up"  # the line that says that no more URLs of a host will be asked
+TORN = "torn"  # folder of what was begun and not finished: bytes that are no whole records
+ROWS = 4096  # at a time
+COPY = 1 << 20  # bytes at a time
+
+Row = tuple[Any, ...]  # URL, then the columns of FOUND
+PLACES = [
+    [1 + FOUND.index(f"{where}_{part}") for part in ("file", "offset", "length")]
+    for where in ("warc", "payload")
+]  # in a Row
+
+
+def note(url: str, done: Done) -> tuple[str, str]:
+    """Return an outcome as a line of a metadata record; where it lies, the record itself says.
+
+    Blanks are escaped, for a line's own are not kept apart.
+    """
+    found = dict(zip(FOUND, done.row()[1:], strict=True))
+    kept = {name: value for name, value in found.items() if value is not None}
+    text = orjson.dumps({"url": url, **kept}).decode()
+    return NOTE, text.replace(" ", "\\u0020")
+
+
+def take_up(frontier: Frontier, out: Path) -> int:
+    """Take up what lies in `out` beyond what the frontier knows; return how many URLs that is.
+
+    A torn end of a file that was never acknowledged is copied to `torn/` before the file is cut to
+    its last whole record, so that every reader can go on behind it.
+    """
+    fresh, places = not taken_up(frontier), _Places(out)
+    known = {} if fresh else {name: end for name, _, end in frontier.files()}
+    files = sorted(out.glob("*.warc.gz"))
+    given_up: dict[str, int] = {}
+    ends: list[tuple[str, int, int]] = []
+
+    def archived() -> Iterator[Row]:
+        for path in files:
+            start = known.get(path.name, 0)
+            end = start
+            if path.stat().st_size > start:
+                for found in units(path, start, places.damage):
+                    end = found.end
+                    yield from _rows(path.name, found, given_up)
+                tear(path, end)
+            ends.append((path.name, int(path.name[:5]), end))
+
+    rows: list[Iterable[Row]] = [archived()]
+    if fresh:  # what comes later counts for more, and so do those of the newest
+        rows += [_of_frontier(folder / schema.NAME) for folder in set_aside_folders(out)[::-1]]
+        rows += [_of_outcomes(directory) for directory in _former(out)]
+    with frontier.explained(), frontier.transaction():
+        there = filter(places.there, chain.from_iterable(rows))
+        count = _put_down(frontier, there, ends, given_up)
+    if count:
+        log.warning("%s: took up %d links that its files hold the outcome of", out, count)
+    return count
+
+
+def taken_up(frontier: Frontier) -> bool:
+    """Whether all that lay on disk when the table was made is in it."""
+    with frontier.explained():
+        (found,) = frontier.db.execute("PRAGMA application_id").fetchone()
+    return bool(found == schema.TAKEN_UP)
+
+
+def _put_down(
+    frontier: Frontier,
+    rows: Iterable[Row],
+    files: Sequence[tuple[str, int, int]],
+    given_up: Mapping[str, int],
+) -> int:
+    """Put down outcomes found on disk, the last of each URL; return how many were new.
+
+    `given_up` has the hosts that were given up, by name, with their failures in a row; it and
+    `files` are filled while `rows` are taken.
+    """
+    db, found = frontier.db, ", ".join(FOUND)
+    db.execute(f"CREATE TABLE taken (url TEXT PRIMARY KEY, {found}) WITHOUT ROWID")
+    count = 0
+    fill = f"INSERT OR REPLACE INTO taken VALUES (?{', ?' * len(FOUND)})"
+    if db.executemany(fill, rows).rowcount:
+        new = ", ".join(f"taken.{name}" for name in FOUND)
+        count = db.execute(
+            f"INSERT INTO outcome (key, {found}) SELECT link.key, {new}"
+            " FROM link JOIN taken ON taken.url = link.url JOIN url ON url.key = link.key"
+            f" WHERE url.state < {DONE}"
+        ).rowcount
+        db.execute(
+            f"UPDATE url SET state = {DONE}"
+            f" WHERE state < {DONE} AND key IN (SELECT key FROM outcome)"
+        )
+    db.execute("DROP TABLE taken")
+    for name, errors in given_up.items():
+        for (host,) in db.execute("SELECT host FROM host WHERE name = ?", (name,)).fetchall():
+            count += frontier.give_up(host, errors)
+            end = f"UPDATE host SET state = {FINISHED}, errors = ? WHERE host = ?"
+            db.execute(end, (errors, host))
+    db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", files)
+    db.execute(f"PRAGMA application_id = {schema.TAKEN_UP}")
+    return count
+
+
+# --- the WARC files ------------------------------------------------------------------------------
+
+
+class Unit:
+    """The records of one visit: the response, where one was kept, and what was noted of it."""
+
+    def __init__(self, parts: Sequence[Member]) -> None:
+        self.note = parts[-1]
+        kinds = {part.header("warc-type"): part for part in parts}
+        self.response = kinds.get("response") or kinds.get("revisit")
+        self.end = parts[-1].end
+        archived = self.note.header("warc-concurrent-to")  # a record that may be damaged
+        self.whole = archived is None or bool(
+            self.response and self.response.header("warc-record-id") == archived
+        )
+
+
+Damage = dict[str, list[tuple[int, int]]]  # by file: from where to where nothing can be read
+
+
+def units(path: Path, start: int, damage: Damage) -> Iterator[Unit]:
+    """Yield the visits behind `start` that are in the file whole; what is damaged is noted."""
+    parts: list[Member] = []
+    for member in members(path, start):
+        if member.content is None:
+            damage.setdefault(path.name, []).append((member.start, member.end))
+            parts = []
+            continue
+        parts.append(member)
+        if member.header("warc-type") in ("metadata", "warcinfo"):
+            yield Unit(parts)
+            parts = []
+
+
+def tear(path: Path, end: int) -> int:
+    """Keep what lies behind `end` in `torn/`, then cut the file there; return how much that was."""
+    size = path.stat().st_size
+    if size <= end:
+        return 0
+    folder = path.parent / TORN
+    folder.mkdir(exist_ok=True)
+    kept = folder / f"{path.name}.{end}"
+    while kept.exists():
+        kept = kept.with_name(kept.name + "+")
+    partial = kept.with_name(kept.name + ".partial")
+    try:
+        with path.open("rb") as source, partial.open("wb") as copy:
+            source.seek(end)
+            while data := source.read(COPY):
+                copy.write(data)
+            copy.flush()
+            os.fsync(copy.fileno())
+        partial.rename(kept)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_directory(folder)
+    if end:
+        os.truncate(path, end)
+    else:  # not one record is whole
+        path.unlink()
+    return size - end
+
+
+def _rows(name: str, unit: Unit, given_up: dict[str, int]) -> Iterator[Row]:
+    """Yield the outcome that a visit came to, if it did; note a host that it gave up."""
+    said: dict[str, list[str]] = {}
+    for key, value in payload.headers(b"\n" + unit.note.block):
+        said.setdefault(key, []).append(value)
+    for entry in said.get(GIVEN_UP, []):
+        host, _, errors = entry.rpartition(" ")
+        given_up[host] = int(errors)
+    if not unit.whole:
+        return
+    if NOTE in said:
+        found = orjson.loads(said[NOTE][0])
+    elif "linked" in said and unit.response:
+        found = _as_before(said, unit.response)
+    else:
+        return
+    found |= dict.fromkeys(("warc_file", "warc_offset", "warc_length", "digest", "revisit"))
+    if unit.response:
+        found |= _place(name, unit.response)
+    if not found["revisit"]:
+        found |= dict.fromkeys(("payload_file", "payload_offset", "payload_length"))
+    yield found["url"], *(found.get(column) for column in FOUND)
+
+
+class _Places:
+    """Whether the bytes that an outcome names are on disk."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.sizes: dict[str, int] = {}
+        self.damage: Damage = {}
+
+    def there(self, row: Row) -> bool:
+        """Whether what a row was archived in, or is a revisit of, is as long as it says."""
+        return all(self._reaches(*(row[column] for column in place)) for place in PLACES)
+
+    def _reaches(self, name: str | None, offset: int | None, length: int | None) -> bool:
+        if name is None:
+            return True
+        if name not in self.sizes:
+            path = self.out / name
+            self.sizes[name] = path.stat().st_size if path.exists() else 0
+        if offset is None or length is None or offset + length > self.sizes[name]:
+            return False
+        spoilt = self.damage.get(name, ())
+        return not any(start < offset + length and offset < end for start, end in spoilt)
+
+
+def _place(name: str, response: Member) -> dict[str, Any]:
+    """Return where a response lies, and what it says of its payload."""
+    profile = response.header("warc-profile")
+    return {
+        "warc_file": name,
+        "warc_offset": response.start,
+        "warc_length": response.end - response.start,
+        "digest": response.header("warc-payload-digest"),
+        "revisit": profile.rpartition("/")[2] if profile else None,
+    }
+
+
+def _as_before(said: dict[str, list[str]], response: Member) -> dict[str, Any]:
+    """Return an outcome as far as an archive of an earlier version tells it."""
+    parts = payload.split(response.block)
+    head, body = parts or (b"", b"")
+    fields = payload.headers(head)
+    truncated = response.header("warc-truncated")
+    started = datetime.fromisoformat(response.header("warc-date") or "1970-01-01T00:00:00Z")
+    large = truncated == "length"
+    return {
+        "url": said["linked"][0],
+        "attempts": 1,
+        "started": round(started.timestamp() * 1000),
+        "dropped_by": fates.TOO_LARGE if large else None,
+        "dropped_value": float(len(body)) if large else None,
+        "final_url": response.header("warc-target-uri"),
+        "redirects": json.dumps(said["redirected-from"]) if "redirected-from" in said else None,
+        "signals": json.dumps(said["opt-out"]) if "opt-out" in said else None,
+        "status": payload.status(head),
+        "content_type": payload.header(fields, "content-type"),
+        "robots": said.get("robots", [None])[0],
+        "ip": response.header("warc-ip-address"),
+        "elapsed_ms": int(said.get("fetchTimeMs", ["0"])[0]),
+        "body_bytes": len(body),
+        "truncated": truncated,
+        "etag": payload.header(fields, "etag"),
+        "last_modified": payload.header(fields, "last-modified"),
+    }
+
+
+# --- what was written once all was done, and what was written meanwhile ------------------------
+
+
+def _former(out: Path) -> list[Directory]:
+    """Return what holds outcomes: the folders set aside, the newest last, then the directory."""
+    found = [*map(Directory, set_aside_folders(out)[::-1]), Directory(out)]
+    return [each for each in found if each.numbers(outcomes.UNDER)]
+
+
+def _of_outcomes(directory: Directory) -> Iterator[Row]:
+    """Yield the rows of outcomes as the frontier holds them."""
+    columns = ["url", *FOUND]
+    for path in directory.shards(outcomes.UNDER):
+        for batch in _readable(path, columns):
+            arrays = []
+            for name in columns:
+                column = batch[name]
+                if pa.types.is_timestamp(column.type):
+                    column = column.cast(pa.int64())
+                values = column.to_pylist()
+                if name in LISTS:
+                    values = [json.dumps(value) if value else None for value in values]
+                arrays.append(values)
+            yield from zip(*arrays, strict=True)
+
+
+def _readable(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a shard up to where it is damaged; the WARC files have what follows."""
+    try:
+        yield from read_batches(path, columns, rows=ROWS)
+    except UserError as error:
+        log.warning("%s", error)
+
+
+def _of_frontier(path: Path) -> Iterator[Row]:
+    """Yield the outcomes of a frontier that was set aside; what is damaged of it is left out."""
+    if not path.exists():
+        return
+    # What SQLite says of a damaged table is not this crawl's trouble: its WARC files are read too.
+    db = sqlite3.connect(path, isolation_level=None)
+    columns = ", ".join(f"outcome.{name}" for name in FOUND)
+    query = f"SELECT link.url, {columns} FROM outcome JOIN link USING (key)"
+    try:
+        found = db.execute(query)
+        while batch := list(islice(found, ROWS)):
+            yield from batch
+    except sqlite3.DatabaseError:
+        return
+    finally:
+        db.close()

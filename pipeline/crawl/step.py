@@ -1,0 +1,67 @@
+"""The step `pages` by crawling: every link fetched once, politely, and its answer archived."""
+
+from datetime import timedelta
+
+from webtext.pipeline.archive.step import follow
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.step import Planned, Step
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.crawl.frontier.schema import FILES
+from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
+from webtext.pipeline.crawl.settings import Crawl
+
+
+def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+    """Fetch the pages of the links, or those that changed since the round before."""
+    (settings,) = planned.settings
+    links = planned.read["links"]
+    return crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
+
+
+def foretell(planned: Planned) -> str:
+    """Say how long a crawl takes at the least, and whose pace that is."""
+    (settings,) = planned.settings
+    return politeness(settings, planned.read["links"])
+
+
+def politeness(settings: Crawl, links: Directory) -> str:
+    """Say how long politeness alone makes a crawl of these links take."""
+    host, count = busiest_host(links)
+    longest = timedelta.max.total_seconds() // 1
+    bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))
+    return (
+        f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
+        f"{settings.delay:g} s apart"
+    )
+
+
+STEP = Step(
+    name="pages",
+    tables={"crawl": Crawl},
+    work=work,
+    inputs=("links",),
+    bytes_depend_on=(
+        "ada-url",
+        "aiohappyeyeballs",
+        "aiohttp",
+        "brotli",
+        "FastWARC",
+        "isal",
+        "msgspec",
+        "numpy",
+        "orjson",
+        "pyarrow",
+        "tldextract",
+        "zstandard",
+    ),
+    fates=MEANING,
+    archive=True,
+    bookkeeping=FILES,
+    wanted=lambda recipe: not recipe.pages.warc,
+    rounds=lambda recipe: 1 + recipe.crawl.refreshes,
+    foretell=foretell,
+    follow=follow,
+)

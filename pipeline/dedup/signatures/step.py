@@ -1,0 +1,42 @@
+"""The step `signatures`: MinHash of each document."""
+
+from collections.abc import Iterator
+
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.step import Planned, Step
+from webtext.pipeline.dedup.signatures.sign import Sign, sign
+from webtext.pipeline.dedup.signatures.signature_files import room
+
+
+def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+    """Sign the documents."""
+    (settings,) = planned.settings
+    return sign(settings, planned.read["documents"], planned.home, workers, progress)
+
+
+def remarks(planned: Planned) -> Iterator[str]:
+    """Say how much room the signatures take."""
+    (settings,) = planned.settings
+    given = planned.read["documents"]
+    known = int(given.manifest()["passages"][-1]["kept"]) if given.whole else None
+    yield room(settings.permutations, known)
+
+
+STEP = Step(
+    name="signatures",
+    tables={"signatures": Sign},
+    work=work,
+    inputs=("documents",),
+    bytes_depend_on=(
+        "ada-url",
+        "datasketch",
+        "llvmlite",
+        "numba",
+        "numpy",
+        "pyarrow",
+        "tldextract",
+    ),
+    in_funnel=False,
+    remarks=remarks,
+)

@@ -1,0 +1,301 @@
+"""The step `documents`: from pages to judged documents, a chain of stages over every shard.
+
+One pass: the text is not written between the stages. A shard of pages gives a shard of documents of
+the same number, and beside it the rows that a stage dropped, with their text as far as they got.
+"""
+
+import sys
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from webtext.pipeline.archive.warc_import import page_batches, page_count
+from webtext.pipeline.core.directories.lookup import Row, first_row
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.shards import Directory, row_count
+from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
+from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
+from webtext.pipeline.filters.decontaminate import Decontaminate
+from webtext.pipeline.filters.rules import Rules, reasons
+from webtext.pipeline.text.clean import Clean
+from webtext.pipeline.text.extraction import extract
+from webtext.pipeline.text.extraction.extract import Extract
+from webtext.pipeline.text.language import REASONS as LANGUAGE_REASONS
+from webtext.pipeline.text.language import Language
+from webtext.pipeline.text.pii import Pii
+from webtext.pipeline.urls.urls import shard_of
+
+NAME = "documents"
+
+FATES = {
+    **extract.REASONS,
+    "clean.no_text": "nothing was left of the text",
+    **LANGUAGE_REASONS,
+    **reasons(),
+    "decontaminate.overlap": "holds word n-grams of an evaluation set; value: how many",
+}
+
+
+def chain_of(recipe: Any) -> tuple[Stage, ...]:
+    """Return the stages from a page to a document, those that are off left out."""
+    chain: list[Stage] = [recipe.extract, recipe.clean, recipe.language, recipe.rules]
+    if recipe.decontaminate.against:
+        chain.append(recipe.decontaminate)
+    if recipe.pii.enabled:
+        chain.append(recipe.pii)
+    return tuple(chain)
+
+
+def check(recipe: Any) -> None:
+    """Refuse a recipe whose extraction would leave out pages in a language that is kept.
+
+    Raises:
+        UserError: says which.
+    """
+    looked_for, kept = set(recipe.extract.languages), set(recipe.language.keep)
+    if looked_for and not (kept and kept <= looked_for):
+        missing = ", ".join(sorted(kept - looked_for)) or "every other language"
+        raise UserError(
+            f"extract.languages = {sorted(looked_for)} leaves out {missing}, which language.keep = "
+            f"{sorted(kept)} keeps; name these in extract.languages too, or leave it empty"
+        )
+
+
+def outside(recipe: Any, _data: Path) -> Outside:
+    """Return what is in the files that rules and decontamination read.
+
+    Raises:
+        UserError: one is not there.
+    """
+    return Outside(recipe.rules.fingerprints() | recipe.decontaminate.fingerprints() or None)
+
+
+def foretell(planned: Planned) -> str:
+    """Say which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
+    said = [f"{bound} cannot drop anything" for bound in rules.idle()]
+    if sys.platform != "linux":
+        said.append(
+            "extract.memory_mb: this system does not limit a process's memory as Linux does, so a "
+            "page may take more"
+        )
+    return "; ".join(said)
+
+
+# --- making documents ----------------------------------------------------------------------------
+
+
+def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+    """Take the pages through the chain."""
+    return documents(planned.settings, planned.read["pages"], planned.home, workers, progress)
+
+
+def documents(
+    chain: Sequence[Stage], pages: Directory, out: Directory, workers: int, progress: Progress
+) -> list[Passage]:
+    """Take every shard of `pages` through `chain`; return each stage's line of the funnel.
+
+    Raises:
+        UserError: a shard of pages, or a WARC file that it points to, is missing or damaged.
+        PipelineError: a stage lost rows, or a shard killed its worker twice.
+    """
+    numbers = pages.numbers("outcomes")
+    waiting = [number for number in numbers if not out.shard(number).exists()]
+    kept = {number: page_count(pages, number) for number in numbers}
+    # The largest shards first, so that no worker starts one when the others have finished.
+    waiting.sort(key=lambda number: -kept[number])
+    total = sum(kept[number] for number in waiting)
+    each(partial(run_shard, tuple(chain), pages, out), waiting, workers, progress, total)
+    return passages(chain, out, sum(kept.values()))
+
+
+def run_shard(chain: Sequence[Stage], pages: Directory, out: Directory, number: int) -> None:
+    """Take one shard of pages through the chain."""
+    run_chain(
+        chain,
+        _ticking(page_batches(pages, number)),
+        out.shard(number),
+        out.shard(number, under="dropped"),
+    )
+
+
+def _ticking(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Report each batch when the next is asked for, that is when it is done."""
+    for batch in batches:
+        yield batch
+        tick(batch.num_rows)
+
+
+def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]:
+    """Count, from the files, what went into each stage and what it dropped.
+
+    Raises:
+        PipelineError: what the files hold does not add up to `read`.
+    """
+    counted = fates(out.shards("dropped"))
+    found = []
+    for stage in chain:
+        dropped = {why: n for why, n in counted.items() if why.startswith(f"{stage.name}.")}
+        kept = read - sum(dropped.values())
+        found.append(Passage(stage.name, read, kept, dropped))
+        read = kept
+    rows = sum(map(row_count, out.shards()))
+    found.append(Passage(NAME, read, rows, {}))
+    return found[:-1]
+
+
+# --- following a document ------------------------------------------------------------------------
+
+
+def follow(sought: Sought) -> Iterator[Fact]:
+    """Say what was extracted, its language, and what the rules measured."""
+    if sought.id is None:
+        return
+    directory, pages = sought.made[NAME], sought.made.get("pages")
+    hint = shard_of(pages, sought.domain, "outcomes") if pages else None
+    kept = first_row(directory, sought.id, hint=hint)
+    if not (document := kept or first_row(directory, sought.id, "dropped", hint)):
+        return
+    shard, _, row = document
+    fate = row.get("dropped_by")
+    for fact in facts_of(directory.manifest().get("stages", {}), row, shard):
+        if fate and fact.stage == fate.partition(".")[0]:
+            value = row["dropped_value"]
+            why = {"dropped_by": fate, "dropped_value": value}
+            yield Fact(fact.stage, {**fact.told, **why}, fact.lines, fate, value)
+            return
+        if fact.told:
+            yield fact
+
+
+def facts_of(stages: Row, row: Row, shard: int) -> Iterator[Fact]:
+    """Yield what each stage of the chain found out about a document; empty where only a drop tells.
+
+    `stages` are the settings that the build recorded.
+    """
+    text = row["text"] or ""
+    about = {name: row[name] for name in ("title", "author", "date", "sitename")}
+    size = {"characters": len(text), "words": len(text.split())}
+    lines = [f"{size['characters']:,} characters, {size['words']:,} words"]
+    lines += [f"{name}: {about[name]}" for name in ("title", "author", "date") if about[name]]
+    yield Fact(Extract.name, {**size, **about, "shard": shard}, tuple(lines))
+    yield Fact(Clean.name, {})
+    yield language(stages, row)
+    found = measures(stages, text, row["final_url"] or row["url"] or "")
+    yield Fact(Rules.name, found, tuple(judgements(found)))
+    yield Fact(Decontaminate.name, {})
+
+
+def language(stages: Row, row: Row) -> Fact:
+    """Return which language a document is in, and which ones were wanted."""
+    asked = stages.get(Language.name, {}).get("settings", {})
+    wanted = {name: asked[name] for name in ("keep", "min_probability") if name in asked}
+    told = {"language": row["language"], "probability": row["language_probability"]}
+    line = "none was recognised"
+    if row["language"] is not None:
+        bounds = ", ".join(f"{name} {value}" for name, value in wanted.items())
+        line = f"{row['language']} at {row['language_probability']:.4f}"
+        line += f" (wanted: {bounds})" * bool(bounds)
+    return Fact(Language.name, {**told, "wanted": wanted}, (line,))
+
+
+def measures(stages: Row, text: str, url: str = "") -> Row:
+    """Return every rule's measure beside its threshold, by the settings that the build recorded.
+
+    The text is the stored one: where a rule edits what passes, that is the edited text.
+    """
+    if Rules.name not in stages:
+        return {}
+    recorded = stages[Rules.name]
+    if recorded["version"] != Rules.version:
+        return {
+            "note": f"made by version {recorded['version']} of the rules, and this is version "
+            f"{Rules.version}: what they measured is not known any more"
+        }
+    try:
+        rules: Rules = rebuilt(Rules, recorded["settings"])
+    except (TypeError, ValueError) as error:
+        return {"note": f"the recorded settings fit no rules of this version ({error})"}
+    return {"measures": {asked.rule: asked.told for asked in rules.measures(text, url)}}
+
+
+def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
+    """Return a frozen dataclass of the plain values that a manifest holds.
+
+    Raises:
+        TypeError: a value that it has no field for.
+        ValueError: a value that it does not take.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {field.name for field in fields(kind)}
+    arguments = {}
+    for name, value in values.items():
+        if name in known and is_dataclass(hints[name]) and isinstance(value, dict):
+            arguments[name] = rebuilt(typing.cast("type", hints[name]), value)
+        else:
+            arguments[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**arguments)
+
+
+def judgements(found: Row) -> Iterator[str]:
+    """Yield lines that say what each enabled rule measured."""
+    if "note" in found:
+        yield found["note"]
+        return
+    enabled = {name: asked for name, asked in found.get("measures", {}).items() if asked["enabled"]}
+    for name, asked in enabled.items():
+        bounds = [
+            f"{word} {asked[bound]:g}"
+            for word, bound in (("at least", "at_least"), ("at most", "at_most"))
+            if asked[bound] is not None
+        ]
+        mark = "" if asked["kept"] else "  <- objects"
+        yield f"{name} {asked['measure']:.4g} ({', '.join(bounds)}){mark}"
+    if not enabled:
+        yield "no rule had a say"
+
+
+STEP = Step(
+    name=NAME,
+    tables={
+        "extract": Extract,
+        "clean": Clean,
+        "language": Language,
+        "rules": Rules,
+        "decontaminate": Decontaminate,
+        "pii": Pii,
+    },
+    work=work,
+    inputs=("pages",),
+    bytes_depend_on=(
+        "ada-url",
+        "FastWARC",
+        "ftfy",
+        "jusText",
+        "langdetect",
+        "lxml",
+        "numba",
+        "numpy",
+        "pyarrow",
+        "Resiliparse",
+        "safetensors",
+        "tiktoken",
+        "tldextract",
+        "trafilatura",
+        "webencodings",
+        "zstandard",
+    ),
+    fates=FATES,
+    stages=chain_of,
+    outside=outside,
+    check=check,
+    foretell=foretell,
+    follow=follow,
+)

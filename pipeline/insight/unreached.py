@@ -1,0 +1,57 @@
+"""Which directories nothing needs: no recipe, no newest build, no run, no step of these."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from webtext.pipeline.core.directories import checked
+from webtext.pipeline.core.directories.data_directory import LATEST, step_of
+from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, made_of
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.insight.verification import NAMES, directories
+
+REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # what `verify --remake` moved out of the way
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """A directory that could go."""
+
+    path: Path
+    bytes: int
+    fetched: bool  # whether what is in it cost the network
+
+
+def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) -> list[Unreached]:
+    """Return the directories that nothing reaches, in the order of the steps.
+
+    `wanted` are names of directories that recipes make; `fingerprints` are the sha256 of manifests
+    that runs were trained on. What the newest build and all these were made of is reached too.
+    """
+    there = {home.name: home for home in directories(data)}
+    named = json_or_none(data / LATEST)
+    waiting = [*wanted, *(map(str, named.values()) if isinstance(named, dict) else ())]
+    prints = set(fingerprints)
+    waiting += [home.name for home in there.values() if home.whole and home.fingerprint() in prints]
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in there and name not in reached:
+            reached.add(name)
+            inputs = made_of(there[name])
+            if not isinstance(inputs, dict):  # not whole: what it is being made of, if that is said
+                inputs = json_or_none(there[name].path / STARTED)
+                if isinstance(inputs, dict):
+                    inputs = inputs.get("inputs", inputs)
+            waiting += inputs if isinstance(inputs, dict) else ()
+    left = [home.path for name, home in there.items() if name not in reached]
+    left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
+    return [_measured(path) for path in left]
+
+
+def _measured(path: Path) -> Unreached:
+    names = list(checked.there(path))
+    size = sum((path / name).stat().st_size for name in names)
+    archived = any(name.endswith(checked.ARCHIVE) for name in names)
+    return Unreached(path, size, archived and step_of(Directory(path)) in NAMES)

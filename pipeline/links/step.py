@@ -1,0 +1,135 @@
+"""The step `links`: from dumps and lists to one row a page, with everybody who linked to it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from webtext.pipeline.core.directories.lookup import Row, first_row, lookup
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.shards import read_batches
+from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
+from webtext.pipeline.links.links import fingerprint, harvest, resolve
+from webtext.pipeline.links.settings import Harvest
+from webtext.pipeline.urls.urls import shard_of
+
+NAME = "links"
+SHOWN = 10  # submissions told to people; JSON has all
+
+FATES = {  # in the order in which they are asked
+    "links.line_too_long": "a line of more than 16 MiB; value: its bytes",
+    "links.broken_line": "not JSON, or not a row of the table, or its URL has torn characters",
+    "links.truncated_archive": "where a source broke off: what followed is not known",
+    "links.self_post": "text on Reddit itself, not a link",
+    "links.no_url": "no URL, as in a comment of Hacker News",
+    "links.bad_url": "no absolute URL, or no host that could be looked up",
+    "links.not_http": "another scheme than http or https",
+    "links.over_18": "marked as adult",
+    "links.deleted": "removed by its author, a moderator or the site",
+    "links.subreddit": "of an excluded subreddit",
+    "links.out_of_window": "linked outside the dates wanted, or at an unknown time; value: Unix",
+    "links.url_too_long": "a longer URL than allowed; value: its characters",
+    "links.domain": "of an excluded domain or host",
+    "links.extension": "a path that ends as no page of text does",
+    "links.repeated": "the same submission, told again by another dump, or by the same one",
+    "links.low_score": "the URL's merged score is too low; value: that score",
+    "links.duplicate": "merged into an earlier submission of the same URL, and kept in its row",
+}
+
+
+def sources(recipe: Any) -> list[Path]:
+    """Return the dumps and lists that a recipe names.
+
+    Raises:
+        UserError: it names none, or one that is not there.
+    """
+    if not recipe.links.sources:
+        raise UserError(
+            "nothing to begin with: the recipe names no links.sources and no pages.warc; name "
+            "dumps or link lists, e.g. --set 'links.sources = [\"RS_2017-*.zst\"]'"
+        )
+    return resolve(recipe.links.sources, Path.cwd())
+
+
+def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+    """Make LINK shards of the sources."""
+    (settings,) = planned.settings
+    files = resolve(settings.sources, Path.cwd())
+    return harvest(settings, files, planned.home, workers, progress)
+
+
+def follow(sought: Sought) -> Iterator[Fact]:
+    """Say who linked to it, and with what score."""
+    directory = sought.made[NAME]
+    if sought.id is None:  # no URL: it is looked for as it was linked
+        rows = [
+            row
+            for path in directory.shards("dropped")
+            for batch in read_batches(path, rows=1 << 14)
+            for row in batch.filter(pc.equal(batch["url"], sought.url)).to_pylist()
+        ]
+    elif kept := first_row(directory, sought.id, hint=shard_of(directory, sought.domain)):
+        shard, place, row = kept
+        told = {name: row[name] for name in ("url", "domain", "score", "submissions")}
+        yield Fact(NAME, {**told, "shard": shard, "row": place}, tuple(submissions(row)))
+        return
+    else:
+        paths = directory.shards("dropped")
+        rows = [row for path in paths for _, row in lookup(path, sought.id)]
+    if rows:
+        yield dropped(rows)
+
+
+def dropped(rows: list[Row]) -> Fact:
+    """Return what is known of a URL of which every submission was dropped."""
+    records = [{name: value for name, value in row.items() if name != "id"} for row in rows]
+    lines = [
+        f"line {record['line']:,} of {record['source']}, score {record['score']}"
+        for record in records[:SHOWN]
+    ]
+    first = records[0]
+    told = {**first, "records": records}
+    return Fact(NAME, told, tuple(lines), first["dropped_by"], first["dropped_value"])
+
+
+def submissions(row: Row) -> Iterator[str]:
+    """Yield a line for the score, and one for each submission."""
+    given = row["submissions"] or []
+    score = "no score" if row["score"] is None else f"score {row['score']:,}"
+    yield f"{score}, of {len(given)} submissions" if given else score
+    for one in given[:SHOWN]:
+        where = f"r/{one['subreddit']}" if one["subreddit"] else one["source"]
+        title = f": {one['title']}" if one["title"] else ""
+        yield f"{day(one['created'])} {where}, score {one['score']}{title}"
+
+
+def day(moment: datetime | None) -> str:
+    """Return a time's day.
+
+    >>> day(datetime(2017, 12, 31, 23)), day(None)
+    ('2017-12-31', 'some day')
+    """
+    return moment.strftime("%Y-%m-%d") if moment else "some day"
+
+
+STEP = Step(
+    name=NAME,
+    tables={"links": Harvest},
+    work=work,
+    bytes_depend_on=(
+        "ada-url",
+        "msgspec",
+        "numpy",
+        "pyarrow",
+        "tldextract",
+        "zstandard",
+    ),
+    fates=FATES,
+    wanted=lambda recipe: bool(recipe.links.sources) or not recipe.pages.warc,
+    outside=lambda recipe, _data: Outside(fingerprint(sources(recipe))),
+    follow=follow,
+)

@@ -1,0 +1,23 @@
+"""The steps of a build, in the order in which it makes them: a line a step."""
+
+from webtext.pipeline.archive import step as warc_pages
+from webtext.pipeline.corpus import step as corpus
+from webtext.pipeline.crawl import step as crawled_pages
+from webtext.pipeline.dedup import step as paragraphs
+from webtext.pipeline.dedup.clusters import step as duplicates
+from webtext.pipeline.dedup.signatures import step as signatures
+from webtext.pipeline.filters import step as documents
+from webtext.pipeline.links import step as links
+from webtext.pipeline.tokens import step as tokens
+
+STEPS = (
+    links.STEP,
+    crawled_pages.STEP,  # or, where the recipe names WARC files, the next
+    warc_pages.STEP,
+    documents.STEP,
+    paragraphs.STEP,
+    signatures.STEP,
+    duplicates.STEP,
+    corpus.STEP,
+    tokens.STEP,
+)

@@ -1,0 +1,168 @@
+"""Damaged files, closed and full outputs, folders that take nothing: one line and an exit code."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flows.building.tiny_disk import archive, overrides, steps
+from tests.flows.conftest import command, environment
+from webtext.flows.building.run_build import run_steps
+from webtext.flows.commands import command_line
+
+DAMAGES = {
+    "empty": b"",
+    "cut short": b'{"links": "li',
+    "zeros": bytes(100),
+    "no UTF-8": b"\xff\xfe{}",
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"1",
+    "an empty object": b"{}",
+    "other kinds": b'{"links": 5, "passages": 7, "files": [], "stage": {}, "documents": []}',
+    "other kinds within": b'{"links": "\\u0000", "passages": [1], "splits": 3, "documents": "x"}',
+    "half of a passage": b'{"passages": [{"stage": "links"}], "splits": {"train": 1}}',
+    "nested": b"[" * 100_000,
+    "long numbers": b'{"a": ' + b"9" * 10_000 + b"}",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Return a data directory with everything from the pages to the tokens."""
+    folder = tmp_path_factory.mktemp("faults")
+    archive(folder / "a.warc")
+    run_steps(steps(folder, folder / "data"), folder / "data", 0)
+    return folder / "data"
+
+
+def main(*arguments):
+    """Run a command in this process; return whether it ended well.
+
+    Raises:
+        SystemExit: it did not.
+    """
+    before = sys.argv
+    sys.argv = ["webtext", *map(str, arguments)]
+    try:
+        command_line.main()
+    finally:
+        sys.argv = before
+    return True
+
+
+@pytest.fixture
+def told(capsys):
+    """Return what runs a command and gives its exit code and what it said."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        try:
+            main(*arguments)
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def commands(data):
+    return (
+        ("report", "--data", data),
+        ("path", "tokens", "--data", data),
+        ("trace", "http://nowhere.test/", "--data", data),
+        ("trace", "http://h3.test/", "--data", data),
+    )
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize(
+    "file", ["latest.json", "pages-*/manifest.json", "documents-*/manifest.json",
+             "corpus-*/manifest.json", "corpus-*/stats.json", "tokens-*/stats.json"])  # fmt: skip
+def test_a_damaged_file_is_named_in_a_line(built, told, file, damage):
+    (path,) = built.glob(file)
+    whole = path.read_bytes()
+    path.write_bytes(damage)
+    try:
+        for words in commands(built):
+            code, said = told(*words)
+            assert code in (0, 2), (words, said)
+            if code:
+                assert said.startswith("webtext: ")
+                assert said.count("\n") == 1, said
+                assert any(
+                    words in said for words in (path.name, "no whole", "nowhere.test", "h3.test")
+                ), said
+            assert "Traceback" not in said
+    finally:
+        path.write_bytes(whole)
+
+
+def at(data):
+    return "--data", data
+
+
+def run(arguments, **streams):
+    return subprocess.run(
+        command(*arguments), env=environment(), text=True, check=False, timeout=280, **streams
+    )
+
+
+def test_an_output_that_is_full_is_told_in_a_line(built):
+    for arguments in (
+        ("--help",),
+        ("report", "--data", built),
+        ("path", "corpus", "--data", built),
+    ):
+        with Path("/dev/full").open("w") as full:
+            done = run(arguments, stdout=full, stderr=subprocess.PIPE)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "No space left on device" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(built):
+    for arguments in (
+        ("--help",),
+        ("report", "--data", built),
+        ("path", "corpus", "--data", built),
+    ):
+        with subprocess.Popen(
+            command(*arguments), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            process.stdout.close()  # as `head` does, only sooner
+            said = process.stderr.read()
+        assert (process.returncode, said) == (0, b"")
+
+
+def test_words_that_nobody_can_be_told_stop_no_work(built):
+    with Path("/dev/full").open("w") as full:
+        done = run(("report", "--data", built), stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == 0
+    assert "corpus: " in done.stdout
+    with Path("/dev/full").open("w") as full:
+        done = run(("report", "--data", "nowhere"), stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("data", ["/proc/nowhere", "/dev/null", "/dev/null/data", "/sys/data"])
+def test_a_folder_that_takes_nothing_is_named(tmp_path, told, data):
+    (tmp_path / "links.txt").write_text("http://a.test/\n")
+    source = f"links.sources = ['{tmp_path}/links.txt']"
+    code, said = told("build", "webtext", "--no-prefect", "--set", source, "--until", "links",
+                      "--data", data)  # fmt: skip
+    assert code == 2
+    assert data in said
+    assert "Traceback" not in said
+
+
+def test_a_damaged_note_of_the_newest_is_written_anew(built, told, tmp_path):
+    copy = tmp_path / "data"
+    shutil.copytree(built, copy)
+    (copy / "latest.json").write_bytes(b"{")
+    lines = [part for line in overrides(built.parent) for part in ("--set", line)]
+    code, said = told("build", "webtext", "--no-prefect", "--data", copy, *lines)
+    assert (code, "nothing to do" in said) == (0, True), said
+    assert (copy / "latest.json").read_bytes() == (built / "latest.json").read_bytes()

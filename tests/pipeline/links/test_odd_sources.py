@@ -1,0 +1,99 @@
+import json
+import struct
+
+import pytest
+import zstandard
+
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.links.dumps import records
+from webtext.pipeline.links.links import harvest
+from webtext.pipeline.links.settings import Harvest
+
+POSTS = [
+    {"id": f"a{n}", "url": f"http://s{n}.test/p", "score": 9, "subreddit": "x", "created_utc": n}
+    for n in range(5)
+]
+LINES = "".join(json.dumps(post) + "\n" for post in POSTS)
+CSV = "id,url,score\n" + "".join(f"{post['id']},{post['url']},9\n" for post in POSTS)
+
+
+def block(posts):
+    rows = [json.dumps(post).encode() for post in posts]
+    places = [sum(map(len, rows[:n])) for n in range(len(rows))]
+    table = b"".join(struct.pack("<II", at, len(row)) for at, row in zip(places, rows, strict=True))
+    frame = zstandard.compress(struct.pack("<I", len(rows)) + table + b"".join(rows))
+    return struct.pack("<I", len(frame)) + frame
+
+
+SOURCES = {
+    "lines": LINES,
+    "BOM": "\ufeff" + LINES,
+    "CRLF": LINES.replace("\n", "\r\n"),
+    "CR alone": LINES.replace("\n", "\r"),
+    "UTF-16 of little ends": b"\xff\xfe" + LINES.encode("utf-16-le"),
+    "UTF-16 of big ends": b"\xfe\xff" + LINES.encode("utf-16-be"),
+    "UTF-16 without a mark": LINES.encode("utf-16-le"),
+    "blocks": block(POSTS[:3]) + block(POSTS[3:]),
+    "one block": block(POSTS),
+    "an answer": json.dumps({"data": POSTS}),
+    "an answer over lines": json.dumps({"data": POSTS}, indent=1),
+    "two answers": json.dumps({"data": POSTS[:2]}) + "\n" + json.dumps({"data": POSTS[2:]}) + "\n",
+    "an answer with more": json.dumps({"metadata": {"a": 1}, "data": POSTS}),
+    "a listing": json.dumps(
+        {"kind": "Listing", "data": {"children": [{"kind": "t3", "data": post} for post in POSTS]}}
+    ),
+    "table": CSV,
+    "table with BOM": "\ufeff" + CSV,
+    "table in UTF-16": CSV.encode("utf-16"),
+    "table with CR": CSV.replace("\n", "\r"),
+    "table with CRLF": CSV.replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_source_is_read_in_whatever_form_it_comes(tmp_path, name):
+    path = tmp_path / ("dump.csv" if "table" in name else "dump.jsonl")
+    data = SOURCES[name]
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    assert [found.url for _, found in records(path)] == [post["url"] for post in POSTS]
+
+
+@pytest.mark.parametrize(
+    "row", ['6,"a\rb",http://x.test/', "6,a\rb,http://x.test/", '6,"a "b\rc" d",http://x.test/',
+            "6,a\0b,http://x.test/"]
+)  # fmt: skip
+def test_an_odd_row_of_a_table_costs_no_other(tmp_path, row):
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        f"id,title,url\r\n1,a,http://y.test/\r\n{row}\r\n2,b,http://z.test/\r\n".encode()
+    )
+    found = [getattr(record, "url", None) for _, record in records(path)]
+    assert (found[0], found[-1], len(found)) == ("http://y.test/", "http://z.test/", 3)
+
+
+def test_blocks_that_are_cut_give_those_before(tmp_path):
+    path = tmp_path / "RS.zst_blocks"
+    path.write_bytes(block(POSTS) + block(POSTS)[:-9])
+    found = [getattr(record, "url", record) for _, record in records(path)]
+    assert found[:5] == [post["url"] for post in POSTS]
+    assert found[5].reason == "truncated_archive"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.txt", "", "holds no line"),
+        ("a.txt", "some words\nand more\n", "none of its 2 lines is a link; it begins with b'some"),
+        ("a.txt", "# only a comment\n", "holds no line"),
+        ("a.jsonl", '{"a": 1}\n', "its one line is no link"),
+        ("a.jsonl", "{broken\n" * 3, "none of its 3 lines"),
+        ("a.json", '{"data": []}', "holds no line"),
+        ("a.csv", "url\nno url\n", "its one line is no link"),
+        ("a.txt", "example.org/a\n", "wanted a dump of submissions, or a list of URLs"),
+    ],
+)
+def test_a_source_of_which_nothing_is_understood_is_an_error(tmp_path, name, data, said):
+    (tmp_path / name).write_text(data)
+    with pytest.raises(UserError, match=said):
+        harvest(Harvest(shards=1), [tmp_path / name], Directory(tmp_path / "out"))

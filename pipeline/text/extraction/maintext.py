@@ -22,9 +22,11 @@ from webtext.pipeline.text.extraction.parse import parse
 ENGINES = ("blocks", "trafilatura", "resiliparse")
 LONGEST_LINE = 1000  # characters of a title or another line of metadata
 
-# Something for the supervisor to read before it forks, so that children share filled caches.
+# Something for the supervisor to read before it forks, so that children share filled caches; that
+# it is an article makes trafilatura fill its own.
 SAMPLE = (
-    b"<html><body><article><h1>A page</h1><p>"
+    b"<html><head><meta property='og:type' content='article'></head><body>"
+    b"<article><h1>A page</h1><p>"
     + b"A sentence of some words. " * 40
     + (b"</p></article></body></html>")
 )

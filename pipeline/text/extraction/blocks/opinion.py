@@ -15,7 +15,7 @@ from typing import Any
 import trafilatura
 from trafilatura.settings import Document, Extractor
 
-MOST_BLOCKS = 300  # of a page that it is asked of
+MOST_BLOCKS = 500  # of a page that it is asked of
 NEAR = 4  # blocks to each side
 RUN = 3  # words by which texts are compared
 WORD = re.compile(r"\w+")
@@ -80,7 +80,7 @@ def told_of(blocks: Sequence[list[str]], text: str | None) -> list[tuple[float, 
     sums = list(accumulate(shares, initial=0.0))
     hits = sum(share * len(words) for share, words in zip(shares, blocks, strict=True))
     of_page = hits / (sum(map(len, blocks)) or 1)
-    told = []
+    told: list[tuple[float, ...]] = []
     for number, share in enumerate(shares):
         begin, end = max(0, number - NEAR), min(len(shares), number + NEAR + 1)
         told.append((share, (sums[end] - sums[begin]) / (end - begin), of_page))

@@ -16,6 +16,7 @@ import trafilatura
 from trafilatura.settings import Document, Extractor
 
 MOST_BLOCKS = 500  # of a page that it is asked of
+MOST_ELEMENTS = 10_000  # of them in all: it takes time by their square, here a second at the worst
 NEAR = 4  # blocks to each side
 RUN = 3  # words by which texts are compared
 WORD = re.compile(r"\w+")
@@ -33,7 +34,9 @@ def opinion(tree: Any, blocks: int) -> str | None:
 
     The tree stays as it is.
     """
-    return taken(tree) if blocks <= MOST_BLOCKS and looks_like_article(tree) else None
+    if blocks > MOST_BLOCKS or not looks_like_article(tree):
+        return None
+    return taken(tree) if tree.xpath("count(//*)") <= MOST_ELEMENTS else None
 
 
 def looks_like_article(tree: Any) -> bool:

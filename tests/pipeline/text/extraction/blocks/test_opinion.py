@@ -116,6 +116,13 @@ def test_a_page_that_it_fails_on_or_that_is_too_large_is_read_without_it(monkeyp
     assert SAID[0] in main_text(tree)
 
 
+def test_a_page_of_many_elements_is_read_without_it_as_that_would_take_its_square(asked):
+    said = "<b>one</b> " * 30_000
+    tree = parse(page(SIGNS["open graph"]).replace(LAST, said))
+    assert SAID[0] in main_text(tree)
+    assert asked == []
+
+
 def test_memory_that_is_spent_is_not_hidden(monkeypatch):
     def fails(*_, **__):
         raise MemoryError

@@ -16,7 +16,7 @@ import brotli
 import webencodings
 import zstandard
 
-from webtext.pipeline.archive.gunzip import gunzip
+from webtext.pipeline.archive.gunzip import FIRST, LARGEST, gunzip
 
 MAX_WINDOW: Final = 8 << 20  # bytes of zstd history. Source: RFC 9659, which allows no more in HTTP
 STEP: Final = 64  # bytes given at a time to a decoder that is to stop just before an error
@@ -148,12 +148,24 @@ def _zstd(body: bytes, most: int) -> Undone:
     except zstandard.ZstdError:
         return _in_steps(_Zstd, body, most)
     # The reader keeps silent about a stream that is cut; it is known now to decode to little.
-    frame = decoder.decompressobj()
+    return Undone(bytes(found), _frames_end(decoder, body))
+
+
+def _frames_end(decoder: zstandard.ZstdDecompressor, body: bytes) -> bool:
+    """Whether the last frame came to its end; each is given little at first, as in `gunzip`."""
+    at = 0
     while True:
-        frame.decompress(body)
-        if not frame.eof or not frame.unused_data:
-            return Undone(bytes(found), frame.eof)
-        body, frame = frame.unused_data, decoder.decompressobj()
+        frame, step = decoder.decompressobj(), FIRST
+        while not frame.eof:
+            piece = body[at : at + step]
+            if not piece:
+                return False
+            at += len(piece)
+            step = min(2 * step, LARGEST)
+            frame.decompress(piece)
+        at -= len(frame.unused_data)
+        if at == len(body):
+            return True
 
 
 def _in_steps(make: Callable[[], _Decoder], body: bytes, most: int) -> Undone:

@@ -11,7 +11,7 @@ import zstandard
 
 from webtext.pipeline.core.errors import UserError
 
-MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare as much
+MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare windows up to this
 SCAN = 1 << 20  # bytes read at a time when searching for a place in a file
 
 RECORD_START = b"WARC/"
@@ -107,7 +107,7 @@ def zstd_stream(raw: BinaryIO) -> BinaryIO:
 
 
 def begins_record(raw: BinaryIO, at: int) -> bool:
-    """Whether a gzip member that begins with a record lies at an offset."""
+    """Whether a gzip member that begins with a record is at an offset."""
     start = os.pread(raw.fileno(), 128, at)
     if not start.startswith(GZIP_MAGIC):
         return False

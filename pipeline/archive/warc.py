@@ -27,7 +27,7 @@ from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
 from webtext.pipeline.core.errors import UserError
 
 MAX_BODY = 20_000_000  # bytes of a decoded body; longer ones are cut and marked
-HEAD_ROOM = 1 << 20  # bytes of a record beyond its body: HTTP head, chunk sizes
+HEAD_ROOM = 1 << 20  # bytes of a record besides its body: HTTP head, chunk sizes
 STORED = 1 << 14  # bytes of a gzip member that are decompressed at a time
 
 NOT_HTTP: Final = "not_http"  # a response record without an HTTP response

@@ -36,7 +36,7 @@ def crawl(
     fetcher: MakeFetcher = Fetcher,
     earlier: Directory | None = None,
 ) -> list[Passage]:
-    """Fetch every link, archive the answers in `out`, and write one outcome a link.
+    """Fetch every link, archive the answers in `out`, and write one outcome per link.
 
     Where `earlier` holds pages of these links, hosts are asked whether those pages have changed.
 

@@ -73,9 +73,9 @@ class Fetched:
     robots_time: float | None = None  # Unix time at which that robots.txt was requested
     started: float | None = None  # Unix time of its request
     first_byte: float | None = None  # s from the request to the headers
-    elapsed: float | None = None  # s from the request to the end of what was read
+    elapsed: float | None = None  # s from the request to the end of the bytes that were read
     wire_bytes: int | None = None  # of the body, as received
-    body_bytes: int | None = None  # of the body, decoded; None where it was not read
+    body_bytes: int | None = None  # of the body, decoded; None if it was not read
     etag: str | None = None  # validators that a later conditional request may send back
     last_modified: str | None = None
 
@@ -189,7 +189,7 @@ class Fetcher:
     async def addresses(self, url: str) -> tuple[str, ...]:
         """Return the checked addresses of the host of `url`, for pacing by address.
 
-        () where there are none, and where `connect_to` sends the host somewhere else: many hosts
+        () if there are none, or if `connect_to` sends the host somewhere else: many hosts
         on one test server are paced as if each had its own address.
         """
         try:
@@ -215,7 +215,7 @@ class Fetcher:
     def crawl_delay(self, url: str) -> float | None:
         """Return the Crawl-delay of the host of `url` in seconds, at most `max_delay`.
 
-        None where its robots.txt asks for none, or was not read yet.
+        None if its robots.txt asks for none, or was not read yet.
         """
         rules = self._permissions.known(origin(url))
         if rules is None or not rules.delay:

@@ -27,7 +27,7 @@ class Crawl:
     stopped crawl can be resumed with a longer delay.
 
     Source: 5 s a host, 5 failures in a row and 3 attempts are Apache Nutch's defaults, 2 s an
-    address is BUbiNG's; ARCHITECTURE.md says why the others are as they are.
+    address is BUbiNG's; ARCHITECTURE.md gives the reasons for the others.
 
     Raises:
         UserError: a value with which no crawl can work.
@@ -56,7 +56,7 @@ class Crawl:
 
     respect_robots: bool = True  # obey robots.txt
     enforce_opt_out: bool = True  # drop pages that refuse training or archiving
-    opt_out_files: bool = False  # ask for tdmrep.json and ai.txt too: two more requests a host
+    opt_out_files: bool = False  # request tdmrep.json and ai.txt too: two more requests per host
     # other pages are dropped
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     ports: tuple[int, ...] = (80, 443)  # URLs with another port are not fetched

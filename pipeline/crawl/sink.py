@@ -222,7 +222,7 @@ def stored_head(head: bytes, size: int) -> bytes:
         return head
     status, *lines = (line.rstrip(b"\r") for line in head.rstrip(b"\r\n").split(b"\n"))
     kept = [status]
-    stands = False  # a Content-Length that is true of the stored body
+    stands = False  # the Content-Length of the stored body
     for line in lines:
         name, _, value = line.partition(b":")
         key = name.strip().lower()

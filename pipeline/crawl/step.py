@@ -15,7 +15,7 @@ from webtext.pipeline.crawl.settings import Crawl
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Fetch the pages of the links, or those that changed since the round before."""
+    """Fetch the pages of the links, or those that changed since the previous round."""
     (settings,) = planned.settings
     links = planned.read["links"]
     return crawl(settings, links, planned.home, workers, progress, earlier=planned.before)

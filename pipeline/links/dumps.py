@@ -186,7 +186,7 @@ def _unread(length: int) -> Flaw:
 
 
 def _plain(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Read a list of one URL a line; `#` opens a comment line."""
+    """Read a list of one URL per line; `#` starts a comment line."""
     for number, line in numbered:
         if isinstance(line, int):
             yield number, _unread(line)

@@ -48,7 +48,7 @@ from webtext.pipeline.links.spill import spill
 
 # The Parquet column of the submissions' ids, after the columns of a link.
 SUBMISSIONS = LINK.get_field_index("submissions")
-EDGE = 1 << 20  # bytes of each end of a source that its fingerprint reads
+EDGE = 1 << 20  # bytes at the start and end of a source that its fingerprint reads
 
 
 def harvest(

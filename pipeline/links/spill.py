@@ -185,7 +185,7 @@ class Judge:
     ) -> None:
         """Write the first reason to drop each submission that has a URL, and the deciding value."""
         settings = self.settings
-        free = reasons == 0  # of any reason to drop it so far; the first one counts
+        free = reasons == 0  # rows without a reason to drop them so far; the first one counts
 
         def drop(reason: str, which: Array, measures: Array | None = None) -> None:
             which = which & free

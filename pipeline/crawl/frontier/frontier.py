@@ -1,7 +1,7 @@
 # ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
-"""Which URLs are still to be fetched: a table on disk that survives being killed at any moment.
+"""The URLs that must still be fetched: a table on disk that survives a kill at any moment.
 
-A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in a further row. A
+A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in another row. A
 host is WAITING for its turn, ACTIVE on the workbench, PARKED until a time, or FINISHED. A host's
 URLs are taken in the order of their rows; retries come in a further pass, so the requests to a
 host, and their order, depend on its answers alone.
@@ -237,9 +237,9 @@ class Frontier:
     # Leasing and acknowledging
 
     def activate(self, limit: int) -> list[HostRow]:
-        """Take up to `limit` waiting hosts, those with the most URLs first, and call them ACTIVE.
+        """Take up to `limit` waiting hosts, those with the most URLs first, and make them ACTIVE.
 
-        The host with the most URLs bounds how long a polite crawl takes, so it begins first.
+        The host with the most URLs decides how long a polite crawl takes, so it begins first.
         """
         with self.explained(), self.transaction():
             self.db.execute(

@@ -9,7 +9,7 @@ from webtext.pipeline.core.shards import Directory, read_batches
 from webtext.pipeline.crawl.settings import Crawl
 
 
-@lru_cache(1024)  # asked at every step of a visit
+@lru_cache(1024)  # called at every step of a visit
 def host_of(url: str) -> str:
     """Return the name to which the politeness rules apply: the host without its port.
 

@@ -38,7 +38,7 @@ class Address:
     hosts: list[tuple[float, int, "Host"]] = field(default_factory=list)  # heap
     queued: float | None = None  # the time by which the heap of addresses orders it
     members: int = 0  # hosts that refer to it
-    crowd: int = 0  # those of them that have URLs in the frontier
+    crowd: int = 0  # those with URLs in the frontier
     line: float = 0.0  # when the host that was turned away last may come back
 
 
@@ -138,7 +138,7 @@ class Workbench:
         while self._heap and self._heap[0][0] <= now:
             due, _, address = heappop(self._heap)
             if address.queued != due:
-                continue  # it has been queued again under an earlier time
+                continue  # it was queued again with an earlier time
             address.queued = None
             host = heappop(address.hosts)[2]
             host.queued = False
@@ -221,7 +221,7 @@ class Workbench:
         return wait
 
     def rest(self, host: Host, until: float) -> None:
-        """Leave a host alone until this time."""
+        """Make no request to a host until this time."""
         host.next = max(host.next, until)
 
     def next_time(self) -> float | None:

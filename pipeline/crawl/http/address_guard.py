@@ -150,7 +150,7 @@ class Resolver:
         self._lookup = lookup or self._ask
         self._names: AsyncResolver | None = None
         self._rules = [ConnectTo(rule) for rule in settings.connect_to]
-        self._rule = lru_cache(KNOWN_HOSTS)(self._matching)  # asked at every step of a visit
+        self._rule = lru_cache(KNOWN_HOSTS)(self._matching)  # called at every step of a visit
         self._known: OrderedDict[str, tuple[float, tuple[str, ...] | OSError]] = OrderedDict()
         self._asked: dict[str, asyncio.Task[tuple[str, ...] | OSError]] = {}
 
@@ -266,7 +266,7 @@ class Resolver:
 
     async def _addresses(self, host: str) -> Sequence[str]:
         if host == "localhost" or host.endswith(".localhost"):
-            return ["127.0.0.1"]  # never asked of a name server. Source: RFC 6761, section 6.3
+            return ["127.0.0.1"]  # never sent to a name server. Source: RFC 6761, section 6.3
         return await self._lookup(host)
 
     def _judged(self, host: str, addresses: Sequence[str]) -> tuple[str, ...] | OSError:

@@ -285,7 +285,7 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-@lru_cache(1024)  # asked at every step of a visit
+@lru_cache(1024)  # called at every step of a visit
 def host_and_port(url: str) -> tuple[str, int]:
     """Return the host (an IPv6 address in brackets) and the port of a URL in WHATWG form."""
     scheme, _, _ = url.partition("://")
@@ -298,7 +298,7 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 @lru_cache(1024)
 def authority(url: str) -> str:
-    """Return host and port as the Host header has them."""
+    """Return host and port in the form of the Host header."""
     return url.partition("://")[2].partition("/")[0]
 
 

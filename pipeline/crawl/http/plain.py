@@ -103,7 +103,7 @@ class Plain(Wire):
         if code:
             self._end(OSError(code, os.strerror(code)))
             return False
-        with suppress(OSError):  # gone again
+        with suppress(OSError):  # it may be closed again
             self.peer = str((self._socket.getpeername() or ("",))[0])
         self._connected()
         return True

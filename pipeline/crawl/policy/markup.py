@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-HEAD_BYTES: Final = 131_072  # how much of a page is searched; heads end well before
+HEAD_BYTES: Final = 131_072  # bytes of a page that are searched; heads end long before
 
 LESS, M, CASE = 0x3C, 0x6D, 0x20  # "<", "m", and the bit that turns a capital into a small letter
 

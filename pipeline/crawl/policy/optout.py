@@ -15,7 +15,7 @@ MAX_SIGNALS = 20  # kept per page
 MAX_TEXT = 200  # characters kept per signal
 
 # The rules against training in X-Robots-Tag and meta robots.
-# Source: DeviantArt's noai (2022), taken up by img2dataset; noml as proposed to it.
+# Source: DeviantArt's noai (2022), adopted by img2dataset; noml as proposed to it.
 RESERVING = frozenset({"noai", "noml"})
 RECORDED = RESERVING | {"noindex", "none", "noarchive", "noimageai"}
 
@@ -61,9 +61,9 @@ def in_headers(head: Head, product: str) -> tuple[Signal, ...]:
 
 
 def signal_reserved(value: str) -> bool:
-    """Tell whether a Content-Signal, as Cloudflare writes them for sites, forbids training.
+    """Tell whether a Content-Signal, which Cloudflare writes for sites, forbids training.
 
-    Source: https://contentsignals.org/; what is not stated is neither granted nor forbidden
+    Source: https://contentsignals.org/; an unstated use is neither granted nor forbidden
 
     >>> signal_reserved("search=yes, ai-train=no"), signal_reserved("search=yes,ai-input=no")
     (True, False)

@@ -30,7 +30,7 @@ class Permissions:
         self._asking: dict[str, asyncio.Lock] = {}
 
     async def wait(self, url: str) -> None:
-        """Wait until `url` may be asked for."""
+        """Wait until `url` may be requested."""
         if self._gate is not None:
             await self._gate(url)
 

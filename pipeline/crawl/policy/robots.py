@@ -19,7 +19,7 @@ MAX_REDIRECTS: Final = 5  # Source: RFC 9309, section 2.3.1.2
 KNOWN_SECONDS: Final = 86_400.0  # Source: RFC 9309, section 2.4
 KNOWN_BYTES: Final = 64 << 20  # of rules kept in memory, over all hosts
 OVERHEAD: Final = 2048  # bytes that a host takes besides its rules
-EXPANSION: Final = 8  # bytes of memory that a byte of rules takes once parsed, about
+EXPANSION: Final = 8  # approximate bytes of memory per byte of rules after parsing
 
 NOT_ASKED: Final = "not asked"
 
@@ -154,7 +154,7 @@ class Cache:
         self._known: OrderedDict[str, tuple[float, Rules]] = OrderedDict()
 
     def get(self, origin: str, now: float) -> Rules | None:
-        """Return the rules of `origin`, None where they are unknown or too old; `now` in s."""
+        """Return the rules of `origin`, None if they are unknown or too old; `now` in s."""
         until, rules = self._known.get(origin, (now, None))
         if rules is None or until <= now:
             return None
@@ -162,7 +162,7 @@ class Cache:
         return rules
 
     def forget_failures(self) -> None:
-        """Forget which origins could not be reached: the network was gone when they were asked."""
+        """Forget which origins could not be reached: the network was down when they were asked."""
         for origin, (_, rules) in list(self._known.items()):
             if rules.state == "unreachable":
                 del self._known[origin]

@@ -147,7 +147,6 @@ def _zstd(body: bytes, most: int) -> Undone:
             return Undone(bytes(found), False)
     except zstandard.ZstdError:
         return _in_steps(_Zstd, body, most)
-<<<<<<< HEAD
     # The reader keeps silent about a stream that is cut; it is known now to decode to little.
     return Undone(bytes(found), _frames_end(decoder, body))
 
@@ -155,10 +154,6 @@ def _zstd(body: bytes, most: int) -> Undone:
 def _frames_end(decoder: zstandard.ZstdDecompressor, body: bytes) -> bool:
     """Whether the last frame came to its end; each is given little at first, as in `gunzip`."""
     at = 0
-=======
-    # The reader does not report a stream that is cut; here it is known to decode to little.
-    frame = decoder.decompressobj()
->>>>>>> words1
     while True:
         frame, step = decoder.decompressobj(), FIRST
         while not frame.eof:

@@ -49,7 +49,7 @@ def block_mask(x_BT: Tensor) -> BlockMask:
 
 
 def _listed(chosen_BQN: Tensor) -> tuple[Tensor, Tensor]:
-    """Return for each block of queries the number of chosen key blocks, and all: chosen first."""
+    """Return how many key blocks each query block has chosen, and all key blocks: chosen first."""
     chosen_B1QN = chosen_BQN[:, None].int()
     order_B1QN = chosen_B1QN.argsort(dim=-1, descending=True, stable=True)
     return chosen_B1QN.sum(-1, dtype=torch.int32), order_B1QN.int()

@@ -26,7 +26,7 @@ MOST = {"lr": 1e3, "embedding_lr": 1e3, "eps": 1.0, "weight_decay": 1e3, "clip":
 
 
 def _machine(default: Any) -> Any:
-    """Make a field that does not change what is trained, so it may differ after a resume."""
+    """Make a field about how and where to train, not what: it may change on a resume."""
     return field(default=default, metadata={"machine": True})
 
 
@@ -169,7 +169,7 @@ class Train:
     trouble: str = _machine("stop")  # if the loss is not finite or spikes; or "skip" that step
     spike: float = _machine(
         0.0
-    )  # a spike is this many deviations above the mean of the last losses; 0: nothing is
+    )  # a spike is this many deviations above the mean of the last losses; 0: off
 
     seed: int = 0  # of the initial weights, the order of the data and dropout
     mask_documents: bool = False  # no token attends to the documents before its own

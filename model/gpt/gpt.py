@@ -221,7 +221,7 @@ class GPT(nn.Module):
         return cast("Tensor", self.drop(x_BTD))
 
     def mask(self, x_BT: Tensor) -> Mask | None:
-        """Return the attention mask; None where each token attends to all earlier tokens."""
+        """Return the attention mask; None if each token attends to all earlier tokens."""
         dropping = self.training and self.settings.dropout > 0
         return document_mask(x_BT, blocks=not dropping) if self.mask_documents else None
 

@@ -52,7 +52,7 @@ def token_losses(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> Te
 
 
 class _HeadLoss(torch.autograd.Function):
-    """Mean cross-entropy: forward computes the gradients, too, and backward only scales them."""
+    """Mean cross-entropy; its forward pass also computes the gradients, backward scales them."""
 
     @staticmethod
     def forward(ctx: Any, h_ND: Tensor, head_VD: Tensor, y_N: Tensor, vocab: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Weights from and to the layout of transformers' GPT2LMHeadModel, which most programs read.
+"""Weights from and to the layout of transformers' GPT2LMHeadModel, which many programs read.
 
 There a linear layer is a Conv1D, whose matrix is transposed, and every name except the head's
 begins with "transformer.". The head is the embedding and is not stored.

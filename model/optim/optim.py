@@ -39,7 +39,7 @@ def adamw(
     others: list[nn.Parameter],
     settings: Train,
 ) -> Optimizer:
-    """Return AdamW, fused where torch has that. Source: Loshchilov and Hutter (2019)."""
+    """Return AdamW, fused on the devices in `FUSED`. Source: Loshchilov and Hutter (2019)."""
     decay = settings.weight_decay
     groups = [
         {"params": matrices, "weight_decay": decay, "times": 1.0},

@@ -111,7 +111,7 @@ class Checkpoints:
         return [path for path in self.folder.glob("step-*.json") if _read_note(path) is None]
 
     def warn(self) -> None:
-        """Warn of the checkpoints with incomplete notes, which are not used."""
+        """Warn about checkpoints with incomplete notes, which are not used."""
         last = self.last()
         instead = "there is none before it" if last is None else f"the last whole one is {last}"
         for path in self.torn():

@@ -74,7 +74,7 @@ class Work:
     def lag(self) -> int:
         """How many further steps are launched before the figures of a step are read.
 
-        One on CUDA, so that the GPU does not wait for the host. None if steps may be skipped,
+        One on CUDA, so that the GPU does not wait for the host. Zero if steps may be skipped,
         because that must be decided before the weights are updated.
         """
         return int(self.place.type == "cuda" and self.settings.trouble == "stop")
@@ -198,7 +198,7 @@ class Work:
         return None
 
     def validate(self, stop: Stop) -> float | None:
-        """Return the mean loss on the first windows of val; None without val, or on a stop."""
+        """Return the mean loss on the first windows of val; None without val or if stopped."""
         if self.val is None:
             return None
         size = self.us.size

@@ -21,7 +21,7 @@ The receipt is one JSON object; `python -m tests.gpu.table RECEIPT` makes README
     ratios     a list: size, windows, of (the names of dividend and divisor), ratio
     note       a remark for readers; only if somebody wrote one
 
-`correct`, or `fast` and `ratios`, is absent if `--only` left it out. The receipt in the repository,
+`correct`, or `fast` and `ratios`, are absent if `--only` left them out. The repository's receipt,
 tests/gpu/receipt-h200.json, has only the fields whose values were known.
 
 Exit code 1 if a check of correctness fails; a low speed never fails.

@@ -26,7 +26,7 @@ from webtext.model.training.run import log
 from webtext.model.training.train import train
 
 SAVED = Path(__file__).with_name("logits.json")
-# Widths and heads for which compiled code is compared with eager code; some not powers of two.
+# Widths and heads for which compiled code is compared with eager code; 25 does not divide 1,024.
 SHAPES = ((64, 2), (768, 12), (1000, 25), (1024, 16), (1280, 20), (1600, 25))
 SMALL = GPT2(layers=4, heads=6, width=384, context=256)
 TINY = GPT2(layers=2, heads=2, width=64, context=64)

@@ -143,7 +143,7 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
     """List the directories in DATA that nothing needs, with sizes; ask; then remove them.
 
     Needed are all inputs of the newest build, of each RECIPE and of each training run. Crawled
-    directories are marked in the list, because they cannot be made again. A snapshot that another
+    directories are marked, because only a new crawl could replace them. A snapshot that another
     data directory is deduplicated against is its own newest build, and so stays.
     """
     from webtext.flows.building.settings import load

@@ -1,4 +1,4 @@
-"""The step `pages` by crawling: every link fetched once, politely, and its answer archived."""
+"""The step `pages` by crawling: fetch every link once, politely, and archive its response."""
 
 from datetime import timedelta
 
@@ -22,13 +22,13 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def foretell(planned: Planned) -> str:
-    """Say how long a crawl takes at the least, and whose pace that is."""
+    """Return how long a crawl takes at least, and what limits its speed."""
     (settings,) = planned.settings
     return politeness(settings, planned.read["links"])
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
-    """Say how long politeness alone makes a crawl of these links take."""
+    """Return how long a crawl of these links takes because of politeness alone."""
     host, count = busiest_host(links)
     longest = timedelta.max.total_seconds() // 1
     bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))

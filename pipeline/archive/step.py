@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The step `pages` from other crawlers' WARC files; and the trace of one fetched page."""
-=======
-"""The step `pages` from WARC files of other crawls; and the record of one fetched page."""
->>>>>>> words3
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +14,7 @@ from webtext.pipeline.links.step import day
 from webtext.pipeline.urls.urls import shard_of
 
 NAME = "pages"
-<<<<<<< HEAD
 TRACED = "crawl"  # the name of the fetching in a trace, whoever did it
-=======
-TRACED = "crawl"  # the name of fetching in a trace, for our own crawls and others
->>>>>>> words3
 
 
 def files(settings: ImportWarc) -> list[Path]:
@@ -42,20 +34,12 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def outside(recipe: Any, _data: Path) -> Outside:
-<<<<<<< HEAD
     """Return a fingerprint of the WARC files."""
-=======
-    """Return the values that identify the WARC files."""
->>>>>>> words3
     return Outside(fingerprint(files(recipe.pages)))
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-<<<<<<< HEAD
     """Report how the fetch ended, or which record of a WARC file the page was."""
-=======
-    """Return the result of the fetch, or the WARC record of the page."""
->>>>>>> words3
     if sought.id is None:
         return
     hint = shard_of(sought.made[NAME], sought.domain, "outcomes")
@@ -67,11 +51,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 
 def fetched(row: Row) -> Iterator[str]:
-<<<<<<< HEAD
     """Yield lines that report how the fetch ended."""
-=======
-    """Yield lines with the result of the fetch."""
->>>>>>> words3
     if row["status"] is not None:
         size = f"{row['body_bytes'] or 0:,} bytes"
         yield f"status {row['status']}, {row['content_type'] or 'no type'}, {size}"

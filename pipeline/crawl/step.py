@@ -22,21 +22,13 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def foretell(planned: Planned) -> str:
-<<<<<<< HEAD
     """Say the minimum time of a crawl, and which host decides it."""
-=======
-    """Return how long a crawl takes at least, and what limits its speed."""
->>>>>>> words3
     (settings,) = planned.settings
     return politeness(settings, planned.read["links"])
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
-<<<<<<< HEAD
     """Say how long a crawl of these links takes because of politeness alone."""
-=======
-    """Return how long a crawl of these links takes because of politeness alone."""
->>>>>>> words3
     host, count = busiest_host(links)
     longest = timedelta.max.total_seconds() // 1
     bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))

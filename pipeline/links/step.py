@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The step `links`: from dumps and lists to one row per page, with all its submissions."""
-=======
-"""The step `links`: from dumps and lists to one row per page, with all submissions of it."""
->>>>>>> words3
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,11 +20,7 @@ from webtext.pipeline.urls.urls import shard_of
 NAME = "links"
 SHOWN = 10  # submissions shown to people; JSON has all
 
-<<<<<<< HEAD
 FATES = {  # in the order in which they are checked
-=======
-FATES = {  # in the order of their checks
->>>>>>> words3
     "links.line_too_long": "a line of more than 16 MiB; value: its bytes",
     "links.broken_line": "not JSON, or not a row of the table, or its URL has torn characters",
     "links.truncated_archive": "where a source broke off: what followed is not known",
@@ -71,15 +63,9 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-<<<<<<< HEAD
     """Report who linked to it, and with what score."""
     directory = sought.made[NAME]
     if sought.id is None:  # not a URL: it is searched for as it was linked
-=======
-    """Return the submissions that linked to it, with their scores."""
-    directory = sought.made[NAME]
-    if sought.id is None:  # not a URL: search for the exact text
->>>>>>> words3
         rows = [
             row
             for path in directory.shards("dropped")
@@ -99,11 +85,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 
 def dropped(rows: list[Row]) -> Fact:
-<<<<<<< HEAD
     """Return the known facts of a URL whose submissions were all dropped."""
-=======
-    """Return the record of a URL whose submissions were all dropped."""
->>>>>>> words3
     records = [{name: value for name, value in row.items() if name != "id"} for row in rows]
     lines = [
         f"line {record['line']:,} of {record['source']}, score {record['score']}"

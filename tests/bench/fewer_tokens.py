@@ -8,7 +8,7 @@ to a tenth, as Brown et al. (2020) and nanoGPT have it, at the best rate of a sw
 until the best is not the last. `speedrun` is the recipe as it is shipped but for its size and what
 follows from that, and is trained to its end at two lengths; the tokens that it takes to the other's
 final loss are on the line through both over their logarithm, between or next to them. Each of the
-seeds draws weights and order anew, and both have the same. On two quiet cores it takes 6 minutes.
+seeds draws weights and order anew, and both have the same. On two quiet cores it takes 7 minutes.
 """
 
 import argparse

@@ -68,10 +68,10 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def manifest(home: Path) -> dict[str, Any]:
     """Return the manifest of a directory, after a check of its own sha256.
-
+    
     Raises:
         FileNotFoundError: there is none.
-        DamagedError: it is not what was written.
+        DamagedError: it has changed since it was written.
     """
     return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
 

@@ -68,7 +68,7 @@ def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def manifest(home: Path) -> dict[str, Any]:
     """Return the manifest of a directory, after a check of its own sha256.
-    
+
     Raises:
         FileNotFoundError: there is none.
         DamagedError: it has changed since it was written.

@@ -36,7 +36,7 @@ class Setting:
     path: str  # such as "rules.gopher_quality.word_count.at_least"
     kind: str  # its type, as Python writes it
     default: Any
-    meaning: str  # one or more sentences; with unit and source where it has them
+    meaning: str  # one or more sentences; with unit and source, if it has them
     about: str  # the docstring of the class that it belongs to
 
     @property

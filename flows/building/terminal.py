@@ -25,7 +25,7 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.visible import visible
 
 SIZES_SHOWN = 20  # of clusters
-LOG_SECONDS = 30.0  # between the log lines of one step where no terminal shows a bar
+LOG_SECONDS = 30.0  # between the log lines of one step if no terminal shows a bar
 
 console = Console(stderr=True, highlight=False)
 

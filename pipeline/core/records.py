@@ -54,7 +54,7 @@ OUTCOME = pa.schema(
         ("linked", pa.timestamp("ms", tz="UTC")),  # when it was first linked
         ("final_url", pa.string()),  # after redirects
         ("redirects", pa.list_(pa.string())),  # every URL that answered with a redirect
-        ("status", pa.int16()),  # of the last response; null where none came
+        ("status", pa.int16()),  # of the last response; null if there was none
         ("content_type", pa.string()),  # the Content-Type header as sent, charset included
         ("robots", pa.string()),  # the rule that decided, or why none was asked
         ("robots_time", pa.timestamp("ms", tz="UTC")),  # when that robots.txt was requested

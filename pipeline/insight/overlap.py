@@ -33,12 +33,12 @@ PAPER = {
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of a set's n-grams are in the corpus, and what the paper says of WebText."""
+    """How many of a set's n-grams are in the corpus, and the paper's figure for WebText."""
 
     name: str
     ngrams: int
     found: int
-    paper: float | None  # per cent; None where the paper has no figure
+    paper: float | None  # per cent; None if the paper has no figure
 
     @property
     def percent(self) -> float:

@@ -30,8 +30,8 @@ def robots(
 ) -> None:
     """Print which PATHs a robots.txt lets this crawler, or another, fetch.
 
-    A line each: whether, by which rule, and in which line of the file it stands; then the delay
-    that is asked for, and what is said of training. A URL is asked for its host's robots.txt.
+    One line each: whether, by which rule, and the line of this rule in the file; then the delay
+    that it asks for, and its rules on AI training. For a URL, its host's robots.txt is fetched.
     """
     from webtext.flows.building.settings import overridden
     from webtext.flows.commands.corpus.crawl import with_contact

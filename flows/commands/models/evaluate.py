@@ -128,7 +128,7 @@ def ablate(
 ) -> None:
     """Train the same small model on the corpora of two recipes, and say which is better.
 
-    Tokens that are missing are built in --data. Stopped, the same command goes on. --set is for the
+    Missing tokens are built in --data. After a stop, the same command goes on. --set is for the
     model and its training. Prints a table; OUT has it as JSON and as a page with plots.
     """
     give_way()

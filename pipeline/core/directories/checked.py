@@ -71,7 +71,7 @@ def manifest(home: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        DamagedError: it is not what was written.
+        DamagedError: it has changed since it was written.
     """
     return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
 

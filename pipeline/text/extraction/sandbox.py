@@ -1,6 +1,6 @@
 """Run work that may hang, use too much memory or crash, in a process that can be killed.
 
-    this process ── socket ── supervisor ── pipe ── child, forked anew every few hundred items
+    this process ── socket ── supervisor ── pipe ── child, replaced every few hundred items
 
 The supervisor is a small separate process that has imported the work but never does it, so it
 can always kill: a child that exceeds its limits, or all when this process has ended (its socket

@@ -5,9 +5,10 @@
 Boosted trees (scikit-learn's) over the evidence of each block of the pages in four sets: WCXB's
 development set, scrapinghub's and readability's pages, and those of trafilatura's segments, where
 trafilatura is the teacher of what no segment tells. A block weighs as its words in its page's
-text, so that pages weigh alike. `--halves` writes nothing, and tells how well each half of each set
-is read by a model of the other halves: that is what to expect of a page that no one has seen. It
-takes some minutes and 3 GB.
+text, so that pages weigh alike. What trafilatura takes is evidence too, but not of blocks that
+it is itself the teacher of. `--halves` tells first how well each half of each set is read by a
+model of the other halves: that is what to expect of a page that no one has seen. It takes some
+minutes and 3 GB.
 """
 
 import argparse
@@ -19,13 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from tests.bench.blocks_truth import Told, pages, right
-from tests.bench.wcxb import word_f1
+from tests.bench.blocks_truth import Told, pages, right, taught
+from tests.bench.wcxb import KINDS, word_f1
 from tests.floors import grams, share
 from webtext.pipeline.text.extraction.blocks import scoring
 from webtext.pipeline.text.extraction.blocks.blocks import Block
 from webtext.pipeline.text.extraction.blocks.evidence import BITS, NAMES, TOKEN
 from webtext.pipeline.text.extraction.blocks.hints import HINTS
+from webtext.pipeline.text.extraction.blocks.opinion import NOT_ASKED, OPINION
 from webtext.pipeline.text.extraction.blocks.reader import Wishes, chosen, seen
 from webtext.pipeline.text.extraction.blocks.writing import written
 from webtext.pipeline.text.extraction.charset import decode
@@ -50,6 +52,7 @@ COLUMNS: list[tuple[int, int | None]] = [
     for number in range(len(NAMES))
     for bit in (range(len(HINTS)) if number in BITS else [None])
 ]
+OPINIONS = [at for at, (number, _) in enumerate(COLUMNS) if NAMES[number] in OPINION]
 
 
 class Known(NamedTuple):
@@ -60,6 +63,7 @@ class Known(NamedTuple):
     rows: Any  # (blocks, columns) float32
     right: Any  # (blocks,) float, NaN where nothing is known
     words: Any  # (blocks,) int
+    taught: Any  # (blocks,) bool, where nothing but trafilatura tells what is right
 
 
 def known(page: Told) -> Known | None:
@@ -70,13 +74,15 @@ def known(page: Told) -> Known | None:
     blocks, rows = seen(tree)
     if not blocks:
         return None
-    truth = right([block.text for block in blocks], page)
+    texts = [block.text for block in blocks]
+    truth = right(texts, page)
     return Known(
         page,
         blocks,
         spread(rows),
         np.array([np.nan if value is None else value for value in truth]),
         np.array([len(TOKEN.findall(block.text)) for block in blocks]),
+        np.array(taught(texts, page)),
     )
 
 
@@ -98,7 +104,9 @@ def train(several: list[Known]) -> Any:
         weight = WEIGHTS[one.page.name]
         whole = max(LEAST_WORDS, size) + OTHERS * one.words.sum()
         weighed = weight * (one.words[told] + 1.0) / whole
-        rows.append(one.rows[told])
+        seen_rows = one.rows.copy()
+        seen_rows[np.ix_(one.taught, OPINIONS)] = NOT_ASKED
+        rows.append(seen_rows[told])
         truths.append(one.right[told] >= 0.5)
         weights.append(weighed)
     weight = np.concatenate(weights)
@@ -125,12 +133,26 @@ def exported(trees: Any) -> dict[str, Any]:
 
 def halves(several: list[Known]) -> None:
     """Print how each half of each set is read by a model of the other halves."""
+    sets = [[one for one in several if one.page.name == name] for name in WEIGHTS]
+    parts = [[one for pages in sets for one in pages[half::2]] for half in (0, 1)]
+    found: list[tuple[str, Told]] = []
     for half in (0, 1):
-        model = train([one for number, one in enumerate(several) if number % 2 != half])
-        rest = [one for number, one in enumerate(several) if number % 2 == half]
-        for name in WEIGHTS:
-            found = [(read(model, one), one.page) for one in rest if one.page.name == name]
-            print(f"{name}, half {half}: {score(found):.4f}", flush=True)
+        model = train(parts[1 - half])
+        its = [(read(model, one), one.page) for one in parts[half]]
+        tell(f"half {half}", its)
+        found += its
+    tell("both", found)
+
+
+def tell(name: str, found: list[tuple[str, Told]]) -> None:
+    """Print the F1 of each set, and of each kind of WCXB's pages."""
+    for one in WEIGHTS:
+        its = [(text, page) for text, page in found if page.name == one]
+        kinds = [[pair for pair in its if pair[1].kind == kind] for kind in KINDS]
+        said = "".join(
+            f" {kind} {score(pairs):.3f}" for kind, pairs in zip(KINDS, kinds, strict=True) if pairs
+        )
+        print(f"{name}: {one} {score(its):.4f}{said}", flush=True)
 
 
 def read(model: Any, one: Known) -> str:
@@ -160,7 +182,6 @@ def main() -> None:
     several = [one for page in pages() if (one := known(page))]
     if asked.halves:
         halves(several)
-        return
     told = exported(train(several))
     lines = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in told["trees"])
     FILE.write_text(f'{{"first":{told["first"]},"trees":[\n{lines}\n]}}\n', encoding="utf-8")

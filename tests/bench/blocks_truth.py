@@ -35,12 +35,13 @@ class Told(NamedTuple):
     text: str | None
     wanted: tuple[str, ...] = ()
     unwanted: tuple[str, ...] = ()
+    kind: str = ""  # of a page of WCXB
 
 
 def pages() -> Iterator[Told]:
     """Yield the pages of all four sets, each set in its own order."""
     for sample in samples():
-        yield Told("wcxb", sample.html, sample.text)
+        yield Told("wcxb", sample.html, sample.text, kind=sample.kind)
     files = unpacked("scrapinghub")
     (truth,) = (json.loads(file) for name, file in files.items() if name.endswith("truth.json"))
     for page in sorted(truth):
@@ -132,6 +133,15 @@ def by_strings(blocks: list[str], page: Told) -> list[float | None]:
         else:
             found.append(None)
     return found
+
+
+def taught(blocks: list[str], page: Told) -> list[bool]:
+    """Return which blocks of a page nothing but trafilatura tells of."""
+    if page.text is not None:
+        return [False] * len(blocks)
+    stated = page.wanted + page.unwanted
+    lines = [" ".join(block.split()) for block in blocks]
+    return [not any(string in line for string in stated) for line in lines]
 
 
 def trafilatura(precise: bool) -> Reading:

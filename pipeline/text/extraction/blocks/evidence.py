@@ -2,7 +2,7 @@
 
 One row of numbers for each block, in the order of `NAMES`: the kind of page, the kind of its own
 text, the hints of the elements around it, its neighbours, and how much text of which kind those
-elements contain. Every loop is over blocks, places, or the places around a block, whose number is
+elements contain, and whether trafilatura takes it. Every loop is over blocks, places, or the places around a block, whose number is
 bounded, so the time is linear in the size of the page.
 """
 
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from webtext.pipeline.text.extraction.blocks.blocks import Block, Place
 from webtext.pipeline.text.extraction.blocks.hints import HINTS, names
+from webtext.pipeline.text.extraction.blocks.opinion import OPINION, told_of
 
 LONG = 15  # words of a block that counts as running text
 MOST_LINKED = 0.5  # share of linked characters; with more, it does not count
@@ -86,6 +87,7 @@ NAMES = (
     *(f"{what} around, {n}" for n in range(1, AROUND + 1) for what in AROUND_IT),
     "up to the best place's line",
     "down to the best place",
+    *OPINION,
 )
 BITS = {NAMES.index("under"), NAMES.index("near")}
 
@@ -115,11 +117,14 @@ class Basics(NamedTuple):
     tokens: list[str]
 
 
-def evidence(blocks: list[Block], places: list[Place], title: str) -> list[list[float]]:
-    """Return a row of numbers for each block of a page with this title."""
+def evidence(
+    blocks: list[Block], places: list[Place], title: str, opinion: str | None = None
+) -> list[list[float]]:
+    """Return a row of numbers for each block of a page, by its title and trafilatura's text."""
     page = Survey(blocks, places)
     of_title = frozenset(TOKEN.findall(title.lower()))
     shared = page.described(places)
+    told = told_of([basics.tokens for basics in page.basics], opinion)
     return [
         [
             *shared,
@@ -128,6 +133,7 @@ def evidence(blocks: list[Block], places: list[Place], title: str) -> list[list[
             block.place.near,
             *page.neighbours(number),
             *(block.place.standing or page.standing(block.place)),
+            *told[number],
         ]
         for number, block in enumerate(blocks)
     ]

@@ -7,6 +7,7 @@ from webtext.pipeline.text.extraction.blocks.blocks import Block, Place, blocks
 from webtext.pipeline.text.extraction.blocks.embedded import SHOWN, embedded
 from webtext.pipeline.text.extraction.blocks.evidence import TOKEN, evidence
 from webtext.pipeline.text.extraction.blocks.hints import BIT
+from webtext.pipeline.text.extraction.blocks.opinion import opinion
 from webtext.pipeline.text.extraction.blocks.scoring import best_choice, probabilities
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, written
 
@@ -39,12 +40,14 @@ def main_text(tree: Any, wishes: Wishes = Wishes()) -> str:
 def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
     """Return the blocks of a page, or of the data in it, and the features of each."""
     found, places = blocks(tree)
+    page = tree
     if shown(found) < SHOWN and (data := embedded(tree)) is not None:
         more, its_places = blocks(data)
         if shown(more) > shown(found):
-            found, places = more, its_places
+            found, places, page = more, its_places, data
     title = tree.find(".//title")
-    return found, evidence(found, places, (title.text or "") if title is not None else "")
+    named = (title.text or "") if title is not None else ""
+    return found, evidence(found, places, named, opinion(page, len(found)))
 
 
 def shown(found: list[Block]) -> int:

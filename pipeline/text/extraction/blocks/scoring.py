@@ -17,7 +17,7 @@ from webtext.pipeline.text.extraction.blocks.hints import BIT
 
 FILE = "blocks.json"
 TREES_AT_ONCE = 25  # trees between two checks of the sum
-HOPELESS = 0.1  # probability below which no block is taken, not even the best of a page
+HOPELESS = 0.2  # probability below which no block is taken, not even the best of a page
 UNLIKELY = 0.3  # probability below which words are not expected in the text at all
 DECIDED = 5.0  # logit at which the remaining trees are skipped; each of them adds < 1
 

@@ -5,7 +5,7 @@ from html import escape
 
 import pytest
 
-from webtext.pipeline.text.extraction.maintext import Article, Page, Reading, read
+from webtext.pipeline.text.extraction.maintext import Article, Page, Reading, Unread, read
 
 SAID = (
     (
@@ -146,6 +146,11 @@ def test_a_page_is_read_as_its_kind_is_made(inside, wanted):
     found = text(dressed(inside))
     assert [line for line in wanted if line not in found] == []
     assert [line for line in CHROME if line in found] == []
+
+
+def test_a_page_of_menus_and_notices_has_no_text():
+    found = read(Reading(metadata=False), Page(dressed("").encode(), "text/html", None))
+    assert found == Unread("no_text", 0)
 
 
 def test_comments_are_left_out_and_tables_may_be():

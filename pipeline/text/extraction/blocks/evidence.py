@@ -1,9 +1,9 @@
 """The features of each block of a page: the numbers that the model uses.
 
 One row of numbers for each block, in the order of `NAMES`: the kind of page, the kind of its own
-text, the hints of the elements around it, its neighbours, and how much text of which kind those
-elements contain, and whether trafilatura takes it. Every loop is over blocks, places, or the places around a block, whose number is
-bounded, so the time is linear in the size of the page.
+text, the hints of the elements around it, its neighbours, how much text of which kind those
+elements contain, and whether trafilatura takes it. Every loop is over blocks, places, or the places
+around a block, whose number is bounded, so the time is linear in the size of the page.
 """
 
 import re

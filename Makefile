@@ -30,7 +30,7 @@ demo: .venv/runtime ## the whole way on a small web of this machine's own, in un
 	$(BIN)/webtext demo
 
 test: .venv/dev ## run the tests, in under 12 minutes on 2 cores
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 # The package as it is installed, in links: mypy and the import linter know of no package-dir.
 .types/webtext: Makefile

@@ -1,4 +1,4 @@
-"""Files that are whole under their name, or not there."""
+"""Files that are written atomically: complete under their name, or absent."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def replace(path: Path, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a file; `path` becomes the whole of it, or stays as it was."""
+    """Let `write` fill a file; then `path` is the complete file, or unchanged after a failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
@@ -21,12 +21,12 @@ def replace(path: Path, write: Callable[[Any], None]) -> None:
         partial.unlink(missing_ok=True)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(descriptor)  # the name, too, outlives a power cut
+        os.fsync(descriptor)  # so that the name survives a power cut too
     finally:
         os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read, whole or not at all."""
+    """Write JSON that people can read, completely or not at all."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     replace(path, lambda file: file.write(text.encode()))

@@ -1,7 +1,7 @@
 """The settings of a model and of its training: plain values, checked, and cheap to import.
 
-They stand apart from the code that obeys them, because that code needs torch (two seconds to
-import) and a recipe must be readable at once.
+They are separate from the code that uses them, because that code needs torch (two seconds to
+import) and a recipe must be read without that wait.
 """
 
 import math
@@ -10,10 +10,10 @@ from typing import Any
 
 from webtext.model.errors import UserError
 
-END_OF_TEXT = 50_256  # GPT-2's <|endoftext|>, which stands before each document
+END_OF_TEXT = 50_256  # GPT-2's <|endoftext|>, which precedes each document
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCHEDULES = ("cosine", "wsd", "trapezoid")
-FLAT = ("wsd", "trapezoid")  # those with a stretch at the full rate
+FLAT = ("wsd", "trapezoid")  # schedules with a stretch at the peak learning rate
 POSITIONS = ("learned", "rotary")
 ACTIVATIONS = ("gelu", "relu2")
 OPTIMIZERS = ("adamw", "muon")
@@ -21,12 +21,12 @@ PARALLEL = ("ddp", "fsdp")
 TROUBLE = ("stop", "skip")
 DISAGREEMENT = ("eager", "stop")
 
-# Far beyond what anybody trains with: what lies above is a slip of the pen.
+# Far above the values that anybody trains with: a larger one is a typing mistake.
 MOST = {"lr": 1e3, "embedding_lr": 1e3, "eps": 1.0, "weight_decay": 1e3, "clip": 1e6, "spike": 1e6}
 
 
 def _machine(default: Any) -> Any:
-    """Make a field that says how, where and how careful, not what: it may change on a resume."""
+    """Make a field about how and where to train, not what: it may change on a resume."""
     return field(default=default, metadata={"machine": True})
 
 
@@ -35,24 +35,24 @@ class GPT2:
     """The shape of a GPT-2; the defaults are its smallest size, "124M".
 
     Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, table 2;
-    the heads are those of the released hparams.json. The settings from `positions` on make a model
-    that learns from fewer tokens and is no GPT-2 any more; see `departures`.
+    the heads are those of the released hparams.json. The settings from `positions` on can make a
+    model that learns from fewer tokens but is not a GPT-2; see `departures`.
     """
 
     layers: int = 12  # transformer blocks
-    heads: int = 12  # attention heads of a block; they divide the width
-    width: int = 768  # numbers of a token's state
-    context: int = 1024  # tokens that it sees at once
+    heads: int = 12  # attention heads of a block; their number must divide the width
+    width: int = 768  # size of a token's hidden state
+    context: int = 1024  # tokens that the model sees at once
     vocab: int = 50_257  # 256 bytes, 50,000 merges, <|endoftext|>
-    dropout: float = 0.0  # one pass over much text needs none
+    dropout: float = 0.0  # 0, because a single epoch of much text does not overfit
 
     positions: str = "learned"  # or "rotary". Source: Su et al. (2021), RoFormer
     activation: str = "gelu"  # or "relu2", the square of ReLU. Source: So et al. (2021), Primer
-    qk_norm: bool = False  # queries and keys of one length. Source: Henry et al. (2020)
-    value_residual: bool = False  # layers mix in the first one's values. Source: Zhou et al. (2024)
+    qk_norm: bool = False  # queries and keys are normalised. Source: Henry et al. (2020)
+    value_residual: bool = False  # layers mix in the values of layer 0. Source: Zhou et al. (2024)
     biases: bool = True  # of linear layers and norms
     tied: bool = True  # the head is the embedding
-    zero_start: bool = False  # layers begin as adding nothing. Source: Yang et al. (2022), muP
+    zero_start: bool = False  # output projections start at 0. Source: Yang et al. (2022), muP
 
     def __post_init__(self) -> None:
         _check_kinds(self, "model")
@@ -77,7 +77,7 @@ class GPT2:
 
     @property
     def departures(self) -> list[str]:
-        """What makes it another model than GPT-2, which other programs cannot read.
+        """The settings that make it differ from GPT-2, so that other programs cannot read it.
 
         >>> GPT2(qk_norm=True, zero_start=True).departures
         ['model.qk_norm = True']
@@ -91,7 +91,7 @@ class GPT2:
 
     @property
     def padded_vocab(self) -> int:
-        """Rows of the embedding in memory: a multiple of 128, which matrix units like.
+        """Rows of the embedding in memory: a multiple of 128, for which tensor cores are fastest.
 
         >>> GPT2().padded_vocab
         50304
@@ -100,7 +100,7 @@ class GPT2:
 
     @property
     def parameters(self) -> int:
-        """Parameters, the embedding counted once if it is also the head; without its padding.
+        """The number of parameters, without padding; an embedding that is the head counts once.
 
         >>> GPT2().parameters
         124439808
@@ -111,12 +111,12 @@ class GPT2:
 
     @property
     def tables(self) -> int:
-        """Matrices with a row for each token: the embedding, and the head where it is another."""
+        """Matrices with a row for each token: the embedding, and the head if it is not tied."""
         return 1 if self.tied else 2
 
     @property
     def learned_positions(self) -> int:
-        """Rows of the table of positions."""
+        """Rows of the position embedding."""
         return self.context if self.positions == "learned" else 0
 
     @property
@@ -126,11 +126,11 @@ class GPT2:
 
     @property
     def flops_per_token(self) -> int:
-        """Floating-point operations that a training step spends on a token.
+        """Floating-point operations that a training step needs for a token.
 
-        6 N + 12 L H Q T, N without the table of positions, and without an embedding that is not the
-        head, which cost a look-up only. Attention is counted as if it were not causal. Source:
-        Chowdhery et al. (2022), PaLM, appendix B.
+        6 N + 12 L H Q T, where N leaves out the position embedding, and an embedding that is not
+        the head, for these are only looked up. Attention is counted as if it were not causal.
+        Source: Chowdhery et al. (2022), PaLM, appendix B.
 
         >>> f"{GPT2().flops_per_token:.3e}"
         '8.552e+08'
@@ -144,52 +144,52 @@ class GPT2:
 class Train:
     """How a model is trained; the defaults reproduce GPT-2 124M on ten billion tokens.
 
-    GPT-2's paper gives no optimiser, rate or schedule: like every reproduction, this borrows
+    GPT-2's paper gives no optimiser, learning rate or schedule: like every reproduction, this uses
     GPT-3's. Source: Brown et al. (2020), appendix B and table 2.1 (betas, eps, clip, decay 0.1,
     cosine to a tenth, 375M tokens of warm-up, 6e-4 for the smallest model).
     """
 
     steps: int = 19_073  # 19,073 * 524,288 = 10.0e9 tokens
-    batch_tokens: int = 524_288  # a step's, over all processes: 512 windows * 1,024
-    microbatch: int = _machine(8)  # windows a process takes at once
+    batch_tokens: int = 524_288  # of a step, over all processes: 512 windows * 1,024
+    microbatch: int = _machine(8)  # windows that a process computes at once
 
     optimizer: str = "adamw"  # or "muon", for the matrices
     lr: float = 6e-4  # the peak learning rate
-    min_lr: float = 6e-5  # at the end of the schedule
+    min_lr: float = 6e-5  # the learning rate at the end of the schedule
     warmup: int = 715  # steps: 375e6 tokens / 524,288
-    embedding_lr: float = 1.0  # times lr, for the embeddings and the head
+    embedding_lr: float = 1.0  # factor on lr for the embeddings and the head
     schedule: str = "cosine"  # of the learning rate after the warm-up; "wsd", "trapezoid"
-    decay: float = 0.2  # the share of the steps that "wsd" and "trapezoid" decline over
-    beta1: float = 0.9  # AdamW's mean of gradients
-    beta2: float = 0.95  # AdamW's mean of their squares
+    decay: float = 0.2  # the share of the steps in which "wsd" and "trapezoid" decay
+    beta1: float = 0.9  # of AdamW's running mean of gradients
+    beta2: float = 0.95  # of AdamW's running mean of their squares
     eps: float = 1e-8  # added to AdamW's denominator
     weight_decay: float = 0.1  # on matrices only
     embedding_decay: bool = True  # on the embeddings and the head too
-    clip: float = 1.0  # the gradient's norm at most; 0 leaves it
-    trouble: str = _machine("stop")  # where the loss is no number, or spikes; or "skip" that step
+    clip: float = 1.0  # the largest norm of the gradient; 0: no clipping
+    trouble: str = _machine("stop")  # if the loss is not finite or spikes; or "skip" that step
     spike: float = _machine(
         0.0
-    )  # deviations above the last losses' mean that make a spike; 0: none does
+    )  # a spike is this many deviations above the mean of the last losses; 0: off
 
-    seed: int = 0  # of the first weights, the order of the data and dropout
-    mask_documents: bool = False  # no token sees the document before its own
+    seed: int = 0  # of the initial weights, the order of the data and dropout
+    mask_documents: bool = False  # no token attends to the documents before its own
     precision: str = "auto"  # bf16 where the device has it, else fp32
 
     compile: bool = _machine(True)  # on CUDA devices
     disagreement: str = _machine(
         "eager"
-    )  # where compiled code computes something else: go on without it, or "stop"
-    recompute: bool = _machine(False)  # activations: less memory, more work
-    parallel: str = _machine("ddp")  # or "fsdp": each holds a part of the weights
+    )  # if compiled code computes something else: go on without it, or "stop"
+    recompute: bool = _machine(False)  # activations in the backward pass: less memory, more work
+    parallel: str = _machine("ddp")  # or "fsdp": each process holds a shard of the weights
     deterministic: bool = _machine(False)  # bit-exact on CUDA too, and slower
 
     eval_every: int = _machine(250)  # steps; 0: only at the end
     eval_tokens: int = _machine(10_485_760)  # of the val shards, at most
-    eval_tasks: tuple[str, ...] = _machine(())  # zero-shot sets that are measured with val
+    eval_tasks: tuple[str, ...] = _machine(())  # zero-shot sets, measured whenever val is
     eval_data: str = _machine("eval")  # the directory of their files
     eval_items: int = _machine(0)  # of each set at most; 0: all
     checkpoint_every: int = _machine(1_000)  # steps; 0: only at the end
-    keep: int = _machine(2)  # last checkpoints that stay, beside the best
+    keep: int = _machine(2)  # last checkpoints that are kept, besides the best
 
     def __post_init__(self) -> None:
         _check_kinds(self, "train")
@@ -229,10 +229,10 @@ class Train:
             _choice("train", name, getattr(self, name), allowed)
 
     def windows(self, context: int) -> int:
-        """Return how many windows make a step's batch.
+        """Return how many windows make the batch of a step.
 
         Raises:
-            UserError: the batch is no whole number of windows.
+            UserError: the batch is not a whole number of windows.
         """
         if self.batch_tokens % context:
             near = max(1, round(self.batch_tokens / context)) * context
@@ -244,10 +244,10 @@ class Train:
 
 
 def each(windows: int, processes: int) -> int:
-    """Return how many of a step's windows fall to each process.
+    """Return how many windows of a step each process computes.
 
     Raises:
-        UserError: they cannot be dealt out evenly, so the mean gradient would be wrong.
+        UserError: they cannot be divided evenly, so the mean gradient would be wrong.
     """
     if windows % processes:
         raise UserError(
@@ -258,16 +258,16 @@ def each(windows: int, processes: int) -> int:
 
 
 def identity(settings: GPT2 | Train) -> dict[str, Any]:
-    """Return the settings that decide what comes out, without those of the machine."""
+    """Return the settings that decide the result, without those of the machine."""
     values = asdict(settings)
     return {f.name: values[f.name] for f in fields(settings) if not f.metadata.get("machine")}
 
 
 def _check_kinds(settings: GPT2 | Train, table: str) -> None:
-    """Refuse a value of another kind than its field, and a float that is no finite number.
+    """Refuse a value of the wrong type for its field, and a float that is not finite.
 
-    A recipe is held to this when it is read; who makes settings in Python is held to it here. A
-    bool is no number though Python counts it as one, and 12.0 layers are no layers.
+    A recipe is checked when it is read; settings made in Python are checked here. A bool is not
+    accepted as a number, though Python counts it as one, and 12.0 is not a number of layers.
     """
     for item in fields(settings):
         found = getattr(settings, item.name)

@@ -1,7 +1,7 @@
-"""A build: the steps of a recipe in a data directory, planned, run and asked.
+"""A build: plan, run and inspect the steps of a recipe in a data directory.
 
-A step is done when its manifest is there and names the inputs as they are now; nothing else is
-remembered anywhere. Whoever wants to know something of a build, or wants it to go on, asks `Build`.
+A step is done when its manifest exists and names the inputs as they are now; there is no other
+record. `Build` is the interface to query a build or to continue it.
 """
 
 import importlib.metadata
@@ -30,28 +30,28 @@ Show = Callable[[Planned], AbstractContextManager[Progress]]
 
 
 def quietly(_planned: Planned) -> AbstractContextManager[Progress]:
-    """Show nothing of a step's progress."""
+    """Give a progress function that shows nothing."""
     return nullcontext(silent)
 
 
 @dataclass(frozen=True)
 class Build:
-    """What a recipe makes in a data directory.
+    """The build of a recipe in a data directory.
 
-    Without a recipe it is the newest build there, which can be asked but not run.
+    Without a recipe it is the newest build there, which can be queried but not run.
     """
 
     recipe: Recipe | None
     data: Path
     steps: tuple[Step, ...] = STEPS
 
-    # --- what is to be made ----------------------------------------------------------------------
+    # --- planning --------------------------------------------------------------------------------
 
     def plan(self, until: str | None = None) -> list[Planned]:
-        """Return the steps in the recipe's way, up to the one called `until`, in order.
+        """Return the steps of the recipe, up to the one called `until`, in order.
 
         Raises:
-            UserError: no recipe; a source that is not there; an unknown step; nothing to read.
+            UserError: no recipe; a source that does not exist; an unknown step; nothing to read.
         """
         if self.recipe is None:
             raise UserError(f"{self.data}: nothing can be planned without a recipe; name one")
@@ -80,13 +80,13 @@ class Build:
     def planned(
         self, step: Step, read: Mapping[str, Directory], before: Directory | None = None
     ) -> Planned:
-        """Return a step that reads these directories.
+        """Return the plan of a step that reads these directories.
 
-        Its own is named after its settings and versions and after what it reads. Which libraries
-        and which source code made it is recorded in its manifest, and names nothing.
+        Its own directory is named after its settings, versions and inputs. The libraries and the
+        source code that made it are recorded in its manifest, and are not part of the name.
 
         Raises:
-            UserError: a source that is not there.
+            UserError: a source does not exist.
         """
         stages = step.in_force(self.recipe)
         outside = step.outside(self.recipe, self.data)
@@ -117,20 +117,20 @@ class Build:
         show: Show = quietly,
         execute: Execute | None = None,
     ) -> None:
-        """Run the steps that are not done, holding the data directory.
+        """Run the steps that are not done, with the data directory locked.
 
         `show` gives the progress of each; `execute` runs one, `make` by default.
 
         Raises:
-            UserError: bad input, another build at work here, or no room on the disk.
+            UserError: bad input, another build running here, or no space on the disk.
             PipelineError: rows were lost, or a shard killed its worker twice.
         """
         run_all(self.plan(until), self.data, workers, show, execute)
 
-    # --- what is there ---------------------------------------------------------------------------
+    # --- queries ---------------------------------------------------------------------------------
 
     def made(self) -> list[Made]:
-        """Return the whole directories, one a step, in the order of the steps.
+        """Return the complete directories, one for each step, in the order of the steps.
 
         Raises:
             UserError: nothing has been built there.
@@ -149,7 +149,7 @@ class Build:
         return replace(self, recipe=None)
 
     def path(self, name: str) -> Directory:
-        """Return the whole directory of a step.
+        """Return the complete directory of a step.
 
         Raises:
             UserError: there is none yet, or no such step.
@@ -173,7 +173,7 @@ class Build:
         return report.funnel(self.made())
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Return the figures of each whole step, by its name.
+        """Return the figures of each complete step, by its name.
 
         Raises:
             UserError: nothing has been built there.
@@ -181,10 +181,10 @@ class Build:
         return report.facts(self.made())
 
     def follow(self, url: str) -> trace.Story:
-        """Return what became of a URL at each step, and what decided that.
+        """Return the result for a URL at each step, and what decided it.
 
         Raises:
-            UserError: nothing has been built there, or no step ever saw the URL.
+            UserError: nothing has been built there, or no step has read the URL.
         """
         return trace.follow(self.made(), url)
 
@@ -197,10 +197,10 @@ class Build:
         report.write_report(self.made(), path, run)
 
     def check_name(self, name: str, said: str = "") -> None:
-        """Refuse the name of a step that there is not.
+        """Refuse the name of a step that does not exist.
 
         Raises:
-            UserError: says which there are.
+            UserError: there is no such step; lists those that exist.
         """
         names = dict.fromkeys(step.name for step in self.steps)
         if name not in names:
@@ -227,15 +227,15 @@ def run_all(
 
 
 def note(data: Path, steps: Sequence[Planned]) -> None:
-    """Let later commands find the directories of these steps that are whole, and their inputs."""
+    """Record the complete directories of these steps, and their inputs, for later commands."""
     note_newest(data, [path for step in steps for path in (*step.inputs, step.home)])
 
 
 def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Make a step's directory whole, going on where a killed run stopped.
+    """Complete a step's directory; continue where a killed run stopped.
 
     Raises:
-        UserError: bad input, an input that is not what its manifest says, or no room on the disk.
+        UserError: bad input, an input that differs from its manifest, or no space on the disk.
         PipelineError: rows were lost between the steps.
     """
     for given in step.inputs:
@@ -253,15 +253,15 @@ def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
 def begin(step: Planned) -> None:
     """Prepare the directory.
 
-    What is half done and was made of other inputs, by other libraries or by other source code is
-    begun anew, so that no directory is made by two of them; if it is an archive, it is kept.
+    A partial directory from other inputs, libraries or source code is begun again, so that no
+    directory is made by two versions of them; if it is an archive, its files are kept.
     """
     join(step)
     step.home.sweep()
 
 
 def join(step: Planned) -> None:
-    """Prepare the directory, but leave alone what others may be writing there just now."""
+    """Prepare the directory, but do not touch files that others may be writing there now."""
     mark = step.home.path / STARTED
     fingerprints = step.fingerprints()
     if step.step.archive:
@@ -275,7 +275,7 @@ def join(step: Planned) -> None:
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:
-    """Write the manifest, and with it the name under which later commands find the directory.
+    """Write the manifest, and record the directory's name for later commands.
 
     Raises:
         UserError: a library or the source code has changed since the step began.
@@ -300,9 +300,9 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
 
 
 def began_otherwise(step: Planned, begun: object) -> str:
-    """Say what has changed on disk since a step began, "" if nothing has."""
+    """Return what has changed on disk since a step began, "" if nothing has."""
     if not isinstance(begun, dict) or "code" not in begun:
-        return ""  # an archive, which says only what it is made of
+        return ""  # an archive: only its inputs are recorded
     forget()
     now = made_by(step.step)
     if now["code"] != begun["code"]:
@@ -313,22 +313,22 @@ def began_otherwise(step: Planned, begun: object) -> str:
 
 
 def made_by(step: Step) -> dict[str, Any]:
-    """Return what makes a step's bytes, apart from its inputs: its libraries and its source."""
+    """Return what decides a step's bytes besides its inputs: its libraries and its source."""
     return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
 
 
 def versions(step: Step) -> dict[str, str]:
-    """Return the versions of Python and of the libraries that shape a step's output."""
+    """Return the versions of Python and of the libraries that affect a step's output."""
     names = ("webtext", *step.bytes_depend_on)
     found = {name: importlib.metadata.version(name) for name in names}
     return {"python": platform.python_version(), **found}
 
 
 def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
-    """Check that what a step kept is what the next one reads, from the first step to this one.
+    """Check that each step reads the rows that the one before kept, from the first to this one.
 
     Raises:
-        PipelineError: it is not; names both steps.
+        PipelineError: the numbers differ; names both steps.
     """
     if not passages or not step.inputs:
         return
@@ -341,7 +341,7 @@ def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
 
 
 def out_of_room(error: OSError, path: Path) -> Exception:
-    """Turn a full disk into a message that says how to go on; leave any other error be."""
+    """Turn a disk-full error into a message that says how to go on; return others unchanged."""
     import errno
 
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:

@@ -1,4 +1,4 @@
-"""The steps of a build, in the order in which it makes them: a line a step."""
+"""The steps of a build, in the order in which they run: one line for each."""
 
 from webtext.pipeline.archive import step as warc_pages
 from webtext.pipeline.corpus import step as corpus
@@ -12,7 +12,7 @@ from webtext.pipeline.tokens import step as tokens
 
 STEPS = (
     links.STEP,
-    crawled_pages.STEP,  # or, where the recipe names WARC files, the next
+    crawled_pages.STEP,  # or the next one, if the recipe names WARC files
     warc_pages.STEP,
     documents.STEP,
     paragraphs.STEP,

@@ -1,4 +1,4 @@
-"""What of this machine a build needs, checked: each line says how it is and what to do about it."""
+"""Check this machine for what a build needs: each line gives a state and, if bad, what to do."""
 
 import importlib.metadata
 import os
@@ -25,17 +25,17 @@ from webtext.pipeline.core.errors import UserError
 
 Verdict = Literal["ok", "warn", "bad"]
 GB = 1e9
-DISK_GB = 10.0  # for the demo and some thousand pages; the README says what real builds take
+DISK_GB = 10.0  # for the demo and some thousand pages; the README gives the needs of real builds
 MEMORY_GB = 2.0  # half a GB for each of the documents step's processes on two cores, and the rest
-FILES = 1024  # a crawl of 256 hosts at once keeps a socket and a file or two for each
-CLOCK_SECONDS = 60.0  # off: certificates and conditional requests are judged by this clock
+FILES = 1024  # a crawl of 256 hosts at once has a socket and one or two files open for each
+CLOCK_SECONDS = 60.0  # off: certificates and conditional requests depend on this clock
 DNS_SECONDS = 5.0
 NAMES = ("example.com", "example.org")  # reserved for such use. Source: RFC 2606, section 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How something is, and what to do where that is not well."""
+    """The state of one thing, and what to do if it is not good."""
 
     name: str
     verdict: Verdict
@@ -48,7 +48,7 @@ class Finding:
 
 
 def examine(data: Path, network: bool = True) -> Iterator[Finding]:
-    """Yield the findings, the quick ones first; what fails to be checked is a finding too."""
+    """Yield the findings, the quick ones first; a check that fails is a finding too."""
     checks: list[Callable[[], Finding]] = [
         python,
         packages,
@@ -82,7 +82,7 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
-    """Check each package that webtext asks for against the bounds that it gives."""
+    """Check the version of each package that webtext requires against the required bounds."""
     wrong = []
     asked = [Requirement(line) for line in importlib.metadata.requires("webtext") or []]
     for one in asked:
@@ -101,13 +101,13 @@ def packages() -> Finding:
 
 
 def existing(path: Path) -> Path:
-    """Return the path, or the nearest directory above it that is there."""
+    """Return the path, or the nearest parent directory that exists."""
     path = path.absolute()
     return next((one for one in (path, *path.parents) if one.is_dir()), Path("/"))
 
 
 def disk(data: Path) -> Finding:
-    """Check the room for the data directory."""
+    """Check the free disk space for the data directory."""
     free = shutil.disk_usage(existing(data)).free / GB
     nodes = os.statvfs(existing(data))
     found = f"{free:,.1f} GB free at {existing(data)}"
@@ -118,7 +118,7 @@ def disk(data: Path) -> Finding:
 
 
 def memory() -> Finding:
-    """Check the memory, and what limits of a container or a shell leave of it."""
+    """Check the memory, and the limits that a container or a shell sets on it."""
     have = {"the machine": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB}
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
@@ -147,12 +147,12 @@ def open_files() -> Finding:
 
 
 def cache() -> Path:
-    """Return where this user's caches lie. Source: the XDG base directory specification."""
+    """Return the directory of this user's caches. Source: the XDG base directory specification."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def writable(name: str, path: Path, advice: str) -> Finding:
-    """Check that files can be made in a directory, or where it would be made."""
+    """Check that files can be written in a directory, or in its parent if it does not exist yet."""
     place = existing(path)
     in_the_way = [one for one in path.absolute().parents if one.exists() and not one.is_dir()]
     if in_the_way:
@@ -166,7 +166,7 @@ def writable(name: str, path: Path, advice: str) -> Finding:
 
 
 def lock(data: Path) -> Finding:
-    """Tell who is at work in the data directory."""
+    """Report which process is working in the data directory."""
     holder = holder_of(data) if data.is_dir() else None
     if holder is None:
         return Finding("builds", "ok", "none is at work there")
@@ -174,7 +174,7 @@ def lock(data: Path) -> Finding:
 
 
 def tokenizer() -> Finding:
-    """Check that GPT-2's tokenizer, whose files come with a package, encodes as it should."""
+    """Check that GPT-2's tokenizer, whose files come with a package, encodes correctly."""
     from webtext.pipeline.tokens.bpe import encoding
 
     advice = (
@@ -184,12 +184,12 @@ def tokenizer() -> Finding:
         got = encoding().encode("Hello world")
     except UserError as error:
         return Finding("tokenizer", "bad", str(error), advice)
-    good = got == [15496, 995]  # as OpenAI's own encoder gives
+    good = got == [15496, 995]  # as OpenAI's own encoder encodes it
     return Finding("tokenizer", "ok" if good else "bad", "GPT-2's files are OpenAI's", advice)
 
 
 def gpu() -> Finding:
-    """Tell which GPU training would take. None is no fault, only slow."""
+    """Report which GPU training would use. Having none is not an error, only slow."""
     import torch
 
     if torch.cuda.is_available():
@@ -203,12 +203,12 @@ def gpu() -> Finding:
 
 
 def prefect_home(data: Path) -> Path:
-    """Return where Prefect's state lies for this data directory."""
+    """Return where Prefect keeps its state for this data directory."""
     return Path(os.environ.get("PREFECT_HOME") or data / ".prefect").expanduser()
 
 
 def prefect_settings(data: Path) -> Finding:
-    """Check what the environment tells Prefect."""
+    """Check the environment variables that Prefect reads."""
     told = {key: value for key, value in sorted(os.environ.items()) if key.startswith("PREFECT_")}
     shown = ", ".join(
         key if "AUTH" in key or "KEY" in key else f"{key}={value}" for key, value in told.items()
@@ -226,7 +226,7 @@ def prefect_settings(data: Path) -> Finding:
 
 
 def prefect_database(data: Path) -> Finding:
-    """Check that Prefect's database is whole, and how large it is."""
+    """Check that Prefect's database is not damaged, and how large it is."""
     path = prefect_home(data) / "prefect.db"
     if not path.exists():
         return Finding("Prefect's database", "ok", "none yet; the first build makes it")
@@ -246,7 +246,7 @@ def prefect_database(data: Path) -> Finding:
 
 
 def dns() -> Finding:
-    """Check that names are looked up, and how fast."""
+    """Check that DNS lookups work, and how fast."""
     begun = time.monotonic()
     try:
         socket.getaddrinfo(NAMES[0], 443)

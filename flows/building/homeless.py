@@ -1,6 +1,6 @@
-"""Work for a user without a home, as `docker run --user` makes one: no entry, no HOME, or both.
+"""Support a user without a home, as under `docker run --user`: no passwd entry, no HOME, or both.
 
-Libraries ask for a home when they are imported, to keep settings or caches there, and for a name.
+Some libraries look up the home, for settings or caches, and the user's name on import.
 """
 
 import atexit
@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def settle() -> None:
-    """Give this process and those that it starts a home and a user's name, where they have none.
+    """Set a home and a user name for this process and its child processes, where they are missing.
 
-    The home is a directory of the system's for temporary files, which is gone with the process.
+    The home is a temporary directory, which is removed when the process ends.
     """
     try:
         Path.home()
@@ -24,11 +24,11 @@ def settle() -> None:
         os.environ["HOME"] = made
     try:
         getpass.getuser()
-    except (KeyError, OSError):  # the one up to Python 3.12, the other from 3.13 on
+    except (KeyError, OSError):  # the first up to Python 3.12, the second from 3.13 on
         os.environ["USER"] = f"uid-{os.getuid()}"
 
 
 def _remove(made: str, owner: int) -> None:
-    """Remove the home that was made, unless this is a fork of the process that made it."""
+    """Remove the home that was made, unless this process is a fork of the one that made it."""
     if os.getpid() == owner:
         shutil.rmtree(made, ignore_errors=True)

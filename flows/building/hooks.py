@@ -1,7 +1,8 @@
-"""What is called when a run ends: an address that takes JSON, or a command that reads it.
+"""Hooks that are called when a run ends: a URL that accepts JSON, or a command that reads it.
 
-Failure calls one, any end the other. They are named by options or by the environment, never by a
-flow's parameters: whoever may start a run on Prefect's page may not start commands of theirs.
+One is called on failure, the other at every end. They are set by options or by environment
+variables, never by a flow's parameters: a user who may start a run on Prefect's page must not be
+able to start any command.
 """
 
 import json
@@ -17,13 +18,13 @@ from webtext.flows.building.watched import passing
 
 ON_FAILURE, ON_FINISH = "WEBTEXT_ON_FAILURE", "WEBTEXT_ON_FINISH"
 ENDS = {"run_finished", "run_failed", "run_stopped"}
-WEB_SECONDS = 10.0  # for an answer
-COMMAND_SECONDS = 60.0  # for a command, which is killed then
-DELAYS = (1.0, 4.0)  # s before each further try of an address
+WEB_SECONDS = 10.0  # to wait for an answer
+COMMAND_SECONDS = 60.0  # a command may run; then it is killed
+DELAYS = (1.0, 4.0)  # s before each retry of a URL
 
 
 class Hooks:
-    """Calls the hooks at a run's end; what goes wrong with one is said and changes nothing else."""
+    """Calls the hooks at a run's end; an error in one is reported and changes nothing else."""
 
     def __init__(
         self, say: Callable[[str], None], environment: Mapping[str, str] = os.environ
@@ -33,7 +34,7 @@ class Hooks:
         self.finish = environment.get(ON_FINISH, "")
 
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
-        """Call what is asked for at this event."""
+        """Call the hooks that are set for this event."""
         if event not in ENDS:
             return
         told = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
@@ -43,9 +44,9 @@ class Hooks:
 
 
 def call(hook: str, event: str, told: str) -> str | None:
-    """Post to an address, or run a command with the JSON on its standard input.
+    """Post to a URL, or run a command with the JSON on its standard input.
 
-    Returns what went wrong, in one line, or None.
+    Returns the error in one line, or None.
     """
     if hook.startswith(("http://", "https://")):
         return _post(hook, told)
@@ -69,7 +70,7 @@ def call(hook: str, event: str, told: str) -> str | None:
 
 
 def _post(address: str, told: str) -> str | None:
-    """Post JSON, again where that can help."""
+    """Post JSON, with retries where they can help."""
     request = urllib.request.Request(  # noqa: S310 -- http and https alone come here
         address, told.encode(), {"Content-Type": "application/json", "User-Agent": "webtext"}
     )

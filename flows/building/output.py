@@ -1,4 +1,4 @@
-"""The one way to the terminal for words, so that none of them does more than show."""
+"""Print all messages through one function, so that no text can control the terminal."""
 
 from contextlib import suppress
 from typing import Any
@@ -9,9 +9,9 @@ from webtext.pipeline.core.visible import visible
 
 
 def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a message: data to standard output, words for people (`err`) to standard error.
+    """Print a message: data to standard output, text for people (`err`) to standard error.
 
-    Where standard error is closed or full nobody reads it, and the work goes on.
+    If standard error is closed or full, the message is lost and the work goes on.
 
     Raises:
         OSError: standard output is closed or full.

@@ -1,8 +1,8 @@
 """Every setting of a recipe: its path, type, default and meaning, read from the settings' classes.
 
 A setting is explained where it is defined: by the comment on its line or on the lines above it, or,
-where a class has settings that only bound its measure, by the docstring of the class. So there is
-one place to write it, and this module only collects.
+where the settings of a class only bound its measure, by the docstring of the class. So there is
+one place to write it, and this module only collects these texts.
 """
 
 import ast
@@ -20,7 +20,7 @@ from typing import Any
 
 from webtext.flows.building.settings import TABLES
 
-SAME_EVERYWHERE = {  # what a name means in every rule and stage that has it
+SAME_EVERYWHERE = {  # the meaning of a name in every rule and stage that has it
     "at_least": "documents that measure less are dropped",
     "at_most": "documents that measure more are dropped",
     "enabled": "whether this is done at all",
@@ -36,7 +36,7 @@ class Setting:
     path: str  # such as "rules.gopher_quality.word_count.at_least"
     kind: str  # its type, as Python writes it
     default: Any
-    meaning: str  # one or more sentences; with unit and source where it has them
+    meaning: str  # one or more sentences; with unit and source, if it has them
     about: str  # the docstring of the class that it belongs to
 
     @property
@@ -50,7 +50,7 @@ class Setting:
 
 
 def toml(value: Any) -> str:
-    """Return a default as TOML has it; what TOML does not have is `(none)`.
+    """Return a default as TOML writes it; None, which TOML does not have, is `(none)`.
 
     >>> toml(None), toml(True), toml(("a", "b")), toml(1_000_000)
     ('(none)', 'true', '["a", "b"]', '1_000_000')
@@ -69,13 +69,13 @@ def toml(value: Any) -> str:
 
 
 def settings() -> Iterator[Setting]:
-    """Yield every setting, in the order in which a build meets them."""
+    """Yield every setting, in the order in which a build uses them."""
     for table, kind in TABLES.items():
         yield from below(kind, kind(), table)
 
 
 def below(kind: type, values: Any, path: str) -> Iterator[Setting]:
-    """Yield the settings of a dataclass and of those in it; `values` has the defaults, or is None.
+    """Yield the settings of a dataclass and of those in it; `values` has the defaults or is None.
 
     A rule that needs a file of the user's is None by default, and its settings are shown as if
     it were there.

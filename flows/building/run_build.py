@@ -1,4 +1,4 @@
-"""Run the steps of a build in order, with people looking on, with or without Prefect."""
+"""Run the steps of a build in order and show their progress, with or without Prefect."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ from webtext.pipeline.core.step import Planned
 def run_steps(
     planned: Sequence[Planned], data: Path, workers: int, execute: Execute = make
 ) -> None:
-    """Run the steps that are not done, and show how far each is.
+    """Run the steps that are not done, and show the progress of each.
 
     Raises:
-        UserError: bad input, another build at work here, or no room on the disk.
+        UserError: bad input, another build running here, or no space on the disk.
         PipelineError: rows were lost, or a shard killed its worker twice.
     """
     with meters() as meter:

@@ -1,7 +1,7 @@
 """A recipe: one tree of settings, read from TOML, in which each step finds its own tables.
 
-A recipe says what to make. Where it is made and how fast (`--data`, `--workers`, `--device`) is the
-command line's affair. The defaults live in the settings' own classes and nowhere else.
+A recipe says what to make. The command line says where and how fast (`--data`, `--workers`,
+`--device`). The defaults are in the settings' own classes and nowhere else.
 """
 
 import difflib
@@ -25,17 +25,17 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.steps import STEPS
 
 SHIPPED = Path(str(files("webtext.flows"))) / "recipes"
-PRESETS = SHIPPED / "rules"  # published sets of rules, that a recipe may include by name
+PRESETS = SHIPPED / "rules"  # published sets of rules that a recipe may include by name
 
-LONGEST = 1 << 16  # characters of a recipe; the longest that is shipped has 1,500
-DEEPEST = 32  # tables and lists inside each other; recipes have four
+LONGEST = 1 << 16  # characters of a recipe; the longest shipped one has 1,500
+DEEPEST = 32  # levels of nested tables and lists; recipes have four
 LONG_LINE = 200  # characters of an override that a message repeats
 LONG_TEXT = 1024  # characters of a setting. File names have 255 at most, paths of this length do
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-SHOWN = 20  # mistakes of one recipe
+SHOWN = 20  # most mistakes shown for one recipe
 YEAR = 366 * 86_400  # s
 
-MOST = {  # more than these breaks what they are counted with, and means nothing
+MOST = {  # larger values have no meaning, and overflow or exhaust something
     **dict.fromkeys(
         (
             *("crawl.delay", "crawl.delay_per_ip", "crawl.max_delay"),
@@ -46,8 +46,8 @@ MOST = {  # more than these breaks what they are counted with, and means nothing
     ),
     "crawl.latency_factor": 1_000_000,
     "crawl.hosts_in_flight": 100_000,  # sockets
-    "links.shards": 99_999,  # their names have five digits
-    "links.min_score": 2**31 - 1,  # as scores are stored
+    "links.shards": 99_999,  # file names have five digits
+    "links.min_score": 2**31 - 1,  # scores are stored as int32
     **dict.fromkeys(
         ("crawl.max_body", "pages.max_body", "extract.max_bytes", "corpus.shard_bytes"), 1 << 40
     ),
@@ -89,7 +89,7 @@ def shipped() -> list[str]:
 
 
 def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe: a shipped one's name, or a path; each override is a line of TOML.
+    """Read a recipe, given by a shipped name or a path; each override is a line of TOML.
 
     Raises:
         UserError: no such recipe; not TOML; a key that no table has, or a value it cannot take.
@@ -98,7 +98,7 @@ def load(name: str, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def said(name: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Return what a recipe says itself, as plain values without the defaults, not yet checked.
+    """Return the values that a recipe itself sets, without the defaults, not yet checked.
 
     Raises:
         UserError: no such recipe; not TOML.
@@ -111,7 +111,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a file of TOML.
 
     Raises:
-        UserError: it is none.
+        UserError: it cannot be read, or is not TOML.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -124,10 +124,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parsed(text: str, source: str, wanted: str) -> dict[str, Any]:
-    """Return what a text of TOML says.
+    """Return the values of a TOML text.
 
     Raises:
-        UserError: it is none, or longer or nested deeper than any recipe.
+        UserError: it is not TOML, or it is longer or nested deeper than any recipe.
     """
     try:
         found = tomllib.loads(text) if len(text) <= LONGEST else None
@@ -147,15 +147,15 @@ def parsed(text: str, source: str, wanted: str) -> dict[str, Any]:
 
 
 def presets() -> list[str]:
-    """Return the names that `include` knows."""
+    """Return the names of the presets that `include` accepts."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def included(tree: dict[str, Any], source: str) -> dict[str, Any]:
-    """Return plain values laid over the presets that `include` names, one after the other.
+    """Return plain values merged over the presets that `include` names, one after the other.
 
     Raises:
-        UserError: no such preset; says the nearest one.
+        UserError: no such preset; names the nearest one.
     """
     names = tree.pop("include", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -173,16 +173,16 @@ def included(tree: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def overridden(tree: dict[str, Any], overrides: Iterable[str], source: str) -> Recipe:
-    """Make a recipe of plain values with overrides laid over them, each a line of TOML.
+    """Make a recipe from plain values and overrides of them, each a line of TOML.
 
     Raises:
-        UserError: as `load`; `source` is where the values come from.
+        UserError: as `load`; `source` says where the values come from.
     """
     return build(laid(tree, overrides), source)
 
 
 def laid(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return plain values with overrides laid over them.
+    """Return plain values with the overrides applied.
 
     Raises:
         UserError: one is not a line of TOML.
@@ -197,7 +197,7 @@ def find(name: str) -> Path:
     """Return the file of a recipe.
 
     Raises:
-        UserError: neither a file nor a shipped name; says the nearest ones.
+        UserError: neither a file nor a shipped name; names the nearest ones.
     """
     path = Path(name)
     if path.is_file():
@@ -211,10 +211,10 @@ def find(name: str) -> Path:
 
 
 def build(tree: dict[str, Any], source: str) -> Recipe:
-    """Make a recipe of plain values, as TOML gives them.
+    """Make a recipe from plain values, as TOML gives them.
 
     Raises:
-        UserError: names the source, the key's path and what was wanted, a line an error.
+        UserError: one line for each error: the source, the key's path and what was wanted.
     """
     mistakes = chain(unknown_keys(Recipe, tree, ""), not_finite(tree, ""), out_of_bounds(tree))
     errors = list(islice(mistakes, SHOWN))
@@ -233,7 +233,7 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
 
 
 def _said(error: Any) -> str:
-    """Put one of pydantic's errors the way our own are put."""
+    """Write one of pydantic's errors in the form of our own."""
     path = ".".join(str(part) for part in error["loc"] if not str(part).startswith("dataclass"))
     message = error["msg"].removeprefix("Value error, ")
     found = error["input"]
@@ -242,7 +242,7 @@ def _said(error: Any) -> str:
 
 
 def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
-    """Yield a line for each key, at any depth, that no field answers to."""
+    """Yield a line for each key, at any depth, that has no field."""
     known = {item.name: item.type for item in fields(kind)}
     hints = typing.get_type_hints(kind)
     for key, value in tree.items():
@@ -259,13 +259,13 @@ def unknown_keys(kind: type, tree: dict[str, Any], path: str) -> Iterable[str]:
                 yield f"{where} = {value!r}: wanted a table [{where}], found a single value"
 
 
-LARGEST = 10**15  # of bytes a petabyte, of seconds thirty million years
+LARGEST = 10**15  # in bytes a petabyte, in seconds thirty million years
 
 
 def not_finite(value: Any, path: str) -> Iterable[str]:
-    """Yield a line for each nan or inf, which TOML has and no setting means, and what is beyond.
+    """Yield a line for each nan, inf (TOML has both, no setting takes them) or too large number.
 
-    But the bounds of rules: there inf is no bound. Whole numbers of more than 64 bits fit nowhere.
+    Exception: in the bounds of rules, inf means no bound. No whole number may exceed 64 bits.
 
     >>> list(not_finite({"train": {"lr": float("nan")}}, ""))
     ['train.lr = nan: wanted a finite number']
@@ -287,7 +287,7 @@ def not_finite(value: Any, path: str) -> Iterable[str]:
 
 
 def out_of_bounds(tree: dict[str, Any]) -> Iterable[str]:
-    """Yield a line for each value that is larger than any machine or page could make use of.
+    """Yield a line for each value that is larger than any machine or page could use.
 
     >>> list(out_of_bounds({"links": {"shards": 100_000}}))
     ['links.shards = 100000: wanted 99999 at most']
@@ -302,7 +302,7 @@ def out_of_bounds(tree: dict[str, Any]) -> Iterable[str]:
 
 
 def unprintable(value: Any, path: str) -> Iterable[str]:
-    r"""Yield a line for each text that no name, path or header can be: too long, or unprintable.
+    r"""Yield a line for each text that is too long or unprintable for a name, path or header.
 
     >>> list(unprintable({"crawl": {"contact": "a@b.test" + chr(13)}}, ""))
     ["crawl.contact: a control character in 'a@b.test\\r'"]
@@ -321,7 +321,7 @@ def unprintable(value: Any, path: str) -> Iterable[str]:
 
 
 def _elsewhere(key: str) -> list[str]:
-    """Return where in the whole tree a key of this name lives, if anywhere."""
+    """Return where in the whole tree a key of this name is, if anywhere."""
     return [path for path in paths(Recipe) if path.rsplit(".", 1)[-1] == key][:1]
 
 
@@ -337,13 +337,13 @@ def paths(kind: type, prefix: str = "") -> Iterable[str]:
 
 
 def _dataclass_in(hint: Any) -> type | None:
-    """Return the dataclass that a field's type is, or is optionally."""
+    """Return the dataclass that is a field's type, also where the field is optional."""
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     return next((o for o in options if is_dataclass(o) and isinstance(o, type)), None)
 
 
 def merge(tree: dict[str, Any], other: dict[str, Any]) -> None:
-    """Lay `other` over `tree`, table by table, in place."""
+    """Merge `other` into `tree`, table by table, in place."""
     for key, value in other.items():
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             merge(tree[key], value)

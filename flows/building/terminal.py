@@ -1,4 +1,4 @@
-"""What people see while webtext works: bars on a terminal, a line now and then in a log file."""
+"""Show progress while webtext works: bars on a terminal, a line now and then in a log file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,19 +25,19 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.visible import visible
 
 SIZES_SHOWN = 20  # of clusters
-LOG_SECONDS = 30.0  # between the lines of one step where no terminal shows a bar
+LOG_SECONDS = 30.0  # between the log lines of one step if no terminal shows a bar
 
 console = Console(stderr=True, highlight=False)
 
 
 def say(words: str) -> None:
-    """Tell people something, above the bars where there are some."""
-    with suppress(OSError, ValueError):  # nobody reads it where standard error is closed or full
+    """Print a message for people, above the progress bars if there are any."""
+    with suppress(OSError, ValueError):  # if standard error is closed or full, nobody can read it
         console.print(visible(words), soft_wrap=True, markup=False)
 
 
 def rendered(table: Table) -> str:
-    """Return a table as text, as wide as the terminal that it is for."""
+    """Return a table as text, as wide as the terminal that will show it."""
     plain = Console(highlight=False, color_system=None)
     with plain.capture() as captured:
         plain.print(table)
@@ -53,8 +53,8 @@ class Meter:
         self.row: TaskID | None = None
         self.started = time.monotonic()
         self.said = self.started
-        self.first: int | None = None  # what was done before the step went on here
-        self.last: int | None = None  # what the last line said
+        self.first: int | None = None  # done before the step was continued here
+        self.last: int | None = None  # as in the last line
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Show that `done` of `total` is done."""
@@ -70,14 +70,14 @@ class Meter:
             echo(self.line(done, total, note), err=True)
 
     def finish(self) -> None:
-        """Stop the bar's clock: the step is done, whatever it said last."""
+        """Stop the bar's clock: the step is done, whatever it reported last."""
         if self.bars is not None and self.row is not None:
             task = self.bars.tasks[self.row]
             self.bars.update(self.row, completed=task.total or task.completed)
             self.bars.stop_task(self.row)
 
     def rate(self, done: int) -> float:
-        """Return units a second since the step began here."""
+        """Return units per second since the step began in this process."""
         return (done - (self.first or 0)) / max(time.monotonic() - self.started, 1e-9)
 
     def told(self, done: int, note: str) -> str:
@@ -99,7 +99,7 @@ class Meter:
 
 @contextmanager
 def meters() -> Iterator[Any]:
-    """Give a function from a step's name to its meter; the bars are gone from the screen after."""
+    """Give a function from a step's name to its meter; afterwards the bars are removed."""
     if not console.is_terminal:
         yield lambda name: Meter(name, None)
         return
@@ -111,7 +111,7 @@ def meters() -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn(
             "{task.fields[note]}",
-            table_column=Column(ratio=1),  # on further lines where one is too short
+            table_column=Column(ratio=1),  # on several lines if one is too short
         ),
     )
     with Bars(*columns, console=console, expand=True) as bars:
@@ -132,13 +132,13 @@ def training(steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
 
 @contextmanager
 def passes() -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows how far each task is."""
+    """Give a function that shows the progress of each task."""
     with meters() as meter:
         yield anew(meter)
 
 
 def anew(meter: Callable[[str], Callable[..., None]]) -> Callable[[str, int, int], None]:
-    """Return what shows tasks that may begin again and again: each time with a meter of its own."""
+    """Return a function that shows tasks; a task that begins again gets a new meter."""
     shown: dict[str, tuple[int, Callable[..., None]]] = {}
 
     def watch(task: str, done: int, total: int) -> None:
@@ -151,7 +151,7 @@ def anew(meter: Callable[[str], Callable[..., None]]) -> Callable[[str, int, int
 
 
 def step_figures(line: dict[str, Any]) -> str:
-    """Put a training step's figures in a few words.
+    """Return a training step's figures as a short text.
 
     >>> line = {"loss": 4.25, "val_loss": None, "lr": 6e-4, "norm": 1.0, "tokens_per_s": 5e4}
     >>> step_figures(line | {"mfu": 0.41})
@@ -172,7 +172,7 @@ def step_figures(line: dict[str, Any]) -> str:
 
 
 def funnel_table(funnel: dict[str, Any]) -> Table:
-    """Lay out the funnel: a line a stage, and below it what it dropped and why."""
+    """Lay out the funnel: a line for each stage, and below it how many rows it dropped and why."""
     table = Table(title="What became of every row", title_justify="left", pad_edge=False)
     for name, justify in (("stage", "left"), ("read", "right"), ("kept", "right"), ("%", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
@@ -187,13 +187,13 @@ def funnel_table(funnel: dict[str, Any]) -> Table:
             f"{stage['read']:,}",
             f"{stage['kept']:,}",
             share.rstrip("%"),
-            Text(visible(reasons)),  # which is no markup
+            Text(visible(reasons)),  # which is not markup
         )
     return table
 
 
 def passage_line(passage: Passage) -> str:
-    """Say what became of a step's rows.
+    """Return one line: how many of a step's rows were kept and dropped.
 
     >>> passage_line(Passage("crawl", 3, 1, {"crawl.http_4xx": 2}))
     'crawl: 1 of 3 kept; 2 http_4xx'
@@ -204,7 +204,7 @@ def passage_line(passage: Passage) -> str:
 
 
 def corpus_line(funnel: dict[str, Any]) -> str:
-    """Say how large the corpus is.
+    """Return one line: how large the corpus is.
 
     >>> corpus_line({"corpus": {"documents": 1200, "bytes": 5_300_000, "tokens": None}})
     'corpus: 1,200 documents, 5.3 MB of text'
@@ -221,7 +221,7 @@ def corpus_line(funnel: dict[str, Any]) -> str:
 
 
 def judgement(found: dict[str, Any]) -> str:
-    """Lay out what the language and the rules say of one text, a line a rule."""
+    """Lay out the language and the rules' measures of one text, a line for each rule."""
     confidence = "" if found["confidence"] is None else f" ({found['confidence']:.2f})"
     language = f"language {found['language'] or 'unknown'}{confidence}"
     lines = [f"{found['id']}: {found['dropped_by'] or 'kept'}; {language}"]
@@ -237,7 +237,7 @@ def judgement(found: dict[str, Any]) -> str:
 
 
 def cluster_lines(passage: Passage, sizes: dict[str, Any]) -> Iterator[str]:
-    r"""Yield how large the clusters are, and last what became of a file's rows.
+    r"""Yield lines: how large the clusters are, and last how many rows were kept and dropped.
 
     >>> sizes = {"clusters": 3, "sizes": {"2": 2, "12": 1}, "large_clusters": 1}
     >>> print(*cluster_lines(Passage("dedup", 20, 7, {"dedup.near": 13}), sizes), sep="\n")

@@ -1,7 +1,7 @@
-"""A run that others watch: what happens is told as events, and what another try can mend is tried.
+"""A run that reports its progress as events, and retries errors that may pass.
 
 An event is a name and facts, for programs: a line of `events.jsonl` beside the data, a row on
-Prefect's pages, a call of a hook. Listeners are told in order and must not fail the run.
+Prefect's pages, a call of a hook. Listeners get events in order and must not fail the run.
 """
 
 import contextlib
@@ -26,24 +26,24 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned
 
 EVENTS = "events.jsonl"
-DELAYS = (5.0, 60.0, 300.0)  # s before each further try: a restart of a network, a server, a store
-PROGRESS_SECONDS = 30.0  # between two lines of progress in the file, as in a log
-PASSING = {  # what a network, or a disk behind one, says when it may be back soon
+DELAYS = (5.0, 60.0, 300.0)  # s before each retry, for a network or server to restart
+PROGRESS_SECONDS = 30.0  # s between two lines of progress in the file, as in a log
+PASSING = {  # errors of a network, or of a disk behind one, that may soon be over
     errno.EAGAIN, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH,
     errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN, errno.EREMOTEIO,
 }  # fmt: skip
-AGAIN = {408, 425, 429, *range(500, 600)}  # HTTP answers that ask for another try
+AGAIN = {408, 425, 429, *range(500, 600)}  # HTTP status codes after which a retry can help
 
 
 class Listener(Protocol):
-    """Told what happens in a run."""
+    """Receives the events of a run."""
 
     def __call__(self, event: str, facts: dict[str, Any], /) -> None:
-        """Take note; this is called by the thread that does the work, and must return soon."""
+        """Take an event; this is called by the thread that does the work, and must return soon."""
 
 
 class Stop:
-    """Why a run shall end, when it is not its own user at the keyboard who wants it."""
+    """The reason why a run must end, when it was not Ctrl-C of its own user."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -56,7 +56,7 @@ class Stop:
 
     @contextmanager
     def after(self, seconds: float | None) -> Iterator[None]:
-        """Ask for the end when the time is over."""
+        """Request the end of the run when its time is over."""
         if seconds is None:
             yield
             return
@@ -70,7 +70,7 @@ class Stop:
 
 
 def passing(error: BaseException) -> bool:
-    """Whether another try may mend it: a network, a disk behind one, or a server that is busy.
+    """Whether a retry may help: an error of a network, a network disk, or a busy server.
 
     >>> passing(ConnectionResetError()), passing(OSError(errno.EIO, "")), passing(ValueError())
     (True, True, False)
@@ -86,7 +86,7 @@ def passing(error: BaseException) -> bool:
 
 
 class EventLog:
-    """Events as lines of JSON in a file beside the data; what ails that file ails no run."""
+    """Events as lines of JSON in a file beside the data; an error of that file fails no run."""
 
     def __init__(self, data: Path, run: str) -> None:
         self.path = data / EVENTS
@@ -94,7 +94,7 @@ class EventLog:
         self.told = -PROGRESS_SECONDS
 
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
-        """Add a line; of progress only one now and then."""
+        """Add a line; progress events only now and then."""
         if event == "progress":
             now = time.monotonic()
             if now - self.told < PROGRESS_SECONDS:
@@ -105,7 +105,7 @@ class EventLog:
         data = (json.dumps(line, ensure_ascii=False, default=str) + "\n").encode()
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # One write to a file that is only added to: lines of two processes never mix.
+            # One write to a file opened for append: lines of two processes never mix.
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             try:
                 os.write(file, data)
@@ -114,7 +114,7 @@ class EventLog:
 
 
 class Watched:
-    """Runs steps for `run_steps`, and tells the listeners."""
+    """Runs steps for `run_steps`, and sends events to the listeners."""
 
     def __init__(
         self,
@@ -130,13 +130,13 @@ class Watched:
         self.stop = Stop()
 
     def tell(self, event: str, **facts: Any) -> None:
-        """Tell all listeners; one that fails is the run's affair no more than its log's."""
+        """Send an event to all listeners; one that fails does not stop the run."""
         for listener in self.listeners:
             with contextlib.suppress(Exception):
                 listener(event, facts)
 
     def step(self, step: Planned, workers: int, progress: Progress) -> list[Passage]:
-        """Run a step, again where that can help; what is finished of it is kept between tries."""
+        """Run a step, with retries where they can help; finished parts are kept between tries."""
         name, home, begun = step.name, str(step.home.path), time.monotonic()
 
         def told(done: int, total: int | None, note: str = "") -> None:
@@ -169,7 +169,7 @@ class Watched:
 
     @contextmanager
     def whole(self, timeout: float | None = None, **about: Any) -> Iterator[None]:
-        """Tell how a run begins and how it ends.
+        """Send the events of a run's beginning and end.
 
         Raises:
             StoppedError: it was stopped from a page.

@@ -1,4 +1,4 @@
-"""The command line: data on stdout, words for people on stderr, exit 2 for a user's mistake."""
+"""The command line: data on stdout, messages on stderr, exit code 2 for a user's mistake."""
 
 import io
 import logging
@@ -35,14 +35,14 @@ from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
 from webtext.pipeline.core.pool import die_with
 from webtext.pipeline.core.visible import VisibleFormatter
 
-PATIENCE = 10.0  # seconds that a process waits for the one that says why both stop
+PATIENCE = 10.0  # seconds that a process waits for the one that reports why both stop
 
 
 class Grouped(click.Group):
-    """A group whose help lists the commands by what people do, in the order given."""
+    """A group whose help lists the commands by purpose, in the order given."""
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section a purpose."""
+        """Write a section for each purpose."""
         for purpose, commands in BY_PURPOSE.items():
             with formatter.section(purpose):
                 formatter.write_dl([(str(one.name), said) for one, said in commands.items()])
@@ -56,7 +56,7 @@ def cli() -> None:
     """From the links people vouched for to a corpus, its tokens, and a GPT-2 trained on it."""
 
 
-# A line each, so that the list fits on a screen; the docstring of a command says all of it.
+# A line each, so that the list fits on a screen; a command's docstring is its full help.
 BY_PURPOSE: dict[str, dict[click.Command, str]] = {
     "Begin": {
         demo.demo: "the whole way on a small web of this machine's own",
@@ -106,15 +106,15 @@ for command in chain.from_iterable(BY_PURPOSE.values()):
 
 
 def main() -> None:
-    """Run a command; turn what a user can mend into one line and exit code 2."""
+    """Run a command; report errors that a user can correct in one line, with exit code 2."""
     _settle()
     stdout = sys.stdout
     try:
         cli(standalone_mode=False)
         sys.stdout.flush()
     except SystemExit:
-        if sys.stdout is not stdout:  # click lays its own over it once a pipe is closed
-            _end("", 0)  # the reader of our output has seen enough, as `head` does
+        if sys.stdout is not stdout:  # click replaces it by its own once a pipe is closed
+            _end("", 0)  # the reader of our output has closed the pipe, as `head` does
         raise
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
@@ -133,7 +133,7 @@ def main() -> None:
         _end("interrupted; the same command goes on from here", 130)
     except BrokenPipeError:
         _end("", 0)
-    except OSError as error:  # a disk, a file or the output that refuses; no fault of ours
+    except OSError as error:  # an error of a disk, a file or the output; not a bug of ours
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}; what is finished is kept", 2)
 
@@ -144,14 +144,14 @@ def _settle() -> None:
     homeless.settle()
     handler = logging.StreamHandler()
     handler.setFormatter(VisibleFormatter())
-    logging.lastResort = handler  # what nobody else has asked to see, from warnings on
+    logging.lastResort = handler  # for logs of libraries without a handler
     handler.setLevel(logging.WARNING)
-    if parent := os.environ.pop("WEBTEXT_PARENT", None):  # a flow's, which must not be outlived
+    if parent := os.environ.pop("WEBTEXT_PARENT", None):  # a flow's: end with it
         threading.Thread(target=die_with, args=(int(parent),), daemon=True).start()
 
 
 def _show(error: click.ClickException) -> None:
-    """Show a mistake in the words of a command, with the usage above it, in one process."""
+    """Show a mistake in a command's arguments, with the usage above it, in one process only."""
     if not training_runs.first_here():
         _exit_after_the_other(2)
     shown = io.StringIO()
@@ -160,10 +160,10 @@ def _show(error: click.ClickException) -> None:
 
 
 def _end(words: str, code: int) -> NoReturn:
-    """Exit with a line for people, if there is one to say.
+    """Exit with a message, if there is one.
 
-    What could not be written to standard output is given up, or Python would try again at its end
-    and complain.
+    Output that could not be written to standard output is discarded; else Python would try again
+    at its exit and report an error.
     """
     if words:
         echo(f"webtext: {words}", err=True)
@@ -176,10 +176,10 @@ def _end(words: str, code: int) -> NoReturn:
 
 
 def _exit_after_the_other(code: int) -> None:
-    """Exit once torchrun asks for it, which it does when a process has failed, or soon.
+    """Exit when torchrun asks for it, as it does when a process has failed, or after a short wait.
 
-    The process that says why shall be the first that torchrun finds gone, for it names that one as
-    the cause. The end is at once, for signals would not be answered while Python shuts down.
+    The process that reports the error must be the first that ends, because torchrun names the first
+    one as the cause. The exit is immediate, because Python handles no signals while it shuts down.
     """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
     time.sleep(PATIENCE)
@@ -187,5 +187,5 @@ def _exit_after_the_other(code: int) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Treat SIGTERM as Ctrl-C: stop, keep what is whole, leave no process behind."""
+    """Treat SIGTERM as Ctrl-C: stop, keep complete files, leave no process behind."""
     raise KeyboardInterrupt

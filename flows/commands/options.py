@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean and are called the same everywhere."""
+"""Options that several commands share, so that name and meaning are the same everywhere."""
 
 import math
 import os
@@ -11,12 +11,12 @@ import click
 
 
 class Number(click.FloatRange):
-    """A finite number in a range; click's own takes "nan", which lies outside no range."""
+    """A finite number in a range; click's own type accepts "nan" in every range."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the number that was written."""
+        """Return the parsed number."""
         found = float(super().convert(value, param, ctx))
         if not math.isfinite(found):
             self.fail(f"{value} is no finite number.", param, ctx)
@@ -59,7 +59,7 @@ class Duration(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the seconds that were written."""
+        """Return the parsed seconds."""
         if isinstance(value, float):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", str(value).strip())
@@ -69,7 +69,7 @@ class Duration(click.ParamType[float]):
 
 
 def ending(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say when a run shall end, and what is called when it does."""
+    """Add the options that say when a run must end, and which hooks are called at its end."""
     for option in (
         click.option(
             "--on-finish",
@@ -88,7 +88,7 @@ def ending(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def name_hooks(on_failure: str | None, on_finish: str | None) -> None:
-    """Let this process and those it starts find the hooks that were named."""
+    """Set the hooks for this process and its child processes."""
     for name, hook in (("WEBTEXT_ON_FAILURE", on_failure), ("WEBTEXT_ON_FINISH", on_finish)):
         if hook:
             os.environ[name] = hook

@@ -1,4 +1,4 @@
-"""Prefect's REST interface, spoken without Prefect, which takes 3 s of CPU to import."""
+"""A client of Prefect's REST API without Prefect, which takes 3 s of CPU to import."""
 
 import base64
 import hmac
@@ -16,7 +16,7 @@ AUTH = "PREFECT_API_AUTH_STRING"
 
 
 class ApiError(ConnectionError):
-    """Prefect's server refused a request, or could not be asked."""
+    """Prefect's server refused a request, or could not be reached."""
 
     def __init__(self, words: str, status: int | None = None) -> None:
         super().__init__(words)
@@ -25,17 +25,17 @@ class ApiError(ConnectionError):
 
 @dataclass(frozen=True)
 class Api:
-    """The interface of the server at `url`, which ends in /api."""
+    """The API of the server at `url`, which ends in /api."""
 
     url: str
     auth: str | None = field(default=None, repr=False)
-    timeout: float = 30.0  # s; a server that is being started again answers after 10
+    timeout: float = 30.0  # s; a restarting server answers after 10
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
-        """Send a request; return the JSON of the answer, None where there is none.
+        """Send a request; return the JSON of the answer, None if it has none.
 
         Raises:
-            ApiError: no answer, or one that says what is wrong.
+            ApiError: no answer, or an answer that reports an error.
         """
         data = None if body is None else json.dumps(body, default=str).encode()
         headers = {"Content-Type": "application/json"}
@@ -66,7 +66,7 @@ class Api:
 
 
 def proves(url: str, secret: str, timeout: float = 2.0) -> bool:
-    """Whether the server at `url` knows the secret, which it is not told before it has shown so."""
+    """Whether the server at `url` knows the secret, which is not sent to it for this check."""
     challenge = secrets.token_urlsafe()
     ask = f"{url.removesuffix('/api')}{PROOF}?{challenge}"
     try:

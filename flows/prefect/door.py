@@ -1,8 +1,8 @@
-"""Who may talk to the Prefect server that we start: this user's own processes and browser.
+"""Protect the Prefect server that we start: only this user's processes and browser may use it.
 
 A port of loopback is open to every user of the machine and to every page that a browser shows. So
-the API asks for a secret that lies in a file of the user's, and `Door`, before it, turns away what
-a page of another site sends: by its Origin, and by its Host where a name was made to point here.
+the API requires a secret from a file of the user's, and `Door`, in front of it, rejects requests
+from pages of other sites: by the Origin header, and by the Host header against DNS rebinding.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 SECRET = "secret"  # noqa: S105 -- the name of the file, below PREFECT_HOME
-SECRET_BYTES = 32  # of chance. Source: the default of Python's `secrets`
-LOGIN = "/webtext"  # the page that hands the secret to Prefect's own pages
-PROOF = "/webtext/proof"  # where the server shows that it knows the secret
+SECRET_BYTES = 32  # of random data. Source: the default of Python's `secrets`
+LOGIN = "/webtext"  # the page that gives the secret to Prefect's own pages
+PROOF = "/webtext/proof"  # where the server proves that it knows the secret
 
-# Prefect's pages, of either version, look for the secret in base64 under this name.
+# Both versions of Prefect's pages look for the secret in base64 under this name.
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>webtext</title>
 <p>This page needs JavaScript, as Prefect's do.</p>
 <script>
@@ -35,9 +35,9 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def secret_of(home: Path) -> str:
-    """Return the secret of the Prefect server that keeps its state in `home`, made once.
+    """Return the secret of the Prefect server that keeps its state in `home`; make it if missing.
 
-    The file is the user's alone; one that others could have read or written is not used again.
+    Only the user may access the file; one that others could have read or written is replaced.
     """
     path = home / SECRET
     try:
@@ -56,14 +56,14 @@ def secret_of(home: Path) -> str:
 
 
 def proof(secret: str, challenge: str) -> str:
-    """Return what only who knows the secret can answer to a challenge."""
+    """Return the answer to a challenge, which only a process that knows the secret can compute."""
     return hmac.new(secret.encode(), challenge.encode(), hashlib.sha256).hexdigest()
 
 
 class Door:
-    """An ASGI application that stands before another and lets in what comes from this machine.
+    """An ASGI application in front of another one, which lets in requests from this machine only.
 
-    It asks nobody for the secret: the application behind it does that.
+    It does not check the secret: the application behind it does that.
     """
 
     def __init__(self, app: App, port: int, secret: str) -> None:
@@ -87,7 +87,7 @@ class Door:
             await self.app(scope, receive, unframed(send))
 
     def objection(self, headers: list[tuple[bytes, bytes]]) -> str | None:
-        """Return why a request with these headers is turned away, None where it is not."""
+        """Return why a request with these headers is rejected, None if it is accepted."""
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:
             return "this server has another name"
@@ -100,7 +100,7 @@ class Door:
 
 
 def unframed(send: Send) -> Send:
-    """Return a `send` that forbids other pages to show this one inside them."""
+    """Return a `send` that forbids other pages to show this one in a frame."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -112,7 +112,7 @@ def unframed(send: Send) -> Send:
 
 
 async def refuse(kind: str, why: str, receive: Receive, send: Send) -> None:
-    """Turn a request away, or a WebSocket before it is one."""
+    """Reject a request, or a WebSocket before its handshake is complete."""
     if kind == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008, "reason": why})
@@ -123,7 +123,7 @@ async def refuse(kind: str, why: str, receive: Receive, send: Send) -> None:
 async def answer(
     send: Send, status: int, body: bytes, kind: bytes = b"text/plain; charset=utf-8"
 ) -> None:
-    """Send a whole response that nobody keeps."""
+    """Send a whole response that must not be cached."""
     headers = [
         (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),

@@ -1,7 +1,7 @@
-"""What a schedule or Prefect's pages start: a build, a refresh, a training.
+"""The flows that a schedule or Prefect's pages start: a build, a refresh, a training.
 
-Parameters are plain text and numbers; Prefect's form shows what their docstrings say of them. The
-manifests on disk decide what is done: a run that Prefect has forgotten goes on all the same.
+Parameters are plain text and numbers; Prefect's form shows their docstrings. The manifests on disk
+decide which work is done: a run that Prefect has no record of is continued all the same.
 """
 
 import os
@@ -37,10 +37,10 @@ from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import die_with
 
 CORES = os.cpu_count() or 1
-PATIENCE = 30.0  # s for the last words of a run; whoever scheduled it waits for nothing
-END_SECONDS = 3.0  # for a command that is told to end, before it is killed
-QUEUE_SECONDS = 2.0  # between two looks whether the data directory is free
-LOG = 20  # lines of a command's words that say why it failed
+PATIENCE = 30.0  # s to send the last events of a run; nobody waits for a scheduled run
+END_SECONDS = 3.0  # s for a command to end after SIGTERM, before it is killed
+QUEUE_SECONDS = 2.0  # s between two checks whether the data directory is free
+LOG = 20  # last lines of a command's output, which say why it failed
 
 Workers = Annotated[int, Field(ge=1, le=1024)]
 Timeout = Annotated[float | None, Field(gt=0)]
@@ -63,7 +63,7 @@ def build(
     timeout: Timeout = None,
     overlap: Overlap = "skip",
 ) -> State[Any] | None:
-    """Make every directory from the links to the tokens that is not whole yet.
+    """Make every directory, from the links to the tokens, that is not complete yet.
 
     Args:
         recipe: A recipe's file, as an absolute path, or the name of one that comes with webtext.
@@ -154,15 +154,15 @@ FLOWS: dict[str, Flow[..., Any]] = {"build": build, "refresh": refresh, "train":
 
 
 def server() -> Api | None:
-    """Return the server that has started this run."""
+    """Return the server that started this run."""
     return Api(os.environ[URL], os.environ.get(AUTH)) if URL in os.environ else None
 
 
 @contextmanager
 def begun(data: str | None, directory: str | None, overlap: str) -> Iterator[bool]:
-    """Prepare the process of a run; give whether the data directory is free, waiting if asked to.
+    """Prepare the process of a run; tell whether the data directory is free, and wait if asked to.
 
-    Whoever started this process watches it; without that, nobody would end it.
+    The parent of this process is watched, because without it nobody would end this process.
     """
     threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
     if directory:
@@ -174,15 +174,15 @@ def begun(data: str | None, directory: str | None, overlap: str) -> Iterator[boo
 
 
 def skipped(data: str) -> State[Any]:
-    """Return the state of a run that had nothing to do, for another was at work."""
+    """Return the state of a run that did nothing because another one was working."""
     return Completed(name="Skipped", message=f"{data} is held by {holder_of(Path(data))}")
 
 
 def run_command(words: Sequence[str], data: Path, timeout: float | None, recipe: str) -> None:
-    """Run a command of webtext's in a process of its own, and log what it says.
+    """Run a webtext command in a process of its own, and log its output.
 
     Raises:
-        UserError: it says that the user can mend something; its last line says what.
+        UserError: the command reports an error that the user can correct; its last line says which.
         PipelineError: it failed otherwise, or its time was over.
     """
     logger = get_run_logger()

@@ -1,4 +1,4 @@
-"""Where Prefect keeps its state, and which server is there already; never in the user's home.
+"""Where Prefect keeps its state (never in the user's home), and which server already runs.
 
 Prefect reads its settings when it is imported: use this before anything imports it.
 """
@@ -18,15 +18,15 @@ from webtext.pipeline.core.directories.data_directory import Holder, alive, myse
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import write_json
 
-REGISTER = "server.json"  # below PREFECT_HOME: the server that runs on this database
+REGISTER = "server.json"  # in PREFECT_HOME: the server that runs on this database
 URL = "PREFECT_API_URL"
-REACH_SECONDS = 5.0  # for a server that the user has named
+REACH_SECONDS = 5.0  # s for an answer of a server that the user has named
 
 
 def settle(data: Path) -> Path:
-    """Let Prefect keep its state under the data directory and send nothing; return where.
+    """Make Prefect keep its state in the data directory and send no telemetry; return the folder.
 
-    Whoever has set PREFECT_HOME keeps it.
+    A PREFECT_HOME that is already set is kept.
 
     Raises:
         UserError: nothing can be written there.
@@ -40,7 +40,7 @@ def settle(data: Path) -> Path:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if home == usual:
-            home.chmod(0o700)  # what Prefect keeps there is nobody else's to read
+            home.chmod(0o700)  # no other user may read what Prefect keeps there
         probe.touch()
         probe.unlink()
     except OSError as error:
@@ -52,13 +52,13 @@ def settle(data: Path) -> Path:
 
 
 def running(home: Path, to_stay: bool = False) -> Api | None:
-    """Return the server to join: the one that the user names, this database's, or this user's.
+    """Return the server to use: the one that the user names, this database's, or this user's.
 
-    One that ends with a build is none `to_stay` with.
+    With `to_stay`, a server that ends with its build is not accepted.
 
     Raises:
-        UserError: the one that PREFECT_API_URL names cannot be reached; a build at work there has
-            one that will not stay.
+        UserError: the server that PREFECT_API_URL names cannot be reached; or a running build has
+            a server that ends with it.
     """
     if theirs := os.environ.get(URL):
         return named(theirs)
@@ -75,7 +75,7 @@ def named(url: str) -> Api:
     """Return the server that PREFECT_API_URL names.
 
     Raises:
-        UserError: it is no address, or does not answer.
+        UserError: it is not a URL, or the server does not answer.
     """
     hint = "start that server, or unset PREFECT_API_URL to have one started"
     if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
@@ -87,7 +87,7 @@ def named(url: str) -> Api:
 
 
 def registered(path: Path) -> Api | None:
-    """Return the server that is written in a file, where its process lives and it answers."""
+    """Return the server that is written in a file, if its process is alive and it answers."""
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         holder = Holder(**told["holder"])
@@ -101,7 +101,7 @@ def registered(path: Path) -> Api | None:
 
 
 def ends_with_a_build(path: Path) -> bool:
-    """Whether the server that is written in a file is one that a build has for itself."""
+    """Whether the server that is written in a file belongs to a single build."""
     try:
         return bool(json.loads(path.read_text(encoding="utf-8")).get("lone"))
     except (OSError, ValueError):
@@ -109,13 +109,13 @@ def ends_with_a_build(path: Path) -> bool:
 
 
 def register(path: Path, url: str, home: Path, lone: bool = False) -> None:
-    """Let others find the server that this process keeps; a `lone` one ends with its build."""
+    """Write down this process's server for others to find; a `lone` one ends with its build."""
     told = {"url": url, "home": str(home), "lone": lone, "holder": asdict(myself())}
     write_json(path, told)
 
 
 def unregister(path: Path) -> None:
-    """Let nobody look for this process's server any more; leave that of another be."""
+    """Remove the entry of this process's server; leave one of another process unchanged."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -125,18 +125,18 @@ def unregister(path: Path) -> None:
 
 
 def users_own() -> Path:
-    """Return where `webtext serve` writes which server this user watches.
+    """Return the file where `webtext serve` writes which server this user watches.
 
-    Source of the place: the XDG base directory specification.
+    Source of the path: the XDG base directory specification.
     """
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "webtext" / REGISTER
 
 
 def pages_of(api: Api, home: Path) -> str:
-    """Return where a browser finds the pages of the server, and how it is let in.
+    """Return the URL of the server's pages for a browser, and how the browser gets access.
 
-    The secret is shown on a terminal only: what is written elsewhere may be read by others.
+    The secret is shown on a terminal only: other output may be read by other people.
     """
     pages = api.url.removesuffix("/api")
     if not api.auth or os.environ.get(URL):  # the user's own server

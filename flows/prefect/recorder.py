@@ -1,7 +1,7 @@
-"""A run on Prefect's pages: its steps as task runs, its log, its figures as artifacts.
+"""Show a run on Prefect's pages: its steps as task runs, its log, its figures as artifacts.
 
-The run itself waits for none of it. It is told to a thread, which tells Prefect's server when that
-can be reached, and looks whether somebody cancels the run there.
+The run itself never waits for this. It sends its events to a thread, which sends them to Prefect's
+server when that can be reached, and checks whether somebody cancels the run there.
 """
 
 import json
@@ -31,10 +31,10 @@ from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json
 
 FLOW = "webtext-build"
-PUBLISH_SECONDS = 10.0  # between two updates of the figures; each is three calls of 10 to 20 ms
-LOOK_SECONDS = 3.0  # between two looks whether the run is cancelled
-AGAIN_SECONDS = 2.0  # before a server that did not answer is asked again
-PATIENCE = 4.0  # s that the end of a run waits for its last words to be taken
+PUBLISH_SECONDS = 10.0  # s between two updates of the figures; each is three calls of 10 to 20 ms
+LOOK_SECONDS = 3.0  # s between two checks whether the run is cancelled
+AGAIN_SECONDS = 2.0  # s before a retry if the server did not answer
+PATIENCE = 4.0  # s that the end of a run waits for its last events to be sent
 LEVELS = {
     "run_failed": logging.ERROR,
     "step_failed": logging.ERROR,
@@ -47,8 +47,8 @@ STEP_ENDS = {"step_finished": "COMPLETED", "step_failed": "FAILED", "step_stoppe
 class Recorder:
     """Listens to a run and shows it on Prefect's pages.
 
-    `api` returns the server once it can be asked, None until then. Given `flow_run`, a run that
-    Prefect has started itself, that run's state is left to Prefect.
+    `api` returns the server once it can be reached, None until then. With `flow_run`, a run that
+    Prefect itself has started, Prefect sets the state of that run.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Recorder:
         self.thread.start()
 
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
-        """Take note; the thread does the rest."""
+        """Take an event; the thread does the rest."""
         if event == "progress":
             self.step = facts["step"]
             self.figures.setdefault(self.step, Figures(self.step)).tell(**facts)
@@ -91,7 +91,7 @@ class Recorder:
             self.queue.put((datetime.now(UTC), event, facts))
 
     def close(self, patience: float = PATIENCE) -> bool:
-        """Wait a moment for the last words to be taken; return whether they were."""
+        """Wait a moment for the last events to be sent; return whether they were."""
         self.queue.put(None)
         self.thread.join(patience)
         self.ended.set()
@@ -102,7 +102,7 @@ class Recorder:
     # --- the thread ------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Tell the server what happens, in order, until the end of the run."""
+        """Send the events to the server, in order, until the end of the run."""
         published = looked = time.monotonic()
         while not self.ended.is_set():
             try:
@@ -124,7 +124,7 @@ class Recorder:
                     break
                 except ApiError as error:
                     if error.status is not None and error.status < 500:
-                        break  # it will never take this
+                        break  # the server will never accept this event
                     self.ended.wait(AGAIN_SECONDS)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -135,7 +135,7 @@ class Recorder:
         return self.server.ask(method, path, body)
 
     def _tell(self, when: datetime, event: str, facts: dict[str, Any]) -> None:
-        """Tell the server of one event."""
+        """Send one event to the server."""
         if event == "run_started":
             self._begin(facts)
         step = facts.get("step")
@@ -169,7 +169,7 @@ class Recorder:
             self._state("flow_runs", str(self.flow_run), ENDS[event], words)
 
     def _begin(self, facts: Mapping[str, Any]) -> None:
-        """Make the run on the server, or find that which Prefect has made."""
+        """Create the run on the server, or find the one that Prefect has created."""
         if self.flow_run is None:
             flow = self._ask("POST", "/flows/", {"name": FLOW})["id"]
             run = {
@@ -187,7 +187,7 @@ class Recorder:
             self._mark(self.flow_run)
 
     def _mark(self, flow_run: str) -> None:
-        """Write down which process the run is, so that one that was killed is known for it."""
+        """Write down the process of the run, so that a killed run can be recognised later."""
         self.mark = marks(self.home) / f"{flow_run}.json"
         with suppress(OSError):
             write_json(self.mark, asdict(myself()))
@@ -197,15 +197,15 @@ class Recorder:
         self._ask("POST", f"/{kind}/{run}/set_state", {"state": told, "force": True})
 
     def _look(self) -> None:
-        """Stop the run where somebody has cancelled it on the pages."""
+        """Stop the run if somebody has cancelled it on the pages."""
         if self.theirs or self.flow_run is None:
-            return  # Prefect's own runner looks, and tells the process
+            return  # Prefect's own runner checks this, and tells the process
         state = self._ask("GET", f"/flow_runs/{self.flow_run}")["state"]["type"]
         if state in {"CANCELLING", "CANCELLED"}:
             self.cancel("cancelled on Prefect's page")
 
     def _publish(self, step: str | None = None) -> None:
-        """Bring the artifacts up to date: a step's figures, of the one at work, and the funnel."""
+        """Update the artifacts: the figures of the running step, and the funnel."""
         if figures := self.figures.get(step or self.step):
             task, key = self.tasks.get(figures.step), f"{self.key}-{figures.step}"
             self._artifact(key, "markdown", figures.text(self.data), task)
@@ -216,7 +216,7 @@ class Recorder:
                 self._artifact(f"{self.key}-funnel", "table", table(rows), None)
 
     def _artifact(self, key: str, kind: str, data: Any, task: str | None) -> None:
-        """Make an artifact of this run, or change it."""
+        """Create an artifact of this run, or update it."""
         if self.published.get(key) == data:
             return
         if key in self.artifacts:
@@ -235,16 +235,16 @@ class Recorder:
 
 
 class Figures:
-    """How far a step is, and how fast."""
+    """The progress and speed of a step."""
 
     def __init__(self, step: str) -> None:
         self.step = step
         self.begun = self.now = time.monotonic()
-        self.first: int | None = None  # what was done before the step went on here
+        self.first: int | None = None  # done before the step was continued here
         self.told: tuple[int, int | None, str] = (0, None, "")
 
     def tell(self, done: int, total: int | None, note: str = "", **_other: Any) -> None:
-        """Note that `done` of `total` is done."""
+        """Record that `done` of `total` is done."""
         if self.first is None:
             self.first = done
         self.now = time.monotonic()
@@ -252,7 +252,7 @@ class Figures:
 
     @property
     def share(self) -> float | None:
-        """What is done, in per cent, where the whole is known."""
+        """The share that is done, in per cent, if the total is known."""
         done, total, _ = self.told
         return round(100 * done / total, 1) if total else None
 
@@ -281,12 +281,12 @@ class Figures:
 
 
 def marks(home: Path) -> Path:
-    """Return where it is written which process is which run."""
+    """Return the file that says which process is which run."""
     return home / "runs"
 
 
 def key_of(data: Path) -> str:
-    """Return what the keys of a data directory's artifacts begin with.
+    """Return the prefix of the keys of a data directory's artifacts.
 
     >>> key_of(Path("/big/Web Text"))
     'webtext-web-text-3953ae'
@@ -306,7 +306,7 @@ def name_of(recipe: str, when: datetime | None = None) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return the funnel as Prefect's tables are written."""
+    """Return the funnel in the form of Prefect's tables."""
     shown = []
     for row in rows:
         read, kept = row["read"], row["kept"]
@@ -339,7 +339,7 @@ def sentence(event: str, facts: Mapping[str, Any]) -> str:
 def recorded(
     asked: Build, server: Any, patience: float, flow_run: str | None = None
 ) -> Iterator[Watched]:
-    """Give what runs the steps and tells its log, Prefect's pages and the hooks of it."""
+    """Give a runner of the steps that reports to its log, Prefect's pages and the hooks."""
     home = settle(asked.data)
     listeners: list[Listener] = []
     watched = Watched(listeners, say)

@@ -1,7 +1,7 @@
-"""What runs scheduled flows: `python -m webtext.flows.prefect.runner FILE PARENT [--check]`.
+"""Run scheduled flows: `python -m webtext.flows.prefect.runner FILE PARENT [--check]`.
 
-A process of its own beside `webtext serve`, which starts it again when it dies. It, the flows that
-it runs and all that they start end with PARENT.
+This is a separate process beside `webtext serve`, which restarts it when it dies. This process,
+the flows that it runs and all processes that they start end with PARENT.
 """
 
 import json
@@ -16,14 +16,14 @@ from typing import Any
 from webtext.flows.prefect.timetable import Schedule, Served
 from webtext.pipeline.core.pool import die_with
 
-SHOWN = 3  # times at which the flow will run next
+SHOWN = 3  # number of the next run times that are printed
 
 
 def schedules_of(served: Served) -> list[Any]:
     """Return the schedules as Prefect has them.
 
     Raises:
-        ValueError: Prefect takes one for wrong.
+        ValueError: Prefect does not accept one.
     """
     return [prefect_schedule(one) for one in served.schedules]
 
@@ -41,9 +41,9 @@ def prefect_schedule(one: Schedule) -> Any:
 
 
 def check(served: Served) -> None:
-    """Print when the flow will run, one time a line; a schedule that Prefect refuses is an error.
+    """Print when the flow will run, one time per line; a schedule that Prefect refuses is an error.
 
-    Exits with code 2 then, and says why in one line.
+    On an error, exits with code 2 and prints the reason in one line.
     """
     import asyncio
 
@@ -70,7 +70,7 @@ def check(served: Served) -> None:
 
 
 def main(file: Path, parent: int) -> None:
-    """Serve until stopped, or until the process `parent` is gone."""
+    """Serve until stopped, or until the process `parent` has ended."""
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     served = Served.read(json.loads(file.read_text(encoding="utf-8")))
     from prefect import serve
@@ -87,9 +87,9 @@ def main(file: Path, parent: int) -> None:
         tags=["webtext", served.kind],
         description=f"{served.kind} of {served.parameters['recipe']}, by webtext serve",
     )
-    # It would say every 2 s that something waits; flows speak for themselves.
+    # It would log every 2 s that a run waits; flows have their own log.
     logging.getLogger("prefect.runner").setLevel(logging.ERROR)
-    # One at a time: what falls due meanwhile waits on the server, where `overlap` thins it out.
+    # One at a time: runs that fall due meanwhile wait on the server, or `overlap` cancels them.
     assert isinstance(deployment, RunnerDeployment), "outside an event loop it is no promise"
     serve(deployment, limit=1, print_starting_message=False)
 

@@ -1,8 +1,8 @@
 """Prefect's own server: `python -m webtext.flows.prefect.server SOCKET PARENT` ends with PARENT.
 
-Prefect's built-in ephemeral server stays behind when the flow's process is killed; this one
-does not, and it has written all of its rows when it is asked to stop. It serves a socket that its
-parent keeps open: who asks while it is being started again waits, and is answered.
+Prefect's built-in ephemeral server goes on when the flow's process is killed; this one does not,
+and it has written all of its rows when it is asked to stop. It serves a socket that its parent
+keeps open: a client that connects during a restart waits, and gets its answer.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from pathlib import Path
 from webtext.flows.prefect.door import Door
 from webtext.pipeline.core.pool import die_with
 
-TAKEN = 3  # the exit code where another server is at work on this database
-PATIENCE = 10.0  # s that the server before may take to end
+TAKEN = 3  # the exit code if another server is using this database
+PATIENCE = 10.0  # s that the previous server may take to end
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Serve until stopped, or until the process `parent` is gone.
+    """Serve until stopped, or until the process `parent` has ended.
 
-    It is named and not asked for, because it may be gone before this is reached.
+    `parent` is passed as an argument, because it may have ended before this code runs.
     """
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     home = Path(os.environ["PREFECT_HOME"])
@@ -39,7 +39,7 @@ def main(descriptor: int, parent: int) -> None:
 
     if DATABASE not in os.environ:
         begin_database(home / "prefect.db")
-    # Its own log tells people nothing; what goes wrong is on stderr, which is a file.
+    # Its own log does not help people; errors are on stderr, which is a file.
     listening = socket.socket(fileno=descriptor)
     secret = os.environ["PREFECT_SERVER_API_AUTH_STRING"]
     app = Door(create_app(), listening.getsockname()[1], secret)
@@ -48,7 +48,7 @@ def main(descriptor: int, parent: int) -> None:
 
 
 def alone(home: Path) -> int:
-    """Hold the database, so that no second server is ever at work on it; exit where one is."""
+    """Lock the database, so that no second server ever uses it; exit if another one does."""
     held = os.open(home / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -64,9 +64,9 @@ def alone(home: Path) -> int:
 
 
 def begin_database(database: Path) -> None:
-    """Make a new database as a copy of the last new one, for Prefect takes 4 s of CPU to make it.
+    """Make a new database as a copy of the last new one, because Prefect takes 4 s of CPU for it.
 
-    The copy is of this version's, kept in the user's cache; where that cannot be, Prefect makes it.
+    The copy is of the same version, in the user's cache; without a cache, Prefect makes it.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "webtext"
     blank = cache / f"prefect-{importlib.metadata.version('prefect')}.db"

@@ -1,7 +1,7 @@
-"""A server beside builds, and beside `webtext serve`, where none is there to join; and its runner.
+"""Start a server, if none runs yet, beside builds and `webtext serve`; and its runner.
 
-The command line's own builds import no Prefect. They tell the server of themselves and begin at
-once, whether it is there yet or not.
+The command line's own builds do not import Prefect. They report to the server, and begin at once,
+whether it is already running or not.
 """
 
 import os
@@ -28,16 +28,16 @@ from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import write_json
 
-FAST = 0.2  # s between two looks
-WAIT = "WEBTEXT_PREFECT_WAIT"  # s that a build's end waits for Prefect's pages to be complete
+FAST = 0.2  # s between two checks
+WAIT = "WEBTEXT_PREFECT_WAIT"  # s that the end of a build waits for Prefect's pages to be complete
 
 
 def keep_serving(served: Served, data: Path, port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C; the first is an end as any other, with exit code 0.
+    """Serve until SIGTERM or Ctrl-C; SIGTERM is a normal end, with exit code 0.
 
     Raises:
-        UserError: a schedule that cannot be; a port that is taken; a place that cannot be written.
-        PipelineError: what is served has ended again and again.
+        UserError: a wrong schedule; a port that is taken; a path that cannot be written.
+        PipelineError: the server or the runner has died again and again.
     """
     home = homes.settle(data)
     file = home / f"serve-{served.kind}-{served.name}.json"
@@ -52,7 +52,7 @@ def keep_serving(served: Served, data: Path, port: int) -> None:
                 own.start()
                 if not wait_for(own, stop):
                     return
-                with suppress(OSError):  # it is only for builds elsewhere to find
+                with suppress(OSError):  # it is only for builds in other directories
                     homes.register(homes.users_own(), own.url, home)
                 note_cut_off(own.api, home)
             api = own.api if own else joined
@@ -67,7 +67,7 @@ def keep_serving(served: Served, data: Path, port: int) -> None:
 
 
 def note_cut_off(api: Api, home: Path, timeout: float | None = None) -> None:
-    """Write down which deployments had a run that was cut off, for them to go on at a start."""
+    """Write down which deployments had an interrupted run, to continue them at the next start."""
     quick = Api(api.url, api.auth, timeout) if timeout else api
     for one in take_up(quick, home):
         if one.get("deployment_id"):
@@ -75,10 +75,10 @@ def note_cut_off(api: Api, home: Path, timeout: float | None = None) -> None:
 
 
 def run(served: Served, file: Path, api: Api, own: Server | None, stop: threading.Event) -> None:
-    """Keep the runner until told to stop; what was cut off before is asked to go on at once.
+    """Keep the runner alive until told to stop; start interrupted runs again at once.
 
     Raises:
-        PipelineError: the runner or the server has ended again and again.
+        PipelineError: the runner or the server has died again and again.
     """
     module = "webtext.flows.prefect.runner"
     command = [sys.executable, "-P", "-m", module, str(file), str(os.getpid())]
@@ -89,7 +89,7 @@ def run(served: Served, file: Path, api: Api, own: Server | None, stop: threadin
         **served_alone(served.parameters),
     }
     name = "the runner of flows"
-    # Prefect's runner ends in good order at Ctrl-C, and with a complaint at SIGTERM.
+    # Prefect's runner ends cleanly at SIGINT, and with an error at SIGTERM.
     runner = Child(name, command, None, say, environment, end_by=signal.SIGINT)
     say(f"Prefect's pages: {homes.pages_of(api, file.parent)}   stop with Ctrl-C")
     runner.start()
@@ -107,7 +107,7 @@ def run(served: Served, file: Path, api: Api, own: Server | None, stop: threadin
 
 
 def go_on(api: Api, home: Path, deployment: str) -> None:
-    """Ask for a run at once where one was cut off."""
+    """Start a run at once if one was interrupted."""
     mark = home / f"again-{deployment}"
     if mark.exists():
         with suppress(ApiError):
@@ -117,7 +117,7 @@ def go_on(api: Api, home: Path, deployment: str) -> None:
 
 
 def deployed(api: Api, served: Served) -> str | None:
-    """Return the id of what is served, once the runner has told the server of it."""
+    """Return the id of the deployment, once the runner has registered it on the server."""
     with suppress(ApiError):
         found: dict[str, Any] = api.ask(
             "GET", f"/deployments/name/webtext-{served.kind}/{served.name}"
@@ -127,7 +127,7 @@ def deployed(api: Api, served: Served) -> str | None:
 
 
 def wait_for(server: Server, stop: threading.Event) -> bool:
-    """Wait until the server answers; return whether it does, and nobody wants the end.
+    """Wait until the server answers; return whether it does, and no stop was requested.
 
     Raises:
         UserError: it does not start.
@@ -142,10 +142,10 @@ def wait_for(server: Server, stop: threading.Event) -> bool:
 
 
 def check(served: Served, file: Path) -> None:
-    """Ask Prefect whether it takes the schedule, and say when the flow will run.
+    """Ask Prefect whether it accepts the schedule, and print when the flow will run.
 
     Raises:
-        UserError: it does not; says why in one line.
+        UserError: it does not accept it; says why in one line.
     """
     for one in served.schedules:
         command = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", str(file), "0"]
@@ -160,7 +160,7 @@ def check(served: Served, file: Path) -> None:
 
 
 class hearing:  # noqa: N801 -- used as a `with` statement's function
-    """Call a function at SIGTERM, while in force."""
+    """Call a function at SIGTERM, inside the `with` block."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call
@@ -177,7 +177,7 @@ class hearing:  # noqa: N801 -- used as a `with` statement's function
 
 
 class Beside:
-    """The server that a build tells of itself: one that is there, else one of its own."""
+    """The server that a build reports to: one that already runs, else one of its own."""
 
     def __init__(self, data: Path, home: Path) -> None:
         self.joined = homes.running(home)
@@ -190,21 +190,21 @@ class Beside:
             self.own.start()
 
     def __call__(self) -> Api | None:
-        """Return the server, once it can be asked."""
+        """Return the server, once it can be reached."""
         if self.own is None:
             return self.joined
         if self.own.ready.is_set():
             with self.lock, suppress(ApiError):
                 note_cut_off(self.own.api, self.home)
             return self.own.api
-        if self.own.error is not None:  # another was faster: it is the one to join
+        if self.own.error is not None:  # another process was faster: use its server
             with suppress(UserError):
                 self.joined = homes.running(self.home)
             return self.joined
         return None
 
     def end(self) -> None:
-        """End what was started."""
+        """End the processes that were started."""
         if self.own is not None:
             self.own.end()
 
@@ -221,7 +221,7 @@ def build_beside(
     """Run a build that was started by hand, shown on Prefect's pages.
 
     Raises:
-        UserError: a mistake in what was asked; PREFECT_API_URL names no server that answers.
+        UserError: bad input; or no answer from the server that PREFECT_API_URL names.
         PipelineError: the run cannot go on, or its time is over.
         StoppedError: it was cancelled on a page.
     """

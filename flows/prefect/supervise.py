@@ -1,7 +1,7 @@
-"""Processes that are started again when they die, Prefect's server first: never two on a database.
+"""Restart processes when they die, mainly Prefect's server: never two of them on one database.
 
-This process needs no Prefect. It keeps the server's socket open, so that whoever asks the server
-while it is being started again waits for the answer instead of being refused.
+This process does not import Prefect. It keeps the server's socket open, so that a client that
+connects during a restart waits for the answer instead of being refused.
 """
 
 import errno
@@ -25,16 +25,16 @@ from webtext.pipeline.core.errors import UserError
 
 KEYS = (AUTH, "PREFECT_SERVER_API_AUTH_STRING")  # a client's, the server's
 START_SECONDS = 180.0  # a first start makes a database: 10 to 18 s on two busy cores
-END_SECONDS = 1.5  # for each that is told to end, before it is killed; all are over within 5
-LOOK_SECONDS = 15.0  # between two looks whether the server answers
-DEAF_SECONDS = 90.0  # of no answer, before a server that lives is killed
-RESTARTS = 5  # in RESTARTS_SECONDS, before it is given up: something is wrong that stays so
+END_SECONDS = 1.5  # s for each process to end, before it is killed; all have ended within 5
+LOOK_SECONDS = 15.0  # s between two checks whether the server answers
+DEAF_SECONDS = 90.0  # s without an answer, before a live server is killed
+RESTARTS = 5  # in RESTARTS_SECONDS, before it is given up: the error is permanent
 RESTARTS_SECONDS = 600.0
-LOG_BYTES = 10_000_000  # before a log begins anew, the old one kept beside it
+LOG_BYTES = 10_000_000  # before a new log is begun; the old one is kept beside it
 
 
 class Child:
-    """A process that is started again when it dies, until it is told to end."""
+    """A process that is restarted when it dies, until it is told to end."""
 
     def __init__(
         self,
@@ -63,18 +63,18 @@ class Child:
         self.thread.start()
 
     def up(self, process: "subprocess.Popen[bytes]") -> None:
-        """Do what is to be done once the process is started; for those who know more of it."""
+        """Do more after the process is started; subclasses override this."""
 
     def final(self, code: int) -> str | None:  # noqa: ARG002 -- for those who know more of it
-        """Return why no other start would help after this exit code, None where it would."""
+        """Return why a restart would not help after this exit code, None if it would."""
         return None
 
     def _keep(self) -> None:
-        """Start the process, and again when it has ended, as long as that may help."""
+        """Start the process, and restart it when it has ended, as long as that may help."""
         died: list[float] = []
         while not self.ended.is_set():
             with self._output() as output:
-                # In a session of its own: Ctrl-C is for this process, which tells it of its end.
+                # In its own session: Ctrl-C reaches this process only, which then ends it.
                 self.process = subprocess.Popen(
                     self.command,
                     stdin=subprocess.DEVNULL,
@@ -101,7 +101,7 @@ class Child:
             self.ended.wait(min(2.0 ** (len(died) - 2), 30.0) if len(died) > 1 else 0.1)
 
     def _output(self) -> IO[bytes]:
-        """Open where its words go."""
+        """Open the file for its output."""
         if self.log is None:
             return os.fdopen(os.dup(2), "wb")
         with suppress(OSError):
@@ -110,14 +110,14 @@ class Child:
         return self.log.open("ab")
 
     def ask_to_end(self) -> None:
-        """Tell it to end, and wait for nothing."""
+        """Tell it to end, without waiting."""
         self.ended.set()
         if self.process is not None:
             with suppress(ProcessLookupError):
                 self.process.send_signal(self.end_by)
 
     def end(self, seconds: float = END_SECONDS) -> None:
-        """End it, and all of its session that is left after a while."""
+        """End it, and kill all processes of its session that are left after a while."""
         self.ask_to_end()
         if self.process is None:
             return
@@ -155,13 +155,13 @@ class Server(Child):
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url.removesuffix("/api"),
             **dict.fromkeys(KEYS, secret),
         }
-        if lone:  # only what a single build needs of it
+        if lone:  # only the services that a single build needs
             environment = {f"PREFECT_SERVER_SERVICES_{name}": "false" for name in SCHEDULING} | (
                 environment
             )
         super().__init__(
             "Prefect's server",
-            # -P: no file of the working directory is taken for a module
+            # -P: no file of the working directory is imported as a module
             [sys.executable, "-P", "-m", module, str(descriptor), str(os.getpid())],
             home / "server.log",
             say,
@@ -170,7 +170,7 @@ class Server(Child):
         )
 
     def up(self, process: "subprocess.Popen[bytes]") -> None:
-        """Wait until it answers, register it, and kill it when it has stopped to answer."""
+        """Wait until it answers, register it, and kill it when it no longer answers."""
         threading.Thread(target=self._look_after, args=(process,), daemon=True).start()
 
     def _look_after(self, process: "subprocess.Popen[bytes]") -> None:
@@ -187,7 +187,7 @@ class Server(Child):
             self.ended.wait(LOOK_SECONDS if self.ready.is_set() else 0.1)
 
     def final(self, code: int) -> str | None:
-        """Another server on the database is no reason to try again."""
+        """Do not retry if another server uses the database."""
         if code == TAKEN:
             return f"{self.home}: another Prefect server is at work on this database"
         return None
@@ -196,14 +196,14 @@ class Server(Child):
         """Wait until it answers.
 
         Raises:
-            UserError: it does not start; says where to look.
+            UserError: it does not start; names the log to read.
         """
         while not self.ready.wait(0.1):
             if self.error is not None:
                 raise UserError(self.error)
 
     def end(self, seconds: float = END_SECONDS) -> None:
-        """End it, and let nobody look for it."""
+        """End it, and remove its entry."""
         homes.unregister(self.home / homes.REGISTER)
         super().end(seconds)
         self.socket.close()
@@ -220,10 +220,10 @@ SCHEDULING = (
 
 
 def listening(port: int) -> socket.socket:
-    """Return a socket of loopback, on a free port for 0.
+    """Return a listening socket of loopback; 0 means any free port.
 
     Raises:
-        UserError: the port is taken, or not for us.
+        UserError: the port is taken, or not permitted.
     """
     try:
         return socket.create_server(("127.0.0.1", port), backlog=512)
@@ -234,7 +234,7 @@ def listening(port: int) -> socket.socket:
 
 
 def ending(code: int) -> str:
-    """Say how a process ended.
+    """Return how a process ended.
 
     >>> ending(1), ending(-9)
     ('exit code 1', 'SIGKILL')

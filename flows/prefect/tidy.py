@@ -1,8 +1,9 @@
-"""Runs that nobody runs: orphans whose process is gone, and what falls due while one is at work.
+"""Tidy up runs: those whose process has died, and those that fall due while another one works.
 
-One run of a deployment works at a time, for its runner starts no second. What falls due meanwhile
-waits on the server, and would all be run one after the other. Prefect's own limit of a deployment
-is not used: its places are leases, and one that is lost when a server dies stops all that follows.
+Only one run of a deployment works at a time, because its runner starts no second one. Runs that
+fall due meanwhile wait on the server, and would all be run one after the other. Prefect's own
+concurrency limit of a deployment is not used: its slots are leases, and a lease that is lost when a
+server dies blocks all later runs.
 """
 
 import json
@@ -19,15 +20,15 @@ from webtext.flows.prefect.recorder import marks
 from webtext.pipeline.core.directories.data_directory import Holder
 
 UNDER_WAY = ["RUNNING", "PENDING", "CANCELLING"]
-WAITING = ["SCHEDULED"]  # late runs among them
-LOOK_SECONDS = 10.0  # between two looks at what has fallen due
-MOST = 200  # runs that a server gives at a time. Source: PREFECT_API_DEFAULT_LIMIT
+WAITING = ["SCHEDULED"]  # states of runs that are due, late runs included
+LOOK_SECONDS = 10.0  # s between two checks for runs that have fallen due
+MOST = 200  # runs that a server returns at a time. Source: PREFECT_API_DEFAULT_LIMIT
 
 
 def take_up(api: Api, home: Path) -> list[dict[str, Any]]:
-    """Mark the runs as crashed whose process is gone, and return them.
+    """Mark the runs whose process has died as crashed, and return them.
 
-    Their places in their deployment's limit are free again with that.
+    This frees their slots in the deployment's concurrency limit.
 
     Raises:
         ApiError: the server does not answer.
@@ -47,7 +48,7 @@ def take_up(api: Api, home: Path) -> list[dict[str, Any]]:
 
 
 def lives(run: dict[str, Any], home: Path) -> bool:
-    """Whether the process that is written down for a run is there, or is on another machine."""
+    """Whether the process that is recorded for a run is alive, or is on another machine."""
     try:
         told = json.loads((marks(home) / f"{run['id']}.json").read_text(encoding="utf-8"))
         holder = Holder(**told)
@@ -58,13 +59,13 @@ def lives(run: dict[str, Any], home: Path) -> bool:
 
 @contextmanager
 def kept_short(api: Api | None, run: str, kept: int) -> Iterator[None]:
-    """Skip what falls due while this run is at work, but for the `kept` newest."""
+    """Skip the runs that fall due while this run works, except the `kept` newest."""
     if api is None:
         yield
         return
     stop = threading.Event()
     with suppress(ApiError):
-        skip(api, run, 0)  # what fell due before is what this run does
+        skip(api, run, 0)  # this run does the work of those that fell due before
 
     def look() -> None:
         while not stop.wait(LOOK_SECONDS):
@@ -82,9 +83,9 @@ def kept_short(api: Api | None, run: str, kept: int) -> Iterator[None]:
 
 
 def skip(api: Api, run: str, kept: int) -> list[str]:
-    """Cancel the runs of this run's deployment that are due, but for the `kept` newest.
+    """Cancel the runs of this run's deployment that are due, except the `kept` newest.
 
-    Only what the schedule has made is skipped: a run that a person asks for waits.
+    Only runs of the schedule are skipped: a run that a person has requested waits.
 
     Raises:
         ApiError: the server does not answer.

@@ -1,4 +1,4 @@
-"""When a flow runs: what `webtext serve` was told, as plain values that a JSON file can hold."""
+"""When a flow runs: the options of `webtext serve`, as plain values that a JSON file can hold."""
 
 import re
 from dataclasses import asdict, dataclass, field
@@ -31,7 +31,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Served:
-    """What is served: a flow with its parameters, and when."""
+    """A deployment: a flow with its parameters, and its schedule."""
 
     kind: str  # one of KINDS
     name: str
@@ -39,22 +39,22 @@ class Served:
     schedules: list[Schedule] = field(default_factory=list)
 
     def plain(self) -> dict[str, Any]:
-        """Return it for a JSON file."""
+        """Return it as plain values for a JSON file."""
         return asdict(self)
 
     @classmethod
     def read(cls, told: dict[str, Any]) -> "Served":
-        """Return what `plain` has written."""
+        """Return the deployment that `plain` has written."""
         return cls(**{**told, "schedules": [Schedule(**one) for one in told["schedules"]]})
 
 
 def schedule(
     cron: str | None, every: float | None, at: str | None, timezone: str | None, active: bool
 ) -> Schedule | None:
-    """Return the schedule that the options ask for, None where there is none.
+    """Return the schedule that the options ask for, None if they ask for none.
 
     Raises:
-        UserError: more than one was asked for, or a time or time zone that there is not.
+        UserError: more than one was asked for, or the time or time zone does not exist.
     """
     asked = [name for name, value in (("--cron", cron), ("--every", every), ("--at", at)) if value]
     if len(asked) > 1:
@@ -84,7 +84,7 @@ def at_time(at: str, zone: str, active: bool) -> Schedule:
     '0 3 1 * *'
 
     Raises:
-        UserError: it is none of these.
+        UserError: the time has none of these forms.
     """
     found = re.fullmatch(r"(?:([a-z]{3}|\d{1,2}) +)?(\d{1,2}):(\d{2})", at.strip().lower())
     if found and int(found[2]) < 24 and int(found[3]) < 60:
@@ -127,7 +127,7 @@ def parameters_of(
     overlap: str,
     until: str | None = None,
 ) -> dict[str, Any]:
-    """Return a flow's parameters, in which every path is absolute."""
+    """Return a flow's parameters, with every path absolute."""
     path = Path(recipe)
     found = {
         "recipe": str(path.resolve()) if path.is_file() else recipe,

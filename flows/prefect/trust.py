@@ -1,7 +1,8 @@
-"""What a run of the flow may be told by a request, and what only by the command line.
+"""Which parameters of a run a request may set, and which only the command line may set.
 
-Who can ask Prefect's server for a run can read the user's files already, or is a mistake in what
-keeps others out. Either way no request makes a crawl reach where the recipe does not let it.
+A client that can request a run from Prefect's server can read the user's files already, or got in
+by a bug in the access control. In both cases a request must not make a crawl go where the recipe
+does not permit it.
 """
 
 import json
@@ -15,7 +16,7 @@ from webtext.flows.building.settings import load
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.settings import Crawl
 
-OPENING = (  # settings of [crawl] that let it go where, or as fast as, it otherwise would not
+OPENING = (  # settings of [crawl] that permit addresses or speeds that it otherwise refuses
     "allow_private",
     "ports",
     "connect_to",
@@ -26,14 +27,14 @@ OPENING = (  # settings of [crawl] that let it go where, or as fast as, it other
     "delay_per_ip",
 )
 SERVED = ("WEBTEXT_SERVED_RECIPE", "WEBTEXT_SERVED_DATA")  # set by `serve`, for its runs
-OVERRIDES = "WEBTEXT_SERVED_OVERRIDES"  # those that `serve` itself was given, as JSON
+OVERRIDES = "WEBTEXT_SERVED_OVERRIDES"  # the overrides that `serve` itself was given, as JSON
 
 _asked_here: ContextVar[bool] = ContextVar("asked_here", default=False)
 
 
 @contextmanager
 def asked_here() -> Iterator[None]:
-    """Note that the user asks, in this very process, and so may ask for anything."""
+    """Record that the user started the run in this process, and so may set everything."""
     token = _asked_here.set(True)
     try:
         yield
@@ -42,17 +43,17 @@ def asked_here() -> Iterator[None]:
 
 
 def served_alone(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment that holds the runs of `serve` to what it was started for."""
+    """Return the environment variables that limit the runs of `serve` to its recipe and data."""
     kept = dict(zip(SERVED, (parameters["recipe"], parameters["data"]), strict=True))
     return {**kept, OVERRIDES: json.dumps(parameters["overrides"])}
 
 
 def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
-    """Refuse what a request may not ask for.
+    """Refuse parameters that a request must not set.
 
     Raises:
-        UserError: an override opens the crawl's guard, or the recipe or the data directory is not
-            the one that is served.
+        UserError: an override removes a limit of the crawl, or the recipe or the data directory is
+            not the one that is served.
     """
     if _asked_here.get():
         return

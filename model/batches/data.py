@@ -1,10 +1,10 @@
-"""Token shards, and what a step of training reads of them.
+"""Token shards, and the windows that each training step reads from them.
 
 A shard is llm.c's `.bin`: 256 little-endian int32 (20240520, 1, the number of tokens, zeros), then
 that many uint16. The shards of a split, end to end, are one stream of tokens; window `k` of it is
-the `context + 1` tokens from `k * context` on, so that each token is predicted once. What step `n`
-reads depends on the seed and `n` alone: there is no state to save, and the question "when was this
-document read" has an answer too.
+the `context + 1` tokens from `k * context` on, so that each token is predicted once. The windows of
+step `n` depend only on the seed and `n`: so there is no state to save, and one can also compute at
+which steps a document was read.
 """
 
 import hashlib
@@ -51,16 +51,16 @@ class Stream:
         return self.starts[-1]
 
     def read(self, start: int, end: int) -> NDArray[np.uint16]:
-        """Return tokens, from as many shards as they lie in."""
+        """Return the tokens from `start` to before `end`, from one shard or several."""
         parts = [self.shards[n][a:b] for n, a, b in self._pieces(start, end)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def ranges(self, start: int, end: int) -> list[Range]:
-        """Return where these tokens lie."""
+        """Return the ranges of shards that hold these tokens."""
         return [Range(self.files[n].name, a, b) for n, a, b in self._pieces(start, end)]
 
     def position(self, file: str) -> int:
-        """Return where in the stream a shard begins.
+        """Return the position in the stream at which a shard begins.
 
         Raises:
             UserError: there is no such shard.
@@ -80,7 +80,7 @@ class Stream:
 
 
 def short_val(folder: Path, context: int) -> str | None:
-    """Return what there is to say of a val split that holds no window; None where it holds one."""
+    """Return a warning if the val split is shorter than one window, else None."""
     found = len(Stream(folder, "val"))
     if found > context:
         return None
@@ -94,7 +94,7 @@ def read_shard(path: Path) -> NDArray[np.uint16]:
     """Open a shard.
 
     Raises:
-        UserError: it is no llm.c shard, or not all of one; says what was found and wanted.
+        UserError: it is not a complete llm.c shard; says what was found and wanted.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -119,7 +119,7 @@ def read_shard(path: Path) -> NDArray[np.uint16]:
 
 
 class Batches:
-    """Which windows each step reads: each once an epoch, in an order that the seed gives."""
+    """The windows that each step reads: each window once an epoch, in an order set by the seed."""
 
     def __init__(self, stream: Stream, context: int, size: int, seed: int, vocab: int) -> None:
         self.stream, self.context, self.size, self.seed = stream, context, size, seed
@@ -137,7 +137,7 @@ class Batches:
             )
 
     def windows(self, step: int) -> Ints:
-        """Return the numbers of the windows that a step reads, in order."""
+        """Return the numbers of the windows that a step reads, in reading order."""
         positions = np.arange(step * self.size, (step + 1) * self.size, dtype=np.int64)
         epochs, places = np.divmod(positions, self.count)
         numbers = np.empty_like(positions)
@@ -147,7 +147,7 @@ class Batches:
         return numbers
 
     def tokens(self, windows: Ints) -> Ints:
-        """Return the tokens of windows, a row of `context + 1` each.
+        """Return the tokens of windows, one row of `context + 1` for each window.
 
         Raises:
             UserError: a token is not in the model's vocabulary; names the shard.
@@ -162,11 +162,11 @@ class Batches:
         return rows.astype(np.int64)
 
     def span(self, window: int) -> tuple[int, int]:
-        """Return from where to before where in the stream a window lies."""
+        """Return the start of a window in the stream, and its end (exclusive)."""
         return window * self.context, (window + 1) * self.context + 1
 
     def ranges(self, window: int) -> list[Range]:
-        """Return where a window lies: one range, or more at the seam of shards."""
+        """Return the ranges of shards that hold a window: several if it crosses their borders."""
         return self.stream.ranges(*self.span(window))
 
     def steps(self, tokens: Range, until: int) -> list[int]:
@@ -185,13 +185,13 @@ class Batches:
 
 
 def shuffled(places: Ints, count: int, key: str) -> Ints:
-    """Return what lies at these places of 0 to `count - 1`, shuffled by `key`.
+    """Return the numbers at these places of 0 to `count - 1`, shuffled by `key`.
 
-    A Feistel network over the next power of four, walked on until the number is in range, is a
-    permutation that takes no memory, can be asked at any place, and run backwards. (A permutation
-    held in memory would do as well for nine million windows, but not tell backwards; and numpy does
-    not promise that its own stays the same.) Source: Black and Rogaway (2002), Ciphers with
-    Arbitrary Finite Domains; four rounds, Luby and Rackoff (1988).
+    A Feistel network over the next power of four, applied again until the number is in range, is a
+    permutation that needs no memory, can be evaluated at any place, and can be inverted. (A
+    permutation in memory would also do for nine million windows, but cannot be inverted as easily,
+    and numpy does not promise that its own stays the same.) Source: Black and Rogaway (2002),
+    Ciphers with Arbitrary Finite Domains; four rounds, Luby and Rackoff (1988).
 
     >>> sorted(shuffled(np.arange(5), 5, "a seed").tolist())
     [0, 1, 2, 3, 4]
@@ -200,7 +200,7 @@ def shuffled(places: Ints, count: int, key: str) -> Ints:
 
 
 def unshuffled(numbers: Ints, count: int, key: str) -> Ints:
-    """Return the places at which `shuffled` has these numbers.
+    """Return the places at which `shuffled` puts these numbers.
 
     >>> unshuffled(shuffled(np.arange(5), 5, "a seed"), 5, "a seed").tolist()
     [0, 1, 2, 3, 4]
@@ -223,7 +223,7 @@ def _walk(numbers: Ints, count: int, keys: NDArray[np.uint64], back: bool = Fals
 def _feistel(
     numbers: NDArray[np.uint64], half: int, keys: NDArray[np.uint64], back: bool
 ) -> NDArray[np.uint64]:
-    """Exchange and mix the halves of numbers of 2 * `half` bits, a round a key."""
+    """Exchange and mix the halves of numbers of 2 * `half` bits, one round for each key."""
     bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
     left, right = numbers >> bits, numbers & mask
     for key in keys:
@@ -235,7 +235,7 @@ def _feistel(
 
 
 def _mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scatter every bit over all. Source: Steele et al. (2014), SplitMix64's last step."""
+    """Spread every bit over all bits. Source: Steele et al. (2014), SplitMix64's last step."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))

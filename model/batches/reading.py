@@ -1,4 +1,4 @@
-"""What the steps read, each part while the one before it is worked on."""
+"""The microbatches of each step, read in the background while the step before is computed."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,31 +14,31 @@ from webtext.model.gpt.loss import IGNORED
 
 @dataclass(frozen=True)
 class Part:
-    """Windows that a process takes at once, on the device."""
+    """A microbatch: the windows that a process computes at once, on the device."""
 
     step: int
-    x_BT: Tensor  # their tokens
-    y_BT: Tensor  # and for each the one that follows it
-    windows: int  # how many there are; the rest is padding, in which nothing is predicted
+    x_BT: Tensor  # the tokens
+    y_BT: Tensor  # the next token of each
+    windows: int  # their number; further rows are padding, in which nothing is predicted
 
 
 class Reader:
-    """Cuts the windows of each step into parts that all have the same shape.
+    """Divides the windows of each step into microbatches of the same shape.
 
-    A last part with fewer windows is filled up, since compiled code is made for one shape.
+    A last microbatch with fewer windows is padded, because code is compiled for one shape.
     """
 
     def __init__(self, batches: Batches, size: int, place: torch.device) -> None:
-        """Read from `batches`, `size` windows at a time, for a device."""
+        """Read `size` windows at a time from `batches`, for the device `place`."""
         self.batches, self.size, self.place = batches, size, place
 
     def parts(self, step: int, windows: Ints) -> Iterator[Part]:
-        """Yield what these windows hold; `step` is for the reader's own book."""
+        """Yield the microbatches of these windows; `step` is only noted in each."""
         for start in range(0, len(windows), self.size):
             yield self.part(step, windows[start : start + self.size])
 
     def part(self, step: int, windows: Ints) -> Part:
-        """Read one part; on CUDA it is under way to the device when this returns."""
+        """Read one microbatch; on CUDA the copy to the device may still run after the return."""
         found = self.batches.tokens(windows)
         rows = np.full((self.size, found.shape[1]), 0, dtype=np.int64)
         rows[: len(found)] = found
@@ -54,9 +54,9 @@ class Reader:
         return tokens.to(self.place)
 
     def ahead(self, first: int, steps: int, mine: slice) -> Iterator[list[Part]]:
-        """Yield the parts of each step; while they are worked on, those of the next are read.
+        """Yield the microbatches of each step; meanwhile those of the next step are read.
 
-        `mine` is which of a step's windows are this process's.
+        `mine` selects this process's windows of a step.
         """
 
         def read(step: int) -> list[Part]:

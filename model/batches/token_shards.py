@@ -1,9 +1,9 @@
-"""The files of a tokens directory: which are shards, and whether they still are what they were.
+"""The files of a tokens directory: which of them are shards, and whether they have changed.
 
-A run depends on every token of its shards, so each start of it holds them to the sha256 that they
-had: the manifest's, and that of the start before. Reading all of 20 GB takes half a minute and
-more, so what a file's content was is remembered by its size, time and inode; a file that has these
-still is not read again.
+A run depends on every token of its shards, so each start compares their sha256 with those in the
+manifest and with those of the previous start. Reading all of 20 GB takes half a minute or more, so
+each sha256 is stored with the file's size, time and inode; a file for which these are unchanged is
+not read again.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Seen:
-    """A file as it was when it was read: its content, and what tells that it is unchanged."""
+    """A file as it was when it was read: its sha256, and the values that show a later change."""
 
     sha256: str
     bytes: int
@@ -31,7 +31,7 @@ class Seen:
     inode: int
 
     def still(self, path: Path) -> bool:
-        """Whether the file there is, by all that can be had without reading it, this one."""
+        """Whether size, time and inode say that the file at `path` is unchanged."""
         found = path.stat()
         return (self.bytes, self.mtime_ns, self.inode) == (
             found.st_size, found.st_mtime_ns, found.st_ino
@@ -39,14 +39,14 @@ class Seen:
 
 
 def look(folder: Path, before: Mapping[str, Seen] | None = None) -> dict[str, Seen]:
-    """Return what the shards of all splits are; those that still are as `before` are not read.
+    """Return the records of the shards of all splits; files unchanged since `before` are not read.
 
     Raises:
-        UserError: a shard is not what the manifest says.
+        UserError: a shard has another sha256 than the manifest says.
     """
     known = before or {}
     paths = [folder / name for split in SPLITS for name in names(folder, split)]
-    with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
         found = dict(
             zip(
                 (p.name for p in paths),
@@ -69,14 +69,14 @@ def look(folder: Path, before: Mapping[str, Seen] | None = None) -> dict[str, Se
 def _seen(path: Path, before: Seen | None) -> Seen:
     if before is not None and before.still(path):
         return before
-    found = path.stat()  # before reading: who writes meanwhile shall be noticed next time
+    found = path.stat()  # before reading, so that a write during it is noticed at the next start
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Seen(digest, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def remembered(path: Path) -> dict[str, Seen] | None:
-    """Return what a run remembers of its shards; None where that is gone or damaged."""
+    """Return the records that a run has of its shards; None if they are missing or damaged."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {name: Seen(**seen) for name, seen in found.items()}
@@ -85,12 +85,12 @@ def remembered(path: Path) -> dict[str, Seen] | None:
 
 
 def remember(path: Path, found: Mapping[str, Seen]) -> None:
-    """Write down what the shards of a run are."""
+    """Write the records of a run's shards."""
     write_json(path, {name: asdict(seen) for name, seen in found.items()})
 
 
 def differences(before: Mapping[str, Seen], now: Mapping[str, Seen]) -> list[str]:
-    """Return what is other than it was, a shard each.
+    """Return the changes since `before`, one line for each changed shard.
 
     >>> a, b = Seen("aaaaaaaaaa", 1, 1, 1), Seen("bbbbbbbbbb", 1, 1, 1)
     >>> differences({"val-0.bin": a}, {"train-1.bin": a})
@@ -110,10 +110,10 @@ def differences(before: Mapping[str, Seen], now: Mapping[str, Seen]) -> list[str
 
 
 def fingerprint(folder: Path, found: Mapping[str, Seen] | None = None) -> str:
-    """Return a sha256 that stands for all tokens of a directory.
+    """Return a sha256 that identifies all tokens of a directory.
 
-    Its manifest's, which holds those of the files; where there is none, of all that is named
-    *.bin, taken from what was `found` where that was looked at already.
+    It is that of the manifest, which contains those of the files; without a manifest, it is made
+    from those of all *.bin files, taken from `found` if they are there.
     """
     path = folder / "manifest.json"
     if path.exists():
@@ -129,12 +129,12 @@ def fingerprint(folder: Path, found: Mapping[str, Seen] | None = None) -> str:
 def names(folder: Path, split: str) -> list[str]:
     """Return the names of a split's shards, in order.
 
-    Where a manifest lists the files of the directory, no other counts. A name is of one split at
-    most: "train-00000.bin" as a build writes it, "fineweb_train_000001.bin" or "tiny_train.bin" as
-    llm.c's scripts do; in "retrieval_train.bin" the middle of the first word says nothing.
+    If a manifest lists the files of the directory, others are ignored. A name belongs to at most
+    one split: "train-00000.bin" as a build writes it, "fineweb_train_000001.bin" or
+    "tiny_train.bin" as llm.c's scripts do; "retrieval_train.bin" is not val.
 
     Raises:
-        UserError: a shard of the manifest is not there.
+        UserError: a shard of the manifest is missing.
     """
     listed = manifest(folder)
     there = [path.name for path in folder.glob("*.bin")] if listed is None else listed
@@ -149,7 +149,7 @@ def names(folder: Path, split: str) -> list[str]:
 
 
 def split_of(name: str) -> str | None:
-    """Return which split a file of this name is a shard of, if any.
+    """Return the split to which a file of this name belongs, if any.
 
     >>> [split_of(name) for name in ("val-00000.bin", "edu_train_000001.bin", "retrieval.bin")]
     ['val', 'train', None]
@@ -159,10 +159,10 @@ def split_of(name: str) -> str | None:
 
 
 def manifest(folder: Path) -> dict[str, Any] | None:
-    """Return what the manifest of a directory says of each of its files; None without one.
+    """Return what the manifest of a directory says about each file; None without a manifest.
 
     Raises:
-        UserError: it is no JSON.
+        UserError: it is not JSON.
     """
     path = folder / "manifest.json"
     if not path.exists():

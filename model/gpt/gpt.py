@@ -1,17 +1,17 @@
-"""GPT-2 as published: pre-norm blocks, learned positions, tanh GELU, one matrix for in and out.
+"""GPT-2 as published: pre-norm blocks, learned positions, tanh GELU, tied embedding and head.
 
 Source: Radford et al. (2019), Language Models are Unsupervised Multitask Learners, section 2.3, and
 the released code for what the paper leaves out (GELU's form, eps of the norms).
-The modules bear the names of the released weights, so that those load as they are.
+The modules have the names of the released weights, so these load without renaming.
 
-Some parts can be exchanged for what has been found since to learn from fewer tokens; the settings
-name each with its source.
+Some parts can be replaced by later inventions that learn from fewer tokens; the settings name the
+source of each.
 """
 
 # Shape suffixes:
 #   B = windows, T = tokens, D = width, H = heads, K = width of a head (D / H),
-#   S = tokens that can be seen, those in the cache and the T new ones, V = vocabulary,
-#   R = pairs of numbers that a rotary position turns (K / 2), M = width within the MLP (4 D)
+#   S = tokens that can be attended to (those in the cache and the T new ones), V = vocabulary,
+#   R = pairs of numbers that a rotary position rotates (K / 2), M = hidden width of the MLP (4 D)
 
 import math
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from webtext.model.gpt.masks import Mask, document_mask
 from webtext.model.settings import GPT2
 
 EPS = 1e-5  # of the norms. Source: the released code
-BASE = 10_000.0  # of rotary positions' wavelengths. Source: Su et al. (2021), section 3.2.2
-STD = 0.02  # of the first weights. Source: Radford et al. (2018), section 4.1
+BASE = 10_000.0  # of the wavelengths of rotary positions. Source: Su et al. (2021), section 3.2.2
+STD = 0.02  # of the initial weights. Source: Radford et al. (2018), section 4.1
 
 
 class Cache:
@@ -42,7 +42,7 @@ class Cache:
         self.length = 0
 
     def extend(self, k_BHTK: Tensor, v_BHTK: Tensor) -> tuple[Tensor, Tensor]:
-        """Take in the new tokens'; return those of all."""
+        """Append the keys and values of the new tokens; return those of all tokens."""
         end = self.length + k_BHTK.shape[2]
         self.k_BHSK[:, :, self.length : end] = k_BHTK
         self.v_BHSK[:, :, self.length : end] = v_BHTK
@@ -51,7 +51,7 @@ class Cache:
 
 
 class Linear(nn.Linear):
-    """A linear layer that works in the floats of its matrix, whatever those of its input are."""
+    """A linear layer that computes in the dtype of its matrix, whatever the dtype of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` times the matrix, plus the bias."""
@@ -61,7 +61,7 @@ class Linear(nn.Linear):
 
 
 class LayerNorm(nn.LayerNorm):
-    """A norm that works in float32, whatever the floats of its input are."""
+    """A norm that computes in float32, whatever the dtype of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` normalised, in float32."""
@@ -89,10 +89,10 @@ class Attention(nn.Module):
         cache: Cache | None,
         first_BHTK: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Let each token look at itself and those before it, where `mask` lets it.
+        """Let each token attend to itself and to earlier tokens, as far as `mask` allows.
 
-        `first` is the values of the first layer, where this is a later one that mixes them in.
-        Returned beside what was seen are those that the later layers are given.
+        `first` holds the values of the first layer, if this is a later layer that mixes them in.
+        Returns the output, and the values of the first layer for the later layers.
         """
         B, T, D = x_BTD.shape
         split = self.c_attn(x_BTD).view(B, T, 3, self.heads, D // self.heads).transpose(1, 3)
@@ -124,7 +124,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers, four times as wide between."""
+    """Two linear layers; the hidden state between them is four times as wide."""
 
     def __init__(self, gpt: GPT2) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class MLP(nn.Module):
         self.c_proj = Linear(4 * gpt.width, gpt.width, bias=gpt.biases)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Work on each token alone."""
+        """Transform each token independently."""
         x_BTM = self.c_fc(x_BTD)
         if self.activation == "relu2":
             return cast("Tensor", self.c_proj(functional.relu(x_BTM).square()))
@@ -141,7 +141,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then MLP, each added to what goes past it."""
+    """Attention, then MLP, each added to the residual stream."""
 
     def __init__(self, gpt: GPT2, first: bool) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class Block(nn.Module):
         cache: Cache | None = None,
         first_BHTK: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the residual stream after this layer, and the first layer's values if of use."""
+        """Return the residual stream after this layer, and the first layer's values if needed."""
         y_BTD, first_BHTK = self.attn(self.ln_1(x_BTD), positions_T, mask, cache, first_BHTK)
         x_BTD = x_BTD + self.drop(y_BTD)
         x_BTD = x_BTD + self.drop(self.mlp(self.ln_2(x_BTD)))
@@ -168,7 +168,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """The language model. `wte` has rows of padding that no logit and no count shows."""
+    """The language model. `wte` has padding rows, which logits and parameter counts leave out."""
 
     def __init__(self, gpt: GPT2, recompute: bool = False, mask_documents: bool = False) -> None:
         super().__init__()
@@ -185,16 +185,16 @@ class GPT(nn.Module):
 
     @property
     def head(self) -> Tensor:
-        """The matrix that gives the logits, padded as the embedding is, which it is if tied."""
+        """The matrix that gives the logits, with padding rows; if tied, it is the embedding."""
         return self.wte.weight if self.settings.tied else self.lm_head.weight
 
     def forward(self, x_BT: Tensor, y_BT: Tensor | None = None) -> Tensor:
-        """Return the logits (BTV) of the next tokens or, given those, their mean loss."""
+        """Return the logits (BTV) of the next tokens, or their mean loss if `y` is given."""
         h_BTD = self.hidden(x_BT)
         return self.logits(h_BTD) if y_BT is None else self.loss(h_BTD, y_BT)
 
     def hidden(self, x_BT: Tensor, caches: Sequence[Cache] | None = None) -> Tensor:
-        """Return what the last norm gives for each token (BTD)."""
+        """Return the output of the last norm for each token (BTD)."""
         positions_T = self.positions(x_BT, caches[0].length if caches else 0)
         x_BTD, first_BHTK = self.embed(x_BT, positions_T), None
         mask = None if caches else self.mask(x_BT)
@@ -208,50 +208,50 @@ class GPT(nn.Module):
         return cast("Tensor", self.ln_f(x_BTD))
 
     def positions(self, x_BT: Tensor, start: int = 0) -> Tensor:
-        """Return where in the context tokens stand (T), the first of them at `start`."""
+        """Return the positions of the tokens in the context (T); the first one is at `start`."""
         end = start + x_BT.shape[1]
         assert end <= self.settings.context, f"{end} tokens exceed the context"
         return torch.arange(start, end, device=x_BT.device)
 
     def embed(self, x_BT: Tensor, positions_T: Tensor) -> Tensor:
-        """Return what the first layer is given (BTD)."""
+        """Return the input of the first layer (BTD)."""
         x_BTD = self.wte(x_BT)
         if self.settings.positions == "learned":
             x_BTD = x_BTD + self.wpe(positions_T)
         return cast("Tensor", self.drop(x_BTD))
 
     def mask(self, x_BT: Tensor) -> Mask | None:
-        """Return which tokens may see which, None where each sees all before it."""
+        """Return the attention mask; None if each token attends to all earlier tokens."""
         dropping = self.training and self.settings.dropout > 0
         return document_mask(x_BT, blocks=not dropping) if self.mask_documents else None
 
     def loss(self, h_BTD: Tensor, y_BT: Tensor) -> Tensor:
-        """Return the mean loss of predicting `y` from `hidden`, in nats."""
+        """Return the mean loss of predicting `y` from the output of `hidden`, in nats."""
         return cross_entropy(h_BTD, self.head, y_BT, self.settings.vocab)
 
     def logits(self, h_BTD: Tensor) -> Tensor:
-        """Return the logits (BTV) that follow from `hidden`, without the padding."""
+        """Return the logits (BTV) for the output of `hidden`, without the padding."""
         head_VD = self.head
         return functional.linear(h_BTD.to(head_VD.dtype), head_VD)[..., : self.settings.vocab]
 
     def losses(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
-        """Return each token's loss (BT), in nats; for scoring, so without gradients."""
+        """Return the loss of each token (BT), in nats; for scoring, so without gradients."""
         with torch.no_grad():
             h_BTD = self.hidden(x_BT)
             return token_losses(h_BTD, self.head, y_BT, self.settings.vocab)
 
     def caches(self, batch: int) -> list[Cache]:
-        """Return an empty cache a layer, for `batch` texts."""
+        """Return one empty cache for each layer, for `batch` texts."""
         return [Cache(batch, self.settings, self.wte.weight) for _ in self.h]
 
 
 def one_length(x_BHTK: Tensor) -> Tensor:
-    """Give queries or keys a length of sqrt(K) each."""
+    """Normalise each query or key to length sqrt(K)."""
     return functional.rms_norm(x_BHTK, x_BHTK.shape[-1:], eps=EPS)
 
 
 def rotations(positions_T: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine (TR) of the angle by which a position turns each pair of a head.
+    """Return cosine and sine (TR) of the angle by which a position rotates each pair of a head.
 
     Source: Su et al. (2021), RoFormer, section 3.2.2.
     """
@@ -261,7 +261,7 @@ def rotations(positions_T: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def turn(x_BHTK: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
-    """Turn each pair of a head, its k-th and (R + k)-th number, by its position's angle."""
+    """Rotate each pair of a head, its k-th and (R + k)-th number, by the angle of its position."""
     a_BHTR, b_BHTR = x_BHTK.chunk(2, dim=-1)
     turned = (a_BHTR * cos_TR - b_BHTR * sin_TR, a_BHTR * sin_TR + b_BHTR * cos_TR)
     return torch.cat(turned, dim=-1).type_as(x_BHTK)
@@ -275,27 +275,27 @@ def build(
     recompute: bool = False,
     mask_documents: bool = False,
 ) -> GPT:
-    """Return a fresh model; its weights depend on the seed alone, not on the device."""
+    """Return a new model; its initial weights depend only on the seed, not on the device."""
     model = empty(gpt, recompute=recompute, mask_documents=mask_documents)
     start(model, seed)
     return model.to(device)
 
 
 def empty(gpt: GPT2, *, recompute: bool = False, mask_documents: bool = False) -> GPT:
-    """Return a model with room for weights, but none: for those that load their own."""
-    with torch.device("meta"):  # torch's own first weights would be thrown away
+    """Return a model with uninitialised weights, for callers that load their own."""
+    with torch.device("meta"):  # skips torch's own initialisation, which nobody would use
         model = GPT(gpt, recompute, mask_documents)
     return model.to_empty(device="cpu")
 
 
 @torch.no_grad()
 def start(model: GPT, seed: int) -> None:
-    """Draw the first weights.
+    """Initialise the weights.
 
-    All from a normal distribution of deviation 0.02; the 2 L projections onto the residual stream
-    divided by sqrt(2 L), so that the stream's variance does not grow with the depth. No bias.
-    Source: Radford et al. (2019), section 2.3; (2018), section 4.1. With `zero_start` those
-    projections are 0. Values are first mixed half and half.
+    All come from a normal distribution with deviation 0.02; the 2 L projections onto the residual
+    stream are divided by sqrt(2 L), so that its variance does not grow with the depth. Biases are
+    0. Source: Radford et al. (2019), section 2.3; (2018), section 4.1. With `zero_start` those
+    projections are 0. The mixing weights of values start at one half.
     """
     random = torch.Generator().manual_seed(seed)
     residual = 0.0 if model.settings.zero_start else STD / math.sqrt(2 * model.settings.layers)

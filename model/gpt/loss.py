@@ -1,15 +1,15 @@
-"""The head and its cross-entropy together, so that all logits are never in memory at once.
+"""The head and its cross-entropy together, so that memory never holds all logits at once.
 
-At 124M with 8 windows of 1,024 tokens the logits alone are 8,192 * 50,304 * 4 bytes = 1.6 GB, and
-their softmax and gradient as much again: more than the rest of the model. Here they are made some
-rows at a time. The gradient is worked out in the same visit, for what it needs (the logits) is then
-at hand: nothing is computed twice, and between forward and backward stay only the gradients
-themselves. All of it can be traced, so that compiled training has it in its one graph.
+At 124M with 8 windows of 1,024 tokens the logits alone take 8,192 * 50,304 * 4 bytes = 1.6 GB, and
+their softmax and gradient as much again: more than the rest of the model. Here they are computed in
+chunks of rows. The gradient is computed in the same pass, while the logits that it needs are in
+memory: nothing is computed twice, and only the gradients are kept between forward and backward.
+All of it can be traced, so that compiled training has it in its single graph.
 """
 
 # Shape suffixes:
-#   B = windows, T = tokens of a window, N = tokens (B * T), D = width, V = vocabulary, padded;
-#   a chunk of N is C
+#   B = windows, T = tokens of a window, N = tokens (B * T), D = width, V = padded vocabulary,
+#   C = tokens of a chunk of N
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -18,18 +18,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-IGNORED = -1  # in place of a next token: there is none to predict
-ROWS = 8192  # of logits that a GPU makes at once: enough to feed it, 0.8 GB in 16 bits
+IGNORED = -1  # in place of a next token: nothing is predicted there
+ROWS = 8192  # of logits that a GPU computes at once: enough to keep it busy, 0.8 GB in 16 bits
 
 
 def cross_entropy(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> Tensor:
     """Return the mean loss of predicting `y` from `h`, in nats and float32.
 
-    From `vocab` on, the rows of the head are padding; where `y` is `IGNORED`, nothing is predicted.
+    Rows of the head from `vocab` on are padding; where `y` is `IGNORED`, nothing is predicted.
     """
-    # Cast first, flatten then: the other way round, torch 2.11 to 2.13 compile the norm before
-    # this, where it is wider than 1,024, to a loop that reads what other threads may not have
-    # written yet (pytorch 190517).
+    # Cast before flattening: in the other order, torch 2.11 to 2.13 compile the preceding norm, if
+    # it is wider than 1,024, to a loop that reads values which other threads may not have written
+    # yet (pytorch 190517).
     h_ND = h_BTD.to(head_VD.dtype).flatten(0, -2)
     if torch.is_grad_enabled() and (h_ND.requires_grad or head_VD.requires_grad):
         return cast("Tensor", _HeadLoss.apply(h_ND, head_VD, y_BT.flatten(), vocab))  # type: ignore[no-untyped-call]
@@ -38,7 +38,7 @@ def cross_entropy(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> T
 
 
 def token_losses(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> Tensor:
-    """Return each token's loss (BT), in nats and float32, for which no gradient can be had.
+    """Return the loss of each token (BT), in nats and float32, without gradients.
 
     It is 0 where `y` is `IGNORED`.
     """
@@ -52,11 +52,11 @@ def token_losses(h_BTD: Tensor, head_VD: Tensor, y_BT: Tensor, vocab: int) -> Te
 
 
 class _HeadLoss(torch.autograd.Function):
-    """Mean cross-entropy whose gradients are made in the forward, scaled in the backward pass."""
+    """Mean cross-entropy; its forward pass also computes the gradients, backward scales them."""
 
     @staticmethod
     def forward(ctx: Any, h_ND: Tensor, head_VD: Tensor, y_N: Tensor, vocab: int) -> Tensor:
-        """Return the mean loss, and keep its gradients for `h` and the head."""
+        """Return the mean loss, and save its gradients for `h` and the head."""
         total = torch.zeros((), device=h_ND.device)
         parts = []
         ghead_VD = None
@@ -78,10 +78,10 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Scale what the forward pass made.
+        """Scale the gradients that the forward pass computed.
 
-        Divided by the count only here: a probability over a million would be below what fp16 can
-        say, but not once the scale of the loss is in it.
+        They are divided by the count only here: a probability divided by a million would underflow
+        in fp16, but not after it is multiplied by the scale of the loss.
         """
         gh_ND, ghead_VD, count = ctx.saved_tensors
         scale = grads[0] / count
@@ -89,7 +89,7 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def _visit(h_CD: Tensor, head_VD: Tensor, y_C: Tensor, vocab: int) -> tuple[Tensor, Tensor]:
-    """Return each token's loss, and the gradient for its logits."""
+    """Return the loss of each token, and the gradient of its logits."""
     if torch.compiler.is_compiling() and h_CD.is_cuda:
         from webtext.model.gpt.softmax_kernel import softmax_gradient_
 
@@ -100,10 +100,10 @@ def _visit(h_CD: Tensor, head_VD: Tensor, y_C: Tensor, vocab: int) -> tuple[Tens
 
 
 def _chunks(h_ND: Tensor, y_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield parts of nearly equal length.
+    """Yield chunks of nearly equal length.
 
-    A part costs one visit to the head's gradient (V * D) beside its logits (C * V): so C is in
-    proportion to D on a CPU, where a cache is all that helps, and large on a GPU.
+    A chunk reads and writes the head's gradient once (V * D), and its logits (C * V): so C is
+    proportional to D on a CPU, where only the cache matters, and large on a GPU.
     """
     most = max(1, h_ND.shape[1] // 2 if h_ND.device.type == "cpu" else ROWS)
     size = -(-len(y_N) // -(-len(y_N) // most))
@@ -122,7 +122,7 @@ def _losses(logp_CV: Tensor, y_C: Tensor) -> Tensor:
 
 
 def _gradient(logp_CV: Tensor, y_C: Tensor) -> Tensor:
-    """Return the logits' gradient, in place: probability, less one at the right token."""
+    """Return the gradient of the logits, in place: probability, minus one at the right token."""
     g_CV = logp_CV.exp_()
     g_CV[torch.arange(len(y_C), device=y_C.device), y_C.clamp(min=0)] -= 1
     return g_CV.masked_fill_((y_C == IGNORED)[:, None], 0)

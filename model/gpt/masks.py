@@ -1,4 +1,4 @@
-"""Which tokens may see which, where none is to see a document before its own."""
+"""Attention masks that keep each token from attending to the documents before its own."""
 
 # Shape suffixes:
 #   B = windows, T = tokens; Q = blocks of queries, N = blocks of keys
@@ -9,16 +9,16 @@ from torch.nn.attention.flex_attention import BlockMask
 
 from webtext.model.settings import END_OF_TEXT
 
-BLOCK = 128  # tokens that FlexAttention takes or leaves together; its own default
+BLOCK = 128  # tokens that FlexAttention computes or skips together; its own default
 
 Mask = Tensor | BlockMask
 
 
 def document_mask(x_BT: Tensor, *, blocks: bool = True) -> Mask:
-    """Return which tokens may see which, in the form that is fastest where it is asked for.
+    """Return the mask in the form that is fastest for the caller.
 
-    Compiled code on a GPU skips whole blocks by FlexAttention (not if `blocks` is False: it knows
-    no dropout); elsewhere a mask of all pairs is as good.
+    Compiled code on a GPU skips whole blocks with FlexAttention (not if `blocks` is False: it does
+    not support dropout); elsewhere a mask of all pairs is as fast.
     """
     fit = x_BT.is_cuda and x_BT.shape[1] % BLOCK == 0
     if blocks and fit and torch.compiler.is_compiling():
@@ -29,9 +29,9 @@ def document_mask(x_BT: Tensor, *, blocks: bool = True) -> Mask:
 def block_mask(x_BT: Tensor) -> BlockMask:
     """Return the same as `same_document`, by blocks of queries and of keys.
 
-    Where a query's document starts says which keys it sees, so the first and the last query of a
-    block tell of each block of keys whether it is seen in part, whole or not at all: no mask of all
-    pairs is made.
+    The start of a query's document decides which keys it sees. So the first and the last query of a
+    block decide whether each block of keys is seen in part, completely or not at all, and a mask
+    of all pairs is not needed.
     """
     start_BT = document_starts(x_BT)
     ends_BQ2 = start_BT.view(len(x_BT), -1, BLOCK)[:, :, [0, -1]]
@@ -49,14 +49,14 @@ def block_mask(x_BT: Tensor) -> BlockMask:
 
 
 def _listed(chosen_BQN: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how many blocks of keys each block of queries has chosen, and which: those first."""
+    """Return how many key blocks each query block has chosen, and all key blocks: chosen first."""
     chosen_B1QN = chosen_BQN[:, None].int()
     order_B1QN = chosen_B1QN.argsort(dim=-1, descending=True, stable=True)
     return chosen_B1QN.sum(-1, dtype=torch.int32), order_B1QN.int()
 
 
 def same_document(x_BT: Tensor) -> Tensor:
-    """Return which tokens may see which (B1TT): those before them, in the same document.
+    """Return which tokens a token may attend to (B1TT): itself and earlier ones of its document.
 
     >>> same_document(torch.tensor([[7, END_OF_TEXT, 8]])).int().tolist()
     [[[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]]
@@ -67,7 +67,7 @@ def same_document(x_BT: Tensor) -> Tensor:
 
 
 def document_starts(x_BT: Tensor) -> Tensor:
-    """Return where each token's document starts in its window (BT, int32).
+    """Return the position in the window at which the document of each token starts (BT, int32).
 
     >>> document_starts(torch.tensor([[7, END_OF_TEXT, 8]])).tolist()
     [[0, 1, 1]]

@@ -1,4 +1,4 @@
-"""Text from a trained model, a token at a time."""
+"""Text from a trained model, one token at a time."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,10 +23,10 @@ def generate(
     stop: int | None = None,
     cached: bool = True,
 ) -> Iterator[int]:
-    """Yield up to `tokens` tokens that go on from `prompt`, each as soon as it is drawn.
+    """Yield up to `tokens` tokens that continue `prompt`, each as soon as it is drawn.
 
-    See `generate_batch`, of which this is a batch of one. It ends before `tokens` where the model
-    says `stop`, which is not yielded.
+    This is `generate_batch` with a batch of one. It ends early if the model draws `stop`, which is
+    not yielded.
     """
     for (token,) in generate_batch(
         model,
@@ -55,16 +55,16 @@ def generate_batch(
     seed: int = 0,
     cached: bool = True,
 ) -> Iterator[list[int]]:
-    """Yield `tokens` times a token for each prompt; the prompts are of equal length.
+    """Yield, `tokens` times, one token for each prompt; the prompts have equal length.
 
-    Temperature 0 takes the likeliest; `top_k` 0 and `top_p` 1 leave all in the draw. Keys and
-    values of past tokens are kept (`cached`), which changes the speed and not the tokens. Once the
-    text is longer than the context, its first half is forgotten, for positions are absolute and
-    the rest must be read anew.
+    Temperature 0 takes the most likely token; with `top_k` 0 and `top_p` 1 all tokens can be drawn.
+    `cached` keeps the keys and values of past tokens, which changes the speed but not the tokens.
+    When the text exceeds the context, its first half is dropped; the rest is computed again,
+    because positions are absolute.
 
     Raises:
-        UserError: a prompt is empty, of another length, or not in the vocabulary; a setting is out
-            of its range.
+        UserError: a prompt is empty, has another length, or is not in the vocabulary; a setting is
+            out of its range.
     """
     _check(model, prompts, temperature, top_k, top_p)
     place = model.wte.weight.device
@@ -100,7 +100,7 @@ def draw(
     if top_k:
         logits_BV = logits_BV[:, :top_k]
     p_BV = functional.softmax(logits_BV, dim=-1)
-    # Kept is what it takes to reach top_p; the token that reaches it is in.
+    # The most likely tokens are kept until their sum reaches top_p; the one that reaches it too.
     before_BV = p_BV.cumsum(dim=-1) - p_BV
     p_BV = p_BV.masked_fill((before_BV >= top_p) & (before_BV > 0), 0)
     drawn_B1 = torch.multinomial(p_BV, 1, generator=random)

@@ -1,8 +1,8 @@
-"""The one kernel by hand: softmax, its loss and its gradient in one visit to the logits.
+"""The only handwritten kernel: softmax, its loss and its gradient in one pass over the logits.
 
-Written in Triton, which comes with torch's builds for CUDA. What the compiler makes of the same
-lines reads the logits three times; here a row, 100 kB, stays in the cache of the multiprocessor
-that works on it, so they are read once, and the gradient is written over them.
+It is written in Triton, which is part of torch's builds for CUDA. The kernel that torch's compiler
+generates reads the logits three times. Here a row (100 kB) stays in the cache of the multiprocessor
+that works on it, so the logits are read once, and the gradient overwrites them.
 """
 
 import torch
@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-COLUMNS = 4096  # of a row that are worked on at once: the fastest of 2,048 to 65,536 on an H200
+COLUMNS = 4096  # of a row that are processed at once: the fastest of 2,048 to 65,536 on an H200
 WARPS = 4  # as fast as 8, and faster than 16 or 32
 
 
@@ -31,7 +31,7 @@ def _visit(logits, y, losses, width, vocab, columns: tl.constexpr):  # type: ign
     counts = right >= 0
     at_right = tl.load(logits + tl.where(counts, right, 0)).to(tl.float32)
     tl.store(losses + row, tl.where(counts, log_total - at_right, 0.0))
-    tl.debug_barrier()  # the right token's logit is read before the gradient is written over it
+    tl.debug_barrier()  # the right token's logit must be read before the gradient overwrites it
     for start in range(0, width, columns):
         column = start + tl.arange(0, columns)
         x = tl.load(logits + column, mask=column < vocab, other=float("-inf")).to(tl.float32)
@@ -41,9 +41,9 @@ def _visit(logits, y, losses, width, vocab, columns: tl.constexpr):  # type: ign
 
 
 def softmax_gradient_(logits_CV: Tensor, y_C: Tensor, vocab: int) -> Tensor:
-    """Return each row's cross-entropy (C, float32); turn the logits into their gradient, in place.
+    """Return the cross-entropy of each row (C, float32); replace the logits by their gradient.
 
-    From `vocab` on, columns are padding and their gradient is 0; where `y` is negative, loss and
+    Columns from `vocab` on are padding and their gradient is 0; where `y` is negative, loss and
     gradient are 0.
     """
     losses_C = torch.empty(len(y_C), dtype=torch.float32, device=y_C.device)

@@ -1,7 +1,7 @@
-"""Weights from and to the layout of transformers' GPT2LMHeadModel, which half the world reads.
+"""Weights from and to the layout of transformers' GPT2LMHeadModel, which many programs read.
 
-There a linear layer is a Conv1D, whose matrix lies the other way round, and every name but the
-head's begins with "transformer.". The head is the embedding and is not stored.
+There a linear layer is a Conv1D, whose matrix is transposed, and every name except the head's
+begins with "transformer.". The head is the embedding and is not stored.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from webtext.model.settings import END_OF_TEXT, GPT2
 
 TURNED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 PREFIX = "transformer."
-# What older files carry beside the weights: masks that are constants, and the head again.
+# Older files also contain the constant attention masks, and a copy of the head.
 HEAD = "lm_head.weight"
 NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias", HEAD)
 
-# Keys of transformers' config.json that make another model of the same weights: their value where
-# they are absent (transformers' default), and the values that are our model. Source: transformers,
+# Keys of transformers' config.json that change what the same weights compute: the default value in
+# transformers, and the values for which the model is ours. Source: transformers,
 # models/gpt2/configuration_gpt2.py and modeling_gpt2.py
 OURS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "model_type": (None, ("gpt2",)),
@@ -39,9 +39,9 @@ OURS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "is_encoder_decoder": (False, (False,)),
     "pruned_heads": (None, (None, {})),
     "quantization_config": (None, (None,)),
-    "auto_map": (None, (None,)),  # code of its own says what the model is
+    "auto_map": (None, (None,)),  # the model is defined by code in its own directory
 }
-# The shape, by our names, and transformers' defaults.
+# The shape: our names, transformers' names, and transformers' defaults.
 SHAPE = {
     "layers": ("n_layer", 12),
     "heads": ("n_head", 12),
@@ -49,7 +49,7 @@ SHAPE = {
     "context": ("n_positions", 1024),
     "vocab": ("vocab_size", 50_257),
 }
-# The files of the weights, the best first; a model of several files has an index instead.
+# The files of the weights, the preferred first; a model in several files has an index instead.
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -57,7 +57,7 @@ def to_transformers(model: GPT) -> dict[str, Tensor]:
     """Return the weights under transformers' names, in its layout, without padding.
 
     Raises:
-        UserError: it is not GPT-2, and that layout has no place for what it is.
+        UserError: it is not a GPT-2, so that layout cannot hold it.
     """
     if departures := model.settings.departures:
         raise UserError(
@@ -76,11 +76,11 @@ def to_transformers(model: GPT) -> dict[str, Tensor]:
 
 
 def from_transformers(state: dict[str, Tensor], gpt: GPT2) -> GPT:
-    """Return a model with these weights, be they named with or without "transformer.".
+    """Return a model with these weights, whose names may begin with "transformer." or not.
 
     Raises:
-        UserError: a weight is missing, is one too many, has another shape, or is no finite number;
-            the head is not the embedding.
+        UserError: a weight is missing, unexpected, of another shape, or holds a number that is not
+            finite; the head is not the embedding.
     """
     found = {
         name.removeprefix(PREFIX): tensor
@@ -117,7 +117,7 @@ def config(gpt: GPT2) -> dict[str, Any]:
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
-        "activation_function": "gelu_new",  # its name for the tanh form
+        "activation_function": "gelu_new",  # transformers' name for the tanh form
         "vocab_size": gpt.vocab,
         "n_positions": gpt.context,
         "n_ctx": gpt.context,
@@ -137,7 +137,7 @@ def config(gpt: GPT2) -> dict[str, Any]:
 
 
 def export(model: GPT, folder: Path) -> Path:
-    """Write model.safetensors and its two configurations, which `from_pretrained(folder)` reads."""
+    """Write model.safetensors and its two JSON files, which `from_pretrained(folder)` reads."""
     from safetensors.torch import save
 
     state = to_transformers(model)
@@ -153,7 +153,7 @@ def export(model: GPT, folder: Path) -> Path:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether this is a model in transformers' layout, be it whole or not."""
+    """Whether this is a model in transformers' layout, complete or not."""
     try:
         return "model_type" in _config(folder) or weights_file(folder) is not None
     except UserError:
@@ -161,7 +161,7 @@ def is_model(folder: Path) -> bool:
 
 
 def weights_file(folder: Path) -> Path | None:
-    """Return the file of the weights, or the index of their files; None where there is neither."""
+    """Return the file of the weights, or the index of their files; None if there is neither."""
     for name in FILES:
         for path in (folder / name, folder / f"{name}.index.json"):
             if path.exists():
@@ -170,10 +170,10 @@ def weights_file(folder: Path) -> Path | None:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a sha256 that stands for a model: of its config.json and of all files of its weights.
+    """Return a sha256 that identifies a model: of its config.json and all files of its weights.
 
     Raises:
-        UserError: one of them is not there.
+        UserError: one of these files is missing.
     """
     path = weights_file(folder)
     if path is None:
@@ -191,11 +191,11 @@ def fingerprint(folder: Path) -> str:
 
 
 def load(folder: Path) -> GPT:
-    """Return a model from a directory as `export` or transformers' `save_pretrained` writes it.
+    """Return a model from a directory that `export` or transformers' `save_pretrained` wrote.
 
     Raises:
-        UserError: the files are not there, not those of a GPT-2, or of one that is computed
-            otherwise than ours.
+        UserError: the files are missing, are not a GPT-2, or are one that computes something
+            different from ours.
     """
     gpt, state = shape(folder), _state(folder)
     if _config(folder).get("tie_word_embeddings", True) is not True and HEAD not in state:
@@ -210,7 +210,7 @@ def shape(folder: Path) -> GPT2:
     """Return the shape of the model in a directory, without reading its weights.
 
     Raises:
-        UserError: there is none, or a key of its config.json makes another model than ours.
+        UserError: there is no model, or a key of its config.json makes it differ from ours.
     """
     path, found = folder / "config.json", _config(folder)
     for key, (absent, wanted) in OURS.items():
@@ -239,10 +239,10 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _state(folder: Path) -> dict[str, Tensor]:
-    """Return the weights of a directory, from one file or from several; mapped, not copied.
+    """Return the weights of a directory, from one file or several; memory-mapped, not copied.
 
     Raises:
-        UserError: there is no such file, or it is damaged.
+        UserError: a file is missing or damaged.
     """
     path = weights_file(folder)
     if path is None:
@@ -259,14 +259,14 @@ def _state(folder: Path) -> dict[str, Tensor]:
 
 
 def _parts(path: Path) -> list[str]:
-    """Return the names of the files that an index names; none where `path` is no index."""
+    """Return the names of the files that an index lists; none if `path` is not an index."""
     if path.suffix != ".json":
         return []
     return sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Read a file of weights; one of pickle for its tensors alone, so that it can run no code."""
+    """Read a file of weights; from a pickle only tensors, so that it cannot run code."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

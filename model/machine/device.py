@@ -1,4 +1,4 @@
-"""The device that the work runs on, and in which floats it is done there."""
+"""The device on which a model is computed, and the precision used there."""
 
 import os
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose(name: str | None, local: int = 0) -> torch.device:
-    """Return the device of this name; the best that is there where none is named.
+    """Return the device of this name; without a name, the best device here.
 
     Raises:
-        UserError: torch knows none of this name, or it is not there.
+        UserError: torch does not know this name, or the device is not there.
     """
     name = name or best()
     try:
@@ -31,27 +31,27 @@ def choose(name: str | None, local: int = 0) -> torch.device:
 
 
 def best() -> str:
-    """Return the kind of device that is the fastest here."""
+    """Return the fastest kind of device that is available."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def device_name(device: torch.device) -> str:
-    """Return what the driver calls a device."""
+    """Return the name that the driver gives a device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @dataclass(frozen=True)
 class Precision:
-    """The floats that matrices are multiplied in; the weights themselves are float32 always."""
+    """The dtype in which matrices are multiplied; the weights themselves are always float32."""
 
     wanted: str  # as in the settings
     device: torch.device
 
     @cached_property
     def name(self) -> str:
-        """What "auto" comes to: bf16 where the device has it, fp16 on older CUDA, else fp32."""
+        """The precision; "auto" is bf16 if the device has it, fp16 on older CUDA, else fp32."""
         if self.wanted != "auto":
             return self.wanted
         if self.device.type != "cuda":
@@ -60,16 +60,16 @@ class Precision:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The floats as torch names them."""
+        """The dtype in torch."""
         return DTYPES[self.name]
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Return what keeps small gradients within fp16's reach; idle for other floats."""
+        """Return a scaler that prevents underflow of gradients in fp16; otherwise disabled."""
         return torch.amp.GradScaler(self.device.type, enabled=self.name == "fp16")
 
     @property
     def peak(self) -> float | None:
-        """Operations a second that the device could do in these floats, None where unknown."""
+        """The device's peak operations a second in this precision, None if unknown."""
         if self.device.type != "cuda":
             return None
         known = look_up(torch.cuda.get_device_name(self.device))
@@ -77,21 +77,21 @@ class Precision:
 
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-# Those with which cuBLAS gives the same bits each time. Source: NVIDIA, cuBLAS, "Results
+# Values with which cuBLAS gives the same bits each time. Source: NVIDIA, cuBLAS, "Results
 # Reproducibility", and torch.use_deterministic_algorithms.
 WORKSPACES = (":4096:8", ":16:8")
 
 
 @contextmanager
 def deterministic(on: bool) -> Iterator[None]:
-    """Have torch use only kernels that give the same bits each time.
+    """Let torch use only kernels that give the same bits each time.
 
-    On the CPU they do anyway. On CUDA, cuBLAS wants a variable in the environment beside it, which
-    is set here and stays, for it is read once, when cuBLAS starts.
+    On the CPU all kernels do. On CUDA, cuBLAS also needs an environment variable. It is set here
+    and stays set, because cuBLAS reads it only once, when it starts.
 
     Raises:
-        UserError: it has another value, or cuBLAS has started without it and torch minds; says what
-            to export.
+        UserError: the variable has another value, or cuBLAS has started without it and torch
+            refuses that; says what to export.
     """
     before = torch.are_deterministic_algorithms_enabled()
     cuda = on and torch.cuda.is_available()
@@ -107,7 +107,7 @@ def deterministic(on: bool) -> Iterator[None]:
 
 
 def _try_cublas() -> None:
-    """Multiply once: torch says by that whether it takes cuBLAS, as it started, for exact."""
+    """Multiply once: torch raises an error if cuBLAS was started without the variable."""
     try:
         torch.ones(1, 1, device="cuda") @ torch.ones(1, 1, device="cuda")
     except RuntimeError as error:

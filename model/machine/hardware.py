@@ -1,4 +1,4 @@
-"""What devices can do at most, by name; the measure of "how much of it do we use"."""
+"""The peak speed and the memory of devices, by name; MFU is a share of this peak."""
 
 import re
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Device:
-    """One device's limits: dense operations a second with 16-bit and 32-bit floats, and bytes."""
+    """A device's limits: dense operations a second in 16-bit and 32-bit floats; memory in bytes."""
 
     half: float
     single: float
     memory: int
 
     def peak(self, precision: str) -> float:
-        """Return the peak that a precision could reach."""
+        """Return the peak of operations a second in a precision."""
         return self.single if precision == "fp32" else self.half
 
 
@@ -24,9 +24,9 @@ def _device(half_tera: float, single_tera: float, gigabytes: int) -> Device:
 def _geforce(cores: int, boost: float, gigabytes: int) -> Device:
     """Return a GeForce card's limits, by its cores and its boost clock in GHz.
 
-    A core multiplies and adds once a cycle; the tensor cores of these generations do twice as much
-    in 16 bits when they add in 32. Source: NVIDIA's white papers on GA102 (table 2), Ada (appendix
-    A) and RTX Blackwell (appendix A), whose peaks these two products are.
+    A core does one multiply-add a cycle; the tensor cores of these generations do twice as much in
+    16 bits with 32-bit accumulation. These two products are the peaks in NVIDIA's white papers.
+    Source: those on GA102 (table 2), Ada (appendix A) and RTX Blackwell (appendix A).
 
     >>> round(_geforce(16_384, 2.520, 24).half / 1e12, 1)
     165.2
@@ -36,9 +36,9 @@ def _geforce(cores: int, boost: float, gigabytes: int) -> Device:
 
 
 # Source: the vendors' data sheets; dense (no sparsity), tensor cores with 32-bit accumulation for
-# the 16-bit column, no TF32 in the 32-bit one, for that is what torch does unless asked.
+# the 16-bit column, no TF32 in the 32-bit column, because this is torch's default.
 DEVICES = {
-    # NVIDIA Blackwell and Blackwell Ultra data sheets, a GPU's share of the system: HGX B200 and
+    # NVIDIA Blackwell and Blackwell Ultra data sheets, divided by the system's GPUs: HGX B200 and
     # B300 (36 PFLOPS sparse and 600 TFLOPS by eight), GB200 and GB300 NVL72 (360 PFLOPS by 72).
     "GB300": _device(2500, 80, 279),
     "GB200": _device(2500, 80, 186),
@@ -58,8 +58,8 @@ DEVICES = {
     "V100": _device(125, 15.7, 16),
     "T4": _device(65, 8.1, 16),
     "MI300X": _device(1307, 163.4, 192),
-    # NVIDIA's comparison of GeForce cards: cores, boost clock, memory. Where two cards bear one
-    # name, the one with less memory.
+    # NVIDIA's comparison of GeForce cards: cores, boost clock, memory. If two cards have the same
+    # name, the one with less memory is listed.
     "RTX 5090": _geforce(21_760, 2.407, 32),
     "RTX 5080": _geforce(10_752, 2.617, 16),
     "RTX 5070 Ti": _geforce(8_960, 2.452, 16),
@@ -81,7 +81,7 @@ DEVICES = {
     "RTX 3070": _geforce(5_888, 1.725, 8),
     "RTX 3060 Ti": _geforce(4_864, 1.665, 8),
     "RTX 3060": _geforce(3_584, 1.777, 12),
-    # The same for laptops, at the highest boost clock; most are built for less power and clock.
+    # The same for laptops, at the highest boost clock; most laptops run with less power and clock.
     "RTX 5090 Laptop": _geforce(10_496, 2.160, 24),
     "RTX 5080 Laptop": _geforce(7_680, 2.287, 16),
     "RTX 5070 Ti Laptop": _geforce(5_888, 2.220, 12),
@@ -99,18 +99,18 @@ DEVICES = {
 }
 # Words after a card's name that make it another card: "RTX 4090 D", "RTX 5090 Laptop GPU".
 OTHERS = {"ti", "super", "d", "laptop", "mobile", "max-q", "with", "ada"}
-# What a slice of a GPU is called: "MIG 3g.40gb", or "MIG 1c.3g.40gb" for a part of its compute.
+# The name of a slice of a GPU: "MIG 3g.40gb", or "MIG 1c.3g.40gb" for a part of its compute.
 SLICE = re.compile(
     r"^(?P<whole>.*?) MIG (?:(?P<part>\d)c\.)?(?P<compute>\d)g\.(?P<gigabytes>\d+)gb"
 )
-SLICES = 7  # of compute in a GPU. Source: NVIDIA, Multi-Instance GPU User Guide, "Concepts"
+SLICES = 7  # compute slices of a GPU. Source: NVIDIA, Multi-Instance GPU User Guide, "Concepts"
 
 
 def look_up(name: str) -> Device | None:
-    """Return the limits of a device by the name that its driver gives, None where unknown.
+    """Return the limits of a device by the name that its driver gives, None if unknown.
 
-    An unknown device has no peak: a guess would make every figure drawn from it a lie. A MIG slice
-    has its sevenths of the compute, and the memory that its name says.
+    An unknown device has no peak, because a guess would make every figure derived from it wrong. A
+    MIG slice has its sevenths of the compute, and the memory in its name.
 
     >>> look_up("NVIDIA H100 80GB HBM3").half
     989000000000000.0
@@ -136,7 +136,7 @@ _OTHERS = [[word] for word in OTHERS]
 
 
 def _begins(words: list[str], wanted: list[str]) -> bool:
-    """Whether these words are the wanted ones, the last of them perhaps with "-SXM4" behind it."""
+    """Whether these words are the wanted ones; the last may have a suffix such as "-SXM4"."""
     if len(words) != len(wanted) or words[:-1] != wanted[:-1]:
         return False
     return words[-1] == wanted[-1] or words[-1].startswith(wanted[-1] + "-")

@@ -1,7 +1,7 @@
-"""One process or several: who reads what, and how they agree.
+"""One process or several: which windows each reads, and how they communicate.
 
-Under torchrun every process trains a part of each batch. The windows of a step are dealt out in
-order, so that together the processes read what one alone would have read.
+Under torchrun every process trains on a share of each batch. The windows of a step are divided in
+order, so that together the processes read the same windows as a single process.
 """
 
 import time
@@ -17,25 +17,25 @@ from torch import Tensor, nn
 from webtext.model.errors import ElsewhereError, UserError
 from webtext.model.settings import each
 
-PAUSE = 0.02  # seconds between two looks at the board
+PAUSE = 0.02  # seconds between two reads of the board
 
 
 @dataclass(frozen=True)
 class Board:
-    """Where processes leave word for each other, in the store by which they found together.
+    """Messages between processes, in the store of their rendezvous.
 
-    Unlike a collective it needs nobody to listen: a process that stops leaves word and goes, and
-    those that wait for it find that out by the word, not by a connection that breaks.
+    Unlike a collective, a message needs no receiver at that time: a process that stops writes it
+    and exits, and those that wait for it read the message, instead of seeing a broken connection.
     """
 
     store: Any  # a torch.distributed.Store
     size: int
 
     def meet(self) -> None:
-        """Return when all processes have come here as often as this one.
+        """Wait until all processes have called this as often as this one: a barrier.
 
         Raises:
-            ElsewhereError: one of them will not come.
+            ElsewhereError: one of them has stopped.
         """
         number = self.store.add("arrivals", 1)
         wanted = -(-number // self.size) * self.size
@@ -45,37 +45,37 @@ class Board:
             time.sleep(PAUSE)
 
     def stop(self, code: int) -> bool:
-        """Say that this process stops, and with which exit code; return whether it is the first."""
+        """Write that this process stops with an exit code; return whether it is the first."""
         first: bool = self.store.add("stops", 1) == 1
         if first:
             self.store.set("code", str(code))
         return first
 
     def code(self) -> int:
-        """Return the exit code of the first that stopped."""
+        """Return the exit code of the first process that stopped."""
         return int(self.store.get("code"))
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process's place among those that train together."""
+    """This process's place among the processes that train together."""
 
     rank: int = 0
     size: int = 1
     local: int = 0  # its rank on its own machine, and its device's number
-    device: str = "cpu"  # where what is exchanged must lie
+    device: str = "cpu"  # on which exchanged tensors must be
     board: Board | None = None
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """Return which of a step's windows are this process's.
+        """Return this process's slice of a step's windows.
 
         Raises:
-            UserError: they cannot be dealt out evenly, so the mean gradient would be wrong.
+            UserError: they cannot be divided evenly, so the mean gradient would be wrong.
         """
         share = each(count, self.size)
         return slice(self.rank * share, (self.rank + 1) * share)
@@ -87,23 +87,23 @@ class Group:
         return values
 
     def sum(self, gradients: Sequence[Tensor | None]) -> None:
-        """Put the sum of all processes' gradients in place of this process's."""
+        """Replace the gradients by their sums over all processes (all-reduce)."""
         if self.size > 1:
             pending = [dist.all_reduce(g, async_op=True) for g in gradients if g is not None]
             for one in pending:
                 one.wait()
 
     def any(self, asked: bool) -> bool:
-        """Whether it holds in one process or more."""
+        """Whether `asked` is true in at least one process."""
         if self.size == 1:
             return asked
         return bool(self.total(torch.tensor(int(asked), device=self.device)))
 
     def wait(self) -> None:
-        """Let no process go on before all are here.
+        """Wait until all processes are here.
 
         Raises:
-            ElsewhereError: one has stopped.
+            ElsewhereError: one of them has stopped.
         """
         if self.board is not None:
             self.board.meet()
@@ -111,11 +111,11 @@ class Group:
 
 @contextmanager
 def group(kind: str) -> Iterator[Group]:
-    """Join the processes that torchrun started; alone where it started none.
+    """Join the processes that torchrun started; without torchrun, a group of one process.
 
-    What one process cannot go on for is told once: the first that stops raises its own error, the
-    others, whatever that does to them, raise one that says nothing. At the end all wait for all, so
-    that none leaves while the first still writes.
+    An error is reported once: the first process that stops raises its own error, and the others
+    raise ElsewhereError, which is not printed. At the end all processes wait for each other, so
+    that none exits while the first still writes.
 
     Raises:
         ElsewhereError: another process has stopped first.
@@ -146,10 +146,10 @@ def group(kind: str) -> Iterator[Group]:
 
 
 def _leave(board: Board, error: BaseException) -> None:
-    """Leave word that this process stops, or learn that another did and that this is why.
+    """Write that this process stops, or find out that it stops because another did.
 
     Raises:
-        ElsewhereError: so it is.
+        ElsewhereError: another process has stopped first.
     """
     if isinstance(error, ElsewhereError):
         return
@@ -157,16 +157,16 @@ def _leave(board: Board, error: BaseException) -> None:
     try:
         first = board.stop(code)
         code = board.code()
-    except RuntimeError:  # the store is gone too, so there is nobody to tell
+    except RuntimeError:  # the store is gone too, so nobody can read a message
         return
     if not first:
         raise ElsewhereError(code) from None
 
 
 def shard(model: nn.Module, dtype: torch.dtype) -> None:
-    """Let each process hold its part of every layer's weights, and of what the optimiser remembers.
+    """Shard the weights of every layer, and so the optimiser's state, over the processes (FSDP).
 
-    What is gathered to be computed with is in `dtype`; gradients are summed in float32.
+    Weights are gathered in `dtype` for the computation; gradients are summed in float32.
     """
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
@@ -178,7 +178,7 @@ def shard(model: nn.Module, dtype: torch.dtype) -> None:
 
 @contextmanager
 def gradients(model: nn.Module, shared: bool) -> Iterator[None]:
-    """Hold back the exchange of gradients of sharded weights until the last part of a batch."""
+    """Delay the exchange of gradients of sharded weights until the last microbatch of a step."""
     exchange = getattr(model, "set_requires_gradient_sync", None)  # FSDP2 adds it to the model
     if exchange is not None:
         exchange(shared)
@@ -186,13 +186,13 @@ def gradients(model: nn.Module, shared: bool) -> Iterator[None]:
 
 
 def clip(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
-    """Shrink the gradient to a norm of `most` (0: leave it); return the norm that it had."""
+    """Clip the gradient to a norm of `most` (0: no clipping); return the norm before."""
     norm = nn.utils.clip_grad_norm_(parameters, most or torch.inf)
     return whole(norm)
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor of which each process may hold a part."""
+    """Return the full tensor, of which each process may hold only a shard."""
     if dist.is_available() and dist.is_initialized():
         from torch.distributed.tensor import DTensor
 
@@ -202,7 +202,7 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def like(tensor: Tensor, parameter: Tensor) -> Tensor:
-    """Return a whole tensor as this process is to hold it, if it has the shape of `parameter`."""
+    """Return a full tensor on the device of `parameter`, sharded alike if the shapes are equal."""
     tensor = tensor.to(parameter.device)
     if hasattr(parameter, "full_tensor") and tensor.shape == parameter.shape:
         from torch.distributed.tensor import distribute_tensor
@@ -212,14 +212,14 @@ def like(tensor: Tensor, parameter: Tensor) -> Tensor:
 
 
 def shared(model: nn.Module) -> bool:
-    """Whether processes share the weights out among them."""
+    """Whether the weights are sharded over the processes."""
     return any(hasattr(parameter, "full_tensor") for parameter in model.parameters())
 
 
 def fitted(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """Return a matrix with as many rows as wanted, those that are new zero.
+    """Return a matrix with as many rows as wanted; new rows are zero.
 
-    Which is what the vocabulary's padding is, always: its gradient is, and decay leaves zero.
+    The padding of the vocabulary is always zero: its gradient is zero, and decay keeps it so.
     """
     if tensor.dim() != 2 or tensor.shape == shape:
         return tensor

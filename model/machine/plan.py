@@ -1,9 +1,9 @@
-"""What a training will take, before anything is allocated: memory, operations, hours.
+"""The memory, operations and hours that a training will need, before anything is allocated.
 
 All of it is arithmetic on the settings, so it needs neither torch nor the device.
 """
 
-# In the formulas: n = tokens that a process takes at once, D = width, L = layers, H = heads,
+# In the formulas: n = tokens of a microbatch, D = width, L = layers, H = heads,
 # N = parameters with the vocabulary's padding, V = rows of the embedding, P = processes.
 
 import math
@@ -13,27 +13,27 @@ from webtext.model.errors import UserError
 from webtext.model.machine.hardware import DEVICES, look_up
 from webtext.model.settings import GPT2, Train, each
 
-# The share of a device's peak that a training has been seen to reach: llm.c's 124M run 40 % on
+# The share of a device's peak that trainings reach in practice: llm.c's 124M run 40 % on
 # H100 and 60 % on A100, its 1.5B run 50 % on H100, nanoGPT's compiled 124M 30 % on A100.
 USUAL_MFU = 0.4
 
 
-ROWS = 8192  # of logits that a GPU makes at once, as webtext.model.gpt.loss has it
+ROWS = 8192  # of logits that a GPU computes at once; the same value as in webtext.model.gpt.loss
 
 PARTS = ("weights", "copies", "gradients", "optimizer", "activations", "head")  # of the memory
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training takes. Memory is of one process, in bytes."""
+    """What a training needs. Memory is that of one process, in bytes."""
 
     parameters: int
     steps: int
     tokens: int
-    epochs: float | None  # None where the size of the corpus was not said
+    epochs: float | None  # None if the size of the corpus was not given
     flops: float
     weights: int  # float32
-    copies: int  # of the matrices in 16 bits, or what is gathered of the other processes'
+    copies: int  # of the matrices in 16 bits, or the weights gathered from other processes
     gradients: int
     optimizer: int
     activations: int
@@ -42,16 +42,16 @@ class Plan:
     processes: int
     device_memory: int | None
     mfu: float
-    hours: float | None  # None where the device's peak is unknown
+    hours: float | None  # None if the device's peak is unknown
 
     @property
     def memory(self) -> int:
-        """All parts together."""
+        """The sum of all parts."""
         return sum(getattr(self, part) for part in PARTS)
 
     @property
     def fits(self) -> bool | None:
-        """Whether the device has that much memory, None where unknown."""
+        """Whether the device has that much memory, None if unknown."""
         return None if self.device_memory is None else self.memory <= self.device_memory
 
 
@@ -64,13 +64,13 @@ def plan(
     corpus_tokens: int | None = None,
     memory: int | None = None,
 ) -> Plan:
-    """Work out what a training takes on `processes` devices of this name ("H100", "A100", ...).
+    """Compute what a training needs on `processes` devices of this name ("H100", "A100", ...).
 
-    `memory` is what a device has, where that is known better than by its name.
+    `memory` is that of a device, if the caller knows it better than the table of names.
 
     Raises:
-        UserError: the device is named and not known, or the batch is no whole number of windows, or
-            does not deal out to so many processes.
+        UserError: the name of the device is unknown, the batch is not a whole number of windows, or
+            these cannot be divided evenly among the processes.
     """
     each(settings.windows(gpt.context), processes)
     known = look_up(device) if device else None
@@ -131,12 +131,12 @@ def describe(gpt: GPT2, settings: Train, found: Plan) -> str:
 
 
 def padded(gpt: GPT2) -> int:
-    """Return the parameters in memory."""
+    """Return the number of parameters in memory, with padding."""
     return gpt.parameters + gpt.tables * (gpt.padded_vocab - gpt.vocab) * gpt.width
 
 
 def shapes(gpt: GPT2) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Return the shapes of the weights in memory: those of one layer, and those outside."""
+    """Return the shapes of the weights in memory: of one layer, and of those outside the layers."""
     D = gpt.width
     layer: list[tuple[int, ...]] = [(3 * D, D), (D, D), (4 * D, D), (D, 4 * D)]
     if gpt.biases:
@@ -152,13 +152,13 @@ def shapes(gpt: GPT2) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
 
 
 def matrices(gpt: GPT2) -> int:
-    """Return the parameters that are in matrices, the embeddings among them."""
+    """Return the number of parameters in matrices, including the embeddings."""
     ends = gpt.tables * gpt.padded_vocab + gpt.learned_positions
     return (12 * gpt.width * gpt.layers + ends) * gpt.width
 
 
 def held(gpt: GPT2, processes: int) -> int:
-    """Return the parameters of which a process holds its part: of each weight, a Pth of the rows.
+    """Return the number of parameters in a process's shards: of each weight, a Pth of the rows.
 
     >>> held(GPT2(), 1) == padded(GPT2())
     True
@@ -170,19 +170,20 @@ def held(gpt: GPT2, processes: int) -> int:
 
 
 def gathered(gpt: GPT2) -> int:
-    """Return the parameters that FSDP holds whole at once: a layer, the next, and what is outside.
+    """Return the number of parameters that FSDP gathers at once: two layers and those outside.
 
-    What is outside, the embedding above all, stays whole from the forward pass to the end of the
-    backward. Source: torch.distributed.fsdp.fully_shard, `reshard_after_forward` and prefetching.
+    The weights outside the layers, mainly the embedding, stay gathered from the forward pass to the
+    end of the backward; of the layers, the current and the next one. Source:
+    torch.distributed.fsdp.fully_shard, `reshard_after_forward` and prefetching.
     """
     layer, outside = shapes(gpt)
     return min(2, gpt.layers) * sum(map(math.prod, layer)) + sum(map(math.prod, outside))
 
 
 def copies(gpt: GPT2, precision: str, shared: bool) -> int:
-    """Return the bytes of the weights' copies: in 16 bits the matrices', made once a step.
+    """Return the bytes of the weights' copies: those of the matrices in 16 bits, made once a step.
 
-    Where the weights are shared out, what is gathered of them takes that place.
+    If the weights are sharded, these are the gathered weights instead.
     """
     if shared:
         return (4 if precision == "fp32" else 2) * gathered(gpt)
@@ -194,10 +195,10 @@ def gradients(
 ) -> int:
     """Return the bytes of the gradients, which are summed in float32.
 
-    In 16 bits a backward pass leaves those of the matrices in 16 bits first. They come as the
-    activations go, so only what they are more than those counts. Where weights are shared out, so
-    are gradients, once they are exchanged: but that waits for the last part of a batch, and until
-    then each process sums up all. (DDP's buckets are the gradients themselves.)
+    In 16 bits the backward pass first makes the matrices' gradients in 16 bits. Meanwhile it frees
+    activations, so only the bytes by which these gradients exceed the activations count. If weights
+    are sharded, gradients are too, but only after their exchange, which waits for the last
+    microbatch; until then each process sums all. (DDP's buckets are the gradients themselves.)
     """
     half = 0 if precision == "fp32" else 2
     if settings.parallel == "fsdp" and processes > 1:
@@ -210,7 +211,7 @@ def gradients(
 
 
 def moments(gpt: GPT2, settings: Train, processes: int) -> int:
-    """Return the bytes that the optimiser remembers: two floats a parameter, or Muon's one."""
+    """Return the bytes of the optimiser's state: two floats a parameter, for Muon one."""
     if settings.optimizer == "adamw":
         return 8 * held(gpt, processes)
     hidden = 12 * gpt.width**2 * gpt.layers
@@ -218,12 +219,12 @@ def moments(gpt: GPT2, settings: Train, processes: int) -> int:
 
 
 def parts(gpt: GPT2, settings: Train, processes: int) -> int:
-    """Return in how many parts a process takes its share of a batch."""
+    """Return the number of microbatches in a process's share of a batch."""
     return -(-each(settings.windows(gpt.context), processes) // settings.microbatch)
 
 
 def at_once(gpt: GPT2, settings: Train, processes: int = 1) -> int:
-    """Return how many tokens a process takes at once."""
+    """Return the number of tokens in a microbatch."""
     share = each(settings.windows(gpt.context), processes)
     return min(settings.microbatch, share) * gpt.context
 
@@ -231,14 +232,14 @@ def at_once(gpt: GPT2, settings: Train, processes: int = 1) -> int:
 def activations(
     gpt: GPT2, settings: Train, precision: str, processes: int = 1, compiled: bool = False
 ) -> int:
-    """Return the bytes that the forward pass leaves for the backward, but the head's.
+    """Return the bytes of the activations kept for the backward pass, without the head's.
 
-    A layer keeps, in units of n D: what its two norms are given (2, in float32 unless compiled code
-    makes that anew) and what they give (2), queries, keys, values and what attention makes of them
-    (4), and both sides of the GELU (8); and attention's sums, n H, and the norms', 4 n, in float32.
-    Queries and keys are kept once more where they are normed or turned (2), and by eager code twice
-    where they are normed (2, in float32); values where they are mixed (1). With dropout also its
-    two masks, a byte each.
+    A layer keeps, in units of n D: inputs of its two norms (2, in float32 unless compiled code
+    recomputes that), their outputs (2), queries, keys, values and the output of attention (4), and
+    input and output of the GELU (8); and the sums of attention, n H, and of norms, 4 n, in float32.
+    Queries and keys are kept once more if they are normed or rotated (2), and again in eager code
+    if they are normed (2, in float32); values if they are mixed (1). With dropout also its two
+    masks, one byte each.
     """
     n, wide = at_once(gpt, settings, processes), 4 if precision == "fp32" else 2
     exact = wide if compiled else 4
@@ -247,7 +248,7 @@ def activations(
     layer = n * gpt.width * ((2 + again) * exact + kept * wide) + 4 * n * (gpt.heads + 4)
     if gpt.dropout:
         layer += 2 * n * gpt.width
-    ends = exact * n * gpt.width  # what the last norm is given
+    ends = exact * n * gpt.width  # the input of the last norm
     if settings.recompute:
         return gpt.layers * wide * n * gpt.width + layer + ends
     return gpt.layers * layer + ends
@@ -262,11 +263,11 @@ def head(
     *,
     on_cpu: bool = False,
 ) -> int:
-    """Return the bytes of what the head is given, of its gradients, and of a chunk's logits.
+    """Return the bytes of the head's input, of the gradients there, and of a chunk's logits.
 
-    Compiled code turns a chunk's logits into their gradient where they lie; eager code has them and
-    their logarithms of softmax, in float32. The head's own gradient is summed in float32, but for
-    that of a single chunk.
+    Compiled code replaces a chunk's logits by their gradient in place; eager code has them and
+    their log-softmax, in float32. The gradient of the head is summed in float32, unless there is
+    only one chunk.
     """
     n, wide = at_once(gpt, settings, processes), 4 if precision == "fp32" else 2
     chunks = -(-n // (max(1, gpt.width // 2) if on_cpu else ROWS))

@@ -1,1 +1,1 @@
-"""How weights follow their gradients: optimisers and the learning rate."""
+"""The optimisers and the learning rate."""

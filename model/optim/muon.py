@@ -1,9 +1,9 @@
-"""Muon: momentum whose directions are all made equally long, for the matrices within a model.
+"""Muon: momentum that is orthogonalised, for the hidden matrices of a model.
 
 Source: Jordan et al. (2024), Muon, an optimizer for hidden layers in neural networks; decay and
-scale, Liu et al. (2025), Muon is Scalable for LLM Training. The same as `torch.optim.Muon` with
-adjust_lr_fn = "match_rms_adamw", but for matrices of one shape at once: a dozen launches of large
-products in place of thousands of small ones, which a GPU spends most of their time waiting for.
+scale, Liu et al. (2025), Muon is Scalable for LLM Training. It computes the same as
+`torch.optim.Muon` with adjust_lr_fn = "match_rms_adamw", but batches the matrices of one shape: a
+dozen large kernels replace thousands of small ones, whose launches would keep a GPU waiting.
 """
 
 # Shape suffixes:
@@ -18,19 +18,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-# Of the quintic iteration, and how often it is done. Source: Jordan et al. (2024)
+# Coefficients of the quintic iteration, and its number of iterations. Source: Jordan et al. (2024)
 A, B, C = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
 EPS = 1e-7
-SCALE = 0.2  # AdamW's usual update, root mean square. Source: Liu et al. (2025), section 2.2
-AT_ONCE = 1 << 26  # numbers that are orthogonalised together: a bound on memory, 128 MiB in bf16
+SCALE = 0.2  # the usual root mean square of AdamW's update. Source: Liu et al. (2025), section 2.2
+AT_ONCE = 1 << 26  # numbers orthogonalised together: limits the memory to 128 MiB in bf16
 
 
 class Muon(Optimizer):
-    """Moves matrices; a weight's state is its `momentum_buffer`, as in torch's own.
+    """Updates matrices; a weight's state is its `momentum_buffer`, as in torch's own Muon.
 
-    A group's `parts` says of how many matrices, one below the other, each of its weights is made
-    up: each is then made orthogonal by itself. The learning rate may be a number or a tensor.
+    `parts` of a group is the number of matrices that are stacked by rows in each of its weights;
+    each is orthogonalised by itself. The learning rate may be a number or a tensor.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Muon(Optimizer):
         dtype: torch.dtype | None = None,
         compiled: bool = False,
     ) -> None:
-        """Take the weights; `dtype` is what they are made orthogonal in: if None, what is fast.
+        """Take the weights; updates are orthogonalised in `dtype`, or a fast one if it is None.
 
         Raises:
-            ValueError: a weight is no matrix, or does not divide into its parts.
+            ValueError: a weight is not a matrix, or its rows do not divide into its parts.
         """
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "parts": 1}
         super().__init__(params, defaults)
@@ -62,7 +62,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move the weights that have a gradient."""
+        """Update the weights that have a gradient."""
         assert closure is None, "the gradient is there already"
         for group in self.param_groups:
             alike: dict[torch.Size, list[Tensor]] = defaultdict(list)
@@ -75,7 +75,7 @@ class Muon(Optimizer):
                     self._move(weights[start : start + each], group)
 
     def _move(self, weights: list[Tensor], group: dict[str, Any]) -> None:
-        """Move weights of one shape, of which some may lie the other way round."""
+        """Update weights of one shape; some may be transposed."""
         parts, lr = group["parts"], group["lr"]
         grads = [p.grad for p in weights if p.grad is not None]
         momenta = [self._momentum(p) for p in weights]
@@ -102,14 +102,14 @@ class Muon(Optimizer):
 
 
 def lying(x_GXY: Tensor) -> Tensor:
-    """Return matrices, turned if they have more rows than columns."""
+    """Return matrices, transposed if they have more rows than columns."""
     return x_GXY if x_GXY.shape[1] <= x_GXY.shape[2] else x_GXY.mT
 
 
 def orthogonal(x_GRC: Tensor) -> Tensor:
-    """Return matrices with the same singular vectors and singular values of roughly 1 (.7 to 1.2).
+    """Return matrices with the same singular vectors, and singular values near 1 (.7 to 1.2).
 
-    Newton and Schulz's iteration; coarse, for a finer one learns no better and takes longer.
+    This is the Newton-Schulz iteration; a more exact one takes longer and learns no better.
     """
     x_GRC = x_GRC / x_GRC.norm(dim=(1, 2), keepdim=True).clamp(min=EPS)
     for _ in range(ITERATIONS):
@@ -120,5 +120,5 @@ def orthogonal(x_GRC: Tensor) -> Tensor:
 
 
 def fast(like: Tensor) -> torch.dtype:
-    """Return bf16 on a GPU, whose matrix units it takes; float32 where it would be no faster."""
+    """Return bf16 on a GPU, whose tensor cores compute it; elsewhere the dtype of `like`."""
     return torch.bfloat16 if like.is_cuda else like.dtype

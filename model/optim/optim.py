@@ -1,4 +1,4 @@
-"""The optimisers, and which weights each moves."""
+"""The optimisers, and which weights each updates."""
 
 from collections.abc import Iterator
 
@@ -10,19 +10,19 @@ from webtext.model.errors import UserError
 from webtext.model.optim.muon import Muon
 from webtext.model.settings import Train
 
-FUSED = ("cpu", "cuda", "mps")  # devices with AdamW in one kernel
-THREE = "attn.c_attn.weight"  # the matrix that is three
+FUSED = ("cpu", "cuda", "mps")  # devices with a fused AdamW
+THREE = "attn.c_attn.weight"  # holds three matrices: of queries, keys and values
 
 
 def optimizers(model: nn.Module, settings: Train) -> list[Optimizer]:
-    """Return what moves all weights once: AdamW, or Muon with AdamW for what is no hidden matrix.
+    """Return AdamW for all weights, or Muon for the hidden matrices and AdamW for the others.
 
-    Decay is on matrices only, the embeddings among them unless `embedding_decay` is off: norms and
-    biases have no length worth shrinking. Source: Brown et al. (2020), appendix B, as nanoGPT and
-    llm.c read it. A group's `times` is what its rate is of `lr`.
+    Weight decay applies to matrices only, including the embeddings unless `embedding_decay` is off,
+    but not to norms and biases. Source: Brown et al. (2020), appendix B, as nanoGPT and llm.c
+    interpret it. `times` of a group is its factor on `lr`.
 
     Raises:
-        UserError: Muon is asked for and the weights are shared out.
+        UserError: Muon is asked for and the weights are sharded.
     """
     named = list(model.named_parameters())
     hidden = {name: p for name, p in named if p.dim() >= 2 and ".h." in f".{name}"}
@@ -39,7 +39,7 @@ def adamw(
     others: list[nn.Parameter],
     settings: Train,
 ) -> Optimizer:
-    """Return AdamW, in one kernel where there is one. Source: Loshchilov and Hutter (2019)."""
+    """Return AdamW, fused on the devices in `FUSED`. Source: Loshchilov and Hutter (2019)."""
     decay = settings.weight_decay
     groups = [
         {"params": matrices, "weight_decay": decay, "times": 1.0},
@@ -60,9 +60,9 @@ def adamw(
 
 
 def muon(hidden: dict[str, nn.Parameter], settings: Train) -> Optimizer:
-    """Return Muon with its updates scaled to AdamW's size, so that one rate and decay serve both.
+    """Return Muon, with updates scaled to AdamW's size so that both use one rate and decay.
 
-    Queries, keys and values are three matrices in one, and made orthogonal each by itself.
+    The matrices of queries, keys and values are stored as one, but orthogonalised separately.
     """
     if settings.parallel == "fsdp":
         raise UserError("train.optimizer = 'muon' needs whole matrices; use train.parallel = 'ddp'")
@@ -82,7 +82,7 @@ def muon(hidden: dict[str, nn.Parameter], settings: Train) -> Optimizer:
 def moments(
     model: nn.Module, used: list[Optimizer]
 ) -> Iterator[tuple[str, nn.Parameter, dict[str, Tensor]]]:
-    """Yield each weight's name, itself, and what its optimiser remembers of it (a live dict)."""
+    """Yield the name of each weight, the weight, and its optimiser state (the dict in use)."""
     for name, parameter in model.named_parameters():
         for optimizer in used:
             if any(parameter is p for group in optimizer.param_groups for p in group["params"]):

@@ -6,9 +6,9 @@ from webtext.model.settings import Train
 
 
 def rate(settings: Train, step: int) -> float:
-    """Return the learning rate of a step, the first being 0.
+    """Return the learning rate of a step; the first step is 0.
 
-    Up in a line over `warmup` steps, then as the schedule says, to `min_lr` at the last step.
+    It rises linearly over `warmup` steps, then follows the schedule to `min_lr` at the last step.
 
     >>> [round(rate(Train(steps=5, warmup=2, lr=1.0, min_lr=0.0), step), 2) for step in range(5)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
@@ -20,32 +20,33 @@ def rate(settings: Train, step: int) -> float:
 
 
 def cosine(settings: Train, step: int) -> float:
-    """Return how much of the way from `min_lr` to `lr` is left: half a period of a cosine.
+    """Return the remaining share of the way from `min_lr` to `lr`: half a period of a cosine.
 
-    Source: Loshchilov and Hutter (2017), SGDR; to a tenth of the peak in Brown et al. (2020).
+    Source: Loshchilov and Hutter (2017), SGDR; Brown et al. (2020) decay to a tenth of the peak.
     """
     return 0.5 * (1 + math.cos(math.pi * progress(settings.warmup, settings.steps, step)))
 
 
 def wsd(settings: Train, step: int) -> float:
-    """Return the same for warm-up, stable, decay: flat, then down as 1 - sqrt over the last part.
+    """Return the same for warm-up, stable, decay: constant, then decaying as 1 - sqrt at the end.
 
-    Source: Hu et al. (2024), MiniCPM; the root and the fifth of the steps, Hägele et al. (2024).
+    Source: Hu et al. (2024), MiniCPM; the square root, over a fifth of the steps: Hägele et al.
+    (2024).
     """
     return 1 - math.sqrt(progress(decay_start(settings), settings.steps, step))
 
 
 def trapezoid(settings: Train, step: int) -> float:
-    """Return the same for a decline in a line.
+    """Return the same for a linear decay.
 
-    Source: Zhai et al. (2022), Scaling Vision Transformers, section 3.5; in modded-nanogpt over
-    two fifths of the steps and more, to 0.
+    Source: Zhai et al. (2022), Scaling Vision Transformers, section 3.5; modded-nanogpt decays to 0
+    over two fifths of the steps or more.
     """
     return 1 - progress(decay_start(settings), settings.steps, step)
 
 
 def decay_start(settings: Train) -> int:
-    """Return the last step of "wsd" or "trapezoid" that is still at the peak.
+    """Return the last step of "wsd" or "trapezoid" at the peak learning rate.
 
     >>> decay_start(Train(steps=100, warmup=10, schedule="wsd", decay=0.2))
     80
@@ -54,5 +55,5 @@ def decay_start(settings: Train) -> int:
 
 
 def progress(start: int, steps: int, step: int) -> float:
-    """Return how far a step is from `start` to the last one, from 0 to 1."""
+    """Return how far a step has come on the way from `start` to the last step, from 0 to 1."""
     return min(1.0, max(0.0, (step - start) / max(1, steps - 1 - start)))

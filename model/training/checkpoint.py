@@ -1,14 +1,14 @@
-"""Checkpoints: whole or not there, checked before they are believed, and enough to go on exactly.
+"""Checkpoints: written atomically, verified when loaded, and sufficient to resume exactly.
 
 A checkpoint is two files: `step-00000400.pt`, and `step-00000400.json` with its sha256, written
-after it; without the second, the first is what a killed process left. It holds the weights, what
-the optimisers remember, and little else, for the order of the data, the rate and the random numbers
-of a step all follow from its number. Weights go by name and without the vocabulary's padding, so
-that neither the number of processes nor the padding is in the file.
+after it; without the second, the first was left by a killed process. It holds the weights, the
+state of the optimisers, and little else, because the order of the data, the learning rate and the
+random numbers of a step all follow from its number. Weights are stored by name and without the
+vocabulary's padding, so the file depends neither on the number of processes nor on the padding.
 
-Where processes share the weights out, a folder `step-00000400` takes the place of the .pt file; see
-webtext.model.training.sharded. Either is read by any number of processes, whether they share
-weights out or not.
+If the weights are sharded, a folder `step-00000400` replaces the .pt file; see
+webtext.model.training.sharded. Any number of processes can read either form, with or without
+sharding.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ from webtext.model.optim.optim import moments
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
-TABLES = ("wte.weight", "lm_head.weight")  # which have a row for each token, and padding
+TABLES = ("wte.weight", "lm_head.weight")  # they have a row for each token, and padding rows
 
 
 def snapshot(model: GPT, optimizers: list[Optimizer]) -> State:
-    """Return a copy, on the CPU, of weights and moments. All processes must call it."""
+    """Return a copy of weights and moments on the CPU. All processes must call it."""
     vocab = model.settings.vocab
     weights = {name: _copy(p, name, vocab) for name, p in model.named_parameters()}
     remembered = {
@@ -50,7 +50,7 @@ def snapshot(model: GPT, optimizers: list[Optimizer]) -> State:
 
 @torch.no_grad()
 def restore(state: State, model: GPT, optimizers: list[Optimizer] | None = None) -> None:
-    """Put a snapshot back, in place. All processes must call it."""
+    """Load a snapshot into the model, in place. All processes must call it."""
     if "folder" in state:
         from webtext.model.training import sharded
 
@@ -91,14 +91,14 @@ class Checkpoints:
     _pending: "Future[Path] | None" = field(default=None, repr=False)
 
     def path(self, step: int) -> Path:
-        """Return where the checkpoint lies that `step` steps lead to."""
+        """Return the path of the checkpoint after `step` steps."""
         folder = self.folder / f"step-{step:08d}"
         note = _read_note(folder.with_suffix(".json"))
         shared = folder.is_dir() if note is None else "files" in note
         return folder if shared else folder.with_suffix(".pt")
 
     def notes(self) -> dict[int, dict[str, Any]]:
-        """Return what is written beside each whole checkpoint, by its step, in order."""
+        """Return the note (the .json) of each complete checkpoint by its step, in order."""
         found = {}
         for path in sorted(self.folder.glob("step-*.json")):
             note = _read_note(path)
@@ -107,22 +107,22 @@ class Checkpoints:
         return found
 
     def torn(self) -> list[Path]:
-        """Return the notes that say nothing, as a crash of the machine may leave them."""
+        """Return the notes that are empty or incomplete, which a crash of the machine may leave."""
         return [path for path in self.folder.glob("step-*.json") if _read_note(path) is None]
 
     def warn(self) -> None:
-        """Say of which checkpoints the notes are torn, for they are passed over."""
+        """Warn about checkpoints with incomplete notes, which are not used."""
         last = self.last()
         instead = "there is none before it" if last is None else f"the last whole one is {last}"
         for path in self.torn():
             log.warning("%s: empty or torn, so this checkpoint is passed over; %s", path, instead)
 
     def last(self) -> int | None:
-        """Return the newest checkpoint's step, None if there is none."""
+        """Return the step of the newest checkpoint, None without checkpoints."""
         return max(self.notes(), default=None)
 
     def best(self) -> int | None:
-        """Return the step with the lowest loss on val, None where none was measured."""
+        """Return the step with the lowest loss on val, None if none was measured."""
         losses = {s: n["val_loss"] for s, n in self.notes().items() if n["val_loss"] is not None}
         return min(losses, key=lambda step: (losses[step], step), default=None)
 
@@ -130,7 +130,7 @@ class Checkpoints:
         """Return a checkpoint's content.
 
         Raises:
-            UserError: it is not there, or not what was written.
+            UserError: it is missing or damaged.
         """
         path = self.path(step)
         notes = self.notes()
@@ -153,7 +153,7 @@ class Checkpoints:
         return state
 
     def _damaged(self, step: int, what: str) -> str:
-        """Say that a checkpoint is damaged, and what can be done without losing another thing."""
+        """Say that a checkpoint is damaged, and what the user can do without losing more."""
         before = [other for other in self.notes() if other < step]
         advice = "put a copy of it back; there is none before it to go on from"
         if before:
@@ -172,14 +172,14 @@ class Checkpoints:
         val_loss: float | None,
         us: Group,
     ) -> None:
-        """Make a checkpoint of what is there now. All processes must call it.
+        """Make a checkpoint of the current state. All processes must call it.
 
-        Where the leading process has all, it copies that and writes in the background; the copy
-        before must be on the disk first, or there would be two in memory. Where weights are shared
-        out, each process writes its part from where it lies, without a copy, and then goes on.
+        If the leading process has all weights, it copies them and writes in the background; it
+        first waits for the previous write, so that memory holds one copy only. If the weights are
+        sharded, each process writes its shard directly, without a copy, and then goes on.
 
         Raises:
-            UserError: this one or the one before could not be written.
+            UserError: this checkpoint or the previous one could not be written.
         """
         self.wait()
         if parallel.shared(model):
@@ -198,13 +198,13 @@ class Checkpoints:
         """Write a checkpoint in the background; return at once.
 
         Raises:
-            UserError: the one before could not be written.
+            UserError: the previous checkpoint could not be written.
         """
         self.wait()
         self._pending = self._writer.submit(self._write, step, state, val_loss)
 
     def wait(self) -> None:
-        """Wait until what was saved is on the disk.
+        """Wait until the last saved checkpoint is on the disk.
 
         Raises:
             UserError: it could not be written.
@@ -220,7 +220,7 @@ class Checkpoints:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             note = {"step": step, "val_loss": val_loss, "sha256": digest}
-            if path.with_suffix("").is_dir():  # left by another number of processes, and not whole
+            if path.with_suffix("").is_dir():  # incomplete, from a run with sharded weights
                 shutil.rmtree(path.with_suffix(""))
             write_json(path.with_suffix(".json"), note)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when a disk is full
@@ -235,11 +235,11 @@ class Checkpoints:
         steps = list(self.notes())
         for step in set(steps[: -self.keep]) - {self.best()}:
             path = self.path(step)
-            path.with_suffix(".json").unlink()  # first: no name without content
+            path.with_suffix(".json").unlink()  # first: no note without a checkpoint
             _remove(path)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half written; what only lacks its note stays."""
+        """Remove what a killed process left incomplete; a checkpoint with a torn note stays."""
         kept = {f"{step:08d}" for step in self.notes()} | {path.name[5:13] for path in self.torn()}
         for path in self.folder.glob("step-*"):
             if path.name[5:13].isdigit() and path.name[5:13] not in kept:
@@ -247,7 +247,7 @@ class Checkpoints:
 
 
 def _read_note(path: Path) -> dict[str, Any] | None:
-    """Return a checkpoint's note; None where it is not whole."""
+    """Return a checkpoint's note; None if it is incomplete."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
         whole = note["step"] == step_of(path) and ("sha256" in note or "extra" in note)

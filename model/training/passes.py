@@ -1,9 +1,9 @@
-"""Forward and backward: a part of a batch goes through the model, the fastest way there is here.
+"""Forward and backward pass of a microbatch, in the fastest way that the device allows.
 
-The weights are float32 always, and so are the sums of their gradients. Where the work is done in 16
-bits, it is done by a copy of the matrices that is made once a step, for casting them anew for each
-part costs a twentieth of a step. On CUDA the copy is compiled, and the kernels of one part, forward
-and backward, are recorded once and then played: launching them one by one leaves gaps.
+The weights and the sums of their gradients are always float32. In 16 bits, the passes use a copy of
+the matrices that is made once a step, because casting them for each microbatch would cost a
+twentieth of a step. On CUDA the copy is compiled, and the kernels of one microbatch, forward and
+backward, are captured once as a CUDA graph and then replayed: launching each alone leaves gaps.
 """
 
 import copy
@@ -19,27 +19,27 @@ from webtext.model.gpt.gpt import GPT
 from webtext.model.machine.device import Precision
 from webtext.model.machine.parallel import Group, gradients, shard
 
-COMPILED_ON = ("cuda",)  # kinds of device for which compiling pays
+COMPILED_ON = ("cuda",)  # kinds of device on which compiled code is worth its compilation
 BACKEND = "inductor"  # torch's own compiler
-# Above this width the compiler makes a loop of a norm, in which torch before 2.14 lacks a barrier
-# between writing a value and reading it back (pytorch 190517); it is not provoked where loops are
-# left in the order they are written in.
+# Above this width the compiler turns a norm into a loop, in which torch before 2.14 lacks a barrier
+# between writing a value and reading it back (pytorch 190517). The fault does not occur if loops
+# keep the order in which they are written.
 RACE_ABOVE, RACE_BEFORE = 1024, (2, 14)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """The kernels of one part, and where they read what differs from part to part."""
+    """The CUDA graph of one microbatch, and the buffers from which it reads its inputs."""
 
     graph: torch.cuda.CUDAGraph
     x_BT: Tensor
     y_BT: Tensor
     share: Tensor
-    sums: tuple[Tensor, ...]  # of the gradients, where the kernels add to them
+    sums: tuple[Tensor, ...]  # of the gradients, to which the kernels add
 
 
 class Passes:
-    """What is called in training: the model, or a copy of it in 16 bits, compiled or not."""
+    """Runs the model in training, or a copy of it in 16 bits, compiled or not."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Passes:
         how: str = "ddp",
         group: Group | None = None,
     ) -> None:
-        """Make what is called; `how` several processes share the work is as in the settings."""
+        """Prepare the model to call; `how` is the setting `parallel`, for several processes."""
         self.group = group or Group()
         self.scaler = precision.scaler()
         self.sharded = how == "fsdp" and self.group.size > 1
         self.weights = list(model.parameters())
-        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []  # a weight, and its copy
+        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []  # each weight and its copy
         self.called, self.compiled = model, False
         if not self.sharded and precision.dtype != torch.float32:
             self.called, self.pairs = in_16_bits(model, precision.dtype)
@@ -64,7 +64,7 @@ class Passes:
             self._compile()
         if self.sharded:
             shard(self.called, precision.dtype)
-            self.weights = list(model.parameters())  # sharding puts others in their place
+            self.weights = list(model.parameters())  # sharding has replaced them
         self.loss = torch.zeros((), device=precision.device)  # the sum since `begin`
         self._recorded: Recorded | None = None
 
@@ -76,7 +76,7 @@ class Passes:
         self.compiled = True
 
     def leave_compiling(self) -> None:
-        """Go on without compiled code."""
+        """Use eager code from now on."""
         for part in self.called.modules():
             part._compiled_call_impl = None  # noqa: SLF001 (what nn.Module.compile sets)
         self._collect = collect
@@ -84,7 +84,7 @@ class Passes:
 
     @contextmanager
     def eager(self) -> Iterator[None]:
-        """Go without compiled code for a while."""
+        """Use eager code within this context."""
         recorded, self._recorded = self._recorded, None
         try:
             with torch.compiler.set_stance("force_eager"):
@@ -93,7 +93,7 @@ class Passes:
             self._recorded = recorded
 
     def begin(self) -> None:
-        """Forget loss and gradients."""
+        """Set loss and gradients to zero."""
         self.loss.zero_()
         if self._recorded is None:
             for weight in self.weights:
@@ -104,9 +104,9 @@ class Passes:
         torch._foreach_zero_(self._recorded.sums)
 
     def add(self, x_BT: Tensor, y_BT: Tensor, share: float, last: bool = True) -> None:
-        """Add a part's loss, times `share`, and its gradient to the sums.
+        """Add a microbatch's loss, times `share`, and its gradient to the sums.
 
-        `last` is whether it is the last part of a batch: only then do processes exchange gradients.
+        `last` marks the last microbatch of a step: only then do processes exchange gradients.
         """
         played = self._recorded
         if played is not None and played.x_BT.shape == x_BT.shape:
@@ -122,7 +122,7 @@ class Passes:
 
     def _through(self, x_BT: Tensor, y_BT: Tensor, share: float | Tensor) -> None:
         loss = self.called(x_BT, y_BT) * share
-        # Sharded gradients become the mean of the processes', but shares are of all windows.
+        # FSDP takes the mean of gradients over the processes, but `share` is of all windows.
         self.scaler.scale(loss * self.group.size if self.sharded else loss).backward()
         with torch.no_grad():
             self.loss += loss.detach()
@@ -136,13 +136,13 @@ class Passes:
                     half.grad = None
 
     def record(self, x_BT: Tensor, y_BT: Tensor) -> None:
-        """Record the kernels of a part like this one, to play them from now on.
+        """Capture a CUDA graph of a microbatch of this shape, and replay it from now on.
 
-        Not where processes hold parts of the weights, nor where nothing is compiled, for then
-        kernels may wait for the host.
+        Does nothing if weights are sharded or nothing is compiled, because kernels may then wait
+        for the host.
 
         Raises:
-            RuntimeError: one of them can't be recorded.
+            RuntimeError: a kernel cannot be captured.
         """
         if self.sharded or not self.compiled or not x_BT.is_cuda or self.scaler.is_enabled():
             return
@@ -152,7 +152,7 @@ class Passes:
             weight.grad = total
         beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):  # compiles, and chooses kernels, before anything is kept
+        with torch.cuda.stream(beside):  # compiles, and chooses kernels, before the capture
             for _ in range(2):
                 self._through(*static)
         torch.cuda.current_stream().wait_stream(beside)
@@ -163,13 +163,13 @@ class Passes:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take up the weights as they are now."""
+        """Copy the current weights into their copies in 16 bits."""
         if self.pairs:
             weights, copies = zip(*self.pairs, strict=True)
             torch._foreach_copy_(copies, weights)
 
     def measure(self, x_BT: Tensor, y_BT: Tensor) -> Tensor:
-        """Return the mean loss of a part, without gradients or dropout."""
+        """Return the mean loss of a microbatch, without gradients or dropout."""
         self.called.eval()
         with torch.no_grad():
             loss: Tensor = self.called(x_BT, y_BT)
@@ -180,9 +180,9 @@ class Passes:
 def in_16_bits(
     model: GPT, dtype: torch.dtype
 ) -> tuple[GPT, list[tuple[nn.Parameter, nn.Parameter]]]:
-    """Return a copy of `model` with its matrices in `dtype`, and which stands for which.
+    """Return a copy of `model` with its matrices in `dtype`, and the pairs of weight and copy.
 
-    Norms and biases, which are small, are not copied: the copy has those of `model`.
+    Norms and biases, which are small, are not copied: the copy shares those of `model`.
     """
     twins = {
         p: nn.Parameter(p.detach().to(dtype)) if p.dim() > 1 else p for p in model.parameters()
@@ -198,7 +198,7 @@ def collect(sums: tuple[Tensor, ...], found: tuple[Tensor, ...]) -> None:
 
 
 def how_to_compile(width: int) -> dict[str, Any]:
-    """Return what `torch.compile` is given for a model of this width."""
+    """Return the arguments of `torch.compile` for a model of this width."""
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     way_round = {"loop_ordering_after_fusion": False}
     risky = width > RACE_ABOVE and version < RACE_BEFORE and BACKEND == "inductor"

@@ -1,7 +1,7 @@
-"""The proof that compiled code computes what it was compiled from.
+"""The proof that compiled code computes the same as eager code.
 
-A compiler's fault shows in no message: the loss rises, and one blames the data. So before the first
-step, and after each resume, one part of a batch goes through compiled and through eager code.
+A fault of the compiler gives no message: the loss rises, and one suspects the data. So before the
+first step, and after each resume, one microbatch is computed by compiled and by eager code.
 """
 
 import math
@@ -16,31 +16,31 @@ from webtext.model.machine.device import Precision
 from webtext.model.machine.parallel import whole
 from webtext.model.training.passes import Passes, how_to_compile, in_16_bits
 
-# Each bound is on the distance from float32, which eager code in 16 bits has too: on an H200, at
-# widths 768 to 1,600, compiled gradients lie .8 to 1.0 times as far from it as eager ones (.008 to
-# .011 of their norm), and a norm that reads 1 % of its values too early 3.5 times, 5 % 8 times.
-TIMES = 2.0  # as far from float32 as eager code may compiled code be
-# ... and this much more, of a gradient's norm, whatever eager code has: the order of sums differs.
+# Bounds on the distance from float32, which eager code in 16 bits has too. On an H200, at widths
+# 768 to 1,600, compiled gradients were .8 to 1.0 times as far from float32 as eager ones (.008 to
+# .011 of their norm); with a norm that reads 1 % of its values too early 3.5 times, 5 % 8 times.
+TIMES = 2.0  # compiled code may be this many times as far from float32 as eager code ...
+# ... and further by this share of a gradient's norm, because the order of sums differs.
 SLACK = {"fp32": 1e-3, "bf16": 5e-3, "fp16": 2e-3}
-LOSS = {"fp32": 1e-4, "bf16": 2e-3, "fp16": 1e-3}  # nats apart; on that card it was below .0002
-APART = {"fp32": 1e-3, "bf16": 3e-2, "fp16": 1e-2}  # of a norm, where no float32 is at hand
-SMALL = 64  # numbers in a weight: with fewer, chance decides how near two gradients come
-SCALE = {"fp32": 1.0, "bf16": 1.0, "fp16": 1024.0}  # of the loss, so that fp16 can say gradients
+LOSS = {"fp32": 1e-4, "bf16": 2e-3, "fp16": 1e-3}  # nats of difference; below .0002 on that H200
+APART = {"fp32": 1e-3, "bf16": 3e-2, "fp16": 1e-2}  # share of a norm, if float32 is not computed
+SMALL = 64  # numbers in a weight: with fewer, the distance of two gradients depends on chance
+SCALE = {"fp32": 1.0, "bf16": 1.0, "fp16": 1024.0}  # of the loss, against underflow in fp16
 
 Gradients = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of it. Gradients are compared by the norm of their difference, weight by weight."""
+    """The result. Gradients are compared by the norm of their difference, weight by weight."""
 
-    loss: float  # nats between compiled and eager
-    gradient: float  # the worst weight's distance, as a share of what it may be
-    weight: str  # that weight
-    fault: str | None  # what is wrong, None where both agree
+    loss: float  # difference between compiled and eager code, in nats
+    gradient: float  # distance of the worst weight's gradient, as a share of its bound
+    weight: str  # the name of that weight
+    fault: str | None  # a description of the fault, None if both agree
 
     def told(self) -> dict[str, float | str | None]:
-        """Return it as the log has it."""
+        """Return the result in the form of the log."""
         figures = {"loss": self.loss, "gradient": self.gradient}
         told = {name: v if math.isfinite(v) else None for name, v in figures.items()}  # as JSON is
         return {**told, "weight": self.weight}
@@ -48,17 +48,17 @@ class Proof:
 
 @dataclass(frozen=True)
 class Eager:
-    """What eager code makes of a part of a batch, which compiled code is held to."""
+    """The result of eager code for a microbatch, with which compiled code is compared."""
 
     loss: float
     exact: Gradients  # in float32
-    rounding: dict[str, float]  # how far its own gradients are from those, a weight
+    rounding: dict[str, float]  # for each weight, how far eager code's gradient is from `exact`
 
 
 def by_eager(model: GPT, passes: Passes, precision: Precision, x_BT: Tensor, y_BT: Tensor) -> Eager:
-    """Run a part of a batch by eager code; a window at a time, for it needs several times the room.
+    """Run a microbatch in eager code, one window at a time: it needs several times the memory.
 
-    Best done before kernels are recorded, for then the room that those take is still free.
+    Best done before a CUDA graph is captured, while the memory that it takes is still free.
     """
     scale = SCALE[precision.name]
     parts = [(x_BT[i : i + 1], y_BT[i : i + 1]) for i in range(len(x_BT))]
@@ -84,9 +84,9 @@ def prove(
     y_BT: Tensor,
     eager: Eager | None = None,
 ) -> Proof:
-    """Compare compiled with eager code on a part of a batch; leaves weights as they are.
+    """Compare compiled with eager code on a microbatch; does not change the weights.
 
-    `eager` is what `by_eager` made of it, if it was asked already.
+    `eager` is the result of `by_eager` for it, if that was computed before.
     """
     name, scale = precision.name, SCALE[precision.name]
     eager = eager or by_eager(model, passes, precision, x_BT, y_BT)
@@ -110,7 +110,7 @@ def prove(
 
 
 def through(passes: Passes, parts: list[tuple[Tensor, Tensor]], scale: float) -> float:
-    """Return the mean loss of parts of equal size; leaves its gradients, times `scale`."""
+    """Return the mean loss of microbatches of equal size; leaves its gradients, times `scale`."""
     passes.begin()
     scaler, passes.scaler = passes.scaler, torch.amp.GradScaler(enabled=False)
     for x_BT, y_BT in parts:
@@ -120,14 +120,14 @@ def through(passes: Passes, parts: list[tuple[Tensor, Tensor]], scale: float) ->
 
 
 def gradients(model: GPT, scale: float) -> Iterator[tuple[str, Tensor]]:
-    """Yield each weight's name and gradient: whole, but only while it is looked at."""
+    """Yield each weight's name and its full gradient; sharded ones are gathered one at a time."""
     for name, p in model.named_parameters():
         if p.grad is not None:
             yield name, whole(p.grad) / scale
 
 
 def distances(model: GPT, exact: Gradients, scale: float) -> dict[str, float]:
-    """Return how far each weight's gradient is from the exact one, by the norm."""
+    """Return the norm of the difference between each weight's gradient and the exact one."""
     return {name: float((g - exact[name]).norm()) for name, g in gradients(model, scale)}
 
 
@@ -138,10 +138,10 @@ def farthest(
     times: float,
     slack: float,
 ) -> tuple[float, str]:
-    """Return how near the worst weight comes to its bound (1 is at it), and that weight's name.
+    """Return the largest distance as a share of its bound (1 is at it), and that weight's name.
 
-    It may be `off` by `times` as much as the eager one is by `rounding`, be it this weight's or
-    that of all weights together, and by `slack` times its norm more.
+    The bound on `off` is `times` the `rounding` of eager code, of this weight or of all weights
+    together, whichever is larger, plus `slack` times the norm of the gradient.
     """
     size = {name: float(g.norm()) for name, g in exact.items()}
     everywhere = math.hypot(*rounding.values()) / (math.hypot(*size.values()) or 1.0)
@@ -160,9 +160,9 @@ Function = Callable[..., Tensor]
 
 
 def at_fault(model: GPT, passes: Passes, precision: Precision, x_BT: Tensor, y_BT: Tensor) -> str:
-    """Name the part of what is called in training at which compiled code errs.
+    """Name the part of the model for which compiled code is wrong.
 
-    Where processes share the weights out, all must call it: each then looks at whole ones.
+    If the weights are sharded, all processes must call it: each then gathers the full weights.
     """
     if not passes.sharded:
         return part_at_fault(passes.called, model, x_BT, y_BT, precision)
@@ -178,7 +178,7 @@ def at_fault(model: GPT, passes: Passes, precision: Precision, x_BT: Tensor, y_B
 
 @torch.no_grad()
 def assembled(model: GPT) -> GPT:
-    """Return a copy of a model with all of its weights, of which each process holds a part."""
+    """Return a copy of a sharded model with its full weights."""
     copy = empty(model.settings, mask_documents=model.mask_documents)
     weights = dict(model.named_parameters())
     copy.to(next(iter(weights.values())).device)
@@ -191,7 +191,7 @@ def part_at_fault(called: GPT, exact: GPT, x_BT: Tensor, y_BT: Tensor, precision
     """Name the first part of a model that, compiled by itself, computes something else.
 
     Parts are compared by their outputs and by the gradients of their inputs; `exact` is the model
-    in float32, which tells what rounding explains.
+    in float32, which shows how much of a difference is rounding.
     """
     how = how_to_compile(called.settings.width)
     for (name, function, inputs), (_, exactly, _) in zip(
@@ -215,12 +215,12 @@ def part_at_fault(called: GPT, exact: GPT, x_BT: Tensor, y_BT: Tensor, precision
 def parts_of(
     gpt: GPT, x_BT: Tensor, y_BT: Tensor
 ) -> Iterator[tuple[str, Function, tuple[Tensor, ...]]]:
-    """Yield the parts of a model, and what eager code gives each of them."""
+    """Yield the name, function and inputs of each part of a model; eager code makes the inputs."""
     positions_T = gpt.positions(x_BT)
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
         h_BTD = gpt.embed(x_BT, positions_T)
     yield "the embedding", lambda x_BT: gpt.embed(x_BT, positions_T), (x_BT,)
-    first: tuple[Tensor, ...] = ()  # the first layer's values, where later ones are given them
+    first: tuple[Tensor, ...] = ()  # the first layer's values, if later layers mix them in
     for number, block in enumerate(gpt.h):
 
         def layer(h_BTD: Tensor, *first: Tensor, block: torch.nn.Module = block) -> Tensor:
@@ -243,7 +243,7 @@ def parts_of(
 
 
 def outcome(function: Function, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    """Return what a function gives, and the gradients of a fixed random sum of it."""
+    """Return a function's output, and the gradients of a fixed random weighted sum of it."""
     given = [v.detach().clone().requires_grad_(v.is_floating_point()) for v in inputs]
     result = function(*given)
     wanted = [v for v in given if v.requires_grad]

@@ -1,9 +1,9 @@
-"""The directory of a run: what was asked for, and what happened at each step.
+"""The directory of a run: its settings, and a record of each step.
 
-config.json    the settings, and the sha256 of the tokens; "from" what model it began, if from one,
-               and "lengths" that it had before, if any
-tokens.json    what each shard of them was, by sha256, size, time and inode
-log.jsonl      a line a step
+config.json    the settings, and the sha256 of the tokens; "from": the model that it started from,
+               if any; "lengths": the numbers of steps that were set before, if any
+tokens.json    sha256, size, time and inode of each shard of the tokens
+log.jsonl      one line for each step
 checkpoints/   see webtext.model.training.checkpoint
 """
 
@@ -31,7 +31,7 @@ from webtext.model.training.checkpoint import Checkpoints
 
 @dataclass(frozen=True)
 class Source:
-    """The model in transformers' layout that a run began with."""
+    """The model in transformers' layout from which a run started."""
 
     path: Path
     sha256: str
@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Config:
-    """What a run was started with."""
+    """The settings and inputs of a run."""
 
     gpt: GPT2
     train: Train
@@ -48,19 +48,19 @@ class Config:
     source: Source | None = None
 
     def batches(self, tokens: Path | None = None) -> Batches:
-        """Return what each step reads, of the tokens where they were or where they are now."""
+        """Return the batches of the run, from `tokens` if the directory has moved."""
         stream = Stream(tokens or self.tokens, "train")
         windows = self.train.windows(self.gpt.context)
         return Batches(stream, self.gpt.context, windows, self.train.seed, self.gpt.vocab)
 
 
 def begin(run: Path, tokens: Path, gpt: GPT2, train: Train, source: Path | None = None) -> None:
-    """Write down what a run is, or check that it is still that.
+    """Write the configuration of a new run, or check that an old run still has the same one.
 
-    `source` is the model that it begins with. Once it has a checkpoint, it is asked for no more.
+    `source` is the model from which it starts; it is not needed once there is a checkpoint.
 
     Raises:
-        UserError: other settings, tokens or weights began this run; says which.
+        UserError: the run was started with other settings, tokens or weights; says which.
     """
     known = remembered(run / "tokens.json")
     shards = look(tokens, known)
@@ -100,10 +100,10 @@ def begin(run: Path, tokens: Path, gpt: GPT2, train: Train, source: Path | None 
 
 
 def start_from(run: Path, source: Path | None, model: GPT) -> None:
-    """Give a model the weights that its run begins with, if it begins with a model that there is.
+    """Load the weights from which the run starts, if it starts from an existing model.
 
     Raises:
-        UserError: that is not there, or no longer what it was.
+        UserError: that model is missing or damaged.
     """
     origin = read(run).source
     if origin is not None:
@@ -111,10 +111,10 @@ def start_from(run: Path, source: Path | None, model: GPT) -> None:
 
 
 def _other_source(run: Path, before: Source | None, now: Path | None) -> Iterator[str]:
-    """Yield what is other about the model that a run began with.
+    """Yield the changes of the model from which a run started.
 
     Raises:
-        UserError: it is needed, for there is no checkpoint yet, and not there.
+        UserError: it is missing, but needed, because there is no checkpoint yet.
     """
     if before is None:
         if now is not None:
@@ -135,24 +135,23 @@ def _other_source(run: Path, before: Source | None, now: Path | None) -> Iterato
 
 
 def relengthened(before: Train, now: Train) -> bool:
-    """Whether these are the same training, of another length."""
+    """Whether these settings differ only in the number of steps."""
     return now.steps != before.steps and identity(replace(now, steps=before.steps)) == identity(
         before
     )
 
 
 def relengthen(run: Path, before: Train, now: Train) -> None:
-    """Write down that a run becomes longer, or shorter, where what it did is the same either way.
+    """Change the number of steps of a run, if its past steps are the same with either number.
 
-    That is so while "wsd" or "trapezoid" is at its peak: what went before depends on the length in
-    nothing.
-    Source: Hägele et al. (2024), section 4: one run, cooled down wherever one likes.
+    That holds while "wsd" or "trapezoid" is at the peak learning rate: steps until then do not
+    depend on the length. Source: Hägele et al. (2024), section 4: one run, decayed at any step.
 
     Raises:
-        UserError: the run has gone on beyond that, or has another schedule.
+        UserError: the run is past that, or has another schedule.
     """
     last = Checkpoints(run / "checkpoints").last() or 0
-    flat = min(decay_start(before), decay_start(now)) + 1  # steps whose rate is the same in both
+    flat = min(decay_start(before), decay_start(now)) + 1  # steps with the same rate in both
     change = f"{run}: train.steps was {before.steps}, is {now.steps}"
     if before.schedule not in FLAT:
         raise UserError(
@@ -177,10 +176,10 @@ def _differences(table: str, before: dict[str, Any], now: dict[str, Any]) -> Ite
 
 
 def read(run: Path) -> Config:
-    """Return what a run was started with.
+    """Return the configuration of a run.
 
     Raises:
-        UserError: it is no run, or one of another version.
+        UserError: it is not a run, or one of another version.
     """
     path = run / "config.json"
     try:
@@ -198,10 +197,10 @@ def read(run: Path) -> Config:
 
 
 class Log:
-    """A line of JSON a step. On a resume, the lines of steps that are done again go."""
+    """One line of JSON for each step. A resume removes the lines of steps that it repeats."""
 
     def __init__(self, run: Path | None, first: int) -> None:
-        """Open the log of a run that goes on with step `first`; for None, keep none."""
+        """Open the log of a run that continues with step `first`; None as `run` writes nothing."""
         self._file = None
         if run is not None:
             path = run / "log.jsonl"
@@ -210,7 +209,7 @@ class Log:
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, line: dict[str, Any]) -> None:
-        """Append a line; it is in the file when this returns, whatever happens to us then."""
+        """Append a line; it is in the file when this returns, even if the process dies then."""
         if self._file is not None:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
@@ -222,10 +221,10 @@ class Log:
 
 
 def log(run: Path) -> Iterator[dict[str, Any]]:
-    """Yield what happened at each step that a run has taken."""
+    """Yield the line of each step of a run."""
     if not (run / "log.jsonl").exists():
         return
     with (run / "log.jsonl").open(encoding="utf-8") as file:
         for text in file:
-            if text.endswith("\n"):  # else the process died within this line
+            if text.endswith("\n"):  # otherwise the process died while writing this line
                 yield json.loads(text)

@@ -1,10 +1,10 @@
-"""Checkpoints of weights that processes share out: each writes its part, and none ever holds all.
+"""Checkpoints of sharded weights: each process writes its shards, and none ever holds all weights.
 
-A folder as torch.distributed.checkpoint writes it: `__0_0.distcp` is what the first process held,
-`.metadata` says what lies where. Any number of processes reads it, also one alone and such as hold
-all each: every one takes the parts that it needs. The names in it are flat: "weights/wte.weight",
-"moments/wte.weight/exp_avg". Unlike a .pt file it has the vocabulary's padding, for a part is
-written as it lies.
+The folder has the format of torch.distributed.checkpoint: `__0_0.distcp` holds the shards of the
+first process, `.metadata` says where each shard is. Any number of processes can read it, sharded or
+not, even a single one: each reads the parts that it needs. The names in it are flat:
+"weights/wte.weight", "moments/wte.weight/exp_avg". Unlike a .pt file it contains the vocabulary's
+padding, because shards are written unchanged.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from webtext.model.machine.parallel import Group
 Moments = Iterable[tuple[str, nn.Parameter, dict[str, Tensor]]]
 
 METADATA = ".metadata"
-# All that torch's metadata is made of. It is a pickle, and a checkpoint may come from elsewhere.
+# All types in torch's metadata. It is a pickle, and a checkpoint may come from an unknown source.
 INNOCENT = {
     *(("torch", name) for name in ("Size", "float32", "float16", "bfloat16", "float64", "int64")),
     ("torch.serialization", "_get_layout"),
@@ -50,12 +50,12 @@ INNOCENT = {
 
 
 def save(folder: Path, model: nn.Module, moments: Moments, us: Group) -> dict[str, str]:
-    """Write weights and moments; return each file's sha256. All processes must call it.
+    """Write weights and moments; return the sha256 of each file. All processes must call it.
 
-    The folder is whole or not there, and what it replaces stays until it is.
+    The folder appears only when it is complete; until then, a folder that it replaces stays.
 
     Raises:
-        UserError: a part could not be written.
+        UserError: a shard could not be written.
     """
     partial = folder.with_name(folder.name + ".partial")
     if us.leads:
@@ -86,7 +86,7 @@ def save(folder: Path, model: nn.Module, moments: Moments, us: Group) -> dict[st
 
 
 def damaged(folder: Path, digests: Mapping[str, str]) -> list[str]:
-    """Return which files are not what was written; processes that work together share the work."""
+    """Return the files that are missing or damaged; the processes divide the check among them."""
     rank, size = (dist.get_rank(), dist.get_world_size()) if _together() else (0, 1)
     bad = []
     for name, wanted in list(digests.items())[rank::size]:
@@ -98,9 +98,9 @@ def damaged(folder: Path, digests: Mapping[str, str]) -> list[str]:
 
 @torch.no_grad()
 def restore(folder: Path, model: nn.Module, moments: Moments) -> None:
-    """Read into the weights, and into what the optimisers remember. All processes must call it.
+    """Load the weights and the states of the optimisers. All processes must call it.
 
-    Each reads its part alone, as the weights lie now; into weights of equal shape, in place.
+    Each process reads only its current shards; weights of equal shape are read in place.
     """
     reader = Reader(folder)
     there = {
@@ -122,7 +122,7 @@ def restore(folder: Path, model: nn.Module, moments: Moments) -> None:
             same = found.size == parameter.shape
             wanted[full] = torch.empty_like(parameter) if same else _empty(found)
             places[full] = live, full.removeprefix(prefix), parameter
-    with warnings.catch_warnings():  # one process alone is told that it is alone
+    with warnings.catch_warnings():  # torch warns a single process that it is not distributed
         warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable")
         state_dict_loader.load(wanted, storage_reader=reader, no_dist=not _together())
     for name, parameter in parameters.items():
@@ -137,10 +137,10 @@ def restore(folder: Path, model: nn.Module, moments: Moments) -> None:
 
 
 class Reader(FileSystemReader):
-    """Reads metadata that holds nothing but metadata."""
+    """Reads metadata safely: a pickle that contains anything else is refused."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:  # noqa: ARG002
-        """Return what lies where.
+        """Return the metadata, which says where each shard is.
 
         Raises:
             UserError: it would run code, or is damaged.
@@ -157,7 +157,7 @@ class Reader(FileSystemReader):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes nothing but what metadata is made of."""
+    """Creates only objects of the types in `INNOCENT`."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in INNOCENT:
@@ -174,7 +174,7 @@ def _together() -> bool:
 
 
 def _from_all(value: Any) -> list[Any]:
-    """Return what each process has to say, the same in all."""
+    """Return the values of all processes, in every process (all-gather)."""
     if not _together():
         return [value]
     said: list[Any] = [None] * dist.get_world_size()
@@ -188,7 +188,7 @@ def _sha256(path: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """Let the names in a folder outlive a power cut."""
+    """Flush the names in a folder to the disk, so that they survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM and SIGINT."""
+"""Requests to stop: SIGTERM and SIGINT."""
 
 import signal
 import threading
@@ -15,7 +15,7 @@ class Stop:
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Turn SIGTERM and SIGINT into a wish that the loop looks for; a second one is an order."""
+    """Turn SIGTERM and SIGINT into a flag for the loop; a second signal stops it at once."""
     stop = Stop()
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -24,7 +24,7 @@ def stopping() -> Iterator[Stop]:
         stop.asked = True
 
     if threading.current_thread() is not threading.main_thread():
-        yield stop  # python gives signals to the main thread only
+        yield stop  # Python delivers signals only to the main thread
         return
     before = {sign: signal.signal(sign, ask) for sign in (signal.SIGTERM, signal.SIGINT)}
     try:

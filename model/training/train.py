@@ -1,8 +1,8 @@
-"""Training: one loop, which is the whole story.
+"""The training loop.
 
-What a step reads, its learning rate and its random numbers follow from its number. So a run that
-was stopped anywhere goes on from its last checkpoint as if it had not been: to the bit on as many
-processes, with the same data on any number.
+The data, the learning rate and the random numbers of a step follow from its number. So a stopped
+run continues from its last checkpoint as if it had never stopped: bit by bit the same on the same
+number of processes, with the same data on any other number.
 """
 
 import sys
@@ -28,15 +28,15 @@ from webtext.model.training.stopping import stopping
 from webtext.model.training.work import Line, Tell, Work, measures, saves
 
 Watch = Callable[[Line], None]
-Score = Callable[[GPT, Callable[[], bool]], dict[str, float]]  # the second: are we to stop?
+Score = Callable[[GPT, Callable[[], bool]], dict[str, float]]  # the second: was a stop requested?
 
 
 def unwatched(line: Line) -> None:
-    """Look away."""
+    """Ignore a line of the log."""
 
 
 def tell_stderr(text: str) -> None:
-    """Say something that the user should know."""
+    """Print a message for the user to stderr."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -51,21 +51,21 @@ def train(
     source: Path | None = None,
     tell: Tell = tell_stderr,
 ) -> Path:
-    """Train a model, or go on with it; return its last checkpoint.
+    """Train a model, or continue its training; return its last checkpoint.
 
-    A run begins with the weights of the model in `source`, which is in transformers' layout and of
-    the shape `gpt`, with a fresh optimiser; with weights that are drawn where there is none.
+    A new run starts with the weights of the model in `source`, which is in transformers' layout and
+    has the shape `gpt`, and a new optimiser state; without `source`, with random weights.
 
-    `watch` is given what goes to log.jsonl after each step: step (the first is 0), loss, lr, norm,
-    skipped (why, or null), val_loss (null but where it is due), tokens_per_s, mfu (null where the
-    device's peak is unknown), seconds_left; scores, what `score` says of the model, wherever
-    val_loss is due; and proof, where compiled code was compared with eager code before the step.
-    SIGTERM and SIGINT end it with a checkpoint; `score` is told of them, and what it then returns,
-    if nothing, is left out. `tell` hears what the user should know.
+    After each step `watch` gets its line of log.jsonl: step (the first is 0), loss, lr, norm,
+    skipped (the reason, or null), val_loss (null unless it is due), tokens_per_s, mfu (null if the
+    device's peak is unknown), seconds_left; scores, the result of `score`, whenever val_loss is
+    due; and proof, if compiled code was compared with eager code before the step. SIGTERM and
+    SIGINT end the training with a checkpoint; `score` can ask whether they came, and an empty
+    result of it is left out. `tell` gets messages for the user.
 
     Raises:
-        UserError: settings, tokens and device do not fit together, or not with what `run` holds.
-        DivergedError: the loss or the gradient is no number, or spikes, and `trouble` is "stop".
+        UserError: settings, tokens and device do not fit together, or do not fit `run`.
+        DivergedError: the loss or the gradient is not finite or spikes, and `trouble` is "stop".
         DisagreementError: compiled code computes something else, and `disagreement` is "stop".
     """
     kind = (device or best()).partition(":")[0]
@@ -82,7 +82,7 @@ def train(
                 done, last = line["step"] + 1, ended
                 if measures(settings, done, last):
                     line["val_loss"] = work.validate(stop)
-                    if score is not None:  # in every process: none is to wait for long
+                    if score is not None:  # in every process, so that none waits long for another
                         scores = score(work.model, lambda: stop.asked)
                         if scores:
                             line["scores"] = scores
@@ -110,7 +110,7 @@ def prepare(
     source: Path | None = None,
     tell: Tell = tell_stderr,
 ) -> Work:
-    """Make what the loop works with, from the last checkpoint where there is one."""
+    """Prepare the state of the loop, from the last checkpoint if there is one."""
     place = choose(device, us.local)
     precision = Precision(settings.precision, place)
     windows = settings.windows(gpt.context)
@@ -152,7 +152,7 @@ def prepare(
     )
     if passes.compiled and first < settings.steps:
         compile_and_prove(work, precision)
-    work.movers = optimizers(model, settings)  # after the proof, which needs the room
+    work.movers = optimizers(model, settings)  # after the proof, which needs the memory
     if state is not None:
         restore(state, model, work.movers)
         work.losses.extend(state["losses"])
@@ -162,10 +162,10 @@ def prepare(
 
 
 def compile_and_prove(work: Work, precision: Precision) -> None:
-    """Compile, record, and compare with eager code on the first part of the first step.
+    """Compile, capture a CUDA graph, and compare with eager code on the first microbatch.
 
     Raises:
-        DisagreementError: they differ, and that is to stop the training.
+        DisagreementError: they differ, and `disagreement` is "stop".
     """
     passes, us = work.passes, work.us
     windows = work.batches.windows(work.first)[us.share(work.batches.size)][: work.size]

@@ -13,8 +13,8 @@ from webtext.model.training.checkpoint import Checkpoints, restore
 def load(path: Path, device: str | None = None, step: int | None = None) -> GPT:
     """Return the model of a run, or of a directory in transformers' layout.
 
-    Of a run: after `step` steps, or its best, or its last. The best is the one with the lowest loss
-    on val; where none was measured, the last.
+    Of a run: the checkpoint after `step` steps; without `step`, the one with the lowest loss on
+    val, or the last one if that loss was never measured.
 
     Raises:
         UserError: there is no such run, model or checkpoint, or it is damaged.

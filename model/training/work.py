@@ -1,4 +1,4 @@
-"""What the training loop works with, and how it takes a step."""
+"""The state of the training loop, and the computation of a step."""
 
 import hashlib
 import math
@@ -27,9 +27,9 @@ from webtext.model.training.passes import Passes
 from webtext.model.training.proof import Proof
 from webtext.model.training.stopping import Stop
 
-LAST = 128  # losses that a spike is measured against. Source: llm.c, llmc/outlier_detector.h
-SKIPS = 20  # steps skipped one after the other that show that no later one will do better
-# Nats that the first loss may be off what theory says.
+LAST = 128  # losses with which a spike is compared. Source: llm.c, llmc/outlier_detector.h
+SKIPS = 20  # after so many skipped steps in a row the training stops, since later ones fail too
+# Nats by which the first loss may differ from theory.
 FIRST_LOSS = 0.15
 
 Line = dict[str, Any]  # of log.jsonl
@@ -38,25 +38,25 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Taken:
-    """A step that was given to the device, which may not have come to its end yet."""
+    """A step that was launched on the device, and may not be finished yet."""
 
     step: int
     lr: float
     windows: Ints
     figures: Tensor  # on the host: loss, gradient's norm, how many processes were asked to stop
-    there: torch.cuda.Event | None  # when the figures are
+    there: torch.cuda.Event | None  # done when the figures are on the host
 
 
 @dataclass
 class Work:
-    """What the loop works with."""
+    """The state of the training loop."""
 
     settings: Train
     us: Group
-    first: int  # the step that it begins with
+    first: int  # the step at which it starts
     place: torch.device
     batches: Batches
-    val: Batches | None  # none where that split is shorter than a window
+    val: Batches | None  # None if that split is shorter than a window
     model: GPT
     passes: Passes
     movers: list[Optimizer]
@@ -64,25 +64,25 @@ class Work:
     log: runs.Log
     clock: Clock
     tell: Tell
-    # the last ones, to know a spike by
+    # the last losses, to detect a spike
     losses: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
-    drawn: bool = False  # whether it begins with weights of no training
+    drawn: bool = False  # whether it starts with random weights
     proof: Proof | None = None
-    skips: int = 0  # steps left out since the last that was not
+    skips: int = 0  # steps skipped in a row
 
     @property
     def lag(self) -> int:
-        """How many steps are given to the device before the first is looked at.
+        """How many further steps are launched before the figures of a step are read.
 
-        On CUDA one more than needed, so that it need not wait while we look. Not where a step may
-        be left out, for that must be known before the weights move.
+        One on CUDA, so that the GPU does not wait for the host. Zero if steps may be skipped,
+        because that must be decided before the weights are updated.
         """
         return int(self.place.type == "cuda" and self.settings.trouble == "stop")
 
     def steps(self, stop: Stop) -> Iterator[tuple[Line, bool]]:
-        """Yield what came of each step, and whether it is the last one.
+        """Yield the line of each step, and whether the step is the last one.
 
-        After steps after which something is due, no other has been begun.
+        If a measurement or checkpoint is due after a step, the next one has not been launched yet.
         """
         waiting: deque[Taken] = deque()
         mine = self.us.share(self.batches.size)
@@ -102,11 +102,11 @@ class Work:
 
     @property
     def size(self) -> int:
-        """How many windows this process takes at once."""
+        """The number of windows in a microbatch of this process."""
         return min(self.settings.microbatch, self.batches.size // self.us.size)
 
     def take(self, parts: list[Part], asked: bool) -> Taken:
-        """Give a step to the device."""
+        """Launch a step on the device."""
         step = parts[0].step
         if self.model.settings.dropout:
             torch.manual_seed(random_seed(self.settings.seed, step, self.us.rank))
@@ -133,7 +133,7 @@ class Work:
         """Wait for a step; return its line, and whether a process was asked to stop.
 
         Raises:
-            DivergedError: it is no step to go on from.
+            DivergedError: training cannot go on after this step.
         """
         if taken.there is not None:
             taken.there.synchronize()
@@ -155,13 +155,13 @@ class Work:
         return line, asked > 0
 
     def look_at_first(self, loss: float) -> None:
-        """Tell where a fresh model's first loss is not what theory says.
+        """Warn if the first loss of a new model differs from theory.
 
-        Its logits are sums of D products of numbers of variance 1 and 0.02^2, so normal, and the
-        mean of ln sum exp over V of them is ln V + D * 0.02^2 / 2.
+        Its logits are sums of D products of numbers with variances 1 and 0.02^2, so they are
+        normally distributed, and the mean of ln sum exp over V of them is ln V + D * 0.02^2 / 2.
         """
         gpt = self.model.settings
-        if gpt.tied and gpt.zero_start:  # each token then foretells itself
+        if gpt.tied and gpt.zero_start:  # then each token predicts itself
             return
         theory = math.log(gpt.vocab) + gpt.width * STD**2 / 2
         if self.drawn and not abs(loss - theory) <= FIRST_LOSS:
@@ -178,7 +178,7 @@ class Work:
         return lr
 
     def update(self, skip: bool) -> None:
-        """Move the weights, unless this step is to be left out."""
+        """Update the weights, unless this step is skipped."""
         if not skip:
             for mover in self.movers:
                 self.passes.scaler.step(mover)
@@ -186,11 +186,11 @@ class Work:
         self.passes.scaler.update()
 
     def trouble(self, loss: float, norm: float, spike: float) -> str | None:
-        """Return what is wrong with a step, if anything."""
+        """Return a description of what is wrong with a step, or None."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         if not math.isfinite(norm) and not self.passes.scaler.is_enabled():
-            return f"the gradient's norm is {norm}, the loss {loss:.4f}"  # else fp16's daily bread
+            return f"the gradient's norm is {norm}, the loss {loss:.4f}"  # normal in fp16
         if spike and len(self.losses) == LAST:
             mean, deviation = statistics.fmean(self.losses), statistics.pstdev(self.losses)
             if loss > mean + spike * deviation:
@@ -198,7 +198,7 @@ class Work:
         return None
 
     def validate(self, stop: Stop) -> float | None:
-        """Return the mean loss on the first windows of the val split; None if asked to stop."""
+        """Return the mean loss on the first windows of val; None without val or if stopped."""
         if self.val is None:
             return None
         size = self.us.size
@@ -213,18 +213,18 @@ class Work:
         return float(self.us.total(total)) / size
 
     def save(self, step: int, val_loss: float | None) -> None:
-        """Save all that the next step depends on."""
+        """Save everything on which the next step depends."""
         extra = {"scaler": self.passes.scaler.state_dict(), "losses": list(self.losses)}
         self.saved.take(step, self.model, self.movers, extra, val_loss, self.us)
 
     def close(self) -> None:
-        """Let what is being written be written."""
+        """Close the log, and wait until the last checkpoint is written."""
         self.log.close()
         self.saved.wait()
 
 
 def diverged(step: int, trouble: str, windows: Ints, saved: Checkpoints) -> DivergedError:
-    """Say where it went wrong, on what, and what can be done."""
+    """Return an error that names the step, the fault, its windows, and what can be done."""
     named = ", ".join(str(window) for window in windows[:8])
     more = f" and {len(windows) - 8} more" if len(windows) > 8 else ""
     last = saved.last()
@@ -238,14 +238,14 @@ def diverged(step: int, trouble: str, windows: Ints, saved: Checkpoints) -> Dive
 
 
 def saves(settings: Train, done: int) -> bool:
-    """Whether a checkpoint is due: in its turn, and at the end."""
+    """Whether a checkpoint is due: every `checkpoint_every` steps, and at the end."""
     return done == settings.steps or every(settings.checkpoint_every, done)
 
 
 def measures(settings: Train, done: int, asked: bool) -> bool:
-    """Whether the loss on val is due: in its turn, with each checkpoint, and at the end.
+    """Whether the loss on val is due: every `eval_every` steps, at checkpoints, and at the end.
 
-    Not where we were asked to stop, for who asks seldom waits long.
+    Not if we were asked to stop, because the process may soon be killed.
     """
     turn = every(settings.eval_every, done)
     saved = settings.eval_every > 0 and every(settings.checkpoint_every, done)
@@ -253,16 +253,16 @@ def measures(settings: Train, done: int, asked: bool) -> bool:
 
 
 def every(steps: int, done: int) -> bool:
-    """Whether something is due that is done every so many steps, 0 meaning never."""
+    """Whether something is due that is done every `steps` steps (0: never)."""
     return steps > 0 and done % steps == 0
 
 
 def finite(value: float) -> float | None:
-    """Return a number that JSON has, or None."""
+    """Return a number that JSON can represent, or None."""
     return value if math.isfinite(value) else None
 
 
 def random_seed(seed: int, step: int, rank: int) -> int:
-    """Return what a step's random numbers start from, so that they too follow from its number."""
+    """Return the seed of a step's random numbers, so that they too follow from its number."""
     digest = hashlib.sha256(f"{seed} {step} {rank}".encode()).digest()
     return int.from_bytes(digest[:7], "little")

@@ -1,1 +1,1 @@
-"""WARC files written, read and replayed, and pages made of others' WARC files."""
+"""Write, read and replay WARC files, and make pages from other crawlers' WARC files."""

@@ -1,8 +1,8 @@
-"""Content codings undone within bounds, as far as their bytes are good.
+"""Undo content codings within limits, as far as their bytes are valid.
 
-What a connection that broke, or a server that is wrong, leaves of a body is still the beginning of
-a page; and what follows a stream that has ended is nobody's. A few hundred kilobytes can decode to
-gigabytes, so each decoder is told how much it may put out, and is left where it stands when it has.
+A body that is cut by a broken connection or a wrong server is still the beginning of a page; bytes
+after the end of a stream are ignored. A few hundred kilobytes can decode to gigabytes, so each
+decoder has an output limit, and stops when it is reached.
 
 Source: RFC 9110, section 8.4.1; RFC 9659 for zstd's window
 """
@@ -16,22 +16,22 @@ import brotli
 import webencodings
 import zstandard
 
-from webtext.pipeline.archive.gunzip import gunzip
+from webtext.pipeline.archive.gunzip import FIRST, LARGEST, gunzip
 
 MAX_WINDOW: Final = 8 << 20  # bytes of zstd history. Source: RFC 9659, which allows no more in HTTP
-STEP: Final = 64  # bytes given at a time to a decoder that is to stop just before an error
+STEP: Final = 64  # bytes given at a time to a decoder that must stop just before an error
 
-# Said by servers that mean "none". Source: RFC 9110, section 8.4.1 for identity; the others are
-# misunderstandings common enough that browsers live with them.
+# Sent by servers that mean "none". Source: RFC 9110, section 8.4.1 for identity; the others are
+# errors so common that browsers tolerate them.
 NONE: Final = frozenset({"", "identity", "none", "binary", "8bit", "7bit", "text", "html"})
 
 
 class Undone(NamedTuple):
-    """What came out of a coded body."""
+    """The decoded bytes of a coded body."""
 
     data: bytes
-    ended: bool  # whether the stream came to its end
-    broken: bool = False  # whether bytes that are no such stream ended it; `data` came before
+    ended: bool  # whether the stream reached its end
+    broken: bool = False  # whether invalid bytes ended it; `data` has the bytes before them
 
 
 class _Decoder(Protocol):
@@ -41,9 +41,9 @@ class _Decoder(Protocol):
 
 
 def names(header: str) -> list[str]:
-    """Return the codings that a header names, in the order of applying, `x-` aside.
+    """Return the codings that a header names, in the order of application, without `x-`.
 
-    A charset's name is no coding, though servers send it here.
+    The name of a charset is not a coding, though servers send it here.
 
     >>> names("GZip, identity"), names("utf-8"), names("ISO-8859-1, x-gzip")
     (['gzip'], [], ['gzip'])
@@ -55,12 +55,12 @@ def names(header: str) -> list[str]:
 def undone(body: bytes, name: str, most: int) -> Undone:
     """Undo one coding of `DECODERS`, to at most `most` bytes."""
     if not body:
-        return Undone(b"", True)  # nothing was sent, so nothing was coded
+        return Undone(b"", True)  # an empty body is not coded
     return DECODERS[name](body, most)
 
 
 def _gzip(body: bytes, most: int) -> Undone:
-    """Undo gzip, all its members; what follows the last is left."""
+    """Undo gzip, all its members; bytes after the last are ignored."""
     found = gunzip(body, most)
     if found.problem is None:
         return Undone(found.data, found.whole)
@@ -70,7 +70,7 @@ def _gzip(body: bytes, most: int) -> Undone:
 
 
 def _deflate(body: bytes, most: int) -> Undone:
-    """Undo deflate: with zlib's wrapping, as the standard says, or bare, as many servers do."""
+    """Undo deflate: in zlib's format, as the standard says, or raw, as many servers send it."""
     wrapped = _inflated(body, most, zlib.MAX_WBITS)
     if wrapped.data or not wrapped.broken:
         return wrapped
@@ -148,17 +148,29 @@ def _zstd(body: bytes, most: int) -> Undone:
     except zstandard.ZstdError:
         return _in_steps(_Zstd, body, most)
     # The reader keeps silent about a stream that is cut; it is known now to decode to little.
-    frame = decoder.decompressobj()
+    return Undone(bytes(found), _frames_end(decoder, body))
+
+
+def _frames_end(decoder: zstandard.ZstdDecompressor, body: bytes) -> bool:
+    """Whether the last frame came to its end; each is given little at first, as in `gunzip`."""
+    at = 0
     while True:
-        frame.decompress(body)
-        if not frame.eof or not frame.unused_data:
-            return Undone(bytes(found), frame.eof)
-        body, frame = frame.unused_data, decoder.decompressobj()
+        frame, step = decoder.decompressobj(), FIRST
+        while not frame.eof:
+            piece = body[at : at + step]
+            if not piece:
+                return False
+            at += len(piece)
+            step = min(2 * step, LARGEST)
+            frame.decompress(piece)
+        at -= len(frame.unused_data)
+        if at == len(body):
+            return True
 
 
 def _in_steps(make: Callable[[], _Decoder], body: bytes, most: int) -> Undone:
-    """Decode up to an error; what comes after the end of a stream is none."""
-    fine = len(body)  # from where on each byte is given by itself
+    """Decode up to an error; bytes after the end of a stream are not an error."""
+    fine = len(body)  # the place from which each byte is given separately
     while True:
         decoder, data, at = make(), bytearray(), 0
         try:
@@ -167,7 +179,7 @@ def _in_steps(make: Callable[[], _Decoder], body: bytes, most: int) -> Undone:
                 data += decoder.decompress(body[at : at + step], most - len(data))
                 at += step
         except (zlib.error, brotli.error, zstandard.ZstdError):
-            if at < fine:  # a decoder gives nothing of the step that it meets the error in
+            if at < fine:  # a decoder returns nothing for the step in which the error occurs
                 fine = at
                 continue
             return Undone(bytes(data[:most]), False, broken=True)

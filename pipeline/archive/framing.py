@@ -1,9 +1,9 @@
-"""The records of a WARC or ARC file as they lie in it: where each begins and ends, and its fields.
+"""The records of a WARC or ARC file in order: where each begins and ends, and its fields.
 
-Every byte of a stream is part of a record, of what separates two, or of damage, and damage costs
-the record that it is in: where a stated length does not lead to the next record, that is looked
-for. Names of fields have no letter case; lines may end in LF alone; a blank line or a line without
-a colon within the fields, as ClueWeb09 and old tools have them, does not end or spoil them.
+Every byte of a stream is part of a record, of a separator, or of damage. Damage only costs the
+record that it is in: if a stated length does not lead to the next record, that record is searched
+for. Field names ignore case; lines may end in LF alone; a blank line or a line without a colon
+within the fields, as in ClueWeb09 and from old tools, does not end or break them.
 
 Source: WARC 1.1, ISO 28500:2017; https://archive.org/web/researcher/ArcFileFormat.php
 """
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from webtext.pipeline.archive import payload
 
 TORN: Final = "torn"  # the file ends within the record
-DAMAGED: Final = "damaged"  # bytes that no record can be read from, or a length that is false
+DAMAGED: Final = "damaged"  # bytes from which no record can be read, or a wrong length
 
 PIECE: Final = 1 << 16  # bytes read at a time
 MAX_HEAD: Final = 1 << 20  # bytes of a record's fields
@@ -40,30 +40,30 @@ _more_fields = re.compile(rb"\s*(?:WARC-[A-Za-z-]+|Content-Length|Content-Type):
 class Record(NamedTuple):
     """One record, or damage between two."""
 
-    kind: str  # WARC-Type in lower case; "" where there is none
+    kind: str  # WARC-Type in lower case; "" if there is none
     fields: list[tuple[str, str]]  # as written, in order
-    block: bytes  # so much of it as was asked for
+    block: bytes  # at most as many bytes of it as requested
     length: int  # bytes of the whole block
     start: int  # bytes into the stream
     end: int  # where the next one may begin
-    flaw: str | None = None  # TORN or DAMAGED; the block is then not to be used
+    flaw: str | None = None  # TORN or DAMAGED; the block must then not be used
 
     def field(self, name: str) -> str:
-        """Return the value of a field, its name in lower case; "" where there is none."""
+        """Return the value of a field, its name in lower case; "" if there is none."""
         return payload.header(self.fields, name) or ""
 
 
 class Stream:
-    """Bytes that come in pieces, looked at before they are let go."""
+    """A buffer for a stream that is read in pieces."""
 
     def __init__(self, read: Callable[[int], bytes], start: int = 0) -> None:
         self._read = read
         self.held = bytearray()
-        self.at = start  # place in the stream of the first byte held
-        self.over = False  # whether no more will come
+        self.at = start  # place in the stream of the first byte in the buffer
+        self.over = False  # whether the stream has ended
 
     def hold(self, count: int) -> int:
-        """Read on until `count` bytes are held, or all there are; return how many are held."""
+        """Read until the buffer has `count` bytes or the stream ends; return how many it has."""
         while len(self.held) < count and not self.over:
             piece = self._read(max(PIECE, min(count - len(self.held), 1 << 20)))
             self.held += piece
@@ -71,7 +71,7 @@ class Stream:
         return len(self.held)
 
     def drop(self, count: int) -> int:
-        """Let go of so many bytes, reading them if need be; return how many there were."""
+        """Drop so many bytes, reading them if necessary; return how many there were."""
         gone = 0
         while gone < count and self.hold(1):
             step = min(count - gone, len(self.held))
@@ -81,7 +81,7 @@ class Stream:
         return gone
 
     def skip_lines(self) -> None:
-        """Let go of the empty lines between records."""
+        """Drop the empty lines between records."""
         while self.hold(1):
             blank = len(self.held) - len(self.held.lstrip(b"\r\n"))
             if not blank:
@@ -93,8 +93,8 @@ def records(stream: Stream, bound: int, arc: bool = False) -> Iterator[Record]:
     """Yield every record of a stream; of each block at most `bound` bytes.
 
     Raises:
-        OSError, zlib.error, zstandard.ZstdError: what the stream raises. The record that it was in
-            has been yielded as DAMAGED, if its fields had been read.
+        OSError, zlib.error, zstandard.ZstdError: an error of the stream. The record in which it
+        occurs has been yielded as DAMAGED, if its fields had been read.
     """
     while True:
         stream.skip_lines()
@@ -119,7 +119,7 @@ def records(stream: Stream, bound: int, arc: bool = False) -> Iterator[Record]:
 
 
 def _fields(stream: Stream, arc: bool) -> tuple[int, list[tuple[str, str]]] | None:
-    """Return the bytes that the fields of the record at hand take, and the fields; None if none."""
+    """Return the length in bytes of the next record's fields, and the fields; None if none."""
     if arc:
         return _arc_fields(stream)
     stream.hold(64)
@@ -179,9 +179,9 @@ def _arc_fields(stream: Stream) -> tuple[int, list[tuple[str, str]]] | None:
 def _block(
     stream: Stream, fields: list[tuple[str, str]], bound: int, arc: bool
 ) -> tuple[bytes, int, str | None]:
-    """Return a record's block to `bound` bytes, its length, and what is wrong with it.
+    """Return a record's block up to `bound` bytes, its length, and its problem.
 
-    The stream then stands where the next record may begin.
+    The stream is then at the place where the next record may begin.
     """
     stated = payload.header(fields, "content-length") or ""
     if not (stated.isascii() and stated.isdigit()):
@@ -193,7 +193,7 @@ def _block(
         block = bytes(stream.held[:length])
         stream.drop(length)
         return block, length, None
-    # The length is false, or the record is longer than anybody wants.
+    # The length is wrong, or the record is longer than anybody needs.
     pattern = _next_arc if arc else _next
     nearest = pattern.search(stream.held)
     if length > bound and nearest is None:
@@ -210,7 +210,7 @@ def _block(
 
 
 def _ends(stream: Stream, at: int, arc: bool) -> bool:
-    """Whether a record may end at a place: lines follow, or the next record, or nothing."""
+    """Whether a record may end at a place: empty lines, the next record, or nothing follows."""
     after = bytes(stream.held[at : at + 512])
     if not after or after.startswith((b"\r\n\r\n", b"\n\n")):
         return True
@@ -226,9 +226,9 @@ def _ends(stream: Stream, at: int, arc: bool) -> bool:
 
 
 def _to_next(stream: Stream, least: int, arc: bool) -> bool:
-    """Let go of all up to where the next record begins, and of `least` bytes in any case.
+    """Drop all bytes up to the next record, and `least` bytes in any case.
 
-    Returns whether there is one.
+    Return whether there is a next record.
     """
     pattern = _next_arc if arc else _next if not least else _anywhere
     stream.drop(least)
@@ -237,6 +237,6 @@ def _to_next(stream: Stream, least: int, arc: bool) -> bool:
         if found is not None:
             stream.drop(found.end())
             return True
-        keep = 0 if stream.over else 8192  # a line may have come in part
+        keep = 0 if stream.over else 8192  # a line may be in the buffer only in part
         stream.drop(max(len(stream.held) - keep, 1))
     return False

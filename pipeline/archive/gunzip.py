@@ -1,7 +1,7 @@
-"""Gzip of many members, undone in time that grows with the bytes and not with their square.
+"""Decompress gzip of many members in linear, not quadratic, time.
 
-zlib hands back what follows a member as a copy. Where a body of ten million bytes is half a million
-members, giving it the whole rest each time copies terabytes; so it gets a little, then more.
+zlib returns the bytes after a member as a copy. If a body of ten million bytes has half a million
+members, passing the whole rest each time copies terabytes; so it gets a little, then more.
 """
 
 import re
@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 
 MAGIC = b"\x1f\x8b"
-FIRST = 512  # bytes that a member is given at first; each further piece is twice the last
+FIRST = 512  # bytes passed for a member at first; each further piece is twice as long
 LARGEST = 1 << 20  # bytes of a piece
 
 _padding = re.compile(rb"\0*")
@@ -17,18 +17,18 @@ _padding = re.compile(rb"\0*")
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """What some members held."""
+    """The content of some members."""
 
     data: bytes
-    whole: bool  # whether the last one came to its end; not so where `most` was reached
-    problem: str | None = None  # what zlib says of a damaged one, none of which is in `data`
-    at: int = 0  # where that one begins
+    whole: bool  # whether the last one is complete; false if `most` was reached
+    problem: str | None = None  # zlib's error for a damaged one, which is not in `data`
+    at: int = 0  # where the damaged one begins
 
 
 def gunzip(body: bytes, most: int) -> Members:
-    """Return what the members of `body` hold, `most` bytes of it at the most.
+    """Return the content of the members of `body`, at most `most` bytes.
 
-    Zeros between members and whatever follows the last are passed over, as browsers do.
+    Zeros between members and any bytes after the last are ignored, as in browsers.
     """
     found = bytearray()
     at = 0

@@ -1,4 +1,4 @@
-"""The gzip members of a WARC file one after another, each checked, the damaged ones marked."""
+"""The gzip members of a WARC file in order, each checked, the damaged ones marked."""
 
 import os
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from isal import isal_zlib
 
 from webtext.pipeline.archive import packing, payload
 
-GZIP = 31  # window bits that ask for gzip's framing. Source: zlib's manual, inflateInit2
+GZIP = 31  # window bits that select the gzip format. Source: zlib's manual, inflateInit2
 DAMAGE: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stubs call it a value
 READ = 1 << 18  # bytes of the file at a time
-MOST = 1 << 28  # bytes of one member's content; ours are cut at crawl.max_body
+MOST = 1 << 28  # bytes of one member's content; our own are cut at crawl.max_body
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member, or the bytes up to the next one where there is none that can be read."""
+    """One member, or the unreadable bytes up to the next one."""
 
     start: int  # bytes into the file
     end: int
-    content: bytes | None  # None where it is damaged or torn
+    content: bytes | None  # None if it is damaged or incomplete
 
     def header(self, name: str) -> str | None:
         """Return a field of the record's own header."""
@@ -31,7 +31,7 @@ class Member:
 
     @property
     def block(self) -> bytes:
-        """The record's block, as long as its header says that it is."""
+        """The record's block, with the length that its header says."""
         assert self.content is not None, "asked of whole members only"
         stated = self.header("content-length") or ""
         size = int(stated) if stated.isdigit() else 0
@@ -39,7 +39,7 @@ class Member:
 
 
 def members(path: Path, start: int = 0) -> Iterator[Member]:
-    """Yield what lies behind `start`, in order and without gaps.
+    """Yield the members after `start`, in order and without gaps.
 
     A member counts as whole when its own checksum and length are right and a record is in it.
     """
@@ -54,7 +54,7 @@ def members(path: Path, start: int = 0) -> Iterator[Member]:
 
 
 def _member(raw: BinaryIO, start: int) -> Member | None:
-    """Return the member that begins at `start`, None where it is damaged or no record."""
+    """Return the member that begins at `start`, None if it is damaged or not a record."""
     inflater = isal_zlib.decompressobj(GZIP)
     pieces: list[bytes] = []
     at, size = start, 0

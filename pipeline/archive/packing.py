@@ -1,4 +1,4 @@
-"""How a WARC file is packed, and which places in it can be read at."""
+"""How a WARC file is compressed, and at which offsets it can be read."""
 
 import os
 import re
@@ -11,8 +11,8 @@ import zstandard
 
 from webtext.pipeline.core.errors import UserError
 
-MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare as much
-SCAN = 1 << 20  # bytes read at a time when looking for a place in a file
+MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare windows up to this
+SCAN = 1 << 20  # bytes read at a time when searching for a place in a file
 
 RECORD_START = b"WARC/"
 ARC_START = b"filedesc:"
@@ -29,7 +29,7 @@ def opened(path: Path) -> BinaryIO:
     """Open a WARC file.
 
     Raises:
-        UserError: it is not there, or may not be read.
+        UserError: it does not exist, or may not be read.
     """
     try:
         return path.open("rb")
@@ -38,7 +38,7 @@ def opened(path: Path) -> BinaryIO:
 
 
 def recognised(path: Path) -> bool:
-    """Whether a file is WARC or ARC, by its first bytes; a name that says so counts as much.
+    """Whether a file is WARC or ARC, by its first bytes or by its name.
 
     Raises:
         UserError: it may not be read.
@@ -55,10 +55,10 @@ def recognised(path: Path) -> bool:
 
 
 def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
-    """Return how the file is packed (plain, gzip, zstd), and whether it is ARC rather than WARC.
+    """Return the compression (plain, gzip, zstd), and whether it is ARC rather than WARC.
 
     Raises:
-        UserError: it does not begin as one of these.
+        UserError: it does not begin like one of these.
     """
     start = os.pread(raw.fileno(), 1024, 0)
     form = "plain"
@@ -68,7 +68,7 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
         try:
             first = zstd_stream(raw).read(64)
         except zstandard.ZstdError:
-            first = b""  # reading on will say what is wrong
+            first = b""  # the later reading will report the error
     elif start.startswith(GZIP_MAGIC):
         form = "gzip"
         first = _inflated(start, 64)
@@ -82,7 +82,7 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
 
 
 def _inflated(stored: bytes, length: int) -> bytes:
-    """Return the first bytes of a gzip member, b"" where it is damaged."""
+    """Return the first bytes of a gzip member, b"" if it is damaged."""
     try:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(stored, length)
     except zlib.error:
@@ -90,7 +90,7 @@ def _inflated(stored: bytes, length: int) -> bytes:
 
 
 def zstd_stream(raw: BinaryIO) -> BinaryIO:
-    """Return the decompressed stream, with the dictionary that the file may carry in front."""
+    """Return the decompressed stream, using a dictionary at the start of the file if it has one."""
     size = 0
     dictionary = None
     start = os.pread(raw.fileno(), 8, 0)
@@ -107,7 +107,7 @@ def zstd_stream(raw: BinaryIO) -> BinaryIO:
 
 
 def begins_record(raw: BinaryIO, at: int) -> bool:
-    """Whether a gzip member that begins with a record lies at an offset."""
+    """Whether a gzip member that begins with a record is at an offset."""
     start = os.pread(raw.fileno(), 128, at)
     if not start.startswith(GZIP_MAGIC):
         return False

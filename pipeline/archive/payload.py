@@ -1,8 +1,8 @@
-"""An archived HTTP response taken apart: head, and body with its encodings undone.
+"""Split an archived HTTP response into its head, and its body with the encodings undone.
 
-Archives store what was on the wire, or what their crawler made of it, and do not say which: the
-head may announce a chunked or compressed body that was long ago unpacked. So each encoding is
-undone where the bytes bear it out and passed over where they plainly do not.
+Archives store the bytes as transferred, or as decoded by their crawler, and do not say which: the
+head may announce a chunked or compressed body that is already decoded. So each encoding is undone
+if the bytes match it, and ignored if they clearly do not.
 """
 
 import re
@@ -13,7 +13,7 @@ import zstandard
 
 from webtext.pipeline.archive import codings
 
-MAX_CODINGS = 3  # of one body, one inside the other; more is an attack, not a server
+MAX_CODINGS = 3  # of one body, one inside the other; more is an attack, not an honest server
 
 LARGE: Final = "too_large"
 BROKEN: Final = "bad_encoding"
@@ -26,15 +26,15 @@ _markup = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<[!?A-Za-z]")
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body as far as it could be unpacked."""
+    """A body, as far as it could be decoded."""
 
     data: bytes
-    problem: str | None = None  # LARGE (data is cut) or BROKEN (data is what came before)
-    whole: bool = True  # whether the encodings came to their end
+    problem: str | None = None  # LARGE (data is cut) or BROKEN (data ends before the error)
+    whole: bool = True  # whether the encodings reached their end
 
 
 def split(block: bytes) -> tuple[bytes, bytes] | None:
-    r"""Return head (its blank line included) and body of an HTTP response; None where it is none.
+    r"""Return head (its blank line included) and body; None if it is not an HTTP response.
 
     >>> split(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello")
     (b'HTTP/1.1 200 OK\r\nA: b\r\n\r\n', b'hello')
@@ -48,7 +48,7 @@ def split(block: bytes) -> tuple[bytes, bytes] | None:
 
 
 def status(head: bytes) -> int | None:
-    r"""Return the status of a response's head, None where its first line has none.
+    r"""Return the status of a response's head, None if its first line has none.
 
     >>> status(b"HTTP/2 404\r\n\r\n")
     404
@@ -60,7 +60,7 @@ def status(head: bytes) -> int | None:
 
 
 def headers(head: bytes) -> list[tuple[str, str]]:
-    r"""Return the fields of a head in order, a folded line joined to the one that it goes on.
+    r"""Return the fields of a head in order, a folded line joined to the line before it.
 
     >>> headers(b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nno colon\r\n\r\n")
     [('A', 'b c')]
@@ -78,7 +78,7 @@ def headers(head: bytes) -> list[tuple[str, str]]:
 
 
 def header(fields: list[tuple[str, str]], name: str) -> str | None:
-    """Return the value of the first field of this name, in lower case, None where there is none.
+    """Return the value of the first field of this name, in lower case, None if there is none.
 
     >>> header([("Content-Type", "text/html")], "content-type")
     'text/html'
@@ -89,7 +89,7 @@ def header(fields: list[tuple[str, str]], name: str) -> str | None:
 def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
     """Undo the transfer and content encodings that `fields` announce, to `limit` bytes.
 
-    What came counts as far as it is good.
+    A damaged body counts up to its damage.
     """
     whole = True
     if "chunked" in _listed(fields, "transfer-encoding"):
@@ -107,7 +107,7 @@ def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
             return Body(found.data[:limit], LARGE, whole=False)
         if (found.broken or not found.ended) and not found.data:
             if name == "deflate" and _markup.match(body):
-                continue  # it was undone already
+                continue  # it is already decoded
             return Body(b"", BROKEN, whole=False)
         body, whole = found.data, whole and found.ended
     if len(body) > limit:
@@ -116,8 +116,8 @@ def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
 
 
 def _coded(name: str, body: bytes) -> bool:
-    """Whether a body may still be coded: archives keep the head of what they have unpacked."""
-    if name == "br":  # which has no magic number to be told by
+    """Whether a body may still be coded: archives keep the head of a body that they decoded."""
+    if name == "br":  # which has no magic number
         return not _markup.match(body)
     return body.startswith(_MAGIC.get(name, b"")) and bool(body)
 
@@ -129,9 +129,9 @@ def _listed(fields: list[tuple[str, str]], name: str) -> list[str]:
 
 
 def dechunk(body: bytes) -> Body:
-    r"""Join the chunks of a body; one that does not begin as a chunk was joined before.
+    r"""Join the chunks of a body; one that does not begin with a chunk is already joined.
 
-    Where it is cut, or goes on as no chunk does, what came before counts.
+    If it is cut, or continues with an invalid chunk, the bytes before that count.
 
     >>> dechunk(b"5\r\nhello\r\n0\r\n\r\n").data, dechunk(b"<p>").data
     (b'hello', b'<p>')

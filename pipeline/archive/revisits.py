@@ -1,8 +1,8 @@
-"""Revisit records of others' WARC files, and the records that have their payloads.
+"""Revisit records of other crawlers' WARC files, and the records that have their payloads.
 
 A revisit names the record that it repeats by its id, by its target, or by the digest of the
-payload, as its writer and the time had it. Where that record is a page to keep, in the same import
-and at an offset, its payload is the revisit's; the row then says where it is, as a refresh's do.
+payload, depending on its writer and time. If that record is a page to keep, in the same import
+and at an offset, its payload is the revisit's; the row then says where it is, as in a refresh.
 
 Source: WARC 1.1, section 6.7 (revisit) and its two profiles
 """
@@ -19,7 +19,7 @@ from webtext.pipeline.core.shards import read_shard
 
 REVISITED: Final = "pages.revisit"
 
-SCANNED = pa.schema(  # what an import knows of a record before the records of one page are compared
+SCANNED = pa.schema(  # the columns of a record before the records of one page are compared
     [
         *OUTCOME,
         ("record", pa.string()),  # WARC-Record-ID
@@ -28,7 +28,7 @@ SCANNED = pa.schema(  # what an import knows of a record before the records of o
     ]
 )
 
-NAMED = ("record", "digest", "final_url")  # what a payload may be referred to by, best first
+NAMED = ("record", "digest", "final_url")  # names that a revisit gives a payload, best first
 REFERRING = ("refers_to", "digest", "refers_url")
 GIVEN = (
     "content_type",
@@ -42,7 +42,7 @@ Rows = dict[int, dict[str, Any]]  # by place in their file
 
 
 def resolve(scans: Sequence[Path]) -> dict[int, Rows]:
-    """Return what becomes of the revisits whose payloads are there, by number of file and row."""
+    """Return the new rows of the revisits whose payloads exist, by number of file and row."""
     asked: dict[int, list[tuple[int, dict[str, Any]]]] = {}
     for number, path in enumerate(scans):
         table = read_shard(path, ["dropped_by", "warc_offset", *REFERRING])
@@ -82,7 +82,7 @@ def resolve(scans: Sequence[Path]) -> dict[int, Rows]:
 def _payloads(
     scans: Sequence[Path], wanted: dict[str, set[str]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the first page to keep of each name that is asked for."""
+    """Return the first page to keep for each requested name."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for path in scans:
         table = read_shard(path, ["dropped_by", *NAMED, *GIVEN, *PLACE])
@@ -95,7 +95,7 @@ def _payloads(
 
 
 def applied(table: pa.Table, rows: Rows) -> pa.Table:
-    """Return a file's rows, with those revisits as pages whose payloads `rows` has."""
+    """Return a file's rows; revisits whose payloads are in `rows` become pages."""
     if not rows:
         return table
     mask = pa.array([at in rows for at in range(table.num_rows)])

@@ -1,7 +1,7 @@
-"""What a body is, by its header and by its first bytes.
+"""The type of a body, by its header and by its first bytes.
 
-Servers mislabel: pages come as application/octet-stream, archives as text/html. A header is
-believed where the bytes do not plainly speak against it.
+Servers send wrong types: pages as application/octet-stream, archives as text/html. A header is
+believed unless the bytes clearly contradict it.
 
 Source: WHATWG MIME Sniffing, sections 6 and 7, for the signatures.
 """
@@ -9,14 +9,14 @@ Source: WHATWG MIME Sniffing, sections 6 and 7, for the signatures.
 import re
 from functools import lru_cache
 
-SNIFFED = 1445  # bytes looked at. Source: WHATWG MIME Sniffing, section 5.2
+SNIFFED = 1445  # bytes examined. Source: WHATWG MIME Sniffing, section 5.2
 
 HTML = "text/html"
 PLAIN = "text/plain"
 BINARY = "application/octet-stream"
 
-# Types that say only that the server does not know. Source: WHATWG MIME Sniffing, section 5.3;
-# the last two are what download scripts send.
+# Types that mean that the server does not know. Source: WHATWG MIME Sniffing, section 5.3;
+# the last two are sent by download scripts.
 UNKNOWN = frozenset(
     {
         "",
@@ -29,7 +29,7 @@ UNKNOWN = frozenset(
         "application/x-download",
     }
 )
-XML = frozenset({"text/xml", "application/xml"})  # old XHTML comes under these names
+XML = frozenset({"text/xml", "application/xml"})  # old XHTML is sent with these types
 
 MAGIC = (
     (b"%PDF-", "application/pdf"),
@@ -72,7 +72,7 @@ _magics = tuple(magic for magic, _ in MAGIC)
 _boms = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-@lru_cache(256)  # a handful of types, asked for at every page
+@lru_cache(256)  # few types, looked up for every page
 def essence(content_type: str | None) -> str:
     """Return the type of a Content-Type header, without parameters.
 
@@ -101,7 +101,7 @@ def kind(body: bytes) -> str:
     text = _xml_lead.sub(b"", head.lstrip(), count=1)
     if _html.match(text):
         return HTML
-    # A few control characters are the dirt of real pages; a tenth of all bytes is no text.
+    # Real pages have a few wrong control characters; a tenth of all bytes means it is not text.
     if len(_control.findall(head)) * 10 > len(head):
         return BINARY
     return PLAIN
@@ -124,13 +124,13 @@ def wide(head: bytes) -> bool:
 
 @lru_cache(256)
 def hopeless(content_type: str | None, wanted: tuple[str, ...]) -> bool:
-    """Tell from the header alone that a body is not worth reading."""
+    """Tell from the header alone whether a body need not be read."""
     declared = essence(content_type)
     return declared not in wanted and declared not in UNKNOWN and declared not in XML
 
 
 def fits(content_type: str | None, body: bytes, wanted: tuple[str, ...]) -> bool:
-    """Tell whether `body` is of a type that is wanted, by header and first bytes together."""
+    """Tell whether `body` has a wanted type, by header and first bytes together."""
     if hopeless(content_type, wanted):
         return False
     found = kind(body)

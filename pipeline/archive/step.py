@@ -1,4 +1,4 @@
-"""The step `pages` from WARC files that others crawled; and what is known of one fetched page."""
+"""The step `pages` from other crawlers' WARC files; and the trace of one fetched page."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,32 +14,32 @@ from webtext.pipeline.links.step import day
 from webtext.pipeline.urls.urls import shard_of
 
 NAME = "pages"
-TRACED = "crawl"  # what a trace calls the fetching, whoever did it
+TRACED = "crawl"  # the name of the fetching in a trace, whoever did it
 
 
 def files(settings: ImportWarc) -> list[Path]:
     """Return the WARC files that a recipe names.
 
     Raises:
-        UserError: one is not there.
+        UserError: one does not exist.
     """
     return resolve(settings.warc, Path.cwd(), "pages.warc")
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Make outcomes of the records of WARC files."""
+    """Make outcomes from the records of WARC files."""
     (settings,) = planned.settings
     links = planned.read.get("links")
     return import_warc(settings, files(settings), links, planned.home, workers, progress)
 
 
 def outside(recipe: Any, _data: Path) -> Outside:
-    """Return what tells the WARC files from others."""
+    """Return a fingerprint of the WARC files."""
     return Outside(fingerprint(files(recipe.pages)))
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say how the fetch went, or which record of a WARC file the page was."""
+    """Report how the fetch ended, or which record of a WARC file the page was."""
     if sought.id is None:
         return
     hint = shard_of(sought.made[NAME], sought.domain, "outcomes")
@@ -51,7 +51,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 
 def fetched(row: Row) -> Iterator[str]:
-    """Yield lines that say how the fetch went."""
+    """Yield lines that report how the fetch ended."""
     if row["status"] is not None:
         size = f"{row['body_bytes'] or 0:,} bytes"
         yield f"status {row['status']}, {row['content_type'] or 'no type'}, {size}"

@@ -1,9 +1,9 @@
-"""WARC files read: every record that may hold a page, in order, or one by its offset.
+"""Read WARC files: every record that may hold a page, in order, or one by its offset.
 
-Any WARC file will do, ours or another's: plain, gzip (a member a record, or one member for all),
-Zstandard (one stream, or a frame a record, with or without a dictionary); and so will ARC files,
-plain or gzip. `framing.py` finds the records in a stream; what stands here is which stream, at
-which offset a record can be read again, and where to go on after damage.
+Any WARC file can be read, whoever wrote it: plain, gzip (one member per record, or one for all),
+Zstandard (one stream, or one frame per record, with or without a dictionary); also ARC files, plain
+or gzip. `framing.py` finds the records in a stream; this module decides which stream, at which
+offset a record can be read again, and where to continue after damage.
 
 Source: WARC 1.1, ISO 28500:2017; https://iipc.github.io/warc-specifications/
 """
@@ -26,35 +26,35 @@ from webtext.pipeline.archive.framing import DAMAGED, TORN, Record, Stream, reco
 from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
 from webtext.pipeline.core.errors import UserError
 
-MAX_BODY = 20_000_000  # bytes of a decoded body; what is longer is cut and marked
-HEAD_ROOM = 1 << 20  # bytes of a record beyond its body: HTTP head, chunk sizes
-STORED = 1 << 14  # bytes of a gzip member that are inflated at a time
+MAX_BODY = 20_000_000  # bytes of a decoded body; longer ones are cut and marked
+HEAD_ROOM = 1 << 20  # bytes of a record besides its body: HTTP head, chunk sizes
+STORED = 1 << 14  # bytes of a gzip member that are decompressed at a time
 
-NOT_HTTP: Final = "not_http"  # a response record that holds no HTTP response
-LARGE: Final = payload.LARGE  # body over the bound
+NOT_HTTP: Final = "not_http"  # a response record without an HTTP response
+LARGE: Final = payload.LARGE  # body over the limit
 BAD_ENCODING: Final = payload.BROKEN  # a transfer or content encoding that cannot be undone
 REVISIT: Final = "revisit"  # the payload is in another record
-CONVERSION: Final = "conversion"  # a text that was made of a page, as in WET files
-OTHER: Final = "other_record"  # of a type that holds no page
+CONVERSION: Final = "conversion"  # a text that was made from a page, as in WET files
+OTHER: Final = "other_record"  # of a type that cannot be a page
 PROBLEMS: Final = (TORN, DAMAGED, NOT_HTTP, LARGE, BAD_ENCODING, REVISIT, CONVERSION, OTHER)
 
-PASSED_OVER: Final = frozenset({"warcinfo", "request", "metadata"})  # beside pages, not instead
+PASSED_OVER: Final = frozenset({"warcinfo", "request", "metadata"})  # exist besides pages
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One archived response, transfer and content encoding undone; or what is left of one."""
+    """One archived response, transfer and content encoding undone; perhaps incomplete."""
 
-    url: str  # WARC-Target-URI as written; "" where it is lost
-    status: int | None  # None in a resource record, and where no status can be read
+    url: str  # WARC-Target-URI as written; "" if it is lost
+    status: int | None  # None in a resource record, and if no status can be read
     head: bytes  # status line and fields as archived, blank line included; b"" in a resource
     content_type: str | None  # as sent, charset included
     body: bytes
     date: datetime | None  # WARC-Date, in UTC
-    offset: int | None  # bytes into the file; None where no record can be read at an offset
+    offset: int | None  # bytes into the file; None if no record can be read at an offset
     length: int | None  # bytes of the file that the record takes
-    truncated: str | None = None  # WARC-Truncated, or "disconnect" where an encoding breaks off
-    problem: str | None = None  # one of PROBLEMS; body is then what could be had
+    truncated: str | None = None  # WARC-Truncated, or "disconnect" if an encoding is incomplete
+    problem: str | None = None  # one of PROBLEMS; body then has the readable bytes
     ip: str | None = None
     record_id: str | None = None
     digest: str | None = None  # WARC-Payload-Digest
@@ -69,12 +69,12 @@ class Response:
 def responses(path: Path, max_body: int = MAX_BODY) -> Iterator[Response]:
     """Yield every record of a WARC or ARC file that may hold a page, the damaged ones marked.
 
-    After damage it goes on at the next record, and one Response without URL stands for the gap.
+    After damage it continues at the next record, and one Response without URL marks the gap.
 
     Raises:
-        UserError: no such file, not a WARC file, one of nothing but metadata, or damaged where no
-            next record can be found (one compressed stream for all records); names the file and
-            the place.
+        UserError: no such file, not a WARC file, one with only metadata, or damaged so that no
+        next record can be found (one compressed stream for all records); names the file and
+        the place.
     """
     with packing.opened(path) as raw:
         kind, arc = packing.kind(raw, path)
@@ -91,10 +91,10 @@ def responses(path: Path, max_body: int = MAX_BODY) -> Iterator[Response]:
 def read_response(
     path: Path, offset: int, length: int | None = None, max_body: int = MAX_BODY
 ) -> Response:
-    """Read the record at `offset` of a plain WARC file, or of one with a gzip member a record.
+    """Read the record at `offset` of a WARC file, plain or with one gzip member per record.
 
     Raises:
-        UserError: no record of a response begins there; names the file and the offset.
+        UserError: no response record begins there; names the file and the offset.
     """
     with packing.opened(path) as raw:
         return response_at(raw, path, offset, length, max_body)
@@ -116,7 +116,7 @@ def response_at(
         if packed:
             inflater, most = zlib.decompressobj(zlib.MAX_WBITS | 16), max_body + 2 * HEAD_ROOM
             stored = inflater.decompress(stored, most)
-            if not inflater.eof and len(stored) < most:  # so nothing has checked it
+            if not inflater.eof and len(stored) < most:  # so no checksum was verified
                 raise OSError("its compressed bytes end early")
         arc = not stored.startswith(packing.RECORD_START)
         record = next(records(Stream(BytesIO(stored).read), max_body + HEAD_ROOM, arc), None)
@@ -149,7 +149,7 @@ class _Reading:
         self.pages = 0  # records that may hold one, and damage
 
     def plain(self) -> Iterator[Response]:
-        """Read a file that is not packed; each record can be read at its offset."""
+        """Read an uncompressed file; each record can be read at its offset."""
         self.raw.seek(0)
         for record in self._records(Stream(self.raw.read)):
             if (found := self._told(record, digested=True)) is not None:
@@ -157,7 +157,7 @@ class _Reading:
                 yield replace(found, offset=place[0], length=place[1])
 
     def zstd(self) -> Iterator[Response]:
-        """Read one compressed stream for all records; none can be read at an offset.
+        """Read one compressed stream for all records; no record can be read at an offset.
 
         Raises:
             UserError: it is damaged.
@@ -171,10 +171,10 @@ class _Reading:
             raise self._lost(error) from error
 
     def members(self) -> Iterator[Response]:
-        """Read gzip members, each on its own, so that damage does not leave its member.
+        """Read gzip members separately, so that damage affects only its own member.
 
         Raises:
-            UserError: damage in a member of several records, after which no other member comes.
+            UserError: damage in a member of several records without another member after it.
         """
         at = 0
         while at < self.size:
@@ -193,7 +193,7 @@ class _Reading:
             at = member.end
 
     def _member(self, member: "_Member", at: int) -> Iterator[Response]:
-        """Read the records of one gzip member; one that is alone in it has an offset."""
+        """Read the records of one gzip member; a record has an offset if it is the only one."""
         pending: Response | None = None
         count = 0
         problem: str | None = None
@@ -228,7 +228,7 @@ class _Reading:
             yield record
 
     def _told(self, record: Record, digested: bool = False) -> Response | None:
-        """Return what is in a record, None where it is of no page."""
+        """Return the response of a record, None if it is not about a page."""
         if record.kind in PASSED_OVER and record.flaw is None:
             self.metadata += record.kind == "metadata"
             return None
@@ -236,7 +236,7 @@ class _Reading:
         return _response(record, self.max_body, digested)
 
     def _next_member(self, at: int) -> int:
-        """Return where the first member at or after `at` that begins a record is, or the size."""
+        """Return the place of the first member from `at` on that begins a record, or the size."""
         while stored := os.pread(self.raw.fileno(), SCAN + len(GZIP_MAGIC) - 1, at):
             found = stored.find(GZIP_MAGIC)
             while found >= 0:
@@ -254,10 +254,10 @@ class _Reading:
         )
 
     def check(self) -> None:
-        """Raise where nothing was found although there was something.
+        """Raise if no response was found although the file has records.
 
         Raises:
-            UserError: the file is all about pages, and has none.
+            UserError: the file has records, but none that may hold a page.
         """
         if self.metadata and not self.pages:
             raise UserError(
@@ -267,17 +267,17 @@ class _Reading:
 
 
 class _Member:
-    """One gzip member, inflated as it is read; where it ends is known once it has been."""
+    """One gzip member, decompressed while it is read; its end is known after that."""
 
     def __init__(self, raw: BinaryIO, at: int) -> None:
         self._raw = raw
         self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._stored = b""
-        self.end = at  # how far the file was read; once whole, where the member ends
+        self.end = at  # how far the file was read; after the whole member, where it ends
         self.whole = False
 
     def read(self, count: int) -> bytes:
-        """Return at most so many bytes more, b"" at the end."""
+        """Return at most so many further bytes, b"" at the end."""
         while not self.whole:
             if not self._stored:
                 self._stored = os.pread(self._raw.fileno(), STORED, self.end)
@@ -295,14 +295,14 @@ class _Member:
 
 
 def _gap(start: int, end: int, problem: str) -> Response:
-    """Return what stands for bytes that no record can be read from."""
+    """Return a Response that stands for bytes from which no record can be read."""
     return Response("", None, b"", None, b"", None, start, end - start, None, problem)
 
 
 def _response(record: Record, max_body: int, digested: bool) -> Response:
-    """Take a record apart.
+    """Parse a record.
 
-    What is packed has checksums; `digested` asks for what is not to be what its digest says.
+    Compressed records have checksums; `digested` demands that others match their digest.
     """
     if record.flaw is not None:
         return _without_page(record, record.flaw)
@@ -338,7 +338,7 @@ def _response(record: Record, max_body: int, digested: bool) -> Response:
 
 
 def _as_digested(record: Record) -> bool:
-    """Whether a block has the SHA-1 that its record says, where it says one as most do."""
+    """Whether a block has the SHA-1 that its record states; true if it states none."""
     algorithm, _, stated = record.field("warc-block-digest").partition(":")
     if algorithm.lower() != "sha1" or len(stated) != len("VL2MMHO4YXUKFWV63YHTWSBM3GXKSQ2N"):
         return True
@@ -347,7 +347,7 @@ def _as_digested(record: Record) -> bool:
 
 
 def _without_page(record: Record, problem: str | None) -> Response:
-    """Return what a record's own fields say."""
+    """Return a Response from a record's own fields alone."""
     return Response(
         _bare(record.field("warc-target-uri")),
         None,
@@ -368,12 +368,12 @@ def _without_page(record: Record, problem: str | None) -> Response:
 
 
 def _bare(url: str) -> str:
-    """Return a URL; WARC 1.0's own grammar, and so Wget, puts it between angle brackets."""
+    """Return a URL without the angle brackets of WARC 1.0's grammar, which Wget writes."""
     return url[1:-1] if url.startswith("<") and url.endswith(">") else url
 
 
 def _date(record: Record) -> datetime | None:
-    """Return WARC-Date, None where it is missing or no date."""
+    """Return WARC-Date, None if it is missing or not a date."""
     try:
         found = datetime.fromisoformat(record.field("warc-date"))
     except ValueError:

@@ -1,12 +1,12 @@
-"""Pages directories: made of WARC files that others crawled, and read back a batch at a time.
+"""Pages directories: made from other crawlers' WARC files, and read back in batches.
 
-An import gives one shard of outcomes a WARC file, with a row for every response record in it, in
-the file's order. Of all records of one page (one id) exactly one stands for it: the first that is
-a page to keep, or else the first. All others are `pages.duplicate_url`.
+An import makes one shard of outcomes for each WARC file, with a row for every response record in
+it, in the file's order. Of all records of one page (one id) exactly one stands for it: the first
+that is a page to keep, otherwise the first. All others are `pages.duplicate_url`.
 
-Where links are given, only their pages are kept, and every link ends in exactly one row: the record
-that stands for it, or a `pages.not_in_warc` row in one more shard after those of the files. Records
-that no link asked for have their rows, but are no part of the funnel, which counts links there.
+If links are given, only their pages are kept, and every link has exactly one row: the record that
+stands for it, or a `pages.not_in_warc` row in one more shard after those of the files. Records
+without a link have their rows, but are not part of the funnel, which then counts links.
 """
 
 import logging
@@ -52,10 +52,10 @@ from webtext.pipeline.urls import urls
 log = logging.getLogger(__name__)
 
 BATCH_ROWS = 256
-BATCH_BYTES = 32_000_000  # of bodies in a batch, unless one alone has more
+BATCH_BYTES = 32_000_000  # of bodies in a batch, unless a single body has more
 PLACE = ("warc_file", "warc_offset", "warc_length")
 ROWS = 4096  # outcomes written at a time
-SCAN = "scan"  # what was found in each WARC file, before the records of one page are compared
+SCAN = "scan"  # the rows of each WARC file, before the records of one page are compared
 
 BAD_URL: Final = "pages.bad_url"
 HTTP_STATUS: Final = "pages.http_status"
@@ -87,7 +87,7 @@ class ImportWarc:
     """Take the pages from WARC files instead of crawling for them.
 
     Raises:
-        UserError: a bound that no page could meet.
+        UserError: a limit that no page can meet.
     """
 
     warc: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
@@ -103,7 +103,7 @@ class ImportWarc:
             raise UserError(f"pages.max_body: found {self.max_body}, wanted 1 or more")
 
     def fate(self, response: Response) -> tuple[str | None, float | None]:
-        """Return why a record is not a page to keep, and by what measure; None where it is."""
+        """Return why a record is not a page to keep, with the measured value; None if it is."""
         problem = response.problem
         if problem is not None and problem not in (LARGE, BAD_ENCODING):
             return f"pages.{problem}", None
@@ -129,10 +129,10 @@ def import_warc(
     workers: int,
     progress: Progress,
 ) -> list[Passage]:
-    """Make a pages directory of WARC files; shard N is the Nth of them, sorted by path.
+    """Make a pages directory from WARC files; shard N is the Nth of them, sorted by path.
 
     Raises:
-        UserError: no sources, or one that is missing or damaged beyond skipping.
+        UserError: no sources, or one that is missing or too damaged to skip the damage.
         PipelineError: rows were lost.
     """
     files = sorted({source.absolute() for source in sources})
@@ -163,7 +163,7 @@ def _scan(settings: ImportWarc, out: Directory, item: tuple[int, Path]) -> None:
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    """Gather rows into batches."""
+    """Collect rows into batches."""
     gathered: list[dict[str, Any]] = []
     for row in rows:
         gathered.append(row)
@@ -175,7 +175,7 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
 
 
 def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]:
-    """Return what is known of one record, as a row of SCANNED."""
+    """Return the facts of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
         "url": response.url or None,
@@ -205,7 +205,7 @@ def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]
 
 
 def _settle(out: Directory, files: int, links: Directory | None) -> None:
-    """Write the outcomes, once every file has been looked through."""
+    """Write the outcomes, once every file has been scanned."""
     resolved = revisits.resolve(out.shards(SCAN))
     tables = [
         revisits.applied(read_shard(path, ["id", "dropped_by"]), resolved.get(number, {}))
@@ -231,7 +231,7 @@ def _settle(out: Directory, files: int, links: Directory | None) -> None:
 
 
 def _passage(out: Directory, linked: bool) -> Passage:
-    """Return the line of the funnel, of records or, where links decide, of links."""
+    """Return the line of the funnel, of records or, if there are links, of links."""
     counts = fates(out.shards("outcomes"))
     nameless: dict[str, int] = {}
     if linked:
@@ -263,11 +263,11 @@ def page_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the kept pages of a shard in its order, as PAGE, with their decoded bodies.
 
-    A batch has at most `rows` pages, and bodies of at most `max_bytes` unless one alone has more.
-    The body of a record that is damaged is null, and a warning names the file.
+    A batch has at most `rows` pages, and `max_bytes` of bodies unless a single one has more.
+    The body of a damaged record is null, and a warning names the file.
 
     Raises:
-        UserError: the shard is missing or damaged, or a WARC file is gone.
+        UserError: the shard is missing or damaged, or a WARC file is missing.
     """
     columns = [name for name in PAGE.names if name != "body"]
     more = ["body_bytes", *PLACE, "payload_file", "payload_offset", "payload_length", "dropped_by"]
@@ -288,16 +288,16 @@ def page_batches(
 
 
 def _page_batch(kept: pa.Table, start: int, bodies: list[bytes | None]) -> pa.RecordBatch:
-    """Put a run of rows together with their bodies."""
+    """Combine consecutive rows with their bodies."""
     part = kept.slice(start, len(bodies)).combine_chunks()
     arrays = [part[name].combine_chunks() for name in part.column_names]
     return pa.RecordBatch.from_arrays([*arrays, pa.array(bodies, pa.binary())], schema=PAGE)
 
 
 def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
-    """Yield the body of each kept row, by its offset, or in turn where the files have none.
+    """Yield the body of each kept row, by its offset, or in file order if there are no offsets.
 
-    None stands for one that is damaged.
+    A damaged body is None.
     """
     kept = places.filter(pc.is_null(places["dropped_by"]))
     if kept["warc_offset"].null_count:
@@ -326,7 +326,7 @@ def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
 
 
 def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
-    """Read a whole WARC file beside its rows, of which it has one a record."""
+    """Read a whole WARC file together with its rows, one row per record."""
     names = places["warc_file"].unique().to_pylist()
     assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
     loss = Losses(pages.path / names[0])
@@ -339,17 +339,17 @@ def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None
 
 
 class Losses:
-    """The records of one WARC file that are not what the rows speak of."""
+    """The records of one WARC file that do not match their rows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.good = self.lost = 0
-        self.other = ""  # of the first record that is whole and another one
+        self.other = ""  # about the first record that is whole but a different one
 
     def checked(
         self, row: dict[str, Any], found: Response | None, elsewhere: bool = False
     ) -> bytes | None:
-        """Return a body if it is the one that the row speaks of (`elsewhere`: of any URL)."""
+        """Return a body if it is the one that the row describes (`elsewhere`: of any URL)."""
         wanted = f"{self.path}: wanted {row['final_url']} ({row['body_bytes']} bytes)"
         if found is None or found.problem in (TORN, DAMAGED):
             self.damaged(f"{wanted}, found a damaged record")
@@ -363,16 +363,16 @@ class Losses:
         return found.body
 
     def damaged(self, said: str) -> None:
-        """Count a record that is lost; name the first."""
+        """Count a lost record; warn about the first."""
         self.lost += 1
         if self.lost == 1:
             log.warning("%s; it costs this page, which is dropped as extract.damaged", said)
 
     def sum_up(self) -> None:
-        """Say how many are lost, where that is more than was said.
+        """Warn how many are lost, if more than the first.
 
         Raises:
-            UserError: the file is another one than it was.
+            UserError: the file is not the one that was imported.
         """
         if self.other and not self.good:
             raise UserError(
@@ -384,6 +384,6 @@ class Losses:
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """Yield rows one by one, without making all of them at once."""
+    """Yield rows one at a time, without creating all of them at once."""
     for batch in table.to_batches(ROWS):
         yield from batch.to_pylist()

@@ -1,8 +1,8 @@
-"""WARC records as gzip members.
+"""Write WARC records as gzip members.
 
 Framed here and not by FastWARC, which reads our files everywhere else: a record is a few lines and
-two digests, and to make it an object, a stream and a copy of the page first took as long again as
-compressing it.
+two digests, and making an object, a stream and a copy of the page first took as long as the
+compression itself.
 """
 
 import base64
@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from isal import isal_zlib
 
 LEVEL = 2  # of ISA-L's gzip, 0 to 3: 3 % more bytes than zlib's level 3 in a fifth of the time
-GZIP = 31  # window bits that ask for gzip's framing. Source: zlib's manual, deflateInit2
+GZIP = 31  # window bits that select the gzip format. Source: zlib's manual, deflateInit2
 
 Fields = Iterable[tuple[str, str]]
 
 
 def sha1(*parts: bytes) -> str:
-    """Return the digest of bytes in the form that WARC files and their indexes carry.
+    """Return the digest of bytes in the form used in WARC files and their indexes.
 
     >>> sha1(b"hel", b"lo")
     'sha1:VL2MMHO4YXUKFWV63YHTWSBM3GXKSQ2N'
@@ -37,7 +37,7 @@ def new_id() -> str:
 
 
 def date(seconds: float) -> str:
-    """Return Unix time as WARC files have it, with fractions where there are any.
+    """Return Unix time in the form of WARC files, with fractions if there are any.
 
     >>> date(1.5), date(2)
     ('1970-01-01T00:00:01.500000Z', '1970-01-01T00:00:02Z')
@@ -48,8 +48,8 @@ def date(seconds: float) -> str:
 def member(kind: str, key: str, when: str, fields: Fields, *content: bytes) -> bytes:
     """Return a record as one gzip member.
 
-    `kind` is its WARC-Type, `key` its WARC-Record-ID, `when` its WARC-Date; `content` makes up its
-    block, piece by piece, so that a page isn't copied in order to be digested.
+    `kind` is its WARC-Type, `key` its WARC-Record-ID, `when` its WARC-Date; `content` is its block
+    in pieces, so that a page is not copied for its digest.
     """
     head = (
         f"WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Date: {when}\r\nWARC-Record-ID: {key}\r\n"

@@ -1,1 +1,1 @@
-"""The ground that all rooms stand on: errors, rows, shards, processes, stages."""
+"""The foundation of all rooms: errors, rows, shards, processes, stages."""

@@ -1,10 +1,10 @@
-"""Kernels compiled by numba, kept on disk for as long as all that they are made of stays the same.
+"""Kernels compiled by numba, cached on disk for as long as all their sources stay the same.
 
-Numba holds what it has kept against the kernel's own file alone, so machine code of a kernel whose
-callees lie elsewhere outlives their changes. Here the key has a digest of every source file that
-the kernel's module takes functions from, of the values of its constants, and of the versions of
-what compiles them. It is kept under the user's cache and not beside the source, which may not be
-writable; where no place is the user's alone to write to, each process compiles anew.
+Numba checks its cache against the kernel's own file alone, so cached machine code stays in use
+when functions that the kernel calls from other files have changed. Here the key has a digest of
+every source file that the kernel's module takes functions from, of the values of its constants,
+and of the compiler's versions. The cache is in the user's cache folder and not beside the source,
+which may not be writable; if no folder is writable by the user alone, each process compiles again.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ import numpy as np
 
 Function = Callable[..., Any]
 
-caching: Any = import_module("numba.core.caching")  # typed in some versions, and not in others
+caching: Any = import_module("numba.core.caching")  # typed in some versions of numba only
 
 ROOT = "webtext."
 CONSTANTS = (bool, int, float, str, bytes, tuple, np.generic)
@@ -38,7 +38,7 @@ VERSIONS = (
 
 
 def njit(function: Function | None = None, **options: Any) -> Any:
-    """Compile a function as `numba.njit` does with these options, and keep the machine code."""
+    """Compile a function as `numba.njit` does with these options, and cache the machine code."""
     if function is None:
         return lambda given: njit(given, **options)
     kernel: Any = numba.njit(**options)(function)
@@ -49,15 +49,15 @@ def njit(function: Function | None = None, **options: Any) -> Any:
     return kernel
 
 
-# --- what a kernel is made of -------------------------------------------------------------------
+# --- the sources of a kernel --------------------------------------------------------------------
 
 
 @cache
 def stamp(module: str) -> str:
-    """Return a digest of all that the machine code of a module's kernels follows from.
+    """Return a digest of everything that decides the machine code of a module's kernels.
 
-    Taken when the first of them is made, for by then the module has all that it imports, and what
-    it makes of that itself is in its source.
+    It is computed when the first kernel is made: the module has then run all its imports, and all
+    its own definitions are in its source.
     """
     found = hashlib.sha256(repr(VERSIONS).encode())
     for name in sorted(modules(module)):
@@ -68,7 +68,7 @@ def stamp(module: str) -> str:
 
 
 def modules(name: str) -> set[str]:
-    """Return the modules of ours that a module takes functions from, near or far, and itself."""
+    """Return a module and those of our modules that it takes functions from, also indirectly."""
     found: set[str] = set()
     waiting = [name]
     while waiting:
@@ -80,7 +80,7 @@ def modules(name: str) -> set[str]:
 
 
 def _neighbours(name: str) -> set[str]:
-    """Return the modules of ours that those names lead to that a module has so far."""
+    """Return those of our modules that the names defined in a module so far come from."""
     origins = (_origin(value) for value in list(vars(sys.modules[name]).values()))
     return {origin for origin in origins if origin and origin.startswith(ROOT)}
 
@@ -100,9 +100,9 @@ def _digest(name: str) -> str:
 
 
 def constants(module: str) -> Iterator[tuple[str, str]]:
-    """Yield the names and values of the constants that a module has so far.
+    """Yield the names and values of the constants that are defined in a module so far.
 
-    Those that it has from modules without kernels are among them, and so those of its data files.
+    These include constants imported from modules without kernels, and so those from data files.
     """
     for name, value in sorted(vars(sys.modules[module]).items()):
         if name.startswith("__"):
@@ -114,14 +114,14 @@ def constants(module: str) -> Iterator[tuple[str, str]]:
             yield name, repr(value)
 
 
-# --- where it is kept ----------------------------------------------------------------------------
+# --- the cache folder ----------------------------------------------------------------------------
 
 
 @cache
 def place() -> Path | None:
-    """Return the folder that machine code is kept in, None where no place will do.
+    """Return the folder that machine code is cached in, None if no folder is suitable.
 
-    What lies there is run, so it must be the user's own and nobody else's to write to.
+    Its files are executed, so it must be owned by the user and writable by nobody else.
     """
     for folder in _places():
         with suppress(OSError):
@@ -138,13 +138,13 @@ def _places() -> Iterator[Path]:
         yield Path(given)
     if given := os.environ.get("XDG_CACHE_HOME"):
         yield Path(given) / "webtext" / "kernels"
-    with suppress(RuntimeError):  # nobody by this number has a home
+    with suppress(RuntimeError):  # this user id has no home
         yield Path.home() / ".cache" / "webtext" / "kernels"
     yield Path(tempfile.gettempdir()) / f"webtext-kernels-{os.getuid()}"
 
 
 class Locator(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001 -- numba has no other way
-    """Where the machine code of one kernel lies, and what it must have been made of."""
+    """Where the machine code of one kernel is, and the digest of its sources."""
 
     def __init__(self, function: Function, path: str) -> None:
         self._function = function

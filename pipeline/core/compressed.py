@@ -1,7 +1,8 @@
-"""Bytes and lines out of compressed files, in bounded memory, saying when one ends too early.
+"""Read bytes and lines of compressed files in bounded memory, and report truncated files.
 
-Lines are cut on bytes and decoded one by one, so that no character is ever torn at the edge of a
-block. A file is known by its first bytes, not by its name: dumps get renamed and recompressed.
+Lines are split as bytes and decoded one by one, so that no character is split at the edge of a
+block. The format is known by a file's first bytes, not by its name: dumps get renamed and
+recompressed.
 """
 
 import bz2
@@ -18,20 +19,20 @@ from typing import BinaryIO, Protocol
 import zstandard
 
 # Reddit's dumps are compressed with `zstd --long=31`: a reader must be willing to hold 2 GiB.
-# Only as much of it is touched as the file has decompressed bytes.
+# Only as much of it is used as the file has decompressed bytes.
 ZSTD_WINDOW = 1 << 31
 
 # A zstd block of 4 bytes may stand for 128 KiB, so this much input is at most 128 MiB of output.
 # Source: RFC 8878, section 3.1.1.2 (Block_Maximum_Size and RLE_Block)
 ZSTD_STEP = 1 << 12
 
-AT_ONCE = 1 << 18  # bytes of output that are worth the calls that they will go through
+AT_ONCE = 1 << 18  # bytes of output at a time: enough to make the cost of the calls small
 
-STEP = 1 << 16  # bytes of input at a time, for formats whose output can be asked for piecewise
-BUFFER = 1 << 20  # bytes that a file is read in, and that are reported at once
+STEP = 1 << 16  # bytes of input at a time, for formats whose output can be requested in pieces
+BUFFER = 1 << 20  # bytes of one read of a file, and of one progress report
 PIECE = 1 << 20  # bytes of output at a time, for those
 LINE_BOUND = 1 << 24  # bytes; the longest line of a real submission has some hundred thousand
-CUT_SHORT = -1  # in the place of a line's length
+CUT_SHORT = -1  # instead of a line's length
 
 MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -46,11 +47,11 @@ ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after a byte of 0x50 to 0x5f. Source: RFC 88
 
 
 class ArchiveError(ValueError):
-    """A compressed file ends before its end, or is damaged from some point on."""
+    """A compressed file is truncated, or is damaged from some point on."""
 
 
 class _Piecewise(Protocol):
-    """What the standard library's decompressors have in common."""
+    """The common interface of the standard library's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -62,7 +63,7 @@ class _Piecewise(Protocol):
 
 
 def container(path: Path) -> str:
-    """Return zstd, zst_blocks, xz, bz2, gzip, parquet, or "" for all else, by the first bytes."""
+    """Return zstd, zst_blocks, xz, bz2, gzip, parquet, or "" for others, by the first bytes."""
     with path.open("rb") as file:
         head = file.read(8)
     if head[1:4] == ZSTD_SKIPPABLE and head[0] >> 4 == 5:
@@ -73,7 +74,7 @@ def container(path: Path) -> str:
 
 
 def blocks(path: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a file, in order; `tick` hears of compressed bytes read.
+    """Yield the decompressed bytes of a file, in order; `tick` gets the compressed bytes read.
 
     Archives of several frames or members, as parallel compressors write, are read as one.
 
@@ -95,7 +96,7 @@ def blocks(path: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator
 
 
 def _steps(file: BinaryIO, size: int, tick: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield a file in steps, reporting them no finer than people look."""
+    """Yield a file in steps; report them no more often than people look."""
     while data := file.read(BUFFER):
         for start in range(0, len(data), size):
             yield data[start : start + size]
@@ -105,7 +106,7 @@ def _steps(file: BinaryIO, size: int, tick: Callable[[int], None]) -> Iterator[b
 def _zstd(steps: Iterable[bytes]) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
     frame = decompressor.decompressobj()
-    held: list[bytes] = []  # most steps give nothing; what comes after costs as much for that
+    held: list[bytes] = []  # most steps give no output; passing empty output on costs as much
     size = 0
     try:
         for step in steps:
@@ -129,9 +130,9 @@ def _zstd(steps: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _zst_blocks(steps: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the rows of blocks, a line each.
+    """Yield the rows of blocks, one line for each.
 
-    A block is its length and one zstd frame, in which are the number of rows, the place and the
+    A block is its length and one zstd frame, which holds the number of rows, the offset and the
     length of each, and the rows; all numbers have 32 bits, little-endian.
 
     Source: https://github.com/ArthurHeitmann/zst_blocks_format
@@ -169,9 +170,9 @@ def _block_rows(frame: bytes) -> Iterator[bytes]:
 
 
 def utf8(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass a text on as UTF-8 with LF for line ends, where it is UTF-16 or has CR for them.
+    """Convert a text in UTF-16, or with CR as line ends, to UTF-8 with LF as line ends.
 
-    CR ends lines where no LF is in the first block; anywhere else it is a character like others.
+    CR ends lines if the first block has no LF; otherwise it is an ordinary character.
     """
     blocks = iter(stream)
     first = next(blocks, b"")
@@ -200,7 +201,7 @@ WIDE = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 class _Gzip:
-    """zlib's decompressor, with the input that it has not come to kept inside, as bz2's does."""
+    """zlib's decompressor, which keeps its unread input inside, as bz2's does."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
@@ -242,7 +243,7 @@ def _piecewise(steps: Iterable[bytes], fresh: Callable[[], _Piecewise]) -> Itera
 
 
 def _outputs(member: _Piecewise, data: bytes) -> Iterator[bytes]:
-    """Yield what a member makes of `data`, never more than a piece at a time."""
+    """Yield the output of a member for `data`, never more than a piece at a time."""
     while True:
         try:
             piece = member.decompress(data, PIECE)
@@ -255,15 +256,15 @@ def _outputs(member: _Piecewise, data: bytes) -> Iterator[bytes]:
 
 
 def chunks(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes | int]:
-    """Cut a stream behind ends of lines, some blocks at a time; the last line may have no end.
+    """Split a stream after line ends, some blocks at a time; the last line may have no end.
 
     A line of more than `bound` bytes (by default `LINE_BOUND`) is not kept: its length in bytes
-    stands in its place. Where the stream raises ArchiveError, `CUT_SHORT` stands for the line that
-    it cut short, if any, and all that would have followed.
+    stands in its place. If the stream raises ArchiveError, `CUT_SHORT` stands for the truncated
+    line, if any, and all that would have followed.
     """
     longest = LINE_BOUND if bound is None else bound
-    begun: list[bytes] = []  # pieces of a line whose end has not come yet
-    length = 0  # of that line, also where its pieces are not kept any more
+    begun: list[bytes] = []  # pieces of a line whose end has not been read yet
+    length = 0  # of that line, also if its pieces are no longer kept
     try:
         for block in stream:
             end = block.rfind(b"\n") + 1
@@ -294,7 +295,7 @@ def chunks(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes 
 
 
 def _bounded(block: bytes, longest: int) -> Iterator[bytes | int]:
-    """Yield whole lines, those in a row together, and lengths for those that are too long."""
+    """Yield whole lines, successive ones together, and the lengths of lines that are too long."""
     if len(block) <= longest:
         if block:
             yield block
@@ -313,7 +314,7 @@ def _bounded(block: bytes, longest: int) -> Iterator[bytes | int]:
 
 
 def lines(stream: Iterable[bytes], bound: int | None = None) -> Iterator[bytes | int]:
-    """Cut a stream into lines, without their ends, one at a time; as `chunks` for odd ones."""
+    """Split a stream into lines, without their ends, one at a time; exceptions as in `chunks`."""
     for chunk in chunks(stream, bound):
         if isinstance(chunk, int):
             yield chunk

@@ -1,21 +1,21 @@
-"""What can go wrong that is not a page's doing.
+"""Errors that are not caused by a page.
 
-An error that a page can cause is a fate of that page's row (`dropped_by`), not an exception.
+An error that a page causes is recorded in that page's row (`dropped_by`), not as an exception.
 
     Exception
-    ├── UserError       a user can mend it: the command line prints one line and exits 2
-    ├── PipelineError   our own law broken: rows lost, a shard that kills its worker
-    └── StoppedError    nothing went wrong: somebody ended the run, which can go on
+    ├── UserError       a user can correct it: the command line prints one line and exits 2
+    ├── PipelineError   an invariant is broken: rows lost, a shard that kills its worker
+    └── StoppedError    not an error: somebody stopped the run, which can be continued
 """
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend; says what was found, what was wanted, what to do."""
+    """A mistake that the user can correct; says what was found, what was wanted, what to do."""
 
 
 class PipelineError(RuntimeError):
-    """The run cannot go on, and no setting would mend it."""
+    """The run cannot go on, and no setting would help."""
 
 
 class StoppedError(Exception):
-    """The run was ended from outside and can go on; says by whom."""
+    """The run was stopped from outside and can be continued; says who stopped it."""

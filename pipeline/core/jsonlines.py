@@ -1,7 +1,7 @@
-"""Chunks of JSON lines decoded in one call, where each line is one object of the wanted kind.
+"""Decode chunks of JSON lines in one call, if each line is one object of the wanted type.
 
-A call of Python a line is most of what reading costs. What this cannot take, its caller goes
-through line by line, to say which line it is.
+One Python call per line is most of the cost of reading. If a chunk cannot be decoded this way, its
+caller reads it line by line, to report the wrong line.
 """
 
 import json
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
-    """Return what whole lines hold, if each is one object of the decoder's and nothing else.
+    """Return the objects of whole lines, if each line is one object of the decoder's type.
 
-    The decoder takes a line end for any other space, and a string cannot hold one. So where each
-    line end stands between a brace that closes and one that opens, and there are as many
-    objects as lines, each line is one of them.
+    The decoder treats a line end as any other white space, and a JSON string cannot hold one. So if
+    each line end is between a closing and an opening brace, and there are as many objects as lines,
+    each line is one object.
     """
     last = len(chunk) - 1
     lines = 1
@@ -38,11 +38,11 @@ def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
 
 
 def mended(line: bytes | int) -> bytes:
-    r"""Return a line of JSON again, its halves of surrogate pairs and its stray bytes as U+FFFD.
+    r"""Return a line of JSON with lone surrogates and invalid bytes replaced by U+FFFD.
 
     Raises:
-        ValueError: it is no JSON for another reason.
-        TypeError: it is no line, but the length of one.
+        ValueError: it is not JSON for another reason.
+        TypeError: it is not a line, but the length of one.
 
     >>> mended(b'{"a": "\\ud800\xff"}').decode()
     '{"a": "\ufffd\ufffd"}'

@@ -1,8 +1,8 @@
-"""Shards over worker processes, and what plain executors do badly about a worker that dies.
+"""Process shards in worker processes, and survive workers that die, as plain executors do not.
 
-A worker that is killed (out of memory, a crash in C) breaks the whole pool. Then nothing is known
-of who did it, so every item that was in flight is tried again alone, on a pool of its own; the one
-that kills that pool too is named and set aside, after all the others are done.
+A worker that is killed (out of memory, a crash in C) breaks the whole pool. The pool does not say
+which item caused it, so every item that was in flight is retried alone, on a pool of its own; an
+item that kills that pool too is reported, after all the others are done.
 """
 
 import multiprocessing
@@ -20,9 +20,9 @@ from typing import Any
 from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.progress import Progress, silent
 
-POLL_SECONDS = 0.25  # how often progress is looked at; people see no finer
+POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer ones
 
-_ticks: "Synchronized[int] | None" = None  # this process's share of the progress, set by the pool
+_ticks: "Synchronized[int] | None" = None  # this process's progress counter, set by the pool
 
 
 def tick(units: int) -> None:
@@ -44,8 +44,8 @@ def each(
 
     `work` must be importable (a module's function, or a partial of one) and idempotent. It may
     call `tick`; `total` is then in its units, else progress counts items. With no workers it runs
-    in this process, which tests and debuggers like. `executor` is any other engine's, such as
-    `distributed.Client(...).get_executor()`; it is then left open, and a dead worker is its affair.
+    in this process, for tests and debuggers. `executor` may be another library's, such as
+    `distributed.Client(...).get_executor()`; it is left open, and must handle dead workers itself.
 
     Raises:
         PipelineError: an item killed its worker twice; the others are done by then.
@@ -59,7 +59,7 @@ def each(
     results, suspects = _in_pool(work, dict(enumerate(items)), workers, counter, show)
     guilty = []
     for number in suspects:
-        counter = anew(counter)  # whoever was killed may have held the last one's lock
+        counter = anew(counter)  # a killed worker may have held the lock of the last counter
         show = _meter(counter, progress, len(items), total)
         alone, again = _in_pool(work, {number: items[number]}, 1, counter, show)
         results |= alone
@@ -76,7 +76,7 @@ def each(
 def _meter(
     counter: "Synchronized[int]", progress: Progress, items: int, total: int | None
 ) -> Callable[[int], None]:
-    """Return a function of the items done that reports ticks where a total is known for them."""
+    """Return a function of the items done, which reports ticks instead if they have a total."""
 
     def show(done: int) -> None:
         if total is None:
@@ -88,12 +88,12 @@ def _meter(
 
 
 def read(counter: "Synchronized[int]") -> int:
-    """Return a counter's value without its lock, which a killed worker never gives back."""
+    """Return a counter's value without its lock, which a killed worker never releases."""
     return int(counter.get_obj().value)
 
 
 def anew(counter: "Synchronized[int]") -> "Synchronized[int]":
-    """Return a counter that goes on from another one, with a lock that nobody holds."""
+    """Return a counter that continues another one, with a lock that nobody holds."""
     return multiprocessing.get_context("spawn").Value("q", read(counter))
 
 
@@ -103,7 +103,7 @@ def _inline(
     counter: "Synchronized[int]",
     show: Callable[[int], None],
 ) -> list[Any]:
-    """Do the work here, item by item."""
+    """Do the work in this process, item by item."""
     global _ticks  # noqa: PLW0603 -- one meter a process, as the pool's initialiser sets it
     _ticks = counter
     results = []
@@ -121,7 +121,7 @@ def _in_pool(
     counter: "Synchronized[int]",
     show: Callable[[int], None],
 ) -> tuple[dict[int, Any], list[int]]:
-    """Run a spawned pool; return results by number, and the numbers it broke upon."""
+    """Run a spawned pool; return results by item number, and the items in flight if it broke."""
     pool = ProcessPoolExecutor(
         min(workers, max(len(items), 1)),
         mp_context=multiprocessing.get_context("spawn"),
@@ -156,7 +156,7 @@ def _gather_by_number(
     items: dict[int, Any],
     show: Callable[[int], None],
 ) -> tuple[dict[int, Any], list[int]]:
-    """Submit all items, wait, and tell results from those whose worker died."""
+    """Submit all items, wait, and separate results from items whose worker died."""
     results: dict[int, Any] = {}
     broken: list[int] = []
     futures: dict[Future[Any], int] = {}
@@ -181,11 +181,11 @@ def _gather_by_number(
 
 @contextmanager
 def deaf_children() -> Iterator[None]:
-    """Start processes that never hear Ctrl-C, not even before their first line of Python.
+    """Start processes that never receive Ctrl-C, not even before their first line of Python.
 
-    They inherit what is blocked here. This process hears what came meanwhile when they have
-    started, also what another thread took, for Python hands that to the main thread at once: a
-    start that is left half done makes the child complain of a torn message.
+    They inherit the signals blocked here. This process gets signals of the meantime when they have
+    started, also those that another thread took, which Python would hand to the main thread at
+    once: an interrupted start makes the child report a truncated message.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     came: list[int] = []
@@ -212,14 +212,14 @@ def kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _start_worker(counter: "Synchronized[int]", parent: int) -> None:
-    """Make a worker count its ticks here, and not outlive its parent."""
+    """Make a worker count its ticks in this counter, and end with its parent."""
     global _ticks  # noqa: PLW0603 -- one meter a process
     _ticks = counter
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
 
 
 def die_with(parent: int) -> None:
-    """Exit when `parent` is gone: a killed build must not leave workers that go on writing."""
+    """Exit when `parent` has ended: a killed build must not leave workers that go on writing."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

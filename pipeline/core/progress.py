@@ -1,14 +1,14 @@
-"""How long work says how far it is, without knowing who listens."""
+"""How long-running work reports its progress, without knowing the listener."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told how much of the work is done; rate and time left are the listener's to compute."""
+    """Receives how much of the work is done; the listener computes rate and time left."""
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
-        """`done` units of `total` (None where not known yet); `note` is a few live figures."""
+        """Report `done` units of `total` (None if not known yet); `note` has a few live figures."""
 
 
 def silent(done: int, total: int | None, note: str = "") -> None:
-    """Listen to nothing."""
+    """Ignore all reports."""

@@ -1,7 +1,7 @@
 """The rows that pass between the stages, as Arrow schemas, so that the types also hold on disk.
 
-Every row carries `id`, the first 16 hexadecimal digits of the sha256 of its URL's key, from
-LINK to the token index. A schema says all of a row: a column that is not listed is not written.
+Every row has `id`, the first 16 hexadecimal digits of the sha256 of its URL's key, from LINK to
+the token index. A schema lists all columns: a column that is not listed is not written.
 Times are in milliseconds, the coarsest unit that Parquet has.
 """
 
@@ -22,20 +22,20 @@ LINK = pa.schema(
     [
         ("id", pa.string()),
         ("url", pa.string()),  # as linked, in WHATWG form: the URL that is fetched
-        ("domain", pa.string()),  # registrable domain, or the host where there is none
+        ("domain", pa.string()),  # registrable domain, or the host if there is none
         ("score", pa.int32()),  # merged over the submissions by the recipe's rule; null in lists
         ("submissions", pa.list_(SUBMISSION)),  # every submission of this URL, oldest first
     ]
 )
 
 WHY = [
-    pa.field("dropped_by", pa.string()),  # "stage.reason"; null where the row is kept
-    pa.field("dropped_value", pa.float64()),  # the measure that decided it, where there is one
+    pa.field("dropped_by", pa.string()),  # "stage.reason"; null if the row is kept
+    pa.field("dropped_value", pa.float64()),  # the measure that decided it, if there is one
 ]
 
 LINK_DROPPED = pa.schema(
     [
-        ("id", pa.string()),  # null where no URL could be read
+        ("id", pa.string()),  # null if no URL could be read
         ("url", pa.string()),
         ("source", pa.string()),
         ("line", pa.int64()),  # line number in the source, from 1
@@ -54,20 +54,20 @@ OUTCOME = pa.schema(
         ("linked", pa.timestamp("ms", tz="UTC")),  # when it was first linked
         ("final_url", pa.string()),  # after redirects
         ("redirects", pa.list_(pa.string())),  # every URL that answered with a redirect
-        ("status", pa.int16()),  # of the last response; null where none came
+        ("status", pa.int16()),  # of the last response; null if there was none
         ("content_type", pa.string()),  # the Content-Type header as sent, charset included
         ("robots", pa.string()),  # the rule that decided, or why none was asked
-        ("robots_time", pa.timestamp("ms", tz="UTC")),  # when that robots.txt was asked for
-        ("signals", pa.list_(pa.string())),  # opt-outs that host and page gave
+        ("robots_time", pa.timestamp("ms", tz="UTC")),  # when that robots.txt was requested
+        ("signals", pa.list_(pa.string())),  # opt-outs that host and page declared
         ("ip", pa.string()),
         ("attempts", pa.int16()),
-        ("started", pa.timestamp("ms", tz="UTC")),  # the last request; of which also all below
-        ("first_byte_ms", pa.int32()),  # until the headers were in, connecting included
-        ("elapsed_ms", pa.int32()),  # until the body was read, or given up
-        ("wire_bytes", pa.int64()),  # of the body as it came, its encodings included
-        ("body_bytes", pa.int64()),  # of the body decoded; null where it was not read
+        ("started", pa.timestamp("ms", tz="UTC")),  # the last request, as are all columns below
+        ("first_byte_ms", pa.int32()),  # until the headers were received, connecting included
+        ("elapsed_ms", pa.int32()),  # until the body was read, or reading was given up
+        ("wire_bytes", pa.int64()),  # of the body as received, with its encodings
+        ("body_bytes", pa.int64()),  # of the decoded body; null if it was not read
         ("truncated", pa.string()),  # WARC-Truncated: length, time, disconnect; null if whole
-        ("etag", pa.string()),  # with the next, what asks whether the page has changed
+        ("etag", pa.string()),  # with the next, for conditional requests
         ("last_modified", pa.string()),
         ("digest", pa.string()),  # "sha1:..." of the decoded body, as the WARC record has it
         ("warc_file", pa.string()),  # relative to the pages directory, or a path as given
@@ -81,7 +81,7 @@ OUTCOME = pa.schema(
     ]
 )
 
-PAGE = pa.schema(  # what extraction reads; lives in memory only
+PAGE = pa.schema(  # the input of extraction; in memory only
     [
         ("id", pa.string()),
         ("url", pa.string()),
@@ -91,7 +91,7 @@ PAGE = pa.schema(  # what extraction reads; lives in memory only
         ("linked", pa.timestamp("ms", tz="UTC")),
         ("final_url", pa.string()),
         ("content_type", pa.string()),
-        ("body", pa.binary()),  # transfer and content encoding removed, charset not
+        ("body", pa.binary()),  # without transfer and content encoding, in its charset
     ]
 )
 
@@ -110,7 +110,7 @@ DOCUMENT = pa.schema(
         ("sitename", pa.string()),
         ("language", pa.string()),  # ISO 639-1
         ("language_probability", pa.float32()),
-        (  # pieces of personal data that were replaced; null where none were looked for
+        (  # replaced pieces of personal data; null if there was no search for them
             "pii",
             pa.struct([("emails", pa.int32()), ("ips", pa.int32()), ("phones", pa.int32())]),
         ),
@@ -127,12 +127,12 @@ DUPLICATE = pa.schema(
         (
             "reason",
             pa.string(),
-        ),  # why it is dropped (`verdicts.REASONS`); null: it is not
-        ("snapshot", pa.string()),  # the earlier one that the keeper is in; null: this one
+        ),  # why it is dropped (`verdicts.REASONS`); null if it is kept
+        ("snapshot", pa.string()),  # the earlier snapshot that holds the keeper; null: this one
         (
             "large",
             pa.bool_(),
-        ),  # of a cluster above the limit, so measured against its keeper
+        ),  # of a cluster above the limit: measured against its keeper only
     ]
 )
 
@@ -140,7 +140,7 @@ CORPUS = pa.schema(
     [
         *DOCUMENT,
         ("bytes", pa.int64()),  # of the text in UTF-8
-        ("duplicates", pa.int32()),  # documents dropped in favour of this one
+        ("duplicates", pa.int32()),  # documents dropped as copies of this one
     ]
 )
 

@@ -1,4 +1,4 @@
-"""A directory of numbered files that are whole or not there, under a manifest written last."""
+"""A directory of numbered files, each complete or absent, with a manifest written last."""
 
 import hashlib
 import json
@@ -19,15 +19,15 @@ from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 
 MANIFEST_REMEDY = "move it away and build again; what the stage made is made anew"
-PARTIAL = ".partial"  # a file under this suffix is being written, or was when the process died
+PARTIAL = ".partial"  # a file with this suffix is being written, or was when the process died
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; `path` gets the whole of it, or stays as it was.
+    """Give a temporary path to write to; at the end it replaces `path`, which else is unchanged.
 
     Raises:
-        OSError: the disk is full or not writable; the partial file is gone by then.
+        OSError: the disk is full or not writable; the partial file has been removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory outlive a power cut."""
+    """Sync a directory, so that its file names survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -51,18 +51,18 @@ def sync_directory(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file completely or not at all."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read and diff, whole or not at all."""
+    """Write JSON that people can read and diff, completely or not at all."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of a whole directory holds.
+    """Return the content of a JSON file of a complete directory.
 
     Raises:
         UserError: it is missing, damaged, or not what the manifest lists.
@@ -82,9 +82,9 @@ def write_parquet(
     schema: pa.Schema,
     dictionary: bool | list[str] = True,
 ) -> int:
-    """Write one Parquet file, whole or not at all; return its number of rows.
+    """Write one Parquet file completely or not at all; return its number of rows.
 
-    Row groups are cut where the batches are, so the same batches give the same bytes.
+    Each batch is a row group, so the same batches give the same bytes.
     `dictionary` names the columns that get a dictionary of their values; by default all do.
     """
     rows = 0
@@ -111,7 +111,7 @@ def parquet_writer(
 
 
 def digest(*parts: Any) -> str:
-    """Return eight hexadecimal digits that stand for these values.
+    """Return a digest of these values, of eight hexadecimal digits.
 
     >>> digest("links", {"min_score": 3}) == digest("links", {"min_score": 3})
     True
@@ -134,7 +134,7 @@ class Directory:
         return self.path.name
 
     def shard(self, number: int, suffix: str = "parquet", under: str = "") -> Path:
-        """Return where shard `number` lies.
+        """Return the path of shard `number`.
 
         >>> Directory(Path("links-1c0de5aa")).shard(7).name
         '00007.parquet'
@@ -142,9 +142,9 @@ class Directory:
         return self.path / under / f"{number:05d}.{suffix}"
 
     def numbers(self, under: str = "") -> list[int]:
-        """Return the numbers of the shards, in order: of a whole directory, those it lists.
+        """Return the shards' numbers, in order: of a complete directory, those in its manifest.
 
-        So a shard that was lost is missed by whoever reads it, and one that was added is not read.
+        So reading a lost shard raises an error, and an added one is not read.
         """
         if listed := checked.listed(self.path):
             paths = [Path(name) for name in listed]
@@ -178,16 +178,16 @@ class Directory:
             raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
 
     def fingerprint(self) -> str:
-        """Return the sha256 of the manifest, which itself holds the sha256 of every file."""
+        """Return the sha256 of the manifest, which holds the sha256 of every file."""
         return sha256(self.manifest_path)
 
     def sweep(self) -> None:
-        """Remove what a killed process left half written."""
+        """Remove the partial files of a killed process."""
         for partial in self.path.rglob("*" + PARTIAL):
             partial.unlink()
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """Write the manifest, with the size and sha256 of every file, and so make it whole."""
+        """Write the manifest, with size and sha256 of every file; this completes the directory."""
         self.sweep()
         found = checked.hashed(self.path, sorted(checked.there(self.path)))
         listed = {name: {"bytes": seen[1], "sha256": seen[0]} for name, seen in found.items()}
@@ -223,7 +223,7 @@ def parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a shard that was checked against its manifest; each page that is read is checked too.
 
     Raises:
-        UserError: it is missing or damaged, also where only reading shows it; names the file.
+        UserError: it is missing or damaged, even if only reading shows it; names the file.
     """
     checked.confirm(path)
     try:
@@ -235,7 +235,7 @@ def parquet(path: Path) -> Iterator[pq.ParquetFile]:
         home = checked.home_of(path)
         what = checked.advice(home) if home else "run the stage that makes it"
         raise UserError(f"{path}: no such shard; {what}") from None
-    except (pa.ArrowException, OSError, ValueError) as error:  # of a flipped bit, all three
+    except (pa.ArrowException, OSError, ValueError) as error:  # after a flipped bit
         raise damaged(path, error) from error
 
 
@@ -250,7 +250,7 @@ def row_count(path: Path) -> int:
 
 
 def damaged(path: Path, error: Exception) -> UserError:
-    """Say that a shard cannot be read, and what to do."""
+    """Return an error that says that a shard cannot be read, and what to do."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     home = checked.home_of(path)
     what = checked.advice(home) if home else "move it elsewhere and run the same command again"

@@ -1,8 +1,8 @@
-"""What a stage is, the law that it keeps, and the runner that takes shards through a chain of them.
+"""The definition of a stage, the invariant of all stages, and the runner of a chain of stages.
 
 A stage is a frozen dataclass called on a record batch. Its fields are its settings. It returns
 the rows that it was given, in their order, each kept (`dropped_by` null) or marked with a reason.
-The runner checks that law at every batch, so the funnel is exact by construction.
+The runner checks this invariant for every batch, so the funnel is exact by construction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,23 +19,23 @@ from webtext.pipeline.core.shards import parquet_writer, read_batches, replacing
 
 
 class Stage(Protocol):
-    """A link of a chain: it keeps or drops rows, and may add to them."""
+    """An element of a chain: it keeps or drops rows, and may add columns to them."""
 
     name: ClassVar[str]
-    version: ClassVar[int]  # raised when the same settings begin to give other rows
+    version: ClassVar[int]  # increased when the same settings begin to give other rows
     reads: ClassVar[pa.Schema]
     writes: ClassVar[pa.Schema]
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
-        """Return as many rows as given, with the two columns of `records.WHY` last."""
+        """Return the same number of rows, with the two columns of `records.WHY` last."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """How many rows went into a stage and what became of them: one line of the funnel.
+    """How many rows a stage read, kept and dropped: one line of the funnel.
 
     Raises:
-        PipelineError: the numbers do not add up; rows were lost or made up.
+        PipelineError: the numbers do not add up; rows were lost or added.
     """
 
     stage: str
@@ -65,8 +65,8 @@ def judged(
 def settings(value: Any, identity: bool = False) -> Any:
     """Return a dataclass as plain values, for a manifest or (`identity`) for a digest.
 
-    A field marked as a machine fact (`metadata={"machine": True}`), such as the address that a
-    host is looked up at, says where a stage runs and not what it makes: no digest sees it.
+    A field marked as a machine fact (`metadata={"machine": True}`), such as the address that is
+    used for a host, says where a stage runs and not what it makes: it is in no digest.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {
@@ -91,9 +91,9 @@ def machine_facts(kind: Any) -> list[str]:
 def run_chain(
     chain: Sequence[Stage], batches: Iterable[pa.RecordBatch], kept: Path, dropped: Path
 ) -> dict[str, int]:
-    """Take one shard's batches through `chain`; write the kept and the dropped rows.
+    """Run one shard's batches through `chain`; write the kept and the dropped rows.
 
-    Both files are whole or not there, and the dropped ones appear first, so a shard whose
+    Both files are complete or absent, and the dropped rows are written first, so a shard whose
     `kept` file exists is done.
 
     Raises:
@@ -122,7 +122,7 @@ def run_chain(
 def pass_batch(
     chain: Sequence[Stage], batch: pa.RecordBatch, schema: pa.Schema
 ) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
-    """Take one batch through the chain; return the rows left, and those that each stage dropped.
+    """Run one batch through the chain; return the kept rows, and those that each stage dropped.
 
     Raises:
         PipelineError: a stage lost, added or reordered rows.

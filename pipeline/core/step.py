@@ -1,8 +1,8 @@
-"""What a step is: all that anybody asks of one, said once.
+"""The definition of a step: everything that other modules need of it, in one place.
 
 A step makes one directory of a build. Its definition is one `Step` in one file of its room;
-`pipeline/steps.py` lists the steps in their order, and `pipeline/build.py` walks that list. The
-command line, Prefect, plan, report, trace and card ask the step and declare nothing themselves.
+`pipeline/steps.py` lists the steps in their order, and `pipeline/build.py` runs that list. The
+command line, Prefect, plan, report, trace and card read the step and declare nothing themselves.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,25 +15,25 @@ from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 
-Recipe = Any  # has an attribute for every table of every step; its class is made in flows
+Recipe = Any  # has an attribute for every table of every step; its class is created in flows
 
 
 class Outside(NamedTuple):
-    """What a step reads that no step of this build makes."""
+    """An input of a step that no step of this build makes."""
 
-    known_by: Any = None  # plain values that tell it from other such, for the digest; None: nothing
-    directories: tuple[Directory, ...] = ()  # of other builds
+    known_by: Any = None  # plain values that identify it in the digest; None: nothing
+    directories: tuple[Directory, ...] = ()  # directories of other builds
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What a step, or one stage of it, knows of one row."""
+    """What a step, or one stage of it, recorded about one row."""
 
-    stage: str  # the word that a trace has for it
-    told: dict[str, Any]  # as JSON has it
-    lines: tuple[str, ...] = ()  # as people read it
-    fate: str | None = None  # why the row was dropped here, one of the step's fates; None: it stays
-    value: float | None = None  # the measure that decided it, where there is one
+    stage: str  # its name in a trace
+    told: dict[str, Any]  # for JSON
+    lines: tuple[str, ...] = ()  # for people
+    fate: str | None = None  # why the row was dropped here, one of the step's fates; None: kept
+    value: float | None = None  # the measure that decided it, if there is one
 
 
 @dataclass(frozen=True)
@@ -41,57 +41,57 @@ class Sought:
     """One row that a trace follows through the steps."""
 
     url: str
-    id: str | None  # None where it is no URL, so that it is only found as it was written
+    id: str | None  # None if it is not a URL, so that only the exact text is found
     domain: str
-    made: Mapping[str, Directory]  # the whole directories of the build, by the names of their steps
-    seen: bool = False  # whether an earlier step knew it
+    made: Mapping[str, Directory]  # the build's complete directories, by their steps' names
+    seen: bool = False  # whether an earlier step had this row
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of a build.
 
-    `fates` are all reasons for which it may drop a row, each with its meaning: no report and no
-    trace knows another. `follow` says what became of one row here, in the order in which the row
-    met the stages; it reads files, so the answer is the same however long ago the step ran.
+    `fates` are all reasons for which it may drop a row, each with its meaning: reports and traces
+    have no others. `follow` gives the history of one row here, in the order in which the row
+    passed the stages; it reads files, so the answer is the same however long ago the step ran.
     """
 
-    name: str  # of its directories; the same word in commands, reports and documentation
+    name: str  # prefix of its directories; the same word in commands, reports and documentation
     tables: Mapping[str, type]  # of the recipe, each with the frozen dataclass of its settings
-    work: "Callable[[Planned, int, Progress], list[Passage]]"  # with so many worker processes
-    inputs: tuple[str, ...] = ()  # what it reads of this build, by what the steps make
+    work: "Callable[[Planned, int, Progress], list[Passage]]"  # the int: worker processes
+    inputs: tuple[str, ...] = ()  # its inputs in this build, by the names of the steps' products
     optional: tuple[str, ...] = ()  # likewise, where a step of the recipe makes it
-    makes: str = ""  # what later steps call what it makes, if not by its name
-    bytes_depend_on: tuple[str, ...] = ()  # libraries whose versions count
+    makes: str = ""  # the name of its product in later steps, if not its own name
+    bytes_depend_on: tuple[str, ...] = ()  # libraries whose versions affect its output
     fates: Mapping[str, str] = field(default_factory=dict)
-    in_funnel: bool = True  # whether it decides which rows go on
-    # What it makes cost the network: no build removes it, and another day it might be other rows.
+    in_funnel: bool = True  # whether it decides which rows are kept
+    # Its output was fetched from the network: no build removes it, and a new run may differ.
     archive: bool = False
     bookkeeping: tuple[str, ...] = ()  # an archive's files that hold only for the inputs of one run
 
-    # Of a recipe: is the step in its way; which settings are in force, in order (by default those
-    # of all tables); how many directories it makes in a row, each also of the one before.
+    # Of a recipe: is the step part of it; which settings are in force, in order (by default those
+    # of all tables); how many directories it makes, each one also from the one before.
     wanted: Callable[[Recipe], bool] = lambda _recipe: True
     stages: Callable[[Recipe], Sequence[Any]] | None = None
     rounds: Callable[[Recipe], int] = lambda _recipe: 1
     outside: Callable[[Recipe, Path], Outside] = lambda _recipe, _data: Outside()
     check: Callable[[Recipe], None] = lambda _recipe: None  # raise UserError: tables contradict
 
-    # Of a planned step: what to say before it starts, and what to say of it in a plan.
+    # Of a planned step: the message before it starts, and its text in a plan.
     foretell: "Callable[[Planned], str]" = lambda _planned: ""
     remarks: "Callable[[Planned], Iterable[str]]" = lambda _planned: ()
 
-    # Of what it made: what became of one row, and figures by name (a name that no other step has).
+    # Of its output: the history of one row, and figures by name (a name that no other step has).
     follow: Callable[[Sought], Iterable[Fact]] = lambda _sought: ()
     facts: Callable[[Directory], Mapping[str, Any]] = lambda _directory: {}
 
     @property
     def called(self) -> str:
-        """What later steps call what it makes."""
+        """The name of its product in later steps."""
         return self.makes or self.name
 
     def in_force(self, recipe: Recipe) -> tuple[Any, ...]:
-        """Return the settings of a recipe that this step obeys, in order."""
+        """Return the settings of a recipe that this step uses, in order."""
         if self.stages is not None:
             return tuple(self.stages(recipe))
         return tuple(getattr(recipe, table) for table in self.tables)
@@ -99,13 +99,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Planned:
-    """A step in one build: which directory it makes, and of what."""
+    """A step in one build: which directory it makes, and from which inputs."""
 
     step: Step
     data: Path  # the data directory
     settings: tuple[Any, ...]  # those in force, in order
-    read: Mapping[str, Directory]  # the inputs, by what the steps that made them call them
-    before: Directory | None  # of the round before, where the step is made several times
+    read: Mapping[str, Directory]  # the inputs, by their names in the steps that made them
+    before: Directory | None  # of the round before, if the step is made several times
     outside: Outside
     home: Directory
     recorded: Mapping[str, Any]  # versions and settings in full, for the manifest
@@ -117,13 +117,13 @@ class Planned:
 
     @property
     def inputs(self) -> tuple[Directory, ...]:
-        """All that it is made of, what decides its rows first."""
+        """All inputs; those that decide its rows come first."""
         before = () if self.before is None else (self.before,)
         return (*self.read.values(), *before, *self.outside.directories)
 
     @property
     def done(self) -> bool:
-        """Whether the directory is whole, and was made of the inputs as they are now."""
+        """Whether the directory is complete, and was made from the inputs as they are now."""
         if not self.home.whole or not all(given.whole for given in self.inputs):
             return False
         return bool(made_of(self.home) == self.fingerprints())
@@ -134,16 +134,16 @@ class Planned:
 
 
 class Made(NamedTuple):
-    """A whole directory, and the step that made it."""
+    """A complete directory, and the step that made it."""
 
     step: Step
     directory: Directory
 
 
 def maker(manifest: Mapping[str, Any], steps: Iterable[Step]) -> Step | None:
-    """Return the step that made the directory with this manifest; None: it is none of these.
+    """Return the step that made the directory with this manifest, None if none of these did.
 
-    Where two steps have one name, the settings that the manifest records tell which it was.
+    If two steps have the same name, the settings in the manifest decide.
     """
     alike = [step for step in steps if step.name == manifest.get("stage")]
     recorded = manifest.get("stages", {})

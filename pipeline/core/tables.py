@@ -1,4 +1,4 @@
-"""Columns of Parquet files that others wrote, brought to the types that are worked with here.
+"""Convert columns of Parquet files that others wrote to the types that we use.
 
 Text comes as string, large_string, string_view, binary or dictionaries of any of them; whole
 numbers in eight types; scores as fractions or as numbers beyond 32 bits.
@@ -16,7 +16,7 @@ def texts(column: pa.Array) -> pa.Array:
     """Return a column of texts or whole numbers as strings.
 
     Raises:
-        pa.ArrowInvalid: bytes that are no UTF-8, or a type that holds neither.
+        pa.ArrowInvalid: bytes that are not UTF-8, or a type that is neither.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -26,7 +26,7 @@ def texts(column: pa.Array) -> pa.Array:
     if pa.types.is_string(kind):
         return column
     views = (pa.types.is_string_view, pa.types.is_binary_view)
-    if any(is_view(kind) for is_view in views):  # which pyarrow casts to nothing yet
+    if any(is_view(kind) for is_view in views):  # which pyarrow cannot cast yet
         return pa.array(_decoded(column.to_pylist()), pa.string())
     plain = (pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     if pa.types.is_integer(kind) or any(is_text(kind) for is_text in plain):
@@ -47,7 +47,7 @@ T = TypeVar("T", pa.RecordBatch, pa.Table)
 
 
 def without_views(rows: T) -> T:
-    """Return rows with views as plain columns: pyarrow filters no views."""
+    """Return rows with views as plain columns: pyarrow cannot filter views."""
     for at, field in enumerate(rows.schema):
         is_text = pa.types.is_string_view(field.type)
         if is_text or pa.types.is_binary_view(field.type):
@@ -58,9 +58,9 @@ def without_views(rows: T) -> T:
 
 
 def scores(column: pa.Array) -> pa.Array:
-    """Return a column of scores as int32; null where one is a fraction, infinite or no number.
+    """Return a column of scores as int32; null for a fraction, infinity or non-number.
 
-    Numbers beyond 32 bits count as the last within.
+    Numbers beyond 32 bits become the nearest one in range.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()

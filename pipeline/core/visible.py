@@ -1,16 +1,16 @@
-r"""What came from the web, made harmless to a terminal: nothing in it moves, colours or hides.
+r"""Make text from the web harmless for a terminal: no control sequences, no hidden characters.
 
-A title may hold escape sequences that rewrite the screen, retitle the window or answer for the
-user, and marks that show a line in another order than it has. Here each becomes what it is called
-in JSON, `\u001b` and so on: people see it, and a line of JSON says the same as before.
+A title may hold escape sequences that rewrite the screen, rename the window or give input in the
+user's name, and marks that change the order in which a line is shown. Here each becomes its JSON
+escape, such as `\u001b`: people see it, and a line of JSON has the same meaning as before.
 """
 
 import logging
 import re
 
-# C0 but for tab and line end, DEL, C1; the marks that turn the direction of writing, and those
-# that end a line or show as nothing. Source: Unicode 16.0, general category Cc, and of Cf what
-# UAX 9 and UTS 39 warn of; lone surrogates, which no terminal is sent; tags (U+E0000 to U+E007F).
+# C0 except tab and line end, DEL, C1; marks that change the direction of writing, and those that
+# end a line or are invisible. Source: Unicode 16.0, general category Cc, and those of Cf that
+# UAX 9 and UTS 39 warn of; lone surrogates, which cannot be printed; tags (U+E0000 to U+E007F).
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
@@ -19,7 +19,7 @@ _BREAKS = re.compile("[\t\n]")
 
 
 def visible(text: str) -> str:
-    r"""Return a text of one or more lines in which each character is one that shows.
+    r"""Return a text of one or more lines in which every character is visible.
 
     >>> print(visible("a\x1b[31m b\u202e\r\n c"))
     a\u001b[31m b\u202e\u000d
@@ -29,7 +29,7 @@ def visible(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    r"""Return the same as one line, which nothing in it can end.
+    r"""Return the same as one line; line ends in it are escaped too.
 
     >>> print(on_one_line("a title\nand a line of its own\x07"))
     a title\u000aand a line of its own\u0007
@@ -38,7 +38,7 @@ def on_one_line(text: str) -> str:
 
 
 def _spelt(match: re.Match[str]) -> str:
-    """Spell a character as JSON does, in one unit of UTF-16 or two."""
+    """Escape a character as JSON does, in one unit of UTF-16 or two."""
     code = ord(match[0])
     if code < 1 << 16:
         return f"\\u{code:04x}"
@@ -46,8 +46,8 @@ def _spelt(match: re.Match[str]) -> str:
 
 
 class VisibleFormatter(logging.Formatter):
-    """What libraries and we ourselves log, which may quote a page."""
+    """Formats log lines of libraries and our own, which may quote a page."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, or the lines of an error, with nothing hidden in them."""
+        """Return the line, or the lines of an error, with all characters visible."""
         return visible(super().format(record))

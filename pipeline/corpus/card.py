@@ -1,7 +1,7 @@
-"""What a corpus is: its statistics, and the dataset card that people and the Hugging Face hub read.
+"""Describe a corpus: its statistics, and the dataset card for people and the Hugging Face hub.
 
-Both are made from the corpus and from the manifests of what it was made of, and hold neither times
-nor paths nor anything else of the machine, so the same corpus has the same card.
+Both are made from the corpus and from the manifests of its inputs, and contain no times, paths or
+other facts of the machine, so the same corpus has the same card.
 """
 
 import json
@@ -25,13 +25,13 @@ from webtext.pipeline.core.stage import Passage, machine_facts
 from webtext.pipeline.core.step import Step, maker
 from webtext.pipeline.core.visible import visible
 
-CARD = "README.md"  # the name that the hub looks for
+CARD = "README.md"  # the name that the hub expects
 STATS = "stats.json"
 TEMPLATES = Path(__file__).parents[1] / "data"
 
 TOP_DOMAINS = 100
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-SCORES = (3, 5, 10, 30, 100, 300, 1000, 3000, 10000)  # where a bar of the histogram begins
+SCORES = (3, 5, 10, 30, 100, 300, 1000, 3000, 10000)  # the lower ends of the histogram's bars
 
 COLUMNS = {
     "id": "first 16 hexadecimal digits of the sha256 of the URL's key",
@@ -62,7 +62,7 @@ def write_card(
     out: Directory,
     steps: Sequence[Step],
 ) -> None:
-    """Write stats.json, then README.md, of a corpus whose shards are all there.
+    """Write stats.json, then README.md, of a corpus with all its shards.
 
     `recorded` are the corpus step's own settings, `passage` is its line of the funnel; `steps` are
     those that may have made the inputs.
@@ -77,7 +77,7 @@ def write_card(
 
 
 def statistics(corpus: Directory) -> dict[str, Any]:
-    """Count what is in a corpus, from all columns but the text."""
+    """Count the rows of a corpus by all columns except the text."""
     columns = ["domain", "score", "linked", "language", "bytes", "duplicates"]
     seen = {name: Counter[Any]() for name in ("domain", "language", "month", "score", "cluster")}
     lengths = [np.empty(0, np.int64)]
@@ -116,7 +116,7 @@ def months(linked: pa.Array) -> pa.Array:
 
 
 def ranked(counts: Counter[Any]) -> dict[str, int]:
-    """Return counts with the largest first, equal ones by name; what is null is "unknown".
+    """Return counts with the largest first, equal ones by name; null is "unknown".
 
     >>> ranked(Counter({"b": 1, None: 2, "a": 1}))
     {'unknown': 2, 'a': 1, 'b': 1}
@@ -126,7 +126,7 @@ def ranked(counts: Counter[Any]) -> dict[str, int]:
 
 
 def score_histogram(counts: Counter[Any]) -> dict[str, int]:
-    """Return how many documents have a score from each bar's beginning to the next.
+    """Return how many documents have a score in each bar of the histogram.
 
     >>> score_histogram(Counter({3: 2, 4: 1, 99999: 1, None: 5}))
     {'3-4': 3, '10000+': 1, 'unknown': 5}
@@ -143,12 +143,12 @@ def score_histogram(counts: Counter[Any]) -> dict[str, int]:
 
 
 def known(counts: Counter[Any]) -> Iterator[tuple[Any, int]]:
-    """Yield the counts of what is not null."""
+    """Yield the counts of values that are not null."""
     return ((value, n) for value, n in counts.items() if value is not None)
 
 
 def percentiles(sizes: npt.NDArray[np.int64]) -> dict[str, int]:
-    """Return the sizes below which these percentages of the documents lie, and the mean."""
+    """Return these percentiles of the documents' sizes, and the mean."""
     if not len(sizes):
         return {}
     points = np.percentile(sizes, PERCENTILES, method="nearest")
@@ -157,7 +157,7 @@ def percentiles(sizes: npt.NDArray[np.int64]) -> dict[str, int]:
 
 
 def size_histogram(sizes: npt.NDArray[np.int64]) -> dict[str, int]:
-    """Return how many documents have each power of two of bytes, or more but less than the next.
+    """Return how many documents have a size from each power of two to below the next, in bytes.
 
     >>> size_histogram(np.array([100, 127, 128, 5000]))
     {'64': 2, '128': 1, '4096': 1}
@@ -171,9 +171,9 @@ def size_histogram(sizes: npt.NDArray[np.int64]) -> dict[str, int]:
 
 
 def lineage(directories: Sequence[Directory]) -> list[dict[str, Any]]:
-    """Return the manifests of these directories and of all that went into them, first things first.
+    """Return the manifests of these directories and of all their inputs, inputs first.
 
-    A manifest names its inputs, which lie beside it.
+    A manifest names its inputs, which are directories beside it.
     """
     found: dict[str, dict[str, Any]] = {}
     for directory in directories:
@@ -189,9 +189,9 @@ def lineage(directories: Sequence[Directory]) -> list[dict[str, Any]]:
 def funnel_stages(
     manifests: Iterable[dict[str, Any]], steps: Sequence[Step]
 ) -> Iterator[tuple[dict[str, Any], Step | None]]:
-    """Yield the passages of the steps that decide which rows go on, as plain values.
+    """Yield the passages of the steps that decide which rows are kept, as plain values.
 
-    With each comes its step; None where it is none of these.
+    Each comes with its step, None if it is not one of these.
     """
     for manifest in manifests:
         step = maker(manifest, steps)
@@ -240,7 +240,7 @@ def card(
 
 
 def why(stage: dict[str, Any], varying: bool) -> str:
-    """Return what a stage dropped, by reason unless that may vary while the same rows are kept."""
+    """Return a stage's drops, by reason unless reasons may vary while the same rows are kept."""
     lost = stage["read"] - stage["kept"]
     if varying:
         return f"{lost:,}" if lost else ""
@@ -250,9 +250,9 @@ def why(stage: dict[str, Any], varying: bool) -> str:
 def recorded_settings(
     manifests: Iterable[dict[str, Any]], steps: Sequence[Step]
 ) -> Iterator[dict[str, Any]]:
-    """Yield every stage's version and settings, without those that are facts of a machine.
+    """Yield every stage's version and settings, without facts of the machine.
 
-    The manifest says which those are, or else the settings' class.
+    The manifest lists those, or else the settings' class.
     """
     for manifest in manifests:
         step = maker(manifest, steps)
@@ -262,13 +262,13 @@ def recorded_settings(
 
 
 def setting(name: str, stage: dict[str, Any], hidden: Collection[str] = ()) -> dict[str, Any]:
-    """Return a stage's version and settings, but for some."""
+    """Return a stage's version and settings, except some."""
     pairs = [(key, value) for key, value in stage["settings"].items() if key not in hidden]
     return {"name": name, "version": stage["version"], "pairs": pairs}
 
 
 def plain(value: Any) -> str:
-    """Return a setting's value as JSON, on one line, that stays inside a code span.
+    """Return a setting's value as JSON, on one line, that cannot end a code span.
 
     >>> plain(("a", "b"))
     '["a", "b"]'
@@ -277,7 +277,7 @@ def plain(value: Any) -> str:
 
 
 def cell(value: Any) -> str:
-    r"""Return a table's cell; what a page or a host says cannot break out of it.
+    r"""Return a table's cell; text of a page or a host cannot break out of it.
 
     >>> cell(12345), cell("a|b")
     ('12,345', 'a\\|b')

@@ -1,13 +1,13 @@
-"""Documents and what duplicates what, to the corpus: unique documents, shuffled, in even shards.
+"""From documents and their duplicates to the corpus: unique documents, shuffled, in even shards.
 
-Rows are sorted by id over all shards. Ids are hashes, so that is a shuffle that never changes: each
+Rows are sorted by id over all shards. Ids are hashes, so this is a shuffle that never changes: each
 shard is a uniform sample of the whole, and a document's place is found from its id alone.
 
 Two passes, so that a worker holds two or three copies of one shard, however large the corpus is.
-*Divide*, in parallel over document shards: part the duplicates from the rest, and write the rest as
-sorted runs into a work folder. *Merge*, in parallel over corpus shards: take from every run the
-rows whose ids lie in this shard's range. Which ids that are follows from all ids and sizes, so
-neither the number of workers nor a kill in between changes a byte.
+*Divide*, in parallel over document shards: separate the duplicates from the rest, and write the
+rest as sorted runs into a work folder. *Merge*, in parallel over corpus shards: take from every run
+the rows whose ids are in this shard's range. The ranges follow from all ids and sizes, so neither
+the number of workers nor a kill in between changes a byte.
 """
 
 import shutil
@@ -50,17 +50,17 @@ from webtext.pipeline.corpus.verdicts import (
     verdicts,
 )
 
-WORK = "parts"  # gone when the directory is whole
-RUN_BYTES = 128_000_000  # of text sorted in memory at a time
-PAGE_BYTES = 500_000  # of a run's text read at a time by a merge, so that it reads little in vain
+WORK = "parts"  # removed when the directory is complete
+RUN_BYTES = 128_000_000  # bytes of text sorted in memory at a time
+PAGE_BYTES = 500_000  # bytes of a run's text per read of a merge; more would be read in vain
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Put the unique documents into even, shuffled shards, with statistics and a dataset card."""
+    """Write the unique documents to even, shuffled shards, with statistics and a dataset card."""
 
-    shard_bytes: int = 256_000_000  # of text in a shard: 40 GB make 157 of them
-    row_group: int = 2048  # rows, some 10 MB of text: what reading one document costs
+    shard_bytes: int = 256_000_000  # bytes of text in a shard: 40 GB make 157 of them
+    row_group: int = 2048  # rows, about 10 MB of text: the cost of reading one document
     title: str = "webtext"  # of the dataset card
 
     name: ClassVar[str] = "corpus"
@@ -79,7 +79,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Range:
-    """The ids that belong to one corpus shard, both ends included."""
+    """The range of ids of one corpus shard, both ends included."""
 
     number: int
     first: int
@@ -97,7 +97,7 @@ def corpus(
 ) -> list[Passage]:
     """Write the corpus: shards, dropped rows, statistics and card.
 
-    `steps` are all of the build: the card asks them what the manifests of the inputs mean.
+    `steps` are all of the build: the card needs them to read the manifests of the inputs.
 
     Raises:
         PipelineError: two documents have one id, or rows were lost.
@@ -113,7 +113,7 @@ def corpus(
 
 
 def passage(documents: Directory, out: Directory) -> Passage:
-    """Count what went in and what became of it, from the files."""
+    """Count the rows that were read, kept and dropped, from the files."""
     read = sum(map(row_count, documents.shards()))
     kept = sum(map(row_count, out.shards()))
     return Passage("dedup", read, kept, fates(out.shards("dropped")))
@@ -136,7 +136,7 @@ def divide_all(
 
 
 def named(progress: Progress, what: str) -> Progress:
-    """Say in each note which of the passes it is about."""
+    """Add to each note which of the passes it is about."""
 
     def show(done: int, total: int | None, note: str = "") -> None:
         progress(done, total, f"{what} {note}".rstrip())
@@ -145,12 +145,12 @@ def named(progress: Progress, what: str) -> Progress:
 
 
 def index_path(out: Directory, number: int) -> Path:
-    """Return where the ids and sizes of a document shard's kept rows lie."""
+    """Return the file with the ids and sizes of a document shard's kept rows."""
     return out.path / WORK / f"{number:05d}.npy"
 
 
 def divide(documents: Directory, out: Directory, number: int) -> None:
-    """Part one shard's duplicates from the rest; the index, which makes it count, appears last."""
+    """Separate one shard's duplicates; the index, which marks it as done, is written last."""
     verdict = verdicts(out.path / WORK)
     copies = load(out.path / WORK / "copies.npy")
     run: list[pa.RecordBatch] = []
@@ -190,7 +190,7 @@ def with_verdicts(
 
 
 def measured(batch: pa.RecordBatch, copies: npt.NDArray[np.int64]) -> pa.RecordBatch:
-    """Return kept documents with their size and the number of documents that they stand for."""
+    """Return kept documents with their size and the number of copies dropped for each."""
     documents = conform(batch, DOCUMENT)
     size = pc.fill_null(pc.binary_length(documents["text"]), 0).cast(pa.int64())
     columns = [*documents.columns, size, pa.array(copies, pa.int32())]
@@ -201,14 +201,14 @@ INDEX = np.dtype([("id", "<u8"), ("bytes", "<i8"), ("run", "<i4"), ("page", "<i4
 
 
 def run_path(out: Directory, number: int, run: int) -> Path:
-    """Return where a sorted run of a document shard lies."""
+    """Return the path of a sorted run of a document shard."""
     return out.path / WORK / f"{number:05d}-{run:05d}.arrow"
 
 
 def write_run(
     out: Directory, number: int, run: int, batches: list[pa.RecordBatch]
 ) -> npt.NDArray[Any]:
-    """Sort batches by id into a run that can be read by pages; return which row lies where."""
+    """Sort batches by id into a run that can be read by pages; return the place of each row."""
     whole = joined_batch(batches)
     ids = numbers_of(whole["id"])
     order = np.argsort(ids, kind="stable")
@@ -227,7 +227,7 @@ def write_run(
 
 
 def joined_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Return the rows of many batches in one; the batches are given up, so as not to hold both."""
+    """Return the rows of many batches in one; the batches are released, to save memory."""
     table = pa.Table.from_batches(batches, CORPUS)
     batches.clear()
     whole = table.combine_chunks().to_batches()
@@ -237,7 +237,7 @@ def joined_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 def in_order(
     batch: pa.RecordBatch, order: npt.NDArray[np.int64], rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a batch in an order, so many at a time."""
+    """Yield the rows of a batch in the given order, in parts."""
     for start in range(0, len(order), rows):
         yield batch.take(pa.array(order[start : start + rows]))
 
@@ -248,7 +248,7 @@ def in_order(
 def merge_all(
     settings: Corpus, documents: Directory, out: Directory, workers: int, progress: Progress
 ) -> None:
-    """Write the corpus shards that are not there yet."""
+    """Write the corpus shards that do not exist yet."""
     numbers = documents.numbers()
     indexes = [load(index_path(out, number)) for number in numbers]
     ranges = plan(
@@ -278,7 +278,7 @@ def plan(settings: Corpus, ids: Ids, sizes: npt.NDArray[np.int64]) -> list[Range
     before = np.cumsum(sizes[order]) - sizes[order]
     total = max(int(sizes.sum()), 1)
     shards = -(-total // settings.shard_bytes)
-    # In floating point: bytes times shards may pass 2^63, and a border is nowhere in particular.
+    # In floating point: bytes times shards may exceed 2^63, and borders need not be exact.
     numbers = np.minimum((before / total * shards).astype(np.int64), shards - 1)
     first = np.unique(numbers, return_index=True)[1]
     last = [*(first[1:] - 1), len(ids) - 1]
@@ -296,7 +296,7 @@ def merge(settings: Corpus, numbers: list[int], out: Directory, wanted: Range) -
 
 
 def taken(out: Directory, number: int, wanted: Range) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of one document shard's runs whose ids lie in the range."""
+    """Yield the rows of one document shard's runs whose ids are in the range."""
     index = load(index_path(out, number))
     chosen = index[(index["id"] >= wanted.first) & (index["id"] <= wanted.last)]
     for run in np.unique(chosen["run"]):
@@ -308,7 +308,7 @@ def taken(out: Directory, number: int, wanted: Range) -> Iterator[pa.RecordBatch
 def within(
     reader: pa.ipc.RecordBatchFileReader, pages: Iterable[Any], wanted: Range
 ) -> Iterator[pa.RecordBatch]:
-    """Yield of these pages the rows whose ids lie in the range."""
+    """Yield the rows of these pages whose ids are in the range."""
     for page in pages:
         batch = reader.get_batch(int(page))
         ids = numbers_of(batch["id"])

@@ -16,14 +16,14 @@ NAME = "corpus"
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Write the documents that are no copies of others."""
+    """Write the documents that are not copies of others."""
     (settings,) = planned.settings
     texts, duplicates = planned.read["documents"], planned.read["duplicates"]
     return corpus(settings, texts, duplicates, planned.home, workers, progress, planned.steps)
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say where the document lies."""
+    """Return where the document is."""
     if sought.id is None:
         return
     if kept := first_row(sought.made[NAME], sought.id):

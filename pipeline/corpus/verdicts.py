@@ -1,6 +1,6 @@
-"""Which documents are dropped as duplicates and which stay in their stead, as arrays on disk.
+"""Which documents are dropped as duplicates and which are kept instead, as arrays on disk.
 
-Workers map them into memory and share it: 21 bytes a dropped document, however many workers.
+Workers map them into memory and share it: 21 bytes per dropped document for all workers together.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from webtext.pipeline.core.shards import Directory, read_batches, replacing
 
 Ids = npt.NDArray[np.uint64]
 
-REASONS = {  # the closed list of why a document is dropped for another one
+REASONS = {  # all reasons for which a document is dropped for another one
     "dedup.url": "a redirect led to the page of the document kept in its stead; value: Jaccard",
     "dedup.exact": "its normalised text equals that of the document kept in its stead",
     "dedup.near": "it is much like the document kept in its stead; value: Jaccard",
@@ -24,7 +24,7 @@ REASONS = {  # the closed list of why a document is dropped for another one
 
 
 def numbers_of(ids: pa.Array) -> Ids:
-    """Return ids as the 64-bit numbers that their hexadecimal digits spell, in the same order.
+    """Return ids as 64-bit numbers, from their hexadecimal digits, in the same order.
 
     >>> numbers_of(pa.array(["00000000000000ff"]))
     array([255], dtype=uint64)
@@ -34,15 +34,15 @@ def numbers_of(ids: pa.Array) -> Ids:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Which documents go and which stay in their stead; arrays sorted by id, read from disk."""
+    """Which documents are dropped and which are kept instead; arrays sorted by id, on disk."""
 
-    ids: Ids  # of the documents that go
+    ids: Ids  # of the dropped documents
     keepers: Ids  # of those, in the same order
     jaccard: npt.NDArray[np.float32]
     reason: npt.NDArray[np.int8]  # its number in REASONS
 
     def of(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-        """Return which of these documents go, and the places of those here."""
+        """Return which of these documents are dropped, and their indices in these arrays."""
         if not len(self.ids):
             return np.zeros(len(ids), np.bool_), np.empty(0, np.int64)
         places = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
@@ -50,7 +50,7 @@ class Verdicts:
         return gone, places[gone]
 
     def copies(self, ids: Ids, keepers: Ids) -> npt.NDArray[np.int64]:
-        """Return how many documents go in favour of each of these; `keepers` is sorted."""
+        """Return how many documents are dropped for each of these; `keepers` is sorted."""
         left = np.searchsorted(keepers, ids, "left")
         return np.searchsorted(keepers, ids, "right") - left
 
@@ -72,16 +72,16 @@ def gather(duplicates: Directory, folder: Path) -> None:
     save(folder / "keepers.npy", keepers[order])
     save(folder / "jaccard.npy", jaccard[order])
     save(folder / "reason.npy", reason[order])
-    save(folder / "copies.npy", np.sort(keepers))  # last: the others are there when it is
+    save(folder / "copies.npy", np.sort(keepers))  # last: if it exists, so do the others
 
 
 def joined(arrays: list[npt.NDArray[Any]], kind: type) -> npt.NDArray[Any]:
-    """Concatenate arrays that may be none at all."""
+    """Concatenate arrays; there may be none."""
     return np.concatenate([np.empty(0, kind), *arrays]).astype(kind, copy=False)
 
 
 def save(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write an array, whole or not at all."""
+    """Write an array completely or not at all."""
     with replacing(path) as partial_path, partial_path.open("wb") as file:
         np.save(file, array)
 
@@ -93,7 +93,7 @@ def load(path: Path) -> npt.NDArray[Any]:
 
 
 def verdicts(folder: Path) -> Verdicts:
-    """Return what `gather` wrote."""
+    """Return the verdicts that `gather` wrote."""
     return Verdicts(
         *(load(folder / f"{name}.npy") for name in ("ids", "keepers", "jaccard", "reason"))
     )

@@ -1,1 +1,1 @@
-"""From links to WARC files and one outcome a link: frontier, politeness, fetching, archiving."""
+"""From links to WARC files and one outcome per link: frontier, politeness, fetching, archiving."""

@@ -1,4 +1,4 @@
-"""The crawl as a step: from links to WARC files and outcomes, gone on with where it was stopped."""
+"""The crawl as a step: from links to WARC files and outcomes; a stopped crawl can be resumed."""
 
 import errno
 import gc
@@ -23,7 +23,7 @@ from webtext.pipeline.crawl.sink import Sink
 log = logging.getLogger(__name__)
 
 FRONTIER = schema.NAME  # in the pages directory, until all outcomes are written
-GARBAGE = 20_000  # objects made between two searches for garbage in cycles; Python has 700
+GARBAGE = 20_000  # new objects between two runs of the garbage collector; Python's default is 700
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG)
 
 
@@ -36,15 +36,15 @@ def crawl(
     fetcher: MakeFetcher = Fetcher,
     earlier: Directory | None = None,
 ) -> list[Passage]:
-    """Fetch every link, archive the answers in `out`, and write one outcome a link.
+    """Fetch every link, archive the answers in `out`, and write one outcome per link.
 
-    Where `earlier` holds the pages of these links, hosts are asked whether those have changed.
+    Where `earlier` holds pages of these links, hosts are asked whether those pages have changed.
 
-    Called again after it was stopped or killed, it goes on where it was.
+    If it is called again after it was stopped or killed, it resumes.
 
     Raises:
         UserError: no contact, another crawl in the same directory, a full disk.
-        KeyboardInterrupt: it was asked to stop, and has.
+        KeyboardInterrupt: it was asked to stop, and it has stopped.
     """
     path = out.path / FRONTIER
     if not outcomes.complete(out, links, path):
@@ -67,10 +67,10 @@ def crawl(
 
 
 def opened(path: Path, settings: Crawl) -> Frontier:
-    """Open the frontier; one that is damaged is set aside, and a new one begun.
+    """Open the frontier; a damaged one is set aside, and a new one is made.
 
     Raises:
-        UserError: another crawl has it open, or a later version has made it.
+        UserError: another crawl has it open, or a later version made it.
     """
     try:
         return Frontier(path, rest=settings.delay)
@@ -85,12 +85,12 @@ def opened(path: Path, settings: Crawl) -> Frontier:
 
 @contextmanager
 def collecting_seldom() -> Iterator[None]:
-    """Let the garbage collector run seldom: nearly all that a visit or row leaves goes without it.
+    """Let the garbage collector run rarely: nearly all objects of a visit or row need none.
 
-    Pages lie in no cycles, so the peak of memory stays the same.
+    Pages are not part of reference cycles, so the peak of memory stays the same.
     """
     usual = gc.get_threshold()
-    gc.freeze()  # what is there already, modules mostly, is not looked at again
+    gc.freeze()  # the existing objects, mostly modules, are not examined again
     gc.set_threshold(GARBAGE, *usual[1:])
     try:
         yield
@@ -101,10 +101,10 @@ def collecting_seldom() -> Iterator[None]:
 
 @contextmanager
 def room_needed(out: Directory, frontier: Frontier | None = None) -> Iterator[None]:
-    """Say what to do when the disk takes no more.
+    """Say what to do when the disk is full or fails.
 
     Raises:
-        UserError: a write failed for want of space, or of a disk that works.
+        UserError: a write failed because the disk is full or broken.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """Every way in which a URL's crawl can end, in one closed list.
 
 A URL is kept, or its outcome carries one of these in `dropped_by`. The texts are what `report`
-and the documentation show; `value` says what stands in `dropped_value`.
+and the documentation show; `value` says what `dropped_value` holds.
 """
 
 from typing import Final

@@ -1,10 +1,10 @@
-"""Fetch one URL: the guard, robots.txt, the redirects, the bounds, and one fate at the end.
+"""Fetch one URL: address guard, robots.txt, redirects, limits, and one fate at the end.
 
     async with Fetcher(settings) as fetcher:
         fetched = await fetcher.fetch("https://example.com/")
 
-Every hop of a redirect goes the whole way anew: its scheme and port, its host's addresses, its
-robots.txt, its turn. The string that was vetted is the string that is sent.
+Every redirect target passes all checks again: its scheme and port, its host's addresses, its
+robots.txt, its turn. The string that was checked is the string that is sent.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from webtext.pipeline.crawl.policy.permissions import Permissions
 from webtext.pipeline.crawl.settings import Crawl, Gate
 
 NOT_MODIFIED = 304
-PAGES = frozenset({200, 203})  # 203: the same, touched by a proxy
-# Statuses that pass: overload, maintenance, and what content networks say of the server behind.
+PAGES = frozenset({200, 203})  # 203: the same, modified by a proxy
+# Temporary statuses: overload, maintenance, and a content network's errors about the server.
 PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 
 
@@ -50,73 +50,73 @@ class Exchange:
     truncated: str | None  # WARC-Truncated: None, "length", "time", "disconnect"
     started: float  # Unix time, seconds
     elapsed: float  # seconds
-    earlier: Earlier | None = None  # the page of this URL as an earlier crawl kept it
-    not_modified: bool = False  # whether the host says that it still stands; `body` is then its
+    earlier: Earlier | None = None  # the page of this URL as an earlier crawl stored it
+    not_modified: bool = False  # whether the host says it is unchanged; `body` is then that page's
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one URL."""
+    """The result of fetching one URL."""
 
-    fate: str | None  # None: a page to keep; else "crawl.<reason>" of the closed list
-    value: float | None  # the measure that decided it (status, bytes, seconds)
-    exchange: Exchange | None  # the last response, where there is one worth archiving
+    fate: str | None  # None: a page to keep; else "crawl.<reason>" from the closed list
+    value: float | None  # the value that decided it (status, bytes, seconds)
+    exchange: Exchange | None  # the last response, if it is worth archiving
     final_url: str
-    redirects: tuple[str, ...]  # every URL that answered with a redirect, or a page that was one
+    redirects: tuple[str, ...]  # every URL that redirected, by a header or in its page
     status: int | None
     content_type: str | None
     robots: str  # the rule or state that decided
     retry_after: float | None  # seconds that the host asked for, clamped
-    again: bool  # whether a later attempt may do better
-    signals: tuple[str, ...] = ()  # what the page says of its use, enforced or not
-    ip: str | None = None  # of the last response, as all below, also where nothing is archived
-    robots_time: float | None = None  # Unix time at which that robots.txt was asked for
+    again: bool  # whether a later attempt may succeed
+    signals: tuple[str, ...] = ()  # what the page says about its use, enforced or not
+    ip: str | None = None  # of the last response, like all below, also where nothing is archived
+    robots_time: float | None = None  # Unix time at which that robots.txt was requested
     started: float | None = None  # Unix time of its request
     first_byte: float | None = None  # s from the request to the headers
-    elapsed: float | None = None  # s from the request to the end of what was read
-    wire_bytes: int | None = None  # of the body, as it came
-    body_bytes: int | None = None  # of the body, decoded; None where it was not read
-    etag: str | None = None  # what a later conditional request may send back
+    elapsed: float | None = None  # s from the request to the end of the bytes that were read
+    wire_bytes: int | None = None  # of the body, as received
+    body_bytes: int | None = None  # of the body, decoded; None if it was not read
+    etag: str | None = None  # validators that a later conditional request may send back
     last_modified: str | None = None
 
 
 @dataclass
 class Trip:
-    """One URL's way, as far as it has come."""
+    """One URL's redirects and last response so far."""
 
     url: str
-    earlier: Earlier | None = None  # what is known of where it led to
+    earlier: Earlier | None = None  # what is known of the URL it led to
     redirects: list[str] = field(default_factory=list)
     robots: str = robots.NOT_ASKED
     robots_time: float | None = None
     arrived: Arrived | None = None  # the last response
-    elapsed: float | None = None  # s that it took
+    elapsed: float | None = None  # seconds that it took
     body_bytes: int | None = None  # of its body
     status: int | None = None
     content_type: str | None = None
     signals: tuple[optout.Signal, ...] = ()
-    refreshed: bool = False  # whether a page's markup has sent it on
+    refreshed: bool = False  # whether a page's markup has redirected it
 
     @property
     def known(self) -> Earlier | None:
-        """The page of the URL where the trip stands, as an earlier crawl kept it."""
+        """The page of the trip's present URL, as an earlier crawl stored it."""
         return self.earlier if self.earlier and self.earlier.url == self.url else None
 
     def validator(self, name: str) -> str | None:
-        """Return what may ask later whether the page has changed; a 304 need not repeat it."""
+        """Return a validator for a later conditional request; a 304 need not repeat it."""
         sent = self.arrived.validator(name) if self.arrived else None
         if sent or self.status != NOT_MODIFIED or self.known is None:
             return sent
         return self.known.etag if name == "ETag" else self.known.last_modified
 
     def arrive(self, arrived: Arrived) -> None:
-        """Note what a response says of itself."""
+        """Note the facts about a response."""
         self.arrived, self.elapsed, self.body_bytes = arrived, None, None
         self.status = arrived.head.status
         self.content_type = arrived.head.first("Content-Type")
 
     def end(self, failed: Failed | None = None, exchange: Exchange | None = None) -> Fetched:
-        """Sum the trip up."""
+        """Summarise the trip."""
         last = self.arrived
         return Fetched(
             fate=failed.fate if failed else None,
@@ -145,8 +145,8 @@ class Trip:
 class Fetcher:
     """Fetches URLs; owns the connections, the resolver and the robots.txt cache.
 
-    `gate` is awaited before every request, so that whoever owns the pace can hold it back.
-    `lookup` stands in for the name servers.
+    `gate` is awaited before every request, so that the caller controls the pace.
+    `lookup` replaces the name servers.
     """
 
     def __init__(
@@ -168,13 +168,13 @@ class Fetcher:
         await self._stack.aclose()
 
     async def fetch(self, url: str, earlier: Earlier | None = None) -> Fetched:
-        """Fetch `url`, following its redirects; never raises for what a page or a host does.
+        """Fetch `url`, following its redirects; errors of a page or a host do not raise.
 
-        Where `earlier` is what it led to once, that host is asked whether it has changed. If not,
-        the page of then is judged as if it had come again.
+        `earlier` is the page that it led to before: that host is asked whether it has changed. If
+        not, the earlier page is judged as if it had been received again.
 
         Raises:
-            UserError: the archive that holds the page of then is gone.
+            UserError: the archive that holds the earlier page is gone.
         """
         trip = Trip(url, earlier)
         try:
@@ -187,10 +187,10 @@ class Fetcher:
             return trip.end(failed)
 
     async def addresses(self, url: str) -> tuple[str, ...]:
-        """Return the vetted addresses of the host of `url`, for pacing by address.
+        """Return the checked addresses of the host of `url`, for pacing by address.
 
-        () where there are none, and where `connect_to` sends the host somewhere else: many hosts
-        on one test server are to be paced as the many that they pretend to be.
+        () if there are none, or if `connect_to` sends the host somewhere else: many hosts
+        on one test server are paced as if each had its own address.
         """
         try:
             where = checked(url, fates.BAD_URL)
@@ -201,21 +201,21 @@ class Fetcher:
             return ()
 
     async def reachable(self, url: str) -> bool:
-        """Tell whether the host of a URL that was fetched takes connections; sends nothing."""
+        """Tell whether the host of a fetched URL accepts connections; sends nothing."""
         try:
             return await self._client.reachable(checked(url, fates.BAD_URL))
         except Failed:
             return False
 
     def forget_failures(self) -> None:
-        """Ask anew for what could not be had while the network was gone."""
+        """Forget the failures of a network outage, so that they are retried."""
         self._resolver.forget_failures()
         self._permissions.forget_failures()
 
     def crawl_delay(self, url: str) -> float | None:
         """Return the Crawl-delay of the host of `url` in seconds, at most `max_delay`.
 
-        None where its robots.txt asks for none, or was not read yet.
+        None if its robots.txt asks for none, or was not read yet.
         """
         rules = self._permissions.known(origin(url))
         if rules is None or not rules.delay:
@@ -223,7 +223,7 @@ class Fetcher:
         return min(rules.delay, self._settings.max_delay)
 
     async def _visit(self, trip: Trip) -> Fetched | None:
-        """Make one request; None where it was redirected and `trip` now stands at the next URL."""
+        """Make one request; None if it was redirected and `trip` is now at the next URL."""
         await self._client.vet(trip.url)
         await self._permitted(trip)
         conditions = trip.known.conditions() if trip.known else {}
@@ -245,7 +245,7 @@ class Fetcher:
             return self._page(trip, arrived, body)
 
     def _turn(self, trip: Trip, head: messages.Head) -> None:
-        """Set the trip on to where a redirect points."""
+        """Move the trip to the target of a redirect."""
         target = redirected(trip.url, head)
         trip.redirects.append(trip.url)
         came = len(trip.redirects)
@@ -272,9 +272,9 @@ class Fetcher:
         )
 
     async def _unchanged(self, trip: Trip, known: Earlier, head: messages.Head) -> Body:
-        """Return the body that an earlier crawl archived, since the host says that it stands.
+        """Return the body that an earlier crawl archived, since the host says it is unchanged.
 
-        What the headers of then said stands too, where the new ones do not say otherwise.
+        The earlier headers stay valid too, unless the new ones say otherwise.
 
         Source: RFC 9111, section 3.2.
         """
@@ -288,7 +288,7 @@ class Fetcher:
         return Body(stored.body, None)
 
     def _check_head(self, trip: Trip, said: tuple[optout.Signal, ...]) -> None:
-        """Stop before the body where the headers, and what they say of its use, suffice."""
+        """Stop before the body where the headers, or their words about its use, decide already."""
         trip.signals += said
         self._check_signals(trip)
         if sniff.hopeless(trip.content_type, self._settings.content_types):
@@ -299,11 +299,10 @@ class Fetcher:
             raise Failed(fates.OPTED_OUT)
 
     def _refresh(self, trip: Trip, head: messages.Head, body: Body, metas: list[bytes]) -> bool:
-        """Set the trip on, once, to where a page sends its readers at once; tell whether it does.
+        """Follow, once, a page's immediate refresh; tell whether it did.
 
-        A Refresh header counts for more than the page's own.
-
-        One that leads nowhere leaves the page to be judged for what it holds.
+        A Refresh header has priority over the page's own.
+        If a refresh has no valid target, the page is judged by its content.
         """
         if trip.refreshed or len(trip.redirects) >= self._settings.max_redirects:
             return False
@@ -325,9 +324,9 @@ class Fetcher:
         return True
 
     def _page(self, trip: Trip, arrived: Arrived, body: Body) -> Fetched | None:
-        """Judge a body that has come, and archive it where it may be kept.
+        """Judge a body that was received, and archive it if it may be kept.
 
-        None where it sends its readers elsewhere at once, and `trip` now stands there.
+        None if the page is an immediate refresh, and `trip` is now at its target.
         """
         metas = markup.metas(body.data)
         trip.signals += optout.in_markup(body.data, self._product, metas)
@@ -359,7 +358,7 @@ class Fetcher:
         return trip.end(exchange=exchange)
 
     async def _permitted(self, trip: Trip) -> None:
-        """Wait for this URL's turn, having asked its host whether it may have one."""
+        """Wait for this URL's turn, after a check of its host's robots.txt."""
         if not self._settings.respect_robots:
             trip.robots, trip.robots_time = "not respected", None
             await self._permissions.wait(trip.url)

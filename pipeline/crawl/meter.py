@@ -8,24 +8,24 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.frontier.rows import Done
 
-MEMORY = 0.8  # of the former rate that the next second keeps: about five seconds count
+MEMORY = 0.8  # share of the former rate that stays after a second: about five seconds count
 
 
 class Meter:
-    """How far a crawl is, how fast, and what fails most."""
+    """The progress of a crawl, its speed, and the most frequent failures."""
 
     def __init__(self, progress: Progress = silent) -> None:
         self.progress = progress
         self.total = 0
-        self.trouble = ""  # what keeps the crawl from going on, for people
+        self.trouble = ""  # the reason why the crawl waits, for people
         self.tally: Counter[str] = Counter()
-        self.unchanged = 0  # since an earlier crawl, of those counted here
-        self._pages = self._bytes = 0  # since the last look
-        self._rate = self._speed = 0.0  # a second, smoothed
+        self.unchanged = 0  # unchanged since an earlier crawl, of those counted here
+        self._pages = self._bytes = 0  # since the last update
+        self._rate = self._speed = 0.0  # per second, smoothed
         self._looked = time.monotonic()
 
     def start(self, total: int, tally: Mapping[str, int]) -> None:
-        """Begin, or go on, with so many URLs of which these are done."""
+        """Start or resume with so many URLs, of which these are done."""
         self.total = total
         self.tally.update(tally)
         self.progress(self.tally.total(), self.total)
@@ -43,9 +43,9 @@ class Meter:
             self.tally[fates.HOST_GIVEN_UP] += count
 
     def look(self, in_flight: int, leased: int, hosts: int, parked: int = 0) -> None:
-        """Tell the progress bar how things stand.
+        """Update the progress bar.
 
-        `hosts` are those at work, `parked` those that are left alone until a time.
+        `hosts` are the active ones, `parked` those that are left alone until a time.
         """
         now = time.monotonic()
         passed = max(now - self._looked, 0.001)

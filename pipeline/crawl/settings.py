@@ -1,4 +1,4 @@
-"""What a crawl may do, how politely, and within which bounds."""
+"""What a crawl may do, how politely, and within which limits."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -16,32 +16,32 @@ timeout of the fetch may run meanwhile. A task that asks again thereby gives bac
 
 MOST_REFRESHES = 1000  # a crawl a day for three years; each is a step, and all are planned at once
 
-MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not what it makes: not in the digest
+MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not its result: not in the digest
 
 
 @dataclass(frozen=True)
 class Crawl:
-    """Fetch every link once, at a pace that no host minds, and archive what it answers.
+    """Fetch every link once, at a pace that harms no host, and archive the answer.
 
-    How fast and from where (delays, back-off, addresses) is no part of what a crawl makes, so a
-    crawl that was stopped can be resumed with a longer delay.
+    How fast and from where (delays, back-off, addresses) is not part of a crawl's result, so a
+    stopped crawl can be resumed with a longer delay.
 
     Source: 5 s a host, 5 failures in a row and 3 attempts are Apache Nutch's defaults, 2 s an
-    address is BUbiNG's; ARCHITECTURE.md says why the others are as they are.
+    address is BUbiNG's; ARCHITECTURE.md gives the reasons for the others.
 
     Raises:
-        UserError: a value that no crawl could work with.
+        UserError: a value with which no crawl can work.
     """
 
-    contact: str = field(default="", metadata=MACHINE)  # URL or mail address of who crawls
+    contact: str = field(default="", metadata=MACHINE)  # URL or mail address of the crawl's owner
     user_agent: str = "webtext/0.1 (+{contact})"  # its first word is the name in robots.txt
 
     delay: float = field(default=5.0, metadata=MACHINE)  # s between requests to a host
     delay_per_ip: float = field(default=2.0, metadata=MACHINE)  # s between requests to an address
     max_delay: float = field(default=60.0, metadata=MACHINE)  # s; Crawl-delay is clamped to it
-    latency_factor: float = field(default=2.0, metadata=MACHINE)  # pause / time that hosts take
+    latency_factor: float = field(default=2.0, metadata=MACHINE)  # pause / response time of a host
     backoff: float = field(default=60.0, metadata=MACHINE)  # s after a host's first failure
-    max_backoff: float = field(default=86_400.0, metadata=MACHINE)  # s; Retry-After likewise
+    max_backoff: float = field(default=86_400.0, metadata=MACHINE)  # s; also limits Retry-After
     hosts_in_flight: int = field(default=300, metadata=MACHINE)  # connections at a time
 
     connect_timeout: float = 10.0  # s
@@ -49,20 +49,20 @@ class Crawl:
     timeout: float = 60.0  # s for one request and its response as a whole
     max_body: int = 10_000_000  # bytes, decoded
     max_redirects: int = 5  # of one URL. Source: RFC 9309, section 2.3.1.2
-    attempts: int = 3  # at one URL, where a later one may do better
+    attempts: int = 3  # attempts at one URL, if a later one may succeed
     host_errors: int = 5  # failures in a row after which a host is given up
 
-    refreshes: int = field(default=0, metadata=MACHINE)  # times that all links are asked again
+    refreshes: int = field(default=0, metadata=MACHINE)  # how often all links are requested again
 
     respect_robots: bool = True  # obey robots.txt
     enforce_opt_out: bool = True  # drop pages that refuse training or archiving
-    opt_out_files: bool = False  # ask for tdmrep.json and ai.txt too: two more requests a host
+    opt_out_files: bool = False  # request tdmrep.json and ai.txt too: two more requests per host
     # other pages are dropped
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     ports: tuple[int, ...] = (80, 443)  # URLs with another port are not fetched
     allow_private: bool = False  # fetch from private addresses too, for a web on this machine
     connect_to: tuple[str, ...] = field(default=(), metadata=MACHINE)  # HOST:PORT:ADDRESS:PORT
-    ca_file: str = field(default="", metadata=MACHINE)  # further authority for TLS, as PEM
+    ca_file: str = field(default="", metadata=MACHINE)  # additional authority for TLS, as PEM
 
     name: ClassVar[str] = "crawl"
     version: ClassVar[int] = 3
@@ -113,7 +113,7 @@ class Crawl:
 
     @property
     def product(self) -> str:
-        """The name that groups of robots.txt rules address us by (RFC 9309, 2.2.1)."""
+        """Our name in the groups of robots.txt (RFC 9309, 2.2.1)."""
         found = re.match(r"[A-Za-z_-]+", self.user_agent)
         assert found, "checked when it was made"
         return found[0]
@@ -125,10 +125,10 @@ class Crawl:
         return "*" in anywhere or {str(port) for port in self.ports} <= anywhere
 
     def check_contact(self) -> None:
-        """Refuse to knock at strangers' doors without a name.
+        """Refuse to crawl other people's hosts without a contact.
 
         Raises:
-            UserError: the crawl may leave this machine and names nobody to write to.
+            UserError: the crawl may leave this machine and names no contact.
         """
         if not self.contact and not self.allow_private and not self.stays_home:
             raise UserError(

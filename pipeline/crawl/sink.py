@@ -1,13 +1,13 @@
-"""Write what hosts answered into WARC files that hold whole records after a kill at any moment.
+"""Write responses into WARC files that hold whole records after a kill at any moment.
 
 Each link shard has its own series of files (`00007.warc.gz`, then `00007-0001.warc.gz`), so a
-shard's pages can be extracted without looking at any other's. A file is only ever appended to, and
-the frontier notes up to which byte it holds acknowledged records; what lies behind that is taken up
-when a crawl begins again.
+shard's pages can be extracted without reading any other shard. A file is only appended to, and the
+frontier notes up to which byte its records are acknowledged; later records are added to the
+frontier when a crawl starts again.
 
-The body is stored decoded. Headers that speak of the bytes on the wire are renamed, as Common
-Crawl does, and Content-Length is that of the stored body, so that any reader takes the record for
-what it is.
+The body is stored decoded. Headers that describe the transferred bytes are renamed, as Common
+Crawl does, and Content-Length is that of the stored body, so that every reader understands the
+record correctly.
 """
 
 import os
@@ -42,13 +42,13 @@ CODINGS = frozenset((b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"chunked",
 
 @dataclass(frozen=True)
 class Place:
-    """Where a response record lies."""
+    """The position of a response record."""
 
     file: str
     offset: int  # bytes
     length: int  # bytes
     digest: str  # of the payload
-    revisit: str | None = None  # why it is none of its own: NOT_MODIFIED or IDENTICAL
+    revisit: str | None = None  # why it has no payload of its own: NOT_MODIFIED or IDENTICAL
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Series:
 class Sink:
     """The WARC files of a crawl.
 
-    Nothing is on disk for certain before `sync`. Used by one thread at a time.
+    Data is certainly on disk only after `sync`. Used by one thread at a time.
     """
 
     def __init__(self, directory: Path, settings: Crawl, roll: int = ROLL) -> None:
@@ -75,10 +75,10 @@ class Sink:
         self._open: OrderedDict[int, Series] = OrderedDict()  # least recently used first
         self._last: dict[int, int] = {}  # number of the last file of each shard
         self._grown: dict[str, tuple[int, int]] = {}  # shard and end, since `sync`
-        self._new = False  # whether a file was made since
+        self._new = False  # whether a file was made since `sync`
 
     def recover(self, files: Iterable[tuple[str, int, int]]) -> None:
-        """Go on behind what the frontier knows of each file; not a byte of them is changed.
+        """Append to each file after the part that the frontier knows; existing bytes do not change.
 
         Raises:
             UserError: a file is missing or shorter than what was known to be on disk.
@@ -95,11 +95,11 @@ class Sink:
             self._last[shard] = max(number_of(name), self._last.get(shard, 0))
 
     def write(self, shard: int, exchange: Exchange, notes: Sequence[tuple[str, str]]) -> Place:
-        """Append a response with its request and what we noted of it; return where it lies.
+        """Append a response with its request and metadata; return its position.
 
         Raises:
-            OSError: the disk is full; what was written is a torn end, which the next start of the
-                crawl sets aside.
+            OSError: the disk is full; an incomplete record may remain, which the next start of the
+            crawl sets aside.
         """
         digest = warc_records.sha1(exchange.body)
         revisit = revisited(exchange, digest)
@@ -127,7 +127,7 @@ class Sink:
         return Place(series.name, offset, len(first), digest, revisit)
 
     def note(self, shard: int, url: str, notes: Sequence[tuple[str, str]]) -> None:
-        """Append what we noted of a visit that left nothing else to archive.
+        """Append the metadata of a visit that has nothing else to archive.
 
         Raises:
             OSError: as `write`.
@@ -142,7 +142,7 @@ class Sink:
         self._append(self._series(shard), metadata)
 
     def sync(self) -> list[tuple[str, int, int]]:
-        """Put what was written on disk; return name, shard and end of each file that grew."""
+        """Sync all written data to disk; return name, shard and end of each file that grew."""
         for series in self._open.values():
             if series.name in self._grown:
                 os.fsync(series.descriptor)
@@ -159,17 +159,17 @@ class Sink:
             os.close(self._open.popitem()[1].descriptor)
 
     def _append(self, series: Series, data: bytes) -> int:
-        """Append to a file, and return where."""
+        """Append to a file, and return the position."""
         offset = series.size
         view = memoryview(data)
-        while view:  # a write that fills the disk is short, and the next one raises
+        while view:  # a write that fills the disk is incomplete, and the next one raises
             view = view[os.write(series.descriptor, view) :]
         series.size += len(data)
         self._grown[series.name] = (series.shard, series.size)
         return offset
 
     def _series(self, shard: int) -> Series:
-        """Return the open end of a shard's files, rolled on to a new file where it is full."""
+        """Return the last file of a shard, open; a new one if it is full."""
         series = self._open.pop(shard, None) or self._reopen(shard, self._last.get(shard, 0))
         if series.size >= self.roll:
             self._shut(series)
@@ -195,7 +195,7 @@ class Sink:
         return series
 
     def _shut(self, series: Series) -> None:
-        """Put a file on disk and close it, since `sync` sees only the open ones."""
+        """Sync a file to disk and close it, since `sync` sees only the open ones."""
         try:
             os.fsync(series.descriptor)
         finally:
@@ -203,7 +203,7 @@ class Sink:
 
 
 def number_of(name: str) -> int:
-    """Return where a file stands in its shard's series.
+    """Return a file's number in its shard's series.
 
     >>> number_of("00007.warc.gz"), number_of("00007-0002.warc.gz")
     (0, 2)
@@ -222,12 +222,12 @@ def stored_head(head: bytes, size: int) -> bytes:
         return head
     status, *lines = (line.rstrip(b"\r") for line in head.rstrip(b"\r\n").split(b"\n"))
     kept = [status]
-    stands = False  # a Content-Length that is true of the stored body
+    stands = False  # the Content-Length of the stored body
     for line in lines:
         name, _, value = line.partition(b":")
         key = name.strip().lower()
         if line[:1] in (b" ", b"\t"):
-            kept.append(line)  # goes on with the header before it
+            kept.append(line)  # continues the header before it
         elif key == b"content-length" and value.strip() == b"%d" % size and not stands:
             stands = True
             kept.append(line)
@@ -241,7 +241,7 @@ def stored_head(head: bytes, size: int) -> bytes:
 
 
 def stands_as_it_is(head: bytes, size: int) -> bool:
-    """Whether a head describes the decoded body already, as nearly every one does."""
+    """Whether a head already describes the decoded body, as nearly all heads do."""
     lower = head.lower()
     return (
         lower.count(b"content-length") == 1
@@ -255,12 +255,12 @@ def stands_as_it_is(head: bytes, size: int) -> bool:
 
 
 def undone(codings: bytes) -> bool:
-    """Whether the fetcher removes these codings from a body; others it stores as they came."""
+    """Whether the fetcher removes these codings from a body; others are stored as received."""
     return {coding.strip().lower() for coding in codings.split(b",")} <= CODINGS
 
 
 def revisited(exchange: Exchange, digest: str) -> str | None:
-    """Tell why a page is as an earlier crawl archived it, None where it is not."""
+    """Tell why a page is the same as in an earlier crawl, None if it is not."""
     if exchange.not_modified:
         return NOT_MODIFIED
     if exchange.earlier and not exchange.truncated and exchange.earlier.digest == digest:
@@ -269,10 +269,10 @@ def revisited(exchange: Exchange, digest: str) -> str | None:
 
 
 def answer(exchange: Exchange, key: str, when: str, digest: str, revisit: str | None) -> bytes:
-    """Return the record of what the host answered: all of it, or that it answered so before.
+    """Return the record of the host's answer: a full response, or a revisit of an earlier one.
 
     Raises:
-        UserError: the archive that holds the payload is gone.
+        UserError: the archive that holds the payload is missing.
     """
     head, body = stored_head(exchange.head, len(exchange.body)), exchange.body
     if revisit:
@@ -298,12 +298,12 @@ def answer(exchange: Exchange, key: str, when: str, digest: str, revisit: str | 
 
 
 def address(exchange: Exchange) -> list[tuple[str, str]]:
-    """Return the field that says where an exchange went."""
+    """Return the field with the IP address of an exchange."""
     return [("WARC-IP-Address", exchange.ip)] if exchange.ip else []
 
 
 def warcinfo(settings: Crawl, name: str) -> bytes:
-    """Return the record that begins a file and says who made it, and how."""
+    """Return the first record of a file, which says who made it, and how."""
     fields = [("WARC-Filename", name), ("Content-Type", FIELDS)]
     notes = [
         ("software", settings.agent.partition(" ")[0]),

@@ -1,4 +1,4 @@
-"""The step `pages` by crawling: every link fetched once, politely, and its answer archived."""
+"""The step `pages` by crawling: fetch every link once, politely, and archive its response."""
 
 from datetime import timedelta
 
@@ -15,20 +15,20 @@ from webtext.pipeline.crawl.settings import Crawl
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Fetch the pages of the links, or those that changed since the round before."""
+    """Fetch the pages of the links, or those that changed since the previous round."""
     (settings,) = planned.settings
     links = planned.read["links"]
     return crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
 
 
 def foretell(planned: Planned) -> str:
-    """Say how long a crawl takes at the least, and whose pace that is."""
+    """Say the minimum time of a crawl, and which host decides it."""
     (settings,) = planned.settings
     return politeness(settings, planned.read["links"])
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
-    """Say how long politeness alone makes a crawl of these links take."""
+    """Say how long a crawl of these links takes because of politeness alone."""
     host, count = busiest_host(links)
     longest = timedelta.max.total_seconds() // 1
     bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))

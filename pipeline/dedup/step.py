@@ -1,4 +1,4 @@
-"""The step `paragraphs`, off by default: the documents without what others have too."""
+"""The step `paragraphs`, off by default: documents without paragraphs that others have too."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,13 +14,13 @@ NAME = "paragraphs"
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Take from the documents the paragraphs that others have too."""
+    """Remove from the documents the paragraphs that others have too."""
     (settings,) = planned.settings
     return paragraphs(settings, planned.read["documents"], planned.home, workers, progress)
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say what is left of the text."""
+    """Return how much of the text is left."""
     if sought.id is None:
         return
     kept = first_row(sought.made[NAME], sought.id)
@@ -37,7 +37,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 
 def facts(directory: Directory) -> Mapping[str, Any]:
-    """Return what was removed."""
+    """Return how much was removed."""
     path = directory.path / REMOVED
     found = read_json(path) if path.exists() else {}
     return {f"{what} paragraphs": found[what] for what in ("removed",) if found}

@@ -1,7 +1,7 @@
-"""The step `documents`: from pages to judged documents, a chain of stages over every shard.
+"""The step `documents`: from pages to filtered documents, by a chain of stages over every shard.
 
-One pass: the text is not written between the stages. A shard of pages gives a shard of documents of
-the same number, and beside it the rows that a stage dropped, with their text as far as they got.
+One pass: the text is not written between the stages. A shard of pages gives a shard of documents
+with the same number, and beside it the rows that a stage dropped, with their text at that stage.
 """
 
 import sys
@@ -44,7 +44,7 @@ FATES = {
 
 
 def chain_of(recipe: Any) -> tuple[Stage, ...]:
-    """Return the stages from a page to a document, those that are off left out."""
+    """Return the stages from a page to a document, without those that are off."""
     chain: list[Stage] = [recipe.extract, recipe.clean, recipe.language, recipe.rules]
     if recipe.decontaminate.against:
         chain.append(recipe.decontaminate)
@@ -54,10 +54,10 @@ def chain_of(recipe: Any) -> tuple[Stage, ...]:
 
 
 def check(recipe: Any) -> None:
-    """Refuse a recipe whose extraction would leave out pages in a language that is kept.
+    """Refuse a recipe whose extraction would drop pages in a language that is kept.
 
     Raises:
-        UserError: says which.
+        UserError: it would; names the languages.
     """
     looked_for, kept = set(recipe.extract.languages), set(recipe.language.keep)
     if looked_for and not (kept and kept <= looked_for):
@@ -69,16 +69,16 @@ def check(recipe: Any) -> None:
 
 
 def outside(recipe: Any, _data: Path) -> Outside:
-    """Return what is in the files that rules and decontamination read.
+    """Return the identity of the files that rules and decontamination read.
 
     Raises:
-        UserError: one is not there.
+        UserError: one does not exist.
     """
     return Outside(recipe.rules.fingerprints() | recipe.decontaminate.fingerprints() or None)
 
 
 def foretell(planned: Planned) -> str:
-    """Say which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    """Return which bounds of the rules cannot drop anything, and which limits this system lacks."""
     rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
     said = [f"{bound} cannot drop anything" for bound in rules.idle()]
     if sys.platform != "linux":
@@ -93,14 +93,14 @@ def foretell(planned: Planned) -> str:
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Take the pages through the chain."""
+    """Run the pages through the chain."""
     return documents(planned.settings, planned.read["pages"], planned.home, workers, progress)
 
 
 def documents(
     chain: Sequence[Stage], pages: Directory, out: Directory, workers: int, progress: Progress
 ) -> list[Passage]:
-    """Take every shard of `pages` through `chain`; return each stage's line of the funnel.
+    """Run every shard of `pages` through `chain`; return each stage's line of the funnel.
 
     Raises:
         UserError: a shard of pages, or a WARC file that it points to, is missing or damaged.
@@ -109,7 +109,7 @@ def documents(
     numbers = pages.numbers("outcomes")
     waiting = [number for number in numbers if not out.shard(number).exists()]
     kept = {number: page_count(pages, number) for number in numbers}
-    # The largest shards first, so that no worker starts one when the others have finished.
+    # The largest shards first, so that no worker starts one when the others are nearly done.
     waiting.sort(key=lambda number: -kept[number])
     total = sum(kept[number] for number in waiting)
     each(partial(run_shard, tuple(chain), pages, out), waiting, workers, progress, total)
@@ -117,7 +117,7 @@ def documents(
 
 
 def run_shard(chain: Sequence[Stage], pages: Directory, out: Directory, number: int) -> None:
-    """Take one shard of pages through the chain."""
+    """Run one shard of pages through the chain."""
     run_chain(
         chain,
         _ticking(page_batches(pages, number)),
@@ -127,17 +127,17 @@ def run_shard(chain: Sequence[Stage], pages: Directory, out: Directory, number: 
 
 
 def _ticking(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Report each batch when the next is asked for, that is when it is done."""
+    """Report each batch when the next is requested, because then it is done."""
     for batch in batches:
         yield batch
         tick(batch.num_rows)
 
 
 def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]:
-    """Count, from the files, what went into each stage and what it dropped.
+    """Count, from the files, the rows that each stage read and dropped.
 
     Raises:
-        PipelineError: what the files hold does not add up to `read`.
+        PipelineError: the rows in the files do not add up to `read`.
     """
     counted = fates(out.shards("dropped"))
     found = []
@@ -155,7 +155,7 @@ def passages(chain: Sequence[Stage], out: Directory, read: int) -> list[Passage]
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say what was extracted, its language, and what the rules measured."""
+    """Return what was extracted, its language, and the rules' measures."""
     if sought.id is None:
         return
     directory, pages = sought.made[NAME], sought.made.get("pages")
@@ -176,7 +176,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 
 def facts_of(stages: Row, row: Row, shard: int) -> Iterator[Fact]:
-    """Yield what each stage of the chain found out about a document; empty where only a drop tells.
+    """Yield the record of each stage for a document; empty if the stage records only drops.
 
     `stages` are the settings that the build recorded.
     """
@@ -194,7 +194,7 @@ def facts_of(stages: Row, row: Row, shard: int) -> Iterator[Fact]:
 
 
 def language(stages: Row, row: Row) -> Fact:
-    """Return which language a document is in, and which ones were wanted."""
+    """Return the language of a document, and the wanted ones."""
     asked = stages.get(Language.name, {}).get("settings", {})
     wanted = {name: asked[name] for name in ("keep", "min_probability") if name in asked}
     told = {"language": row["language"], "probability": row["language_probability"]}
@@ -207,9 +207,9 @@ def language(stages: Row, row: Row) -> Fact:
 
 
 def measures(stages: Row, text: str, url: str = "") -> Row:
-    """Return every rule's measure beside its threshold, by the settings that the build recorded.
+    """Return every rule's measure and threshold, by the settings that the build recorded.
 
-    The text is the stored one: where a rule edits what passes, that is the edited text.
+    The text is the stored one: if a rule edits kept texts, it is the edited text.
     """
     if Rules.name not in stages:
         return {}
@@ -227,11 +227,11 @@ def measures(stages: Row, text: str, url: str = "") -> Row:
 
 
 def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
-    """Return a frozen dataclass of the plain values that a manifest holds.
+    """Return a frozen dataclass from the plain values in a manifest.
 
     Raises:
         TypeError: a value that it has no field for.
-        ValueError: a value that it does not take.
+        ValueError: a value that it does not accept.
     """
     hints = typing.get_type_hints(kind)
     known = {field.name for field in fields(kind)}
@@ -245,7 +245,7 @@ def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
 
 
 def judgements(found: Row) -> Iterator[str]:
-    """Yield lines that say what each enabled rule measured."""
+    """Yield lines with the measure of each enabled rule."""
     if "note" in found:
         yield found["note"]
         return

@@ -1,1 +1,1 @@
-"""What is in a corpus and why: report, trace, audit, judge, overlap, losses."""
+"""Inspect a corpus: report, trace, audit, judge, overlap, losses."""

@@ -1,7 +1,7 @@
-"""What every rule says of a sample of documents: alone, together, and with its bounds elsewhere.
+"""Audit every rule on a sample of documents: alone, together, and with other bounds.
 
-The sample are the documents with the smallest ids among all that came as far as the rules, kept or
-dropped by them. Ids are hashes, so nobody chose them, and a larger sample holds the smaller one.
+The sample is the documents with the smallest ids among all that reached the rules, kept or dropped
+by them. Ids are hashes, so the sample is random, and a larger sample contains the smaller one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, read_batches
 from webtext.pipeline.filters.rules import Asked, Rules
 
-MOVES = (0.5, 0.8, 0.9, 1.1, 1.25, 2.0)  # of a bound: where it is tried
+MOVES = (0.5, 0.8, 0.9, 1.1, 1.25, 2.0)  # of a bound: other values that are tried
 URLS = 10  # shown for each reason
 
 Flags = NDArray[np.bool_]
@@ -33,44 +33,44 @@ class Sampled(NamedTuple):
 
 @dataclass(frozen=True)
 class Moved:
-    """What a bound elsewhere would do."""
+    """The effect of another value of a bound."""
 
     bound: float
-    objects: int  # documents that the rule would object to
-    kept: int  # documents that no rule would object to
+    objects: int  # documents that the rule would reject
+    kept: int  # documents that no rule would reject
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one rule says of the sample, at one of its bounds."""
+    """The result of one rule for the sample, at one of its bounds."""
 
     reason: str  # "group.rule.low" or ".high"
     bound: float
     enabled: bool
-    objects: int  # documents that it objects to
-    alone: int  # of these, the ones that no other enabled rule objects to
-    first: int  # of these, the ones that it is the first to object to, which drops them
+    objects: int  # documents that it rejects
+    alone: int  # of these, those that no other enabled rule rejects
+    first: int  # of these, those that it is the first to reject, and so drops
     median: float  # of the measure over the sample
     moves: tuple[Moved, ...]
-    urls: tuple[str, ...]  # of documents that it objects to
+    urls: tuple[str, ...]  # of documents that it rejects
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What the rules say of a sample."""
+    """The results of the rules for a sample."""
 
     sampled: int
-    kept: int  # documents that no enabled rule objects to
+    kept: int  # documents that no enabled rule rejects
     verdicts: tuple[Verdict, ...]
 
 
 def audit(
     rules: Rules, documents: Directory, count: int = 5000, progress: Progress = silent
 ) -> Audit:
-    """Ask every rule, those of groups that are off among them, about a sample of documents.
+    """Apply every rule, including those of groups that are off, to a sample of documents.
 
     Raises:
-        UserError: no document came as far as the rules.
+        UserError: no document reached the rules.
     """
     sample = list(sampled(documents, count))
     if not sample:
@@ -85,7 +85,7 @@ def audit(
 def sampled(documents: Directory, count: int) -> Iterator[Sampled]:
     """Yield the documents with the smallest ids that the rules kept or dropped.
 
-    A kept one has its text as edited by the rules, a dropped one as it was given to them.
+    A kept one has its text after the rules' edits, a dropped one its text before them.
     """
     paths = [(path, False) for path in documents.shards()]
     paths += [(path, True) for path in documents.shards("dropped")]
@@ -105,12 +105,12 @@ def sampled(documents: Directory, count: int) -> Iterator[Sampled]:
 
 
 def columns(dropped: bool) -> list[str]:
-    """Return what is read of a file."""
+    """Return the columns that are read from a file."""
     return ["id", "url", "text", *(["dropped_by"] if dropped else [])]
 
 
 def candidate_ids(path: Any, dropped: bool) -> Iterator[pa.Array]:
-    """Yield the ids of a file's documents that came as far as the rules."""
+    """Yield the ids of a file's documents that reached the rules."""
     names = ["id", "dropped_by"] if dropped else ["id"]
     for batch in read_batches(path, names, rows=1 << 16):
         ids = batch["id"]
@@ -118,7 +118,7 @@ def candidate_ids(path: Any, dropped: bool) -> Iterator[pa.Array]:
 
 
 def judged(urls: list[str], asked: list[list[Asked]]) -> Audit:
-    """Return what the rules said of documents with these URLs, a list of answers each."""
+    """Return the rules' results for documents with these URLs, a list for each."""
     tries = [
         (number, side, bound)
         for number, one in enumerate(asked[0])
@@ -153,13 +153,13 @@ def judged(urls: list[str], asked: list[list[Asked]]) -> Audit:
 
 
 def objects(measures: NDArray[np.float64], side: str, bound: float) -> Flags:
-    """Return for each measure whether it is out of a bound; what is not a number is out of any."""
+    """Return for each measure whether it is out of a bound; NaN is out of every bound."""
     flags: Flags = ~(measures >= bound) if side == "low" else ~(measures <= bound)
     return flags
 
 
 def moved(measures: NDArray[np.float64], side: str, bound: float, others: Any) -> Moved:
-    """Return what a rule would do with its bound there, and the other rules as they are."""
+    """Return the effect of a rule with this bound, and the other rules unchanged."""
     flags = objects(measures, side, bound)
     return Moved(bound, int(flags.sum()), int((~flags & (others == 0)).sum()))
 
@@ -182,7 +182,7 @@ def describe(found: Audit) -> str:
 
 
 def told(one: Verdict) -> Iterable[str]:
-    """Yield what a reason's bound would do elsewhere, and documents that it objects to."""
+    """Yield the effects of other values of a reason's bound, and documents that it rejects."""
     yield f"\n{one.reason}"
     if one.moves:
         at = "   ".join(f"{m.bound:.4g}: {m.objects:,} ({m.kept:,})" for m in one.moves)

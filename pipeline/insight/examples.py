@@ -1,4 +1,4 @@
-"""Good and bad documents to learn from, out of files or of what a build kept and dropped."""
+"""Good and bad training documents, from files or from a build's kept and dropped documents."""
 
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
@@ -23,7 +23,7 @@ def of_files(paths: Sequence[Path]) -> Iterator[Example]:
 
 
 def by_rules(documents: Directory, kept: bool, most: int) -> Iterator[Example]:
-    """Yield documents that the rules kept, or dropped, a site being a group."""
+    """Yield documents that the rules kept, or dropped; each site is a group."""
     names = ["id", "domain", "text", *([] if kept else ["dropped_by"])]
 
     def rows() -> Iterator[tuple[str, str, str]]:
@@ -39,7 +39,7 @@ def by_rules(documents: Directory, kept: bool, most: int) -> Iterator[Example]:
 
 
 def by_score(corpus: Directory, karma: int, high: bool, most: int) -> Iterator[Example]:
-    """Yield documents whose links had `karma` or more, or had less, a site being a group."""
+    """Yield documents whose links had `karma` or more, or had less; each site is a group."""
 
     def rows() -> Iterator[tuple[str, str, str]]:
         for path in corpus.shards():
@@ -52,6 +52,6 @@ def by_score(corpus: Directory, karma: int, high: bool, most: int) -> Iterator[E
 
 
 def smallest(rows: Iterator[tuple[str, str, str]], most: int) -> Iterator[Example]:
-    """Yield those with the smallest ids; ids are hashes, so nobody chose them."""
+    """Yield those with the smallest ids; ids are hashes, so this is a random sample."""
     for _, domain, text in nsmallest(most, rows):
         yield Example(domain, text)

@@ -1,4 +1,4 @@
-"""What the stages make of texts and pages that a user brings."""
+"""Apply the stages to a user's own texts and pages."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -37,9 +37,9 @@ class Dropped(NamedTuple):
 def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str, Any]:
     """Return a text's language, its first objection, and every rule's measure and threshold.
 
-    The text is cleaned first, as a build does before it asks.
+    The text is cleaned first, as in a build.
 
-    `threshold` is the bound that decided or is nearest; `enabled` says whether the rule had a say.
+    `threshold` is the bound that decided or is nearest; `enabled` says whether the rule is on.
     """
     text = CLEAN.text(text)
     guess = language.guess(text)
@@ -61,7 +61,7 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the id and text of each row of a JSONL (also .gz or .zst) or Parquet file.
 
     Raises:
-        UserError: the file is missing or no such file, or a row lacks an id or a text.
+        UserError: the file is missing or of another kind, or a row lacks an id or a text.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a JSONL or Parquet file with id and text")
@@ -135,13 +135,13 @@ def checked(record: dict[str, Any], where: str) -> tuple[str, str]:
 
 
 def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[str, Any]]:
-    """Yield what is found in an HTML file, a directory of them, or a WARC file, a dict a page.
+    """Yield the pages of an HTML file, a directory of them, or a WARC file, a dict for each.
 
     Its keys are source, url, text, title, author, date, sitename, dropped_by and dropped_value;
-    the text is null where the page was dropped.
+    the text is null if the page was dropped.
 
     Raises:
-        UserError: there is nothing there that could be read.
+        UserError: nothing there can be read.
     """
     stage = extract or Extract()
     if path.is_dir():
@@ -172,7 +172,7 @@ def readable(path: Path) -> bool:
 
 
 def told(source: str, url: str | None, found: Article | Unread | Dropped) -> dict[str, Any]:
-    """Return what was found on a page as a dict for JSON."""
+    """Return a page's result as a dict for JSON."""
     if isinstance(found, Unread):
         found = Dropped(f"extract.{found.reason}", found.value)
     return {

@@ -1,6 +1,6 @@
-"""The law of each step: which rows it must have, given what it was made of, recounted from files.
+"""The invariant of each step: the rows that it must have for its inputs, recounted from files.
 
-Rows are neither lost nor made up: those that a step kept and dropped are those that it read.
+No row is lost or added: the rows that a step kept and dropped are those that it read.
 """
 
 import json
@@ -25,14 +25,14 @@ from webtext.pipeline.tokens import bpe, tokens
 from webtext.pipeline.urls import urls
 
 ROWS = 1 << 14  # read at a time
-SAID = 5  # rows that are named of each kind
+SAID = 5  # rows of each kind that are named
 
 Ids = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A whole directory, its manifest, and what of its inputs lies beside it, by step."""
+    """A complete directory, its manifest, and those of its inputs that are beside it, by step."""
 
     home: Directory
     manifest: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Case:
 
     @property
     def texts(self) -> Directory | None:
-        """The documents that it was made of, without repeated paragraphs where those were taken."""
+        """The documents that were its input, without repeated paragraphs if those were removed."""
         return self.given.get("paragraphs") or self.given.get("documents")
 
 
@@ -56,7 +56,7 @@ def ids(directory: Directory, under: str = "", kept: bool = False) -> Ids:
 
 
 def counted(case: Case, dropped: Mapping[str, int], kept: int) -> Iterator[str]:
-    """Hold what was counted to the passages of the manifest, and these to each other."""
+    """Compare the counts with the passages of the manifest, and these with each other."""
     passages = case.manifest["passages"]
     told: dict[str, int] = {}
     left = passages[0]["read"]
@@ -76,7 +76,7 @@ def counted(case: Case, dropped: Mapping[str, int], kept: int) -> Iterator[str]:
 
 
 def same(found: Ids, wanted: Ids, what: str, of: str) -> Iterator[str]:
-    """Hold some rows to others, as sets in which each comes once."""
+    """Compare some rows with others, as sets in which each occurs once."""
     if len(twice := found[1:][np.diff(np.sort(found)) == 0]):
         yield f"{len(twice)} {what} are there twice"
     for extra, said in (
@@ -89,7 +89,7 @@ def same(found: Ids, wanted: Ids, what: str, of: str) -> Iterator[str]:
 
 
 def named(directory: Directory, under: str = "") -> Iterator[str]:
-    """Hold the id of each row to its URL."""
+    """Check the id of each row against its URL."""
     wrong = 0
     for path in directory.shards(under):
         for batch in read_batches(path, ["id", "url"], rows=ROWS):
@@ -133,7 +133,7 @@ def links(case: Case) -> Iterator[str]:
 
 
 def pages(case: Case) -> Iterator[str]:
-    """Each link has one outcome, and each page that is kept its record, whole and the same."""
+    """Each link has one outcome, and each kept page has its record, complete and unchanged."""
     home = case.home
     crawled = "crawl" in case.manifest["stages"]
     if crawled:
@@ -175,7 +175,7 @@ def _record(home: Path, row: Mapping[str, Any]) -> str | None:
 
 
 def documents(case: Case) -> Iterator[str]:
-    """Every page that is kept became a document or was dropped."""
+    """Every kept page became a document or was dropped."""
     home = case.home
     yield from counted(case, fates(home.shards("dropped")), sum(map(row_count, home.shards())))
     if source := case.given.get("documents") or case.given.get("pages"):
@@ -195,7 +195,7 @@ def signatures(case: Case) -> Iterator[str]:
 
 
 def duplicates(case: Case) -> Iterator[str]:
-    """What is dropped is a document, and so is what it is dropped for."""
+    """Every dropped row is a document, and so is the one that is kept instead."""
     dropped: dict[str, int] = {}
     members, keepers = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for path in case.home.shards():
@@ -240,7 +240,7 @@ def corpus(case: Case) -> Iterator[str]:
 
 
 class Split:
-    """One split's shards, and how far its documents have come."""
+    """One split's shards, and the position that its documents have reached."""
 
     def __init__(self, home: Directory, split: str, told: Mapping[str, int]) -> None:
         self.name, self.told = split, told
@@ -249,7 +249,7 @@ class Split:
         self.documents = self.at = 0
 
     def take(self, row: Mapping[str, Any]) -> Iterator[str]:
-        """Hold the next document to where the one before it ends."""
+        """Check that the next document begins where the one before it ends."""
         size = self.sizes[0] if self.sizes else 0
         if row["shard"] * size + row["start"] != self.at:
             yield f"{row['id']} does not begin where the document before it ends"
@@ -257,7 +257,7 @@ class Split:
         self.at += row["length"]
 
     def end(self) -> Iterator[str]:
-        """Hold what the documents fill to what is there and to what stats.json says."""
+        """Compare the size of the documents with the shards and with stats.json."""
         if (self.told["documents"], self.told["tokens"]) != (self.documents, self.at):
             yield f"{self.name}: stats.json and documents.parquet count differently"
         if sum(self.sizes) != self.at:
@@ -265,7 +265,7 @@ class Split:
 
 
 def token_shards(case: Case) -> Iterator[str]:
-    """The tokens of each document are its text, and they fill the shards without a gap."""
+    """The tokens of each document decode to its text, and they fill the shards without a gap."""
     home = case.home
     told = tokens.counts(home)["splits"]
     splits = {split: Split(home, split, counts) for split, counts in told.items()}
@@ -291,7 +291,7 @@ def _texts(corpus: Directory) -> Iterator[dict[str, Any]]:
 
 
 def _decoded(home: Directory, row: dict[str, Any], document: dict[str, Any] | None) -> str | None:
-    """Say what is wrong with a document's tokens, given what the corpus has in its place."""
+    """Return what is wrong with a document's tokens, compared with the text in the corpus."""
     if document is None or row["id"] != document["id"]:
         return f"documents.parquet has {row['id']} where the corpus has another document"
     found = tokens.document_tokens(home, row)

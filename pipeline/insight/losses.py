@@ -1,6 +1,6 @@
 """The losses of a training run, read from its log and drawn on a page of its own.
 
-A run is known here by its files alone: `log.jsonl`, a JSON object a step, and `config.json`.
+Only a run's files are read: `log.jsonl`, one JSON object per step, and `config.json`.
 """
 
 import json
@@ -13,12 +13,12 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import write_text
 from webtext.pipeline.insight.render import render
 
-POINTS = 400  # of a loss curve: more than a screen shows
+POINTS = 400  # points of a loss curve: more than a screen shows
 PAGE = "index.html"
 
 
 def losses(run: Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Return a run's training and validation losses by step; a torn last line is left out.
+    """Return a run's training and validation losses by step; a truncated last line is ignored.
 
     Raises:
         UserError: the run has no log.
@@ -98,7 +98,7 @@ def path_of(points: Iterable[tuple[float, float]]) -> str:
 
 
 def write_page(run: Path) -> Path:
-    """Write a run's page: its loss curve, where it stands and what it was started with.
+    """Write a run's page: its loss curve, its present state and its settings.
 
     Raises:
         UserError: the run has no log.

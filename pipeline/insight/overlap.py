@@ -1,8 +1,8 @@
-"""How much of an evaluation set a corpus holds: GPT-2's table 6, by the paper's protocol, exactly.
+"""How much of an evaluation set is in a corpus: GPT-2's table 6, by the paper's protocol, exactly.
 
-The paper put the corpus' word 8-grams into a Bloom filter and asked it for those of a set. Here the
-sets' 8-grams are held, which are few, and each of the corpus is looked up among them: the same
-figures without a rate of false positives. Source: Radford et al. (2019), section 4 and table 6.
+The paper put the corpus' word 8-grams into a Bloom filter and looked up those of a set. Here the
+sets' 8-grams, which are few, are in memory, and those of the corpus are looked up in them: the same
+figures without false positives. Source: Radford et al. (2019), section 4 and table 6.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from webtext.pipeline.core.shards import Directory, read_batches, row_count
 from webtext.pipeline.words.evalsets import examples
 from webtext.pipeline.words.ngrams import Hashes, ngrams
 
-WORDS = 8  # of an n-gram
+WORDS = 8  # words of an n-gram
 
 # Per cent of a set's 8-grams found in WebText, and in the set's own training split.
 PAPER = {
@@ -33,12 +33,12 @@ PAPER = {
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many of a set's n-grams are in the corpus, and what the paper says of WebText."""
+    """How many of a set's n-grams are in the corpus, and the paper's figure for WebText."""
 
     name: str
     ngrams: int
     found: int
-    paper: float | None  # per cent; None where the paper has no figure
+    paper: float | None  # per cent; None if the paper has no figure
 
     @property
     def percent(self) -> float:
@@ -47,9 +47,9 @@ class Overlap:
 
 
 def read_sets(paths: Sequence[Path]) -> list[tuple[str, Hashes]]:
-    """Return the name of each set and its 8-grams, as often as they occur.
+    """Return the name of each set and its 8-grams, with repetitions.
 
-    To be done first: reading a large corpus takes hours, and a misspelt name no time.
+    Call this first: reading a large corpus takes hours, and a misspelt name is found at once.
 
     Raises:
         UserError: a set is missing, not readable or empty.
@@ -67,7 +67,7 @@ def read_sets(paths: Sequence[Path]) -> list[tuple[str, Hashes]]:
 def overlaps(
     corpus: Directory, sets: Sequence[tuple[str, Hashes]], progress: Progress = silent
 ) -> list[Overlap]:
-    """Return each set's overlap; a name that the paper knows stands beside its figure.
+    """Return each set's overlap, with the paper's figure if the paper has a set of this name.
 
     Raises:
         UserError: the corpus has no shard, or one that is damaged.

@@ -1,4 +1,4 @@
-"""Pages of HTML from templates: everything is escaped, and links lead to http(s) only."""
+"""HTML pages from templates: everything is escaped, and links are http(s) only."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ def render(template: str, view: Mapping[str, Any]) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as people read it.
+    """Return a share in per cent, for people.
 
     >>> percent(0.5), percent(0.0004), percent(0)
     ('50 %', '0.04 %', '0 %')
@@ -31,7 +31,7 @@ def percent(share: float) -> str:
 
 
 def web(url: str | None) -> str | None:
-    """Return a URL if a browser may be led to it, else None.
+    """Return a URL if it is safe as a link, else None.
 
     >>> web("https://example.org/"), web("javascript:alert(1)")
     ('https://example.org/', None)

@@ -1,8 +1,8 @@
-"""What became of every row, and what the corpus is like: as numbers, and as one page with plots.
+"""The funnel of all rows, and statistics of the corpus: as numbers, and as one page with plots.
 
-The page is one file that asks nothing of the network: its own style sheet draws the plots. What
-pages, hosts and links say is hostile until escaped, so the template escapes everything, links lead
-to http(s) only, and the page forbids scripts to itself.
+The page is one file that loads nothing from the network: its own style sheet draws the plots. Text
+of pages, hosts and links may be hostile, so the template escapes everything, links are http(s)
+only, and the page's policy forbids scripts.
 """
 
 from collections import Counter
@@ -23,8 +23,8 @@ from webtext.pipeline.tokens import tokens as token_shards
 
 SAMPLED = 10  # documents shown
 EXCERPT = 420  # characters of each
-SIZES = ("documents", "bytes", "tokens")  # of a corpus, as its steps' facts call them
-WAYS = {  # how a link from years ago fares today, for the table of link rot; the rest is "other"
+SIZES = ("documents", "bytes", "tokens")  # of a corpus, by their names in the steps' facts
+WAYS = {  # the state of old links today, for the table of link rot; the rest is "other"
     "gone": ("crawl.http_4xx", "crawl.dns"),
     "no answer": ("crawl.connect", "crawl.tls", "crawl.timeout", "crawl.http_5xx"),
     "forbidden": ("crawl.robots_denied", "crawl.robots_unreachable", "crawl.opted_out"),
@@ -36,9 +36,9 @@ WAYS = {  # how a link from years ago fares today, for the table of link rot; th
 
 
 def funnel(made: Sequence[Made]) -> dict[str, Any]:
-    """Return each stage's line of the funnel, and how large the corpus is; null what is not made.
+    """Return each stage's line of the funnel, and the size of the corpus; null if not made yet.
 
-    `made` are the whole directories of a build, in the order of its steps.
+    `made` are the complete directories of a build, in the order of its steps.
     """
     stages = [stage for stage, _ in funnel_lines(made)]
     figures = {name: value for found in facts(made).values() for name, value in found.items()}
@@ -46,7 +46,7 @@ def funnel(made: Sequence[Made]) -> dict[str, Any]:
 
 
 def funnel_lines(made: Sequence[Made]) -> list[tuple[dict[str, Any], Step]]:
-    """Return the lines of the funnel, each with the step that it is of."""
+    """Return the lines of the funnel, each with its step."""
     return [
         (stage, step)
         for step, directory in made
@@ -61,7 +61,7 @@ def facts(made: Sequence[Made]) -> dict[str, dict[str, Any]]:
 
 
 def rot(pages: Directory) -> list[dict[str, Any]]:
-    """Return how the links of each year fare: kept, or gone in one of a few ways."""
+    """Return the state of the links of each year: kept, or gone in one of a few ways."""
     counts: dict[int, Counter[str]] = {}
     for path in pages.shards("outcomes"):
         for batch in read_batches(path, ["linked", "dropped_by"], rows=1 << 16):
@@ -96,7 +96,7 @@ def statuses(pages: Directory) -> dict[str, int]:
 
 
 def sample(corpus: Directory) -> list[dict[str, Any]]:
-    """Return the documents with the smallest ids. Ids are hashes: nobody chose these."""
+    """Return the documents with the smallest ids. Ids are hashes, so this is a random sample."""
     columns = ["url", "title", "domain", "score", "linked", "text", "bytes"]
     rows = (
         row
@@ -122,7 +122,7 @@ def excerpt(text: str) -> str:
 
 
 def bars(counts: Mapping[str, int], limit: int = 1000) -> list[dict[str, Any]]:
-    """Return bars as the template draws them: `width` in per cent of the longest.
+    """Return bars for the template: `width` is in per cent of the longest.
 
     >>> bars({"en": 8, "de": 4})[1]
     {'label': 'de', 'value': 4, 'width': 50.0, 'share': 0.3333333333333333}
@@ -136,7 +136,7 @@ def bars(counts: Mapping[str, int], limit: int = 1000) -> list[dict[str, Any]]:
 
 
 def size_label(low: int) -> str:
-    """Return bytes the short way.
+    """Return a number of bytes in short form.
 
     >>> size_label(512), size_label(4096), size_label(1 << 20)
     ('512 B', '4 kB', '1 MB')
@@ -192,7 +192,7 @@ def write_report(made: Sequence[Made], path: Path, run: Path | None = None) -> N
 
 
 def view(made: Sequence[Made], run: Path | None) -> dict[str, Any]:
-    """Return all that the page shows; what is not made yet is None."""
+    """Return all that the page shows; None for parts that are not made yet."""
     there = {step.name: (step, directory) for step, directory in made}
     figures = facts(made)
     return {
@@ -226,12 +226,12 @@ def stage_bars(lines: list[tuple[dict[str, Any], Step]]) -> Iterator[dict[str, A
 
 
 def explained(dropped: Mapping[str, int], step: Step) -> list[dict[str, Any]]:
-    """Return bars of what was dropped, each with the meaning of its fate."""
+    """Return bars of the dropped rows, each with the meaning of its reason."""
     return [{**bar, "meaning": step.fates.get(bar["label"], "")} for bar in bars(dropped)]
 
 
 def crawl_view(step: Step, pages: Directory) -> dict[str, Any]:
-    """Return how the fetching went."""
+    """Return the statistics of the fetching."""
     dropped = {
         reason: count
         for stage, _ in funnel_lines([Made(step, pages)])
@@ -262,7 +262,7 @@ def corpus_view(corpus: Directory) -> dict[str, Any]:
 
 
 def split_bars(tokens: Directory) -> dict[str, Any]:
-    """Return the size of each split, and what was noted about them."""
+    """Return the size of each split, and the notes about them."""
     found = token_shards.counts(tokens)
     splits = found["splits"]
     drawn = bars({name: split["tokens"] for name, split in splits.items()})

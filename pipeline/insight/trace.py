@@ -1,7 +1,6 @@
-"""The life of one URL: who linked it, what became of it at each step, and what decided that.
+"""The history of one URL: who linked it, its result at each step, and what decided it.
 
-Each step tells what it knows, from the files that it left, so it is the same story however long ago
-it ran.
+Each step reports from the files that it wrote, so the answer is the same however long ago it ran.
 """
 
 import difflib
@@ -17,34 +16,34 @@ from webtext.pipeline.core.step import Fact, Made, Sought
 from webtext.pipeline.core.visible import on_one_line
 from webtext.pipeline.urls import urls
 
-NEAR = 20_000  # URLs of one site that the nearest to an unknown one is looked for among
-COLUMN = 9  # characters of the words before the lines, or more where one is longer
+NEAR = 20_000  # URLs of one site that are searched for the nearest to an unknown one
+COLUMN = 9  # width of the labels before the lines, more if one is longer
 
 
 @dataclass(frozen=True)
 class Story:
-    """What became of one URL."""
+    """The history of one URL."""
 
     url: str
-    key: str | None  # with the next, None where it is no URL
+    key: str | None  # as the next, None if it is not a URL
     id: str | None
     fate: str  # "kept", or why it was dropped
-    facts: tuple[Fact, ...]  # in the order in which it met the stages
+    facts: tuple[Fact, ...]  # in the order of the stages that it passed
 
     def plain(self) -> dict[str, Any]:
-        """Return it as JSON has it: what each stage knows, under its name.
+        """Return it for JSON: the record of each stage, under its name.
 
-        Beside them stand `url`, `key`, `id` and `fate`; stages that never saw it are absent.
+        The other keys are `url`, `key`, `id` and `fate`; stages that did not read it are absent.
         """
         head = {"url": self.url, "key": self.key, "id": self.id, "fate": self.fate}
         return head | {fact.stage: fact.told for fact in self.facts}
 
 
 def follow(made: Sequence[Made], url: str) -> Story:
-    """Return what became of a URL in a build: where it ends, and what each stage knows of it.
+    """Return the history of a URL in a build: where it ends, and the record of each stage.
 
     Raises:
-        UserError: no step ever saw the URL; names the nearest one.
+        UserError: no step has read the URL; names the nearest one.
     """
     directories = {step.name: directory for step, directory in made}
     try:
@@ -63,7 +62,7 @@ def follow(made: Sequence[Made], url: str) -> Story:
 
 
 def collected(made: Sequence[Made], sought: Sought) -> Iterator[Fact]:
-    """Yield what each step knows of a row, up to the one that dropped it."""
+    """Yield the record of a row at each step, up to the one that dropped it."""
     for step, _ in made:
         for fact in step.follow(sought):
             sought = replace(sought, seen=True)
@@ -78,15 +77,15 @@ def collected(made: Sequence[Made], sought: Sought) -> Iterator[Fact]:
 
 
 def fate_of(facts: Sequence[Fact]) -> str:
-    """Return where a row ended, of what all steps know of it."""
+    """Return where a row ended, from the records of all steps."""
     return facts[-1].fate or "kept"
 
 
-# --- URLs that are not there ---------------------------------------------------------------------
+# --- unknown URLs --------------------------------------------------------------------------------
 
 
 def unknown(made: Mapping[str, Directory], url: str, key: str, identity: str) -> UserError:
-    """Say what was looked for in vain, and what is nearest to it."""
+    """Return an error that names the unknown URL and the nearest known one."""
     domain = urls.domain(url)
     known = list(site_urls(made, domain))
     near = difflib.get_close_matches(url, known, n=1, cutoff=0.0)
@@ -95,7 +94,7 @@ def unknown(made: Mapping[str, Directory], url: str, key: str, identity: str) ->
 
 
 def site_urls(made: Mapping[str, Directory], domain: str) -> Iterator[str]:
-    """Yield URLs of a domain, up to NEAR of them, from the first step that there is."""
+    """Yield URLs of a domain, up to NEAR of them, from the first step that exists."""
     step, under = ("links", "") if "links" in made else ("pages", "outcomes")
     if step not in made:
         return
@@ -110,7 +109,7 @@ def site_urls(made: Mapping[str, Directory], domain: str) -> Iterator[str]:
                     return
 
 
-# --- telling it ----------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------
 
 
 def describe(story: Story) -> str:
@@ -126,4 +125,4 @@ def describe(story: Story) -> str:
             lines.insert(0, f"dropped: {fact.fate}{value}")
         for number, line in enumerate(lines):
             head.append(f"{'' if number else fact.stage:<{width}} {line}")
-    return "\n".join(map(on_one_line, head))  # whatever a title has in it
+    return "\n".join(map(on_one_line, head))  # a title may hold any character

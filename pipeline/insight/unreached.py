@@ -1,4 +1,4 @@
-"""Which directories nothing needs: no recipe, no newest build, no run, no step of these."""
+"""Find directories that no recipe, newest build or run needs, directly or through other steps."""
 
 import re
 from collections.abc import Iterable
@@ -11,23 +11,23 @@ from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, mad
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
 
-REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # what `verify --remake` moved out of the way
+REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # moved aside by `verify --remake`
 
 
 @dataclass(frozen=True)
 class Unreached:
-    """A directory that could go."""
+    """A directory that could be removed."""
 
     path: Path
     bytes: int
-    fetched: bool  # whether what is in it cost the network
+    fetched: bool  # whether its files were fetched from the network
 
 
 def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) -> list[Unreached]:
     """Return the directories that nothing reaches, in the order of the steps.
 
     `wanted` are names of directories that recipes make; `fingerprints` are the sha256 of manifests
-    that runs were trained on. What the newest build and all these were made of is reached too.
+    that runs were trained on. All inputs of these and of the newest build are reached too.
     """
     there = {home.name: home for home in directories(data)}
     named = json_or_none(data / LATEST)
@@ -40,7 +40,7 @@ def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) ->
         if name in there and name not in reached:
             reached.add(name)
             inputs = made_of(there[name])
-            if not isinstance(inputs, dict):  # not whole: what it is being made of, if that is said
+            if not isinstance(inputs, dict):  # not complete: its recorded inputs, if any
                 inputs = json_or_none(there[name].path / STARTED)
                 if isinstance(inputs, dict):
                     inputs = inputs.get("inputs", inputs)

@@ -1,8 +1,8 @@
-"""Prove a data directory: what its manifests say, recomputed from the files themselves.
+"""Verify a data directory: recompute the content of its manifests from the files themselves.
 
-First every file's sha256, and that nothing is there that no manifest names. Where those are right,
-the law of each step (`laws`): its counts, recounted, and that its rows are those of what it was
-made of. Everything is read in full, whatever was remembered; nothing is changed.
+First every file's sha256, and that every file is in a manifest. If those are right, the invariant
+of each step (`laws`): its counts are recounted, and its rows compared with those of its inputs.
+Everything is read in full, whatever was remembered; nothing is changed.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,18 +22,18 @@ NAMES = tuple(laws.LAWS)  # of the steps, in their order
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it should be."""
+    """A difference that was found."""
 
     path: Path
     said: str
-    home: Path  # the directory that it lies in, or is
+    home: Path  # the directory that holds it, or is it
 
     def __str__(self) -> str:
         return f"{self.path}: {self.said}"
 
 
 def directories(data: Path) -> list[Directory]:
-    """Return the directories of steps, whole or not, those of earlier steps first."""
+    """Return the directories of steps, complete or not, those of earlier steps first."""
     found = [Directory(path) for path in sorted(data.iterdir()) if path.is_dir()]
     return sorted(
         (each for each in found if step_of(each) in NAMES),
@@ -90,7 +90,7 @@ def _inputs(home: Directory) -> dict[str, str]:
 
 
 def _sums(home: Directory) -> Iterator[Difference]:
-    """Yield the files that are not those of the manifest, all of them read."""
+    """Yield the files that differ from the manifest; all files are read."""
     try:
         manifest = home.manifest()
     except UserError as error:
@@ -117,7 +117,7 @@ def _sums(home: Directory) -> Iterator[Difference]:
 
 
 def _law(home: Directory, others: dict[str, Directory]) -> Iterator[Difference]:
-    """Yield what is wrong with the rows of a directory whose files are those of its manifest."""
+    """Yield what is wrong with the rows of a directory whose files match its manifest."""
     manifest = home.manifest()
     for name, told in manifest.get("inputs", {}).items():
         if name in others and others[name].fingerprint() != told:

@@ -1,1 +1,1 @@
-"""From dumps and lists to one row a page, with everybody who linked to it."""
+"""From dumps and lists to one row per page, with all submissions that link to it."""

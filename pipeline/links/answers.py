@@ -1,8 +1,8 @@
-"""Recorded answers of interfaces, in which many records stand in one object, taken apart.
+"""Split recorded API answers, in which one object has many records.
 
-`{"data": [...]}` is how Pushshift's interface answers, `{"data": {"children": [...]}}` how Reddit's
-does, `{"hits": [...]}` how Hacker News's search does. Such a file has an answer a line, or
-one that runs over all its lines.
+`{"data": [...]}` is an answer of Pushshift's API, `{"data": {"children": [...]}}` of Reddit's,
+`{"hits": [...]}` of Hacker News's search. Such a file has one answer per line, or one answer
+over all its lines.
 """
 
 import re
@@ -15,13 +15,13 @@ import msgspec
 from webtext.pipeline.core.compressed import LINE_BOUND, chunks, cut
 
 WRAPPERS: Final = re.compile(rb'\s*\{\s*"(?:data|kind|hits|metadata|error|took|exhaustive)"\s*:')
-LARGEST: Final = 1 << 28  # bytes of one answer that runs over lines
+LARGEST: Final = 1 << 28  # bytes of one answer over several lines
 
 _decode = msgspec.json.Decoder().decode
 
 
 def unwrapped(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass a stream on; where it begins as an answer does, with a line for each record within."""
+    """Pass on a stream; if it begins like an answer, as one line for each of its records."""
     blocks = iter(stream)
     first = next(blocks, b"")
     if not WRAPPERS.match(first):
@@ -33,7 +33,7 @@ def unwrapped(stream: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[bytes]:
-    held = b""  # of an answer that runs over several lines
+    held = b""  # of an answer over several lines
     for chunk in chunks(stream, LARGEST):
         if isinstance(chunk, int):
             continue
@@ -54,7 +54,7 @@ def _lines(stream: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _records(value: Any, line: bytes) -> Iterator[bytes]:
-    """Yield the records of an answer, a line each; what is none as it stands."""
+    """Yield the records of an answer, one per line; other lines unchanged."""
     found = _within(value)
     if found is None:
         yield line.replace(b"\n", b" ") + b"\n"
@@ -64,7 +64,7 @@ def _records(value: Any, line: bytes) -> Iterator[bytes]:
 
 
 def _within(value: Any) -> list[Any] | None:
-    """Return the records that stand in an answer, None where it is none."""
+    """Return the records in an answer, None if it is not an answer."""
     if not isinstance(value, dict) or "url" in value or "permalink" in value:
         return None
     for name in ("data", "hits"):

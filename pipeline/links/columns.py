@@ -1,8 +1,8 @@
-"""Submissions as columns, some thousand at a time, the quick way where lines are as usual.
+"""Submissions as columns, some thousand at a time: a fast path for usual lines.
 
-A call of Python a line would be most of the reading. So a chunk of whole lines is decoded in one
-call, where all of them are usual submissions; a chunk in which any line is not is gone through line
-by line, as `dumps.records` would. Tests hold the two together.
+One Python call per line would take most of the time. So a chunk of whole lines is decoded in one
+call if all of them are usual submissions; any other chunk is read line by line, like in
+`dumps.records`. Tests ensure that both agree.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -29,8 +29,8 @@ from webtext.pipeline.links.submissions import (
 )
 
 NOTHING = Submission(None)
-NOT_USUAL = Usual(0, is_self=False)  # stands where another record will
-FULL = 1 << 30  # bytes of lines held at a time; the offsets of a column of texts have 31 bits
+NOT_USUAL = Usual(0, is_self=False)  # a placeholder for a record that is filled in later
+FULL = 1 << 30  # bytes of lines in memory at a time; the offsets of a text column have 31 bits
 
 COLUMNS = pa.schema(
     [
@@ -50,7 +50,7 @@ COLUMNS = pa.schema(
 
 
 class Found(NamedTuple):
-    """Records in a row: their columns, and the flaws of those that could not be read, by place."""
+    """Consecutive records: their columns, and by place the flaws of the unreadable ones."""
 
     columns: pa.RecordBatch
     flaws: dict[int, Flaw]
@@ -98,16 +98,16 @@ def _json(stream: Iterable[bytes | int], rows: int) -> Iterator[Found]:
 
 
 class _Lines:
-    """Lines of JSON that are records, as they are read."""
+    """The JSON lines of records, collected while reading."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without records."""
         self.posts: list[Usual] = []
         self.numbers: list[int] = []
-        self.odd: dict[int, Submission | Flaw] = {}  # by place, what is no usual submission
+        self.odd: dict[int, Submission | Flaw] = {}  # by place, all but usual submissions
 
     def add(self, line: bytes | int, number: int) -> None:
-        """Append one line, which may be anything; a blank one is no record."""
+        """Append one line, which may be anything; a blank one is not a record."""
         try:
             post = _usual.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
         except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
@@ -136,9 +136,9 @@ class _Lines:
 
 
 def _by_column(posts: list[Usual]) -> list[pa.Array]:
-    """Bring usual submissions to common names and types, as `submissions.posted` does one.
+    """Convert usual submissions to common names and types, as `submissions.posted` does for one.
 
-    Returned are the COLUMNS after the first.
+    Return the COLUMNS after the first.
     """
     urls = [post.url_overridden_by_dest or post.url for post in posts]
     self_posts = [post.is_self for post in posts]
@@ -172,7 +172,7 @@ def _by_column(posts: list[Usual]) -> list[pa.Array]:
 
 
 def _scores(cells: list[int | None]) -> pa.Array:
-    """Return scores, which a dump may state of any size."""
+    """Return scores within 32 bits; those in a dump may have any size."""
     try:
         return pa.array(cells, pa.int32())
     except (pa.ArrowInvalid, OverflowError):
@@ -180,12 +180,12 @@ def _scores(cells: list[int | None]) -> pa.Array:
 
 
 def _times(cells: list[Any]) -> pa.Array:
-    """Return Unix times, whatever they are spelt as."""
+    """Return Unix times, from any spelling."""
     numbers = np.array(cells)
     if numbers.dtype.kind not in "if":
         return pa.array([as_time(cell) for cell in cells], pa.int64())
     known = (numbers >= 0) & (numbers < YEAR_10000)
-    seconds = np.where(known, numbers, 0).astype(np.int64)  # what is not known is no number
+    seconds = np.where(known, numbers, 0).astype(np.int64)  # an unknown time is not a number
     return pa.array(seconds, mask=None if known.all() else ~known)
 
 
@@ -200,4 +200,4 @@ def _by_row(read: list[tuple[int, Submission | Flaw]]) -> Found:
     return Found(pa.RecordBatch.from_arrays(arrays, schema=COLUMNS), flaws)
 
 
-_FIELDS = {"submission": "id"}  # what a Submission calls them
+_FIELDS = {"submission": "id"}  # their names in a Submission

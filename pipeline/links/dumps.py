@@ -1,9 +1,9 @@
-"""Submissions out of dumps and link lists of every era, one record a line, and what each line was.
+"""Submissions from dumps and link lists of every era, one record per line; every line is counted.
 
-Read are Reddit's submission dumps (Pushshift, Arctic Shift, recorded API answers), Hacker News
-items (CSV, JSON lines of the official or the search interface) and lists of URLs (plain, CSV, JSON
-lines, Parquet), each plain or in zstd, xz, bz2 or gzip. A record that cannot be read is given as a
-`Flaw`, never left out, so that lines can be accounted for to the last.
+It reads Reddit's submission dumps (Pushshift, Arctic Shift, recorded API answers), Hacker News
+items (CSV, JSON lines of the official or the search API) and lists of URLs (plain, CSV, JSON
+lines, Parquet), each plain or in zstd, xz, bz2 or gzip. A record that cannot be read is returned
+as a `Flaw`, never left out, so that every line is accounted for.
 """
 
 import csv
@@ -40,23 +40,23 @@ PACKED = {
     ".gz",
 }  # an empty file of such a name is a failed download
 SORTS = "zstd, xz, bz2 or gzip"
-# PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite: what gets saved under the name of a dump.
-# Source: `man 5 magic`, as the `file` command has them
+# PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite: files that are saved under the name of a dump.
+# Source: `man 5 magic`, as in the `file` command
 BINARIES = tuple(
     b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite".split(b" "),
 )
-HEAD_BYTES = 64  # bytes that are looked at to tell what is no dump at all
-HEAD_LINES = 64  # lines that are looked at to tell a format
-CSV_LINES = 100  # a quoted field that runs over more lines than this was never closed
+HEAD_BYTES = 64  # bytes examined to detect a file that is not a dump
+HEAD_LINES = 64  # lines examined to detect a format
+CSV_LINES = 100  # a quoted field with more lines than this was never closed
 
-Lines = Iterable[tuple[int, bytes | int]]  # numbered from 1; a number for one that is not there
+Lines = Iterable[tuple[int, bytes | int]]  # numbered from 1; a number for a missing one
 
 
 class Flaw(NamedTuple):
-    """Why a line gave no submission."""
+    """Why a line has no submission."""
 
     reason: str  # broken_line, line_too_long or truncated_archive
-    value: float | None = None  # bytes of the line, where that decided it
+    value: float | None = None  # bytes of the line, if that was the reason
 
 
 _decode = msgspec.json.Decoder(Raw).decode
@@ -65,13 +65,13 @@ _decode = msgspec.json.Decoder(Raw).decode
 def records(
     path: Path, tick: Callable[[int], None] = lambda _: None
 ) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Yield every record of a dump or list with its line number, from 1; blank lines are none.
+    """Yield every record of a dump or list with its line number, from 1; blank lines have none.
 
-    `tick` hears of the bytes of the file that have been read. An archive that ends early gives
-    what it holds and then one Flaw for the rest, of which nobody knows how much it was.
+    `tick` gets the number of bytes of the file that were read. An archive that ends early gives
+    its records and then one Flaw for the rest, whose size is unknown.
 
     Raises:
-        UserError: a table without a column of URLs, or a file that is no dump and no list.
+        UserError: a table without a column of URLs, or a file that is neither dump nor list.
     """
     if container(path) == "parquet":
         yield from _parquet(path, tick)
@@ -92,7 +92,7 @@ def opened(
     """Return json, csv, tsv or plain, by a file's first lines and its name; and its chunks.
 
     Raises:
-        UserError: a file that is no dump and no list.
+        UserError: a file that is neither dump nor list.
     """
     if not path.stat().st_size and path.suffix in PACKED:
         raise UserError(f"{path}: is empty; download it again, or take it off the sources")
@@ -116,7 +116,7 @@ def opened(
 
 
 def _looked_at(path: Path, stream: Iterator[bytes]) -> Iterator[bytes]:
-    """Pass a file on, unless its first bytes show that it is no lines of records.
+    """Pass on a file, unless its first bytes show that it is not lines of records.
 
     Raises:
         UserError: it is something else.
@@ -153,7 +153,7 @@ def _lines(stream: Iterable[bytes | int]) -> Iterator[bytes | int]:
 
 
 def read_json(line: bytes | int) -> Submission | Flaw | None:
-    """Read a line of JSON, of any source and era; a blank one is nothing."""
+    """Read a line of JSON, of any source and era; a blank one gives None."""
     try:
         return submission(_decode(line))  # type: ignore[arg-type]  # a length is a TypeError
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
@@ -161,7 +161,7 @@ def read_json(line: bytes | int) -> Submission | Flaw | None:
 
 
 def _odd_line(line: bytes | int) -> Submission | Flaw | None:
-    """Read what the quick decoder refused: a lone surrogate, stray bytes in a title, a bare URL."""
+    """Read a line that the fast decoder refused: a lone surrogate, bad bytes, a bare URL."""
     if isinstance(line, int):
         return _unread(line)
     if not line.strip(b" \t\r\0"):
@@ -174,19 +174,19 @@ def _odd_line(line: bytes | int) -> Submission | Flaw | None:
     if not isinstance(fields, dict):
         return Flaw("broken_line")
     found = without_halves(submission(Raw(**{name: fields.get(name) for name in COLUMNS.values()})))
-    # A URL that had no characters there would lead to another page.
+    # A URL with characters removed or replaced would lead to another page.
     return Flaw("broken_line") if "\ufffd" in (found.url or "") else found
 
 
 def _unread(length: int) -> Flaw:
-    """Name what stands in the place of a line."""
+    """Return the Flaw that replaces a line."""
     if length == CUT_SHORT:
         return Flaw("truncated_archive")
     return Flaw("line_too_long", length)
 
 
 def _plain(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Read a list of one URL a line; `#` opens a comment line."""
+    """Read a list of one URL per line; `#` starts a comment line."""
     for number, line in numbered:
         if isinstance(line, int):
             yield number, _unread(line)
@@ -213,7 +213,7 @@ def _csv(path: Path, numbered: Lines, delimiter: str) -> Iterator[tuple[int, Sub
 
 
 def _columns(path: Path, row: list[str]) -> dict[str, int]:
-    """Return where the known fields stand, by a table's first row.
+    """Return the positions of the known fields, by a table's first row.
 
     Raises:
         UserError: none of them is a URL.
@@ -228,10 +228,10 @@ def _columns(path: Path, row: list[str]) -> dict[str, int]:
 
 
 def _csv_rows(numbered: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Flaw]]:
-    """Yield rows, joining lines where a quoted field runs over several.
+    """Yield rows, joining lines if a quoted field has several.
 
-    A quote that is never closed would swallow the rest of the file. So after `CSV_LINES` lines
-    its first line alone is given up, and reading goes on with the second.
+    A quote that is never closed would take the rest of the file. So after `CSV_LINES` lines only
+    its first line is given up, and reading continues with the second.
     """
     lines = _decoded(numbered)
     ahead: deque[tuple[int, str | Flaw]] = deque()
@@ -273,9 +273,9 @@ def _decoded(numbered: Lines) -> Iterator[tuple[int, str | Flaw]]:
 def _csv_row(text: str, delimiter: str) -> list[str] | Flaw | None:
     """Return the fields of one row, or None if a quoted one is still open at its end.
 
-    A carriage return is a blank: rows have their ends already.
+    A carriage return is a blank: the ends of rows are already known.
     """
-    csv.field_size_limit(LINE_BOUND)  # the bound of lines holds already
+    csv.field_size_limit(LINE_BOUND)  # the line length is already limited
     text = text.replace("\r", " ").replace("\0", "")
     try:
         return next(csv.reader([text], delimiter=delimiter, strict=True))
@@ -283,13 +283,13 @@ def _csv_row(text: str, delimiter: str) -> list[str] | Flaw | None:
         if "unexpected end" in str(error):
             return None
     try:
-        return next(csv.reader([text], delimiter=delimiter))  # a stray quote within a field
+        return next(csv.reader([text], delimiter=delimiter))  # an unexpected quote within a field
     except (csv.Error, StopIteration):
         return Flaw("broken_line")
 
 
 def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Read a table; a row's number stands for its line."""
+    """Read a Parquet table; a row's number is its line number."""
     number = 0
     try:
         with pq.ParquetFile(path) as file:
@@ -310,7 +310,7 @@ def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Sub
 
 
 def _rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Flaw]:
-    """Return the rows of a batch; writers put bytes into columns of strings that are no UTF-8."""
+    """Return the rows of a batch; some writers put bytes that are not UTF-8 into string columns."""
     try:
         return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow states no types
     except UnicodeDecodeError:

@@ -1,31 +1,31 @@
-"""Harvest: from dumps and lists to one row a page, with everybody who linked to it.
+"""Harvest: from dumps and lists to one row per page, with all submissions that link to it.
 
-A map and a reduce. The map reads each source once, decides what a submission alone can decide, and
+A map and a reduce. The map reads each source once, applies the rules for single submissions, and
 spills its rows by shard (`spill.py`). The reduce takes one shard at a time, merges the submissions
-of each URL key, and asks for the score. All of it is the same bytes whatever the workers.
+of each URL key, and checks the score. The output bytes do not depend on the number of workers.
 
-Fates, as `links.<reason>`, in the order in which they are asked:
+Fates, as `links.<reason>`, in the order in which they are checked:
 
     line_too_long      a line of more than 16 MiB (value: its bytes)
-    broken_line        not JSON, or not a row of the table, or its URL has torn characters
-    truncated_archive  one row a source: where the archive broke off; what followed is not known
+    broken_line        not JSON, or not a row of the table, or its URL has damaged characters
+    truncated_archive  one row per source: where the archive ends early; the rest is not known
     self_post          text on Reddit itself, not a link
-    no_url             no URL, as in a comment of Hacker News
-    bad_url            no absolute URL, or no host that could be looked up
+    no_url             no URL, as in a Hacker News comment
+    bad_url            not an absolute URL, or not a host that could be looked up
     not_http           another scheme
     over_18            marked as adult
     deleted            removed by its author, a moderator or the site
     subreddit          of an excluded subreddit
-    out_of_window      linked before or after the dates wanted, or at a time not known (value: Unix)
+    out_of_window      linked before or after the wanted dates, or at an unknown time (value: Unix)
     url_too_long       (value: characters)
     domain             of an excluded domain or host
-    extension          a path that ends as no page of text does
-    repeated           the same submission, told again by another dump (or the same one)
+    extension          a path with an ending that text pages do not have
+    repeated           the same submission again, from another dump (or the same one)
     low_score          of a URL whose merged score is too low (value: that score)
     duplicate          merged into an earlier submission of the same URL, and kept in its row; so
-                       these stand in no file of dropped rows
+                       these are not in the files of dropped rows
 
-A URL with dropped and with kept submissions is kept, with the kept ones alone.
+A URL with dropped and with kept submissions is kept, with only the kept ones.
 """
 
 import hashlib
@@ -46,9 +46,9 @@ from webtext.pipeline.links import merge
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.links.spill import spill
 
-# The Parquet column of the ids of submissions, which come after the columns of a link.
+# The Parquet column of the submissions' ids, after the columns of a link.
 SUBMISSIONS = LINK.get_field_index("submissions")
-EDGE = 1 << 20  # bytes of each end of a source that its fingerprint reads
+EDGE = 1 << 20  # bytes at the start and end of a source that its fingerprint reads
 
 
 def harvest(
@@ -60,11 +60,11 @@ def harvest(
 ) -> list[Passage]:
     """Make LINK shards of the sources; return the funnel, counted from the files.
 
-    Called again after a kill, it goes on with the sources and shards that are not whole yet.
+    If it is called again after a kill, it continues with the unfinished sources and shards.
 
     Raises:
         UserError: a table has no column of URLs.
-        PipelineError: lines were lost or made up.
+        PipelineError: lines were lost or added.
     """
     todo = [n for n in range(settings.shards) if not out.shard(n).exists()]
     ledger = out.path / "sources.json"
@@ -85,7 +85,7 @@ def count(out: Directory, read: int) -> Passage:
     """Return the funnel of a harvest of `read` records, from its files alone.
 
     Raises:
-        PipelineError: it does not add up.
+        PipelineError: its numbers do not add up.
     """
     kept, submissions = 0, 0
     for path in out.shards():
@@ -93,7 +93,7 @@ def count(out: Directory, read: int) -> Passage:
             told = file.metadata
             kept += told.num_rows
             for group in map(told.row_group, range(told.num_row_groups)):
-                submissions += group.column(SUBMISSIONS).num_values  # each link has one at least
+                submissions += group.column(SUBMISSIONS).num_values  # each link has at least one
     dropped = fates(out.shards("dropped"))
     if submissions > kept:
         dropped["links.duplicate"] = submissions - kept
@@ -123,7 +123,7 @@ def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources")
 
 
 def _no_file(pattern: str, path: Path, base: Path) -> str:
-    """Say what was found in the place of a file, and what to do."""
+    """Say what was found instead of a file, and what to do."""
     if path.is_dir():
         inside = str(Path(pattern) / "*.zst")
         return f"{pattern!r} is a directory; wanted files: name those in it, such as {inside!r}"
@@ -136,10 +136,10 @@ def _no_file(pattern: str, path: Path, base: Path) -> str:
 
 
 def fingerprint(sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return what tells these files from others, for a digest, without reading them whole.
+    """Return a fingerprint of these files, for a digest, without reading them completely.
 
-    It has their names without folders, sizes, and the sha256 of their first and last MiB: a folder
-    that moves makes no new harvest, and a file that is edited, cut or downloaded anew does.
+    It has their names without folders, sizes, and the sha256 of their first and last MiB: a moved
+    folder makes no new harvest, but an edited, cut or newly downloaded file does.
     """
     return [
         {"name": path.name, "bytes": path.stat().st_size, "sha256": _edges(path)}

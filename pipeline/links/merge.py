@@ -1,7 +1,7 @@
-"""The reduce of the harvest: all rows of one shard in, one LINK row a URL key out.
+"""The reduce of the harvest: all rows of one shard in, one LINK row per URL key out.
 
-A shard is decided upon by some numbers of each row, all of them in memory, about 60 bytes a row.
-Its texts are read again from the spills when they are written, some thousand links at a time.
+A shard is decided by a few numbers of each row, all of them in memory, about 60 bytes a row. Its
+texts are read again from the spills when they are written, some thousand links at a time.
 """
 
 import shutil
@@ -20,12 +20,12 @@ from webtext.pipeline.links.plain_urls import digits
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.links.submissions import INT32
 
-ROWS = 1 << 14  # of a row group, and as many links have their texts in memory at once
+ROWS = 1 << 14  # rows of a row group, and links whose texts are in memory at once
 
 REASONS = (*spill.REASONS, "links.repeated", "links.low_score")
 REPEATED, LOW_SCORE = len(REASONS) - 2, len(REASONS) - 1
 
-# Columns of which one value stands in many rows; the others have no use for Parquet's dictionaries.
+# Columns with the same value in many rows; the others gain nothing from Parquet's dictionaries.
 FEW = [
     "domain",
     "score",
@@ -46,13 +46,13 @@ class Spilled:
     shard: int
 
     def batches(self, *names: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield these columns of the rows, and the number of the source that they are of."""
+        """Yield these columns of the rows, and the number of their source."""
         chosen = sorted(spill.SPILL.get_field_index(name) for name in names)
         options = pa.ipc.IpcReadOptions(included_fields=chosen)
         for number in range(self.sources):
             path, _ = spill.paths(self.out, number)
             with (
-                pa.OSFile(str(path)) as file,  # mapped, all of it would count as memory in use
+                pa.OSFile(str(path)) as file,  # a mapped file would count as used memory
                 pa.ipc.open_file(file, options=options) as reader,
             ):
                 for at in range(self.shard, reader.num_record_batches, self.shards):
@@ -61,10 +61,10 @@ class Spilled:
     def chosen(
         self, which: Array, *names: str, more: bool = False
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """Yield those of the rows that `which`, a bool for each row, has chosen.
+        """Yield the rows that `which`, a bool for each row, selects.
 
-        If there may be `more`, batches of which most rows are chosen come as they are, and all of
-        their rows are chosen in `which` as well.
+        If there may be `more`, batches with most rows selected are yielded whole, and all their
+        rows are then selected in `which` as well.
         """
         start = 0
         for number, batch in self.batches(*names):
@@ -77,10 +77,10 @@ class Spilled:
 
 
 class Facts:
-    """What decides about the rows of a shard: arrays, a value for each row in the order read."""
+    """The values that decide a shard's rows: arrays, one value per row in the order read."""
 
     def __init__(self, spilled: Spilled) -> None:
-        """Read them."""
+        """Read the values."""
         names = ("id", "score", "created", "listed", "reason", "value")
         schema = pa.schema([field for field in spill.SPILL if field.name in names])
         read = pa.Table.from_batches([batch for _, batch in spilled.batches(*names)], schema)
@@ -97,7 +97,7 @@ class Facts:
 
 
 def merge(settings: Harvest, out: Directory, sources: list[dict[str, Any]], shard: int) -> None:
-    """Write one shard of links, and of dropped rows before it, so that a link shard is the last."""
+    """Write one shard of dropped rows, then one of links, so that the link shard is the last."""
     names = [source["source"] for source in sources]
     spilled = Spilled(out, len(sources), settings.shards, shard)
     facts = Facts(spilled)
@@ -115,22 +115,22 @@ def clear(out: Directory) -> None:
 
 
 def by_url(facts: Facts) -> Array:
-    """Return the rows that have no reason, by id, then oldest first, then in the order read."""
+    """Return the rows without a reason, sorted by id, then oldest first, then in the order read."""
     alive = np.flatnonzero(facts.reasons == 0)
     order: Array = alive[np.lexsort((facts.created[alive], facts.ids[alive]))]
     return order
 
 
 def told_once(spilled: Spilled, facts: Facts, order: Array) -> Array:
-    """Give a reason to sorted rows that tell of a submission again; return the others, sorted.
+    """Give a reason to sorted rows that repeat a submission; return the others, sorted.
 
-    Dumps overlap: a month is recompressed, fetched again, cut out for a subreddit. The first
-    telling counts, or else a sum of scores would be a sum over files. A submission without an id
-    of its own is never taken for another.
+    Dumps overlap: a month is recompressed, fetched again, extracted for a subreddit. The first
+    row counts, otherwise a sum of scores would be a sum over files. A submission without an id
+    of its own is never a repetition.
     """
     starts = _starts(facts.ids[order])
     sizes = np.diff(np.append(starts, len(order)))
-    several = np.flatnonzero(np.repeat(sizes > 1, sizes))  # rows of URLs that have more than one
+    several = np.flatnonzero(np.repeat(sizes > 1, sizes))  # rows of URLs with more than one row
     if not len(several):
         return order
     rows = order[several]
@@ -140,7 +140,7 @@ def told_once(spilled: Spilled, facts: Facts, order: Array) -> Array:
     places = np.searchsorted(np.flatnonzero(which), rows)
     post, subreddit = (_numbered(told[name])[places] for name in columns)
     ids = facts.ids[rows]
-    alike = np.lexsort((subreddit, post, ids))  # in their order, where all three are the same
+    alike = np.lexsort((subreddit, post, ids))  # in their order, if all three are the same
     again = np.flatnonzero(post[alike] >= 0)[1:]
     same = np.ones(len(again), bool)
     for key in (ids[alike], post[alike], subreddit[alike]):
@@ -152,14 +152,14 @@ def told_once(spilled: Spilled, facts: Facts, order: Array) -> Array:
 
 
 def _numbered(column: pa.ChunkedArray) -> Array:
-    """Return the same number for the same text, -1 for none."""
+    """Return the same number for the same text, -1 for null."""
     indices = column.combine_chunks().dictionary_encode().indices
     numbers: Array = pc.fill_null(indices, -1).to_numpy()
     return numbers
 
 
 def scored(settings: Harvest, facts: Facts, order: Array) -> tuple[Array, Array]:
-    """Return the sorted rows whose URLs reach the score, and it; give the others their reason."""
+    """Return the sorted rows whose URLs reach the score, with it; give the others a reason."""
     known = facts.scores[order].astype(np.int64)
     listed = facts.listed[order] & facts.scoreless[order]
     total, vouched = known, listed
@@ -189,7 +189,7 @@ def _chosen(count: int, rows: Array) -> Array:
 
 
 def _dropped(spilled: Spilled, facts: Facts, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield what was dropped, in the order read."""
+    """Yield the dropped rows, in the order read."""
     which = facts.reasons != 0
     rows = np.flatnonzero(which)
     reasons = pa.array(REASONS, pa.string())
@@ -213,7 +213,7 @@ def _dropped(spilled: Spilled, facts: Facts, names: Sequence[str]) -> Iterator[p
 
 
 def _grouped(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield the same rows, a row group at a time."""
+    """Yield the same rows in row groups."""
     held = LINK_DROPPED.empty_table()
     for batch in batches:
         held = pa.concat_tables([held, pa.Table.from_batches([batch])])
@@ -237,7 +237,7 @@ def links(
 
 
 def _texts(spilled: Spilled, which: Array, rows: Array) -> pa.Table:
-    """Return what is written of the chosen rows, in the order of `rows`."""
+    """Return the written columns of the chosen rows, in the order of `rows`."""
     columns = ("url", "domain", "submission", "subreddit", "score", "created", "title")
     found = []
     for number, batch in spilled.chosen(which, *columns, more=True):
@@ -250,7 +250,7 @@ def _texts(spilled: Spilled, which: Array, rows: Array) -> pa.Table:
 def _linked(
     facts: Facts, rows: Array, ends: Array, merged: Array, texts: pa.Table, names: pa.Array
 ) -> pa.Table:
-    """Make LINK rows of the rows of some ids, which end and begin at `ends`."""
+    """Make LINK rows from the rows of some ids, with the borders `ends`."""
     starts = ends[:-1]
     columns = {"id": texts["submission"], "source": pc.take(names, texts["source"])}
     columns |= {name: texts[name] for name in ("subreddit", "score", "created", "title")}

@@ -1,8 +1,8 @@
-"""URLs that a parser would hardly change, by the column: all that a harvest asks of them.
+"""The facts that a harvest needs about plain URLs, which a parser hardly changes, by column.
 
-`urls.forms` costs a microsecond or two a URL, and several where it asks the parser. Here Arrow's
-functions do to whole columns what it does to one; each host is asked about once, and what is not
-plain, about one URL in 40, is left to `urls`. Tests hold the two together.
+`urls.forms` takes a microsecond or two per URL, and several if it calls the parser. Here Arrow's
+functions do the same for whole columns; each host is checked once, and URLs that are not plain,
+about one in 40, are left to `urls`. Tests ensure that both agree.
 """
 
 import hashlib
@@ -22,22 +22,23 @@ Array = np.ndarray[Any, Any]
 
 @dataclass
 class Read:
-    """What the URLs of a column mean; of those that are not known, nothing."""
+    """The facts about the URLs of a column; none about those that are not known."""
 
     known: Array  # bool
-    ids: Array  # uint64, the first 8 bytes of the key's sha256; 0 where not known, as False below
-    urls: pa.Array  # strings, the form to fetch; null where not known, as the next
+    ids: Array  # uint64, the first 8 bytes of the key's sha256; 0 if not known, as False below
+    urls: pa.Array  # strings, the form to fetch; null if not known, as the next
     domains: pa.Array
-    excluded: Array  # bool, whether the host is
-    files: Array  # bool, whether the path ends as no page of text does
+    excluded: Array  # bool, whether the host is excluded
+    files: Array  # bool, whether the path has an ending that text pages do not have
 
 
 def read(
     column: pa.Array, wanted: Array, site: Callable[[str], tuple[str, bool]], endings: str
 ) -> Read:
-    """Read those URLs of a column that are wanted, which must not be null, if they are plain.
+    """Read the wanted URLs of a column, which must not be null, if they are plain.
 
-    `site` tells a host's registrable domain and whether it is excluded; `endings` is of `ending`.
+    `site` returns a host's registrable domain and whether it is excluded; `endings` is the result
+    of `ending`.
     """
     parts = pc.extract_regex(column.filter(pa.array(wanted)), _PLAIN)
     forms, hosts, paths, queries = (pc.struct_field(parts, at) for at in range(4))
@@ -68,7 +69,7 @@ def read(
 
 
 _PLAIN = rf"\A(?P<url>{urls.PLAIN}){urls.FRAGMENT}\z"
-_ODD = r"/\.|\.\.|;"  # as `urls.forms`; of a host `urls.plain_name` knows
+_ODD = r"/\.|\.\.|;"  # as `urls.forms`; `urls.plain_name` decides about hosts
 
 
 def ending(extensions: frozenset[str]) -> str:
@@ -83,7 +84,7 @@ def ending(extensions: frozenset[str]) -> str:
 
 
 def _keys(names: pa.Array, paths: pa.Array, queries: pa.Array) -> pa.Array:
-    """Return keys, as `urls.forms`."""
+    """Return keys, as in `urls.forms`."""
     asked = pc.greater(pc.binary_length(queries), 0)
     folded = [urls.key_query(query[1:]) for query in queries.filter(asked).to_pylist()]
     texts = pa.array([query and f"?{query}" for query in folded], pa.string())
@@ -92,14 +93,14 @@ def _keys(names: pa.Array, paths: pa.Array, queries: pa.Array) -> pa.Array:
 
 
 def _fetched(column: pa.Array, paths: pa.Array) -> pa.Array:
-    """Return the form to fetch: the URL without its fragment with a slash for an empty path."""
+    """Return the form to fetch: the URL without its fragment, and a slash for an empty path."""
     bare = pc.equal(pc.binary_length(paths), 0)
     whole = pc.replace_substring_regex(column.filter(bare), r"\A([^?]*)", r"\1/")
     return pc.replace_with_mask(column, bare, whole)
 
 
 def _scattered(column: pa.Array, rows: Array, count: int) -> pa.Array:
-    """Return a column of `count` rows with these values in some rows, null in the others."""
+    """Return a column of `count` rows with these values in some rows, and null in the others."""
     places = np.full(count, -1)
     places[rows] = np.arange(len(rows))
     return column.take(pa.array(places, mask=places < 0))
@@ -121,7 +122,7 @@ def number(key: str) -> int:
 
 
 def digits(ids: Array, known: Array) -> pa.Array:
-    """Return numbers as strings of 16 hexadecimal digits, null where not known.
+    """Return numbers as strings of 16 hexadecimal digits, null if not known.
 
     >>> digits(np.array([255, 1], np.uint64), np.array([True, False])).to_pylist()
     ['00000000000000ff', None]

@@ -1,4 +1,4 @@
-"""What a harvest takes, and how the votes of several submissions count: its settings."""
+"""The settings of a harvest: which links it takes, and how several submissions' votes count."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -14,45 +14,44 @@ MERGES = ("max", "sum", "each")
 class Harvest:
     """Which links are taken from which dumps, and how the votes of several submissions count.
 
-    `merge` says what the score of a URL is that was submitted more than once:
+    `merge` says how to score a URL that was submitted more than once:
 
-    - `max`: its best submission's. Somebody's readers found it worth three votes.
-    - `sum`: the sum, negative ones included, as OpenWebText2 has it. Often posted counts like
-      well liked, so it lets in what many people posted and few liked.
-    - `each`: every submission must reach the score alone, as in OpenWebText; those that do not are
-      dropped, and the best of the others counts.
+    - `max`: the score of its best submission. The readers of one post found it worth three votes.
+    - `sum`: the sum, negative ones included, as in OpenWebText2. Often posted counts like well
+    liked, so it accepts pages that many people posted and few liked.
+    - `each`: every submission must reach the score alone, as in OpenWebText; the others are
+    dropped, and the best of the rest counts.
 
-    A score means what the dump's makers saw: in months up to 2023-10 the score some days or weeks
-    after the submission, from 2023-11 on that of a second look 36 hours after it. So one threshold
-    is a little stricter in later months. A score that is not known counts as 0, as OpenWebText2 has
-    it; a link from a list without scores is vouched for by the list, and passes, as it does the
-    window of time.
+    A score is the one that the dump's makers saw: in months up to 2023-10 the score some days or
+    weeks after the submission, from 2023-11 on the score 36 hours after it. So one threshold is a
+    little stricter in later months. An unknown score counts as 0, as in OpenWebText2; a link from
+    a list without scores is trusted because of the list: it passes this check and that of dates.
 
     Source: 3 votes, from "Language Models are Unsupervised Multitask Learners", section 2.1
-    (WebText); its list of subreddits was not published, and none stands in for it.
+    (WebText); its list of subreddits was not published, and nothing replaces it.
     """
 
     sources: tuple[str, ...] = field(default=(), metadata={"machine": True})  # paths or globs
     min_score: int = 3  # votes; a link with fewer is dropped
     merge: str = "max"  # or "sum", "each"
     after: date | None = None  # the first day wanted, UTC
-    before: date | None = None  # the first day no longer wanted, UTC
+    before: date | None = None  # the first day not wanted any more, UTC
     keep_nsfw: bool = False  # keep submissions marked as adult
     keep_deleted: bool = False  # keep submissions that were removed
-    exclude_domains: tuple[str, ...] = ()  # registrable domains or hosts, and all names under them
+    exclude_domains: tuple[str, ...] = ()  # registrable domains or hosts, with all their subdomains
     exclude_subreddits: tuple[str, ...] = ()  # names without r/
-    lists: tuple[str, ...] = LISTS  # files of pipeline/data that exclude as well
+    lists: tuple[str, ...] = LISTS  # files of pipeline/data with more exclusions
     max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
-    shards: int = 16  # about one a 50,000 links wanted; memory holds 60 bytes a row of a shard
+    shards: int = 16  # about one per 50,000 wanted links; memory needs 60 bytes a row of a shard
 
     name: ClassVar[str] = "links"
-    version: ClassVar[int] = 4  # raised too when a file of pipeline/data changes
+    version: ClassVar[int] = 4  # also raised when a file of pipeline/data changes
 
     def __post_init__(self) -> None:
         """Check the values.
 
         Raises:
-            UserError: one of them makes no sense.
+            UserError: one of them is invalid.
         """
         if self.merge not in MERGES:
             raise UserError(f"links.merge = {self.merge!r}: wanted one of {', '.join(MERGES)}")
@@ -67,7 +66,7 @@ class Harvest:
                 raise UserError(f"links.{name} = {getattr(self, name)}: wanted {least} or more")
 
     def window(self) -> tuple[int | None, int | None]:
-        """Return the first second wanted and the first no longer wanted, as Unix time."""
+        """Return the first wanted second and the first one after the window, as Unix time."""
         return _midnight(self.after), _midnight(self.before)
 
 

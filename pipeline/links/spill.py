@@ -1,8 +1,8 @@
 """The map of the harvest: one source in, its rows out by shard, each kept so far or with a reason.
 
-The spill of a source is one Arrow file of `shards` batches a chunk, so that the batches of shard s
-are s, s + shards, s + 2 shards, and so on: the reduce finds them without an index. It is not
-compressed, some 200 bytes a record: it is read and removed before it grows old.
+The spill of a source is one Arrow file of `shards` batches per chunk, so that the batches of shard
+s are s, s + shards, s + 2 shards, and so on: the reduce finds them without an index. It is not
+compressed, some 200 bytes a record, because it is soon read and removed.
 """
 
 import json
@@ -24,11 +24,11 @@ from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.named_lists import read_names
 
-CHUNK = 1 << 16  # records held at a time: fewer, and calls would cost more than what they do
-CHUNK_PER_SHARD = 128  # ... or this many for each shard, lest batches become mere overhead
+CHUNK = 1 << 16  # records in memory at a time: with fewer, calls would cost more than their work
+CHUNK_PER_SHARD = 128  # ... or this many for each shard, so that batches are not mostly overhead
 
-# The reasons that one submission alone can give, in the order in which they are asked; a row has
-# the place of its own here, 0 for none.
+# The reasons to drop a single submission, in the order in which they are checked; a row has the
+# place of its reason here, 0 for none.
 REASONS = (
     None,
     "links.line_too_long",
@@ -50,7 +50,7 @@ NUMBER = {reason: number for number, reason in enumerate(REASONS)}
 
 SPILL = pa.schema(
     [
-        ("id", pa.uint64()),  # null where there is no URL
+        ("id", pa.uint64()),  # null if there is no URL
         ("url", pa.string()),
         ("domain", pa.string()),
         ("line", pa.int64()),
@@ -61,7 +61,7 @@ SPILL = pa.schema(
         ("title", pa.string()),
         ("listed", pa.bool_()),
         ("reason", pa.uint8()),
-        ("value", pa.float64()),  # that decided it
+        ("value", pa.float64()),  # the value that decided it
     ]
 )
 
@@ -69,15 +69,15 @@ Array = np.ndarray[Any, Any]
 
 
 def paths(out: Directory, number: int) -> tuple[Path, Path]:
-    """Return where the spill of source `number` lies, and the note that is written once it is."""
+    """Return the path of the spill of source `number`, and of the note that is written after it."""
     return out.shard(number, "arrow", "spill"), out.shard(number, "json", "spill")
 
 
 def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
-    """Read one source into its spill, unless that has been done; return its number of records.
+    """Read one source into its spill, unless that is already done; return its number of records.
 
     Raises:
-        UserError: as `dumps.records`; or no record is understood.
+        UserError: as `dumps.records`; or no record could be understood.
     """
     number, source = item
     rows, note = paths(out, number)
@@ -85,7 +85,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
         pool.tick(source.stat().st_size)
         return int(json.loads(note.read_text())["records"])
     count = 0
-    understood = False  # whether any record had a URL, or said that it has none
+    understood = False  # whether any record had a URL, or stated that it has none
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
     judge = Judge(settings, number % settings.shards)
     with (
@@ -98,7 +98,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
             judged, shards = judge(found)
             understood = understood or not _strange(judged["reason"])
             _write(writer, judged, shards, settings.shards)
-            del found, judged, shards  # before the next are read, which need as much
+            del found, judged, shards  # freed before the next are read, which need as much memory
         if not understood:
             raise UserError(_not_understood(source, count))
     write_json(note, {"records": count})
@@ -110,12 +110,12 @@ STRANGE = ("links.line_too_long", "links.broken_line", "links.truncated_archive"
 
 
 def _strange(reasons: pa.Array) -> bool:
-    """Whether no record of these was understood; also of none at all."""
+    """Whether none of these records could be understood; true without records."""
     return bool(np.isin(reasons.to_numpy(), [NUMBER[reason] for reason in STRANGE]).all())
 
 
 def _not_understood(source: Path, count: int) -> str:
-    """Say what was found in a source of which no line is a link."""
+    """Say what was found in a source in which no line is a link."""
     wanted = (
         "wanted a dump of submissions, or a list of URLs that begin with http:// or https://: "
         "mend the file, or take it off links.sources"
@@ -131,7 +131,7 @@ def _not_understood(source: Path, count: int) -> str:
 def _write(
     writer: pa.RecordBatchFileWriter, batch: pa.RecordBatch, numbers: Array, shards: int
 ) -> None:
-    """Write the rows of each shard, in their order; empty batches where there are none."""
+    """Write the rows of each shard, in their order; an empty batch if there are none."""
     order = np.argsort(numbers, kind="stable")
     ends = np.searchsorted(numbers[order], np.arange(shards + 1))
     batch = batch.take(pa.array(order))
@@ -140,10 +140,10 @@ def _write(
 
 
 class Judge:
-    """Decides what a submission alone can decide, for many at once."""
+    """Applies the rules for single submissions, to many at once."""
 
     def __init__(self, settings: Harvest, home: int) -> None:
-        """Get ready for one source, whose rows without a URL belong to no site and go to `home`."""
+        """Prepare for one source; its rows without a URL belong to no site and go to `home`."""
         self.settings = settings
         self.subreddits = excluded(settings, "subreddits", settings.exclude_subreddits)
         self.extensions = excluded(settings, "extensions", ())
@@ -153,7 +153,7 @@ class Judge:
         self.home = home
 
     def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
-        """Return a row for every record, kept so far or with the reason why not; and its shard."""
+        """Return a row for every record, kept so far or with a reason; and its shard."""
         columns = found.columns
         reasons = np.zeros(columns.num_rows, np.uint8)
         values = np.full(columns.num_rows, np.nan)
@@ -183,9 +183,9 @@ class Judge:
     def object(
         self, columns: pa.RecordBatch, read: plain_urls.Read, reasons: Array, values: Array
     ) -> None:
-        """Write the first reason against each submission that has a URL, and what decided it."""
+        """Write the first reason to drop each submission that has a URL, and the deciding value."""
         settings = self.settings
-        free = reasons == 0  # of any reason to drop it so far; the first one counts
+        free = reasons == 0  # rows without a reason to drop them so far; the first one counts
 
         def drop(reason: str, which: Array, measures: Array | None = None) -> None:
             which = which & free
@@ -202,7 +202,7 @@ class Judge:
             drop("links.subreddit", self.unwanted(columns["subreddit"]))
         if settings.after is not None or settings.before is not None:
             drop("links.out_of_window", *self.outside(columns))
-        lengths = pc.fill_null(pc.binary_length(read.urls), 0).to_numpy()  # all ASCII where known
+        lengths = pc.fill_null(pc.binary_length(read.urls), 0).to_numpy()  # all ASCII if known
         drop("links.url_too_long", lengths > settings.max_url_length, lengths)
         drop("links.domain", read.excluded)
         drop("links.extension", read.files)
@@ -215,7 +215,7 @@ class Judge:
         return np.array([*listed, False])[places]
 
     def outside(self, columns: pa.RecordBatch) -> tuple[Array, Array]:
-        """Whether the time is not known to lie within the window, and ought to be known."""
+        """Whether the time is outside the window, or unknown although the source should have it."""
         created = columns["created"]
         unknown = _flags(created.is_null())
         seconds = pc.fill_null(created, 0).to_numpy()
@@ -231,16 +231,16 @@ class Judge:
         return urls.registrable(host), _is_under(host, self.domains)
 
     def shards(self, domains: pa.Array) -> Array:
-        """Return the shard of each row, as `urls.bucket`: all of a site are in one."""
+        """Return the shard of each row, as `urls.bucket`: all rows of a site are in one."""
         told = domains.dictionary_encode()
         buckets = [urls.bucket(name, self.settings.shards) for name in told.dictionary.to_pylist()]
         places: Array = pc.fill_null(told.indices, len(buckets)).to_numpy()
-        small = self.settings.shards <= 1 << 16  # which numpy sorts by counting
+        small = self.settings.shards <= 1 << 16  # a type that numpy sorts by counting
         return np.array([*buckets, self.home], np.uint16 if small else np.int64)[places]
 
 
 def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> plain_urls.Read:
-    """Read the URLs of the rows that have no reason yet; write one for those that are none."""
+    """Read the URLs of the rows without a reason; give invalid ones a reason."""
     wanted = reasons == 0
     known = wanted & _flags(column.is_valid())
     read = plain_urls.read(column, known, judge.site, judge.endings)
@@ -268,7 +268,7 @@ def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> plain_urls.Rea
 
 
 def _forms(raw: str | None, longest: int) -> tuple[str | None, str | None, str, str | None]:
-    """Return the URL to fetch, its key and host, or as much of it as is told, and the reason."""
+    """Return the URL to fetch, its key and host, as far as they are known, and the reason."""
     if raw is None or not raw.strip():
         return None, None, "", "links.no_url"
     try:
@@ -280,7 +280,7 @@ def _forms(raw: str | None, longest: int) -> tuple[str | None, str | None, str, 
 
 
 def _cut(column: pa.Array, which: Array, longest: int) -> pa.Array:
-    """Shorten some URLs, if they are longer than any that is kept."""
+    """Shorten some URLs, if they are longer than the longest that is kept."""
     longer = pc.fill_null(pc.greater(pc.binary_length(column), longest), False)
     if not longer.true_count:
         return column
@@ -294,7 +294,7 @@ def _flags(column: pa.Array) -> Array:
 
 
 def extension(url: str) -> str:
-    """Return what follows the last dot of a normal URL's path, in lower case; "" for none.
+    """Return the text after the last dot of a normal URL's path, in lower case; "" for none.
 
     >>> extension("http://example.com/a.JPG?x=1.png"), extension("http://example.com/")
     ('jpg', '')
@@ -316,7 +316,7 @@ def excluded(settings: Harvest, file: str, more: tuple[str, ...]) -> frozenset[s
 
 
 def _is_under(host: str, names: frozenset[str]) -> bool:
-    """Whether a host is one of some names, or under one."""
+    """Whether a host is one of some names, or a subdomain of one."""
     name = host.removesuffix(".")
     while name and name not in names:
         name = name.partition(".")[2]

@@ -1,4 +1,4 @@
-"""The step `links`: from dumps and lists to one row a page, with everybody who linked to it."""
+"""The step `links`: from dumps and lists to one row per page, with all its submissions."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,9 +18,9 @@ from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls.urls import shard_of
 
 NAME = "links"
-SHOWN = 10  # submissions told to people; JSON has all
+SHOWN = 10  # submissions shown to people; JSON has all
 
-FATES = {  # in the order in which they are asked
+FATES = {  # in the order in which they are checked
     "links.line_too_long": "a line of more than 16 MiB; value: its bytes",
     "links.broken_line": "not JSON, or not a row of the table, or its URL has torn characters",
     "links.truncated_archive": "where a source broke off: what followed is not known",
@@ -45,7 +45,7 @@ def sources(recipe: Any) -> list[Path]:
     """Return the dumps and lists that a recipe names.
 
     Raises:
-        UserError: it names none, or one that is not there.
+        UserError: it names none, or one that does not exist.
     """
     if not recipe.links.sources:
         raise UserError(
@@ -56,16 +56,16 @@ def sources(recipe: Any) -> list[Path]:
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Make LINK shards of the sources."""
+    """Make LINK shards from the sources."""
     (settings,) = planned.settings
     files = resolve(settings.sources, Path.cwd())
     return harvest(settings, files, planned.home, workers, progress)
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say who linked to it, and with what score."""
+    """Report who linked to it, and with what score."""
     directory = sought.made[NAME]
-    if sought.id is None:  # no URL: it is looked for as it was linked
+    if sought.id is None:  # not a URL: it is searched for as it was linked
         rows = [
             row
             for path in directory.shards("dropped")
@@ -85,7 +85,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 
 def dropped(rows: list[Row]) -> Fact:
-    """Return what is known of a URL of which every submission was dropped."""
+    """Return the known facts of a URL whose submissions were all dropped."""
     records = [{name: value for name, value in row.items() if name != "id"} for row in rows]
     lines = [
         f"line {record['line']:,} of {record['source']}, score {record['score']}"
@@ -108,7 +108,7 @@ def submissions(row: Row) -> Iterator[str]:
 
 
 def day(moment: datetime | None) -> str:
-    """Return a time's day.
+    """Return the day of a time.
 
     >>> day(datetime(2017, 12, 31, 23)), day(None)
     ('2017-12-31', 'some day')

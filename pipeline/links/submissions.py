@@ -1,7 +1,7 @@
-"""One submission, whatever source and era it comes from: which fields, under which names and types.
+"""One submission of any source and era: which fields, under which names and types.
 
-What the fields of Reddit's dumps mean changed over the years, and what they are called differs
-between sources; all of that is known here and nowhere else.
+The meaning of the fields of Reddit's dumps changed over the years, and their names differ between
+sources; only this module knows about that.
 """
 
 import math
@@ -12,47 +12,47 @@ from typing import Any
 import msgspec
 
 INT32 = 2**31 - 1
-YEAR_10000 = 253_402_300_800  # Unix time; later is no time of a submission, and no date in Python
+YEAR_10000 = 253_402_300_800  # Unix time; later ones are not valid times, nor dates in Python
 
 
 class Submission(msgspec.Struct, gc=False):
-    """One link as somebody posted it, in the types that all sources are brought to."""
+    """One link as somebody posted it, in the common types of all sources."""
 
     url: str | None
     id: str | None = None  # the source's own, such as Reddit's "1gej9x"
     subreddit: str | None = None
-    score: int | None = None  # null where the source states none
+    score: int | None = None  # null if the source states none
     created: int | None = None  # Unix time, in seconds
     title: str | None = None
     self_post: bool = False
     over_18: bool = False
     deleted: bool = False
-    listed: bool = False  # from a list without scores, whose maker vouches for it
+    listed: bool = False  # from a list without scores, so it counts as good
 
 
 class Parent(msgspec.Struct, gc=False):
-    """What a crosspost says of the submission that it repeats."""
+    """What a crosspost says about the submission that it repeats."""
 
     url: str | None = None
     is_self: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Notes(msgspec.Struct, gc=False):
-    """What Arctic Shift found when it looked again, 36 hours later."""
+    """What Arctic Shift found when it fetched the submission again, 36 hours later."""
 
     removal_type: Any = None
     was_deleted_later: Any = None
 
     def removed(self) -> bool:
-        """Whether the submission was gone by then."""
+        """Whether the submission had been removed by then."""
         return bool(self.removal_type) or as_truth(self.was_deleted_later)
 
 
 class Usual(msgspec.Struct, gc=False):
-    """The fields of a Reddit submission that are looked at, in the types that nearly all have.
+    """The fields of a Reddit submission that are read, in the types that nearly all have.
 
-    All other fields are skipped unread. As few as will do: the decoder compares every name of a
-    line with every field here. A line that has other types is read as `Raw`.
+    All other fields are skipped. There are as few as possible: the decoder compares every name of a
+    line with every field here. A line with other types is read as `Raw`.
     """
 
     created_utc: int | float | str
@@ -65,12 +65,12 @@ class Usual(msgspec.Struct, gc=False):
     subreddit: str | None = None
     title: str | None = None
     url: str | None = None
-    url_overridden_by_dest: str | None = None  # since 2019, where `url` may be Reddit's own
+    url_overridden_by_dest: str | None = None  # since 2019, when `url` may be Reddit's own
     meta: Notes | None = msgspec.field(default=None, name="_meta")
 
 
 class Raw(msgspec.Struct, gc=False):
-    """The fields of any source, as they come."""
+    """The fields of any source, unchanged."""
 
     created_utc: Any = None
     crosspost_parent_list: Any = None
@@ -98,13 +98,13 @@ class Raw(msgspec.Struct, gc=False):
     dead: Any = None
 
 
-# What lists call a column that a dump calls otherwise.
+# The names in lists of columns that have another name in dumps.
 COLUMNS = {"link": "url", "href": "url", "uri": "url", "address": "url", "timestamp": "time"}
 COLUMNS |= {field: field for field in Raw.__struct_fields__ if field != "meta"}
 
 
 def submission(raw: Raw) -> Submission:
-    """Bring the fields of any source to common names and types."""
+    """Convert the fields of any source to common names and types."""
     if raw.permalink is not None or raw.subreddit is not None or raw.is_self is not None:
         if raw.is_self is None:  # dumps of some months lack the field
             raw.is_self = isinstance(raw.domain, str) and raw.domain.startswith("self.")
@@ -126,7 +126,7 @@ def submission(raw: Raw) -> Submission:
 
 
 def posted(post: Raw) -> Submission:
-    """Return what a Reddit submission links to, and the facts that decide about it."""
+    """Return the URL of a Reddit submission, and the facts that decide about it."""
     url, self_post = post.url_overridden_by_dest or post.url, post.is_self
     if post.crosspost_parent_list:
         url, self_post = _crossposted(post.crosspost_parent_list, url, self_post)
@@ -144,14 +144,14 @@ def posted(post: Raw) -> Submission:
 
 
 def target(url: str | None) -> str | None:
-    """Return a Reddit URL as its poster meant it; one without a host is of Reddit itself."""
+    """Return a Reddit URL as its poster meant it; one without a host belongs to Reddit itself."""
     if url is None or not url.startswith("/"):
         return unescaped(url)
     return f"https://www.reddit.com{url}"
 
 
 def _crossposted(parents: Any, url: Any, self_post: Any) -> tuple[Any, Any]:
-    """Return the target of a crosspost: its parent's, where its own is only the parent's thread."""
+    """Return the target of a crosspost: its parent's, if its own is only the parent's thread."""
     parent = parents[0] if isinstance(parents, list) else None
     if isinstance(parent, dict) and isinstance(parent.get("url"), str):
         return parent["url"], parent.get("is_self", self_post)
@@ -166,7 +166,7 @@ def _removed(meta: Any) -> bool:
 
 
 def without_halves(found: Submission) -> Submission:
-    """Replace halves of surrogate pairs, which JSON can spell and no file can hold, by U+FFFD."""
+    """Replace halves of surrogate pairs, which JSON can contain but UTF-8 cannot, by U+FFFD."""
     for name in ("url", "id", "subreddit", "title"):
         text = getattr(found, name)
         if text is not None:
@@ -176,7 +176,7 @@ def without_halves(found: Submission) -> Submission:
 
 
 def unescaped(text: str | None) -> str | None:
-    """Undo the three escapes that Reddit's answers, and so all dumps, put into every string.
+    """Undo the three escapes in every string of Reddit's answers, and so of all dumps.
 
     >>> unescaped("a?b=1&amp;c=2&amp;lt;")
     'a?b=1&c=2&lt;'
@@ -187,7 +187,7 @@ def unescaped(text: str | None) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a string; null for nothing and for what is no single value."""
+    """Return a string; null for a value that is neither text nor an integer."""
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -203,7 +203,7 @@ def as_truth(value: Any) -> bool:
 
 
 def as_score(value: Any) -> int | None:
-    """Return a score of any spelling within 32 bits, or null if it is none.
+    """Return a score of any spelling within 32 bits, or null if it is not a score.
 
     >>> as_score("12"), as_score(3.0), as_score(10**12), as_score("many"), as_score(None)
     (12, 3, 2147483647, None, None)
@@ -215,9 +215,9 @@ def as_score(value: Any) -> int | None:
 
 
 def as_time(value: Any) -> int | None:
-    """Return Unix time in seconds, of a number, its digits, an ISO date or a month-first one.
+    """Return Unix time in seconds, from a number, its digits, an ISO date or a month-first date.
 
-    A time that states no zone is read as UTC: neither dump that writes such times says which.
+    A time without a zone is read as UTC: neither of the dumps with such times states a zone.
 
     >>> as_time("1371311185"), as_time(1371311185.0), as_time("8/4/2016 11:52"), as_time("soon")
     (1371311185, 1371311185, 1470311520, None)
@@ -234,7 +234,7 @@ def as_time(value: Any) -> int | None:
 
 
 def _date(text: str) -> float | None:
-    """Return Unix time of 2016-08-04T11:52 (or any other ISO form) or 8/4/2016 11:52."""
+    """Return the Unix time of 2016-08-04T11:52 (or any other ISO form) or 8/4/2016 11:52."""
     american = _american.fullmatch(text)
     try:
         if american:

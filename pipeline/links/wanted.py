@@ -1,4 +1,4 @@
-"""The links of a harvest as those who fetch or import their pages want them."""
+"""The links of a harvest in the form that crawls and imports need."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +13,7 @@ MILLISECONDS = pa.timestamp("ms", tz="UTC")
 
 
 class Wanted(NamedTuple):
-    """A link, as the frontier holds it."""
+    """A link, as the frontier stores it."""
 
     id: str
     url: str
@@ -24,14 +24,14 @@ class Wanted(NamedTuple):
 
 
 def wanted(path: Path) -> Iterator[list[Wanted]]:
-    """Yield the links of a shard in order, a batch at a time.
+    """Yield the links of a shard in order, in batches.
 
     Raises:
         UserError: the shard is missing or damaged.
     """
     for batch in read_batches(path, rows=8192):
         submissions = batch["submissions"]
-        fields = submissions.flatten()  # of all rows, one after the other; null lists are empty
+        fields = submissions.flatten()  # of all rows, in order; null lists are empty
         scores = fields.field("score").to_pylist()
         subreddits = fields.field("subreddit").to_pylist()
         created = fields.field("created").cast(MILLISECONDS).cast(pa.int64()).to_pylist()
@@ -51,6 +51,6 @@ def wanted(path: Path) -> Iterator[list[Wanted]]:
 
 
 def _rank(scores: list[int | None], position: int) -> tuple[bool, int, int]:
-    """Order submissions by score, those without one last, the earlier of equals first."""
+    """Order submissions by score, those without one last, equal scores by position."""
     score = scores[position]
     return score is not None, score or 0, -position

@@ -1,1 +1,1 @@
-"""From the bytes of a page to its text: extracted, clean, in a known language."""
+"""From the bytes of a page to its text: extraction, cleaning, language."""

@@ -1,4 +1,4 @@
-"""Edits of a text that no reader would miss."""
+"""Edits of a text that remove nothing that a reader needs."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ INVISIBLE = "\u00ad\u200b\u2060\ufeff"  # soft hyphen, zero-width space, joiner,
 LINE_ENDS = ("\r\n", "\r", "\u0085", "\u2028", "\u2029", "\x0b", "\x0c")
 BLANK_LINES = re.compile(r"\n{3,}")
 
-# What an address is made of; its path takes brackets and marks after it as well. Source: DCLM,
+# The parts of an address; its path takes brackets and marks after it as well. Source: DCLM,
 # `mappers/modifiers.py`, url_removal_modifier.
 SCHEME = r"(?:https?|ftp)://"
 SITE = r"-\w@:%+~#="  # and dots
@@ -33,21 +33,21 @@ NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class Clean:
-    """Bring Unicode and white space to one form; drops nothing but text that was nothing else.
+    """Normalise Unicode and white space; drops only texts that are empty afterwards.
 
-    NFC, as two spellings of one letter would else be two words; one kind of line end; no control
-    or invisible characters; one space where there were several, but for those that a line begins
-    with, as in code; no spaces at the ends of lines; one blank line at most between two lines.
+    NFC, because two spellings of one letter would be two words; one kind of line end; no control
+    or invisible characters; one space instead of several, except at the beginning of a line, as in
+    code; no spaces at the ends of lines; at most one blank line between two lines.
 
-    `ftfy` is off, as pages that were read by the right charset seldom need it: of 1,385 real texts
-    it changes none, for four times the CPU time of all else here.
+    `ftfy` is off, because pages that were read with the right charset rarely need it: of 1,385 real
+    texts it changes none, and takes four times the CPU time of all other edits.
     """
 
     unicode: bool = True  # NFC, and no invisible characters
-    ftfy: bool = False  # undo text that was read by the wrong charset ("cafÃ©") and stored so
-    whitespace: bool = True  # one kind of line end and single spaces
+    ftfy: bool = False  # repair text that was read with the wrong charset ("cafÃ©") and stored so
+    whitespace: bool = True  # use one kind of line end and single spaces
     indentation: bool = True  # keep the white space that lines begin with
-    remove_urls: bool = False  # as RefinedWeb did, by DCLM's reading, which takes "setup.py" too
+    remove_urls: bool = False  # as RefinedWeb did, in DCLM's version, which removes "setup.py" too
 
     name: ClassVar[str] = "clean"
     version: ClassVar[int] = 2
@@ -61,7 +61,7 @@ class Clean:
         return judged(cleaned, [None if text else "clean.no_text" for text in texts])
 
     def text(self, text: str) -> str:
-        r"""Return the text as it is kept.
+        r"""Return the edited text.
 
         >>> Clean().text("e\u0301te\u0301 \t\u00a0bleu\r\n\r\n\r\n\r\nmer ")
         'été bleu\n\nmer'
@@ -70,8 +70,8 @@ class Clean:
             text = repaired(text)
         if self.remove_urls:
             text = without_urls(text)
-        # `replace` finds in microseconds that there is nothing to replace; a search by a regular
-        # expression looks at every character.
+        # `replace` finds in microseconds that there is nothing to replace; a regular expression
+        # checks every character.
         for end in LINE_ENDS:
             text = text.replace(end, "\n")
         text = printable(text)
@@ -90,7 +90,7 @@ class Clean:
 
 
 def begin(line: str) -> str:
-    r"""Return the spaces and tabs that a line begins with, none of a blank one.
+    r"""Return the spaces and tabs that a line begins with, "" for a blank line.
 
     >>> begin("\t  a b"), begin("   ")
     ('\t  ', '')
@@ -100,11 +100,11 @@ def begin(line: str) -> str:
 
 
 def without_urls(text: str) -> str:
-    """Leave out web and mail addresses, and the white space before them.
+    """Remove web and mail addresses, and the white space before them.
 
     An address is a word with a dot and a top-level domain in it, with or without a scheme, or four
     numbers of an IP address. Source: Penedo et al. 2023, arXiv 2306.01116, section 3.1, "we remove
-    all URLs"; DCLM says what that is.
+    all URLs"; DCLM defines what a URL is.
 
     >>> without_urls("Write to a@b.example.org, or see https://c.test.com/d?e=f today. Done.")
     'Write to, or see today. Done.'
@@ -128,14 +128,14 @@ def top_level_domains() -> frozenset[str]:
 
 
 def repaired(text: str) -> str:
-    r"""Return a text with its characters as their author wrote them, where that is beyond doubt.
+    r"""Return a text with wrongly decoded characters repaired, if the repair is certain.
 
     Quotes keep their form, wide characters their width, and HTML that a page talks about stays.
 
     >>> repaired("cafÃ© â€œbleuâ€\x9d")
     'café “bleu”'
     """
-    import ftfy  # for those who asked for it
+    import ftfy  # imported only if it is used
 
     return ftfy.fix_text(
         text, explain=False, unescape_html=False, uncurl_quotes=False, fix_character_width=False

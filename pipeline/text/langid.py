@@ -1,9 +1,9 @@
-"""langdetect's algorithm and profiles, compiled: the same answers, forty times sooner.
+"""langdetect's algorithm and profiles, compiled: the same answers, forty times faster.
 
-langdetect draws n-grams of a text at random and multiplies up how probable each language makes
-them, seven times over. Here the profiles are one table, the n-grams numbers, and the random
-numbers those that Python's generator gives for the seed, so that the draws, and with them the
-answers, are langdetect's own. A test holds the two together.
+langdetect draws n-grams of a text at random and multiplies their probabilities in each language,
+in seven trials. Here the profiles are one table, the n-grams are numbers, and the random numbers
+are those of Python's generator for the seed, so that the draws, and so the answers, are the same as
+langdetect's. A test compares the two.
 
 Source: langdetect 1.0.9 (after Nakatani Shuyo's language-detection), seed 0 as C4 sets it.
 """
@@ -26,31 +26,31 @@ from webtext.pipeline.core.compiled import njit
 
 SEED = 0  # Source: C4's reference code, tensorflow_datasets text/c4_utils.py
 TRIALS = 7
-ROUNDS = 1000  # draws at most in one trial
+ROUNDS = 1000  # most draws in one trial
 CONVERGED = 0.99999  # probability at which a trial ends
 FLOOR = 0.1  # a language less probable than this is not named
-LONGEST = 10_000  # characters looked at
-LONGEST_ADDRESS = 2084  # characters that langdetect takes for one URL
-DRAWS = 1 << 17  # random numbers kept: some eight times what a text can ask for; a power of two
+LONGEST = 10_000  # characters that are read
+LONGEST_ADDRESS = 2084  # characters that langdetect treats as one URL
+DRAWS = 1 << 17  # random numbers: about eight times what a text can need; a power of two
 COMBINING = re.compile("[\u0300-\u036f]")
 SPACES = re.compile(" {2,}")
-SHOUTED = 4  # capitals of A to Z for each small letter, from which on a text is read as small
+SHOUTED = 4  # capitals of A to Z per small letter; with more, a text is read in lower case
 
 
 class Profiles(NamedTuple):
-    """What langdetect knows, as arrays."""
+    """The profiles of langdetect as arrays."""
 
     languages: list[str]
-    keys: npt.NDArray[np.uint64]  # of n-grams, in an open-addressed table; 0 where there is none
+    keys: npt.NDArray[np.uint64]  # of n-grams, in an open-addressed table; 0 for an empty slot
     rows: npt.NDArray[np.int32]  # of `chances`, beside the keys
     chances: npt.NDArray[np.float64]  # of an n-gram in each language
-    normal: npt.NDArray[np.uint32]  # what stands for each code point
+    normal: npt.NDArray[np.uint32]  # the normalised form of each code point
     upper: npt.NDArray[np.bool_]  # whether that is upper case
     draws: npt.NDArray[np.uint32]  # the generator's output for the seed
 
 
 class Guess(NamedTuple):
-    """A language and its probability; None where a text has no features."""
+    """A language and its probability; None if a text has no features."""
 
     language: str | None
     probability: float
@@ -68,19 +68,19 @@ def detect(text: str, longest: int = LONGEST) -> Guess:
 
 
 def chances(codes: npt.NDArray[np.uint32]) -> dict[str, float]:
-    """Return the probability of each language of a text, as code points; empty where none shows."""
+    """Return the probability of each language of a text, as code points; empty if none is found."""
     known = profiles()
     found = probabilities(spoken(codes), *known[1:])
     return dict(zip(known.languages, found.tolist(), strict=True)) if found.any() else {}
 
 
 def languages() -> list[str]:
-    """Return the names of the languages that can be told apart, sorted."""
+    """Return the names of the languages that can be detected, sorted."""
     return sorted(file.name for file in folder().iterdir() if not file.name.startswith("."))
 
 
 def folder() -> Traversable:
-    """Return where langdetect keeps its profiles, a file a language."""
+    """Return the folder of langdetect's profiles, which has one file per language."""
     return files("langdetect") / "profiles"
 
 
@@ -95,7 +95,7 @@ def readable(text: str, longest: int) -> str:
             start = Detector.MAIL_RE.sub(" ", start)
         if len(start) >= longest + LONGEST_ADDRESS or size >= len(text):
             break
-        size *= 2  # addresses took so much that the end of the cut may show
+        size *= 2  # so much was removed that the end of the cut may matter
     if not start.isascii() and COMBINING.search(start):
         start = NGram.normalize_vi(start)
     start = start[:longest]
@@ -103,10 +103,10 @@ def readable(text: str, longest: int) -> str:
 
 
 def spoken(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Return what tells the language of a text, as code points.
+    """Return the part of a text that shows its language, as code points.
 
-    langdetect passes over words of capitals, and so knows nothing of a text that has no others;
-    such a text is read in small letters.
+    langdetect skips words of capitals, and so finds nothing in a text that has no others; such a
+    text is read in lower case.
     """
     if shouted(codes):
         lower = codes.tobytes().decode("utf-32-le", "replace").lower()
@@ -115,14 +115,14 @@ def spoken(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 
 def shouted(codes: npt.NDArray[np.uint32]) -> bool:
-    """Say whether a text is in capitals, by its letters from A to Z."""
+    """Whether a text is in capitals, by its letters from A to Z."""
     capitals = np.count_nonzero((codes >= ord("A")) & (codes <= ord("Z")))
     small = np.count_nonzero((codes >= ord("a")) & (codes <= ord("z")))
     return bool(capitals > SHOUTED * small)
 
 
 def without_latin(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Leave out the Latin letters of a text that is mostly in another script."""
+    """Remove the Latin letters of a text that is mostly in another script."""
     latin = (codes >= ord("A")) & (codes <= ord("z"))
     other = (codes >= 0x300) & ~((codes >= 0x1E00) & (codes <= 0x1EFF))
     return codes[~latin] if 2 * np.count_nonzero(latin) < np.count_nonzero(other) else codes
@@ -170,7 +170,7 @@ def table(packed: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.N
 
 @njit
 def slot(key: Any, size: int) -> Any:
-    """Return where the search for a key begins."""
+    """Return the slot where the search for a key begins."""
     mixed = key * np.uint64(0x9E3779B97F4A7C15)
     return (mixed >> np.uint64(32)) & np.uint64(size - 1)
 
@@ -189,7 +189,7 @@ def fill(packed: Any, keys: Any, rows: Any) -> None:
 
 @njit
 def look_up(key: Any, keys: Any, rows: Any) -> Any:
-    """Return the row of a packed n-gram, -1 where no language has it."""
+    """Return the row of a packed n-gram, -1 if no language has it."""
     last = np.uint64(len(keys) - 1)
     at = slot(key, len(keys))
     while keys[at]:
@@ -208,7 +208,7 @@ def extract(codes: Any, keys: Any, rows: Any, normal: Any, upper: Any) -> Any:
     space = np.uint64(32)
     found = np.empty(3 * len(codes), np.int32)
     count = 0
-    first = second = np.uint64(0)  # the two characters before this one, if `held` says so
+    first = second = np.uint64(0)  # the two characters before this one, as many as `held` says
     last = space
     held = 1
     capitals = False
@@ -280,5 +280,5 @@ def probabilities(
 
 @njit
 def uniform(draws: Any, at: Any) -> Any:
-    """Return the float that Python's generator makes of two draws."""
+    """Return the float that Python's generator makes from two draws."""
     return ((draws[at] >> 5) * 67108864.0 + (draws[at + 1] >> 6)) / 9007199254740992.0

@@ -1,4 +1,4 @@
-"""Addresses of people and machines in a text, replaced by such as belong to nobody."""
+"""Replace addresses of people and machines in a text by reserved ones."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pyarrow as pa
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.stage import judged
 
-# What takes their place is reserved, so that it is nobody's.
+# The replacements are reserved, so they belong to nobody.
 EMAIL = "email@example.com"  # RFC 2606
 IPV4, IPV6 = "192.0.2.1", "2001:db8::1"  # RFC 5737, RFC 3849
 PHONE = "555-0100"  # NANPA: 555-0100 to 555-0199 are for fiction
@@ -21,24 +21,24 @@ EMAILS = re.compile(
     re.IGNORECASE,
 )
 IPV4S = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-# All public ones are of 2000::/3 so far; "a::b" in a program is none. Source: RFC 4291, 2.4
+# All public ones are in 2000::/3 so far; "a::b" in a program is not one. Source: RFC 4291, 2.4
 IPV6S = re.compile(r"(?<![\w:.])[23][0-9a-f]{3}(?::[0-9a-f]{0,4}){2,7}(?![\w:])", re.IGNORECASE)
-# North American, as Dolma looks for them (but anywhere); and international ones by E.164: a plus,
+# North American, as in Dolma (but anywhere); and international ones by E.164: a plus,
 # and 8 to 15 digits in groups. Source: Soldaini et al. (2024), Dolma; ITU-T E.164.
 PHONES = re.compile(
     r"(?<![\w+.-])(?:\+1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?![\w-])"
     r"|(?<![\w+])\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?![\w-])"
 )
-FEWEST, MOST = 8, 15  # digits of a number with its country's code
+FEWEST, MOST = 8, 15  # digits of a number with its country code
 
 
 @dataclass(frozen=True)
 class Pii:
     """Replace e-mail addresses, public IP addresses and phone numbers, and count them.
 
-    An IP address is replaced where it is a public one: those of private networks and of
-    documentation point at nobody. A version number of four parts is taken for one. Names and
-    streets stay, for no expression finds them. Off unless it is asked for: WebText had none.
+    Only public IP addresses are replaced: those of private networks and of documentation identify
+    nobody. A version number of four parts is mistaken for an IP address. Names and streets stay,
+    because no regular expression finds them. Off by default: WebText did not have this step.
     """
 
     enabled: bool = False
@@ -62,7 +62,7 @@ class Pii:
         return judged(edited, [None] * batch.num_rows)
 
     def edit(self, text: str) -> tuple[str, dict[str, int]]:
-        """Return the text as it is kept, and how many of each kind were replaced.
+        """Return the edited text, and how many of each kind were replaced.
 
         >>> Pii().edit("Write to ann@lake.org, from 8.8.8.8 or 10.0.0.1; call (212) 555-7890.")[0]
         'Write to email@example.com, from 192.0.2.1 or 10.0.0.1; call 555-0100.'
@@ -82,7 +82,7 @@ class Pii:
 
 
 def replaced(pattern: re.Pattern[str], text: str, instead: Callable[[str], str]) -> tuple[str, int]:
-    """Return the text with what `instead` says for each match, and how many it changed."""
+    """Return the text with each match replaced by `instead`, and how many were changed."""
     count = 0
 
     def change(match: re.Match[str]) -> str:
@@ -95,7 +95,7 @@ def replaced(pattern: re.Pattern[str], text: str, instead: Callable[[str], str])
 
 
 def public(address: str) -> bool:
-    """Whether this is an IP address that could be somebody's.
+    """Whether this is a public IP address.
 
     >>> public("8.8.8.8"), public("192.168.0.1"), public("999.1.1.1"), public("2001:db8::1")
     (True, False, False, False)

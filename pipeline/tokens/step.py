@@ -20,7 +20,7 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say where the document's tokens are."""
+    """Return where the document's tokens are."""
     if sought.id is None:
         return
     for _, row in lookup(sought.made[NAME].path / INDEX, sought.id):

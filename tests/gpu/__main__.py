@@ -1,30 +1,30 @@
-"""Is training right and fast on this machine's GPU? One command, and one receipt.
+"""Is training correct and fast on this machine's GPU? One command writes one receipt.
 
     make gpu    (PYTHONPATH=.types python3 -m tests.gpu [--device cuda] [--quick] [--receipt FILE])
 
-Wanted are a CUDA device, Python 3.11 and torch 2.11 or newer, and nothing else: no package of the
-crawl, no network. First what must hold (`tests/gpu/correct.py`), then tokens a second against
-compiled nanoGPT (`tests/gpu/fast.py`), which is left out where no clone of it lies in
+It needs only a CUDA device, Python 3.11 and torch 2.11 or newer: no package of the crawl, no
+network. First it checks correctness (`tests/gpu/correct.py`), then it measures tokens a second
+against compiled nanoGPT (`tests/gpu/fast.py`), which is left out if there is no clone of it in
 `.bench-venv/nanoGPT`. It takes less than nine minutes. `--device cpu --quick` runs the same code
-with tiny sizes, to see that it works; its figures mean nothing.
+with tiny sizes, to test that it works; its figures mean nothing.
 
-The receipt is one JSON object; `python -m tests.gpu.table RECEIPT` makes README's table of it:
+The receipt is one JSON object; `python -m tests.gpu.table RECEIPT` makes README's table from it:
 
-    date                            when, as 2026-11-27
-    device, torch, triton, python   what it ran on (triton null where there is none)
-    seconds                         how long it took
-    correct    a list: name, passed, seconds, and found (figures, or what went wrong)
+    date                            of the run, as 2026-11-27
+    device, torch, triton, python   the GPU and the versions (triton null if not installed)
+    seconds                         the duration
+    correct    a list: name, passed, seconds, and found (figures, or the error)
     fast       a list: size ("124M"), windows (of a microbatch), who ("webtext", "nanoGPT"),
-               masked (whether documents are), tokens_per_s, mfu (null where the device's peak is
-               unknown), memory (bytes taken at most, null on the CPU), start_s (until the first
-               step was done)
-    ratios     a list: size, windows, of (what is divided by what), ratio
-    note       what else a reader should know; only where somebody wrote it
+               masked (whether documents are masked), tokens_per_s, mfu (null if the device's peak
+               is unknown), memory (peak, in bytes, null on the CPU), start_s (until the end of the
+               first step)
+    ratios     a list: size, windows, of (the names of dividend and divisor), ratio
+    note       a remark for readers; only if somebody wrote one
 
-`correct`, or `fast` and `ratios`, is absent where it was left out by `--only`. Of the receipt that
-is kept here, tests/gpu/receipt-h200.json, only what was known is there.
+`correct`, or `fast` and `ratios`, are absent if `--only` left them out. The repository's receipt,
+tests/gpu/receipt-h200.json, has only the fields whose values were known.
 
-Exit code 1 where something does not hold; speed alone never fails.
+Exit code 1 if a check of correctness fails; a low speed never fails.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from webtext.model.machine.device import device_name
 
 
 def main() -> None:
-    """Run both, and write down what was found."""
+    """Run the checks and the measurements, and write the receipt."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def triton_version() -> str | None:
-    """Return Triton's version, None where there is none."""
+    """Return Triton's version, None if it is not installed."""
     try:
         import triton
     except ImportError:

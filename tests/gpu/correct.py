@@ -1,4 +1,4 @@
-"""What must hold on a device before its speed counts."""
+"""Checks that training is correct on a device; without that its speed does not count."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from webtext.model.training.run import log
 from webtext.model.training.train import train
 
 SAVED = Path(__file__).with_name("logits.json")
-# Widths and heads of which compiled code is held to eager code; 1,024 does not divide by 25.
+# Widths and heads for which compiled code is compared with eager code; 25 does not divide 1,024.
 SHAPES = ((64, 2), (768, 12), (1000, 25), (1024, 16), (1280, 20), (1600, 25))
 SMALL = GPT2(layers=4, heads=6, width=384, context=256)
 TINY = GPT2(layers=2, heads=2, width=64, context=64)
@@ -35,7 +35,7 @@ Found = dict[str, Any]
 
 
 def check(place: torch.device, *, quick: bool) -> list[Found]:
-    """Try all; return what came of each, and print it as it comes."""
+    """Run all checks; return the result of each, and print it at once."""
     results = []
     for name, case in cases(place, quick=quick):
         started = time.monotonic()
@@ -50,7 +50,7 @@ def check(place: torch.device, *, quick: bool) -> list[Found]:
 
 
 def cases(place: torch.device, *, quick: bool) -> Iterator[tuple[str, Callable[[], Found]]]:
-    """Yield each thing that must hold: what it is, and what finds out."""
+    """Yield the name of each check, and the function that runs it."""
     yield "logits are those that were saved", lambda: logits(place)
     for width, heads in SHAPES[:1] if quick else SHAPES:
         shape = GPT2(layers=2, heads=heads, width=width, context=64 if quick else 1024)
@@ -64,7 +64,7 @@ def cases(place: torch.device, *, quick: bool) -> Iterator[tuple[str, Callable[[
 
 
 def logits(place: torch.device) -> Found:
-    """Compare a seeded model's logits in float32 with those that a CPU gave."""
+    """Compare a seeded model's logits in float32 with saved ones from a CPU."""
     saved = json.loads(SAVED.read_text(encoding="utf-8"))
     found_TV = seeded_logits(place)
     off = float((found_TV.cpu() - torch.tensor(saved)).abs().max())
@@ -73,7 +73,7 @@ def logits(place: torch.device) -> Found:
 
 
 def seeded_logits(place: torch.device) -> Tensor:
-    """Return what the model of seed 0 says of the next of some tokens: 8 places, 8 tokens."""
+    """Return logits of the model with seed 0 on fixed input: 8 positions, 8 tokens."""
     x_BT = (torch.arange(64) * 37 % 500)[None]
     model = build(replace(TINY, vocab=500), 0, place)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def seeded_logits(place: torch.device) -> Tensor:
 
 
 def agreement(place: torch.device, shape: GPT2, masked: bool) -> Found:
-    """Hold compiled to eager code on random tokens, in the floats that training has there."""
+    """Compare compiled with eager code on random tokens, in the precision of training there."""
     random = torch.Generator().manual_seed(7)
     rows_BT = torch.randint(50_000, (4, shape.context + 1), generator=random)
     if masked:
@@ -98,7 +98,7 @@ def agreement(place: torch.device, shape: GPT2, masked: bool) -> Found:
 
 
 def planted(place: torch.device) -> Found:
-    """See that a wrong kernel in the compiled code stops a training before it begins."""
+    """Check that a wrong kernel in the compiled code stops a training before its first step."""
     right = MLP.forward
 
     def wrong(self: MLP, x: Tensor) -> Tensor:
@@ -123,9 +123,9 @@ def planted(place: torch.device) -> Found:
 
 
 def resumed(place: torch.device, shape: GPT2) -> Found:
-    """Stop a training in the middle and go on: weights and losses are those of one that ran on.
+    """Stop and resume a training: weights and losses must equal those of an uninterrupted one.
 
-    So two runs of it are the same, too.
+    This also shows that two runs give the same bits.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     settings = replace(
@@ -164,7 +164,7 @@ def tiny_run(**changed: Any) -> Train:
 
 @contextmanager
 def compiling(place: torch.device) -> Iterator[None]:
-    """Compile on the CPU too, as far as tracing goes, which is quick."""
+    """Compile on the CPU too, but only trace there, which is quick."""
     torch.compiler.reset()
     before = passing.COMPILED_ON, passing.BACKEND
     if place.type == "cpu":

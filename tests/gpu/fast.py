@@ -1,7 +1,7 @@
-"""Tokens a second, and memory, against compiled nanoGPT: each contender a process of its own.
+"""Tokens a second, and memory, against compiled nanoGPT: each contender in its own process.
 
-A contender compiles and warms up, says so, and waits for its turn to be timed, so that several
-compile at once and none is timed while another is at work.
+A contender compiles and warms up, prints "ready", and waits for its turn to be timed. So several
+can compile at once, and none is timed while another uses the GPU.
 """
 
 import json
@@ -29,9 +29,9 @@ SIZES = {
     "124M": GPT2(),
     "1558M": GPT2(48, 25, 1600),
 }
-PARTS = 8  # of a step's batch
+PARTS = 8  # microbatches of a step
 WARM = 3  # steps that compile and warm up
-DOCUMENT = 1000  # tokens of one in the mean, where they are masked: WebText's 5,000 bytes
+DOCUMENT = 1000  # mean tokens of a document, if documents are masked: WebText's 5,000 bytes
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Case:
     who: str
     masked: bool = False
     steps: int = 12  # that are timed
-    gigabytes: float = 0.0  # of memory, at most, to know who can stand beside whom
+    gigabytes: float = 0.0  # of peak memory, to know which contenders fit on the device together
 
 
 CASES = (
@@ -59,7 +59,7 @@ QUICK = (Case("tiny", 2, "webtext"), Case("tiny", 2, "nanoGPT"), Case("tiny", 2,
 
 
 def measure(device: str, *, quick: bool) -> list[dict[str, Any]]:
-    """Time all contenders; return what was found, and print it as it comes."""
+    """Time all contenders; return the results, and print each at once."""
     found = []
     for together in groups(QUICK if quick else CASES, device):
         running = [(case, start(case, device)) for case in together]
@@ -85,7 +85,7 @@ def measure(device: str, *, quick: bool) -> list[dict[str, Any]]:
 
 
 def ratios(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what is to be divided by what, divided."""
+    """Return the ratios of speeds: webtext to nanoGPT, and masked documents to unmasked ones."""
     speed = {(f["size"], f["windows"], f["who"], f["masked"]): f["tokens_per_s"] for f in found}
     pairs = []
     for size, windows, who, masked in speed:
@@ -104,7 +104,7 @@ def ratios(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def groups(cases: tuple[Case, ...], device: str) -> Iterator[list[Case]]:
-    """Yield those that find room on the device together; without a peer that is not here."""
+    """Yield groups of cases that fit on the device together; without nanoGPT if it is absent."""
     room = torch.cuda.get_device_properties(0).total_memory / 1e9 if device == "cuda" else 1.0
     here = [case for case in cases if case.who != "nanoGPT" or PEER.exists()]
     if len(here) < len(cases):
@@ -129,7 +129,7 @@ def start(case: Case, device: str) -> "subprocess.Popen[str]":
 
 
 def ready(process: "subprocess.Popen[str]") -> None:
-    """Wait until a contender is warm, or has failed."""
+    """Wait until a contender has warmed up or failed."""
     assert process.stdout is not None
     for line in process.stdout:
         if line == "ready\n":
@@ -137,7 +137,7 @@ def ready(process: "subprocess.Popen[str]") -> None:
 
 
 def finish(process: "subprocess.Popen[str]") -> dict[str, Any] | None:
-    """Let a contender be timed; return what it found, None where it failed."""
+    """Let a contender run timed steps; return its result, None if it failed."""
     assert process.stdin is not None
     try:
         told, _ = process.communicate("go\n")
@@ -148,7 +148,7 @@ def finish(process: "subprocess.Popen[str]") -> dict[str, Any] | None:
 
 
 def webtext(case: Case, device: str, scratch: Path, tick: Callable[[], None]) -> None:
-    """Train as users do, logging and all."""
+    """Train as users do, including the log."""
     gpt = SIZES[case.size]
     batch = PARTS * case.windows * gpt.context
     write_tokens(scratch, 4 * batch + 1, DOCUMENT if case.masked else 0)
@@ -169,7 +169,7 @@ def webtext(case: Case, device: str, scratch: Path, tick: Callable[[], None]) ->
 
 
 def nanogpt(case: Case, device: str, scratch: Path, tick: Callable[[], None]) -> None:
-    """Take the steps of nanoGPT's train.py, at its own settings."""
+    """Run the steps of nanoGPT's train.py, with its own settings."""
     from tests.gpu.peer import NanoGPT
 
     gpt = SIZES[case.size]
@@ -181,10 +181,10 @@ def nanogpt(case: Case, device: str, scratch: Path, tick: Callable[[], None]) ->
 
 
 def run(case: Case, device: str) -> dict[str, Any]:
-    """Be a contender; the clock starts when it is our turn."""
+    """Run as a contender; timing starts when the parent says so."""
     began = time.perf_counter()
     times: list[float] = []
-    steps = played = 0  # the second: bytes that are held between steps, for kernels to be played
+    steps = played = 0  # played: bytes that CUDA graphs hold between steps
     started = 0.0
 
     def tick() -> None:
@@ -217,7 +217,7 @@ def run(case: Case, device: str) -> dict[str, Any]:
         "masked": case.masked,
         "tokens_per_s": round(speed, 1),
         "mfu": round(speed * gpt.flops_per_token / known.half, 4) if known else None,
-        # What recorded kernels work in, torch counts as allocated only while it records them.
+        # Torch counts the memory of a CUDA graph as allocated only during its capture.
         "memory": max(torch.cuda.max_memory_allocated(), played) if device == "cuda" else None,
         "start_s": round(started, 1),
     }

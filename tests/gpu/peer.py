@@ -1,4 +1,4 @@
-"""nanoGPT's model and optimiser, and the step that its train.py takes."""
+"""nanoGPT's model and optimiser, and the step of its train.py."""
 
 import importlib.util
 import sys
@@ -13,12 +13,12 @@ from webtext.model.settings import GPT2
 
 
 class NanoGPT:
-    """Its own code, without biases as its train.py sets them; on CUDA compiled, and in bf16."""
+    """nanoGPT's own code, without biases as in its train.py; on CUDA compiled, and in bf16."""
 
     def __init__(
         self, gpt: GPT2, windows: int, tokens: Path, source: Path, device: str, parts: int = 1
     ) -> None:
-        """Load its model.py from `source`; `parts` of `windows` each make a step."""
+        """Load model.py from `source`; a step has `parts` microbatches of `windows` windows."""
         spec = importlib.util.spec_from_file_location("nanogpt_model", source)
         assert spec is not None
         assert spec.loader is not None
@@ -41,7 +41,7 @@ class NanoGPT:
         self.next = self.batch()
 
     def batch(self) -> tuple[Tensor, Tensor]:
-        """Draw windows as its get_batch does."""
+        """Draw windows as nanoGPT's get_batch does."""
         data = np.memmap(self.tokens, dtype=np.uint16, mode="r", offset=1024)
         places = torch.randint(len(data) - self.context - 1, (self.windows,))
         x, y = (
@@ -58,7 +58,7 @@ class NanoGPT:
         return tuple(t.pin_memory().to(self.device, non_blocking=True) for t in (x, y))  # type: ignore[return-value]
 
     def step(self) -> float:
-        """Take a step; return the loss of its last part."""
+        """Run a step; return the loss of its last microbatch."""
         floats = torch.autocast("cuda", torch.bfloat16) if self.cuda else nullcontext()
         for _ in range(self.parts):
             with floats:

@@ -1,10 +1,10 @@
 """README's table of a GPU's figures, made from a receipt of `make gpu`.
 
-python -m tests.gpu.table [RECEIPT]             print it
-python -m tests.gpu.table [RECEIPT] --write     put it into README.md, in place of the one there
+python -m tests.gpu.table [RECEIPT]             print the table
+python -m tests.gpu.table [RECEIPT] --write     replace the table in README.md
 
-Without a RECEIPT it is the one that is kept beside this module. What a receipt holds is written in
-`tests/gpu/__main__.py`; the table needs device, date, torch, fast and ratios, and says the note.
+The default RECEIPT is the one next to this module. `tests/gpu/__main__.py` describes the fields of
+a receipt; the table needs device, date, torch, fast and ratios, and adds the note.
 """
 
 import argparse
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "receipt-h200.json"
 README = HERE.parents[1] / "README.md"
 START, END = "<!-- python -m tests.gpu.table --write -->\n", "<!-- its end -->\n"
-PARTS = 8  # of a step's batch, as tests/gpu/fast.py has it
+PARTS = 8  # microbatches of a step, the same as in tests/gpu/fast.py
 HEAD = """\
 | | windows at once | webtext, tokens/s | nanoGPT, compiled | ratio | memory, GB |
 |---|--:|--:|--:|--:|--:|
@@ -25,12 +25,12 @@ HEAD = """\
 
 
 def table(receipt: dict[str, Any]) -> str:
-    """Return a receipt's figures as a table in Markdown, and a line of what they were measured on.
+    """Return a receipt's figures as a table in Markdown, and a line with device and versions.
 
-    A row is a model and a microbatch; where documents are masked, the ratio is to the same without.
+    A row is a model and a microbatch; if documents are masked, the ratio is to the unmasked speed.
 
     Raises:
-        KeyError: the receipt lacks what the table is made of.
+        KeyError: the receipt lacks a field that the table needs.
     """
     found = {(f["size"], f["windows"], f["who"], f["masked"]): f for f in receipt["fast"]}
     ratios = {(r["size"], r["windows"], r["of"]): r["ratio"] for r in receipt["ratios"]}
@@ -56,15 +56,15 @@ def table(receipt: dict[str, Any]) -> str:
 
 
 def gigabytes(count: float | None) -> str:
-    """Return bytes in GB; nothing where they are not known."""
+    """Return bytes in GB; an empty text if they are unknown."""
     return "" if count is None else f"{count / 1e9:.1f}"
 
 
 def placed(text: str, made: str) -> str:
-    """Return a text with what stands between the markers replaced.
+    """Return a text in which the part between the markers is replaced.
 
     Raises:
-        ValueError: it lacks a marker.
+        ValueError: the text lacks a marker.
     """
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
@@ -74,7 +74,7 @@ def placed(text: str, made: str) -> str:
 
 
 def main() -> None:
-    """Print the table, or write it."""
+    """Print the table, or write it into README.md."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

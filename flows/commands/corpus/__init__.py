@@ -1,1 +1,1 @@
-"""Commands that make a corpus, ask what is in it, and do single steps."""
+"""Commands that make a corpus, inspect it, and run single steps."""

@@ -64,7 +64,7 @@ def parsed(part: str) -> tuple[int, int]:
     (2, 3)
 
     Raises:
-        UserError: it is not one.
+        UserError: the text does not have this form.
     """
     from webtext.pipeline.core.errors import UserError
 

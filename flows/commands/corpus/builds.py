@@ -1,4 +1,4 @@
-"""Build a corpus, and ask what is in it and why."""
+"""Build a corpus, and inspect it."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def build(
     on_failure: str | None,
     on_finish: str | None,
 ) -> None:
-    """Go the whole way from links to tokens; what is there already is not made again.
+    """Run all steps from links to tokens; finished steps are not run again.
 
     RECIPE is a file, or the name of a recipe that comes with webtext.
     """
@@ -47,7 +47,7 @@ def run_build(
     no_prefect: bool,
     timeout: float | None = None,
 ) -> None:
-    """Build and say what came out; do nothing, quickly, where all is there."""
+    """Build and print the result; if all is there, do nothing, quickly."""
     echo(f"webtext: {recipe} into {data} (process {os.getpid()})", err=True)
     from webtext.flows.building import terminal
     from webtext.flows.building.settings import load
@@ -77,7 +77,7 @@ def run_build(
 @options.data
 @options.overrides
 def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
-    """Say which directory each step of RECIPE has, and what is missing, as make -n would."""
+    """Print which directory each step of RECIPE has, and which are missing, like make -n."""
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
 
@@ -94,7 +94,7 @@ def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
 @click.argument("step")
 @options.data
 def path(step: str, data: Path) -> None:
-    """Print the newest whole directory of a STEP, such as pages, documents, corpus or tokens."""
+    """Print the newest complete directory of a STEP, such as pages, documents, corpus or tokens."""
     from webtext.pipeline.build import Build
 
     echo(Build(None, data).path(step).path)
@@ -127,7 +127,7 @@ def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
 @options.as_json
 @click.option("--run", help="A training run: at which of its steps was the page read?")
 def trace(url: str, data: Path, as_json: bool, run: str | None) -> None:
-    """Tell the life of one URL: who linked it, what became of it, and what decided that."""
+    """Show the history of one URL: who linked it, whether it was kept, and which rule decided."""
     from webtext.pipeline.build import Build
     from webtext.pipeline.insight.trace import describe
 

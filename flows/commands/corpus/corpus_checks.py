@@ -1,4 +1,4 @@
-"""What is in a corpus and why: measured against evaluation sets, and rule by rule."""
+"""Check a corpus: its overlap with evaluation sets, and the effect of each rule."""
 
 import json
 from dataclasses import asdict
@@ -17,9 +17,9 @@ from webtext.flows.commands import options
 @click.option("--corpus", type=click.Path(path_type=Path), help="Instead of the newest of --data.")
 @options.as_json
 def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bool) -> None:
-    """Say how much of each evaluation set the corpus holds, as GPT-2's table 6 does.
+    """Print how much of each evaluation set the corpus holds, as in GPT-2's table 6.
 
-    SETS are files: .jsonl, or any text; packed (.zst, .gz, .xz, .bz2) or not.
+    SETS are files: .jsonl, or any text; compressed (.zst, .gz, .xz, .bz2) or not.
     """
     from webtext.flows.building.terminal import meters
     from webtext.pipeline.build import Build
@@ -32,7 +32,7 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
         found = overlaps(home, asked, meter("overlap"))
     if as_json:
         rows = [{**asdict(row), "percent": row.percent} for row in found]
-        # All is compared exactly; earlier versions had a filter, and this field for its mistakes.
+        # The comparison is exact; earlier versions used a filter, and this field for its errors.
         echo(json.dumps({"corpus": str(home), "false_positives": 0, "sets": rows}))
         return
     echo(f"{'set':<32} {'8-grams':>11} {'found':>9} {'%':>7}   WebText's %")
@@ -48,10 +48,10 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
 @options.overrides
 @options.as_json
 def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Ask every rule of RECIPE about a sample of the newest documents.
+    """Apply every rule of RECIPE to a sample of the newest documents.
 
-    What each drops alone and together with the others, ten URLs a reason, and what another bound
-    would do. Those that are off are asked too.
+    Shows what each drops alone and together with the others, ten URLs per reason, and the effect of
+    other bounds. Rules that are off are applied too.
     """
     from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import meters
@@ -129,7 +129,7 @@ def train(
 @quality.command()
 @click.argument("model", type=click.Path(path_type=Path))
 def show(model: Path) -> None:
-    """Print what a model was trained on, how, and what it does on held-out documents."""
+    """Print a model's training data and settings, and its quality on held-out documents."""
     from webtext.pipeline.filters.classifier import load
 
     found = load(str(model))
@@ -137,7 +137,7 @@ def show(model: Path) -> None:
 
 
 def describe_model(provenance: dict[str, Any]) -> str:
-    """Return how good a model is, in lines for people."""
+    """Return the quality of a model, in lines for people."""
     documents, judged = provenance["documents"], provenance["held_out"]
     sides = ", ".join(f"{count:,} {side}" for side, count in documents["held_out"].items())
     lines = [f"area under the ROC curve {judged['auc']:.3f}, on {sides} held-out documents"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe
     from webtext.pipeline.core.step import Planned
 
-ANY_SCORE = -(2**31)  # whoever names a list vouches for all of it
+ANY_SCORE = -(2**31)  # a list that the user names is trusted as a whole
 
 
 @click.command()
@@ -31,10 +31,10 @@ ANY_SCORE = -(2**31)  # whoever names a list vouches for all of it
 def crawl(
     links: Path, data: Path, contact: str | None, workers: int, overrides: tuple[str, ...]
 ) -> None:
-    """Fetch the URLs of LINKS politely, and archive what they answer in WARC files.
+    """Fetch the URLs of LINKS politely, and archive the responses in WARC files.
 
-    LINKS is a links-* directory, or any file of URLs: txt, csv, jsonl or parquet, packed or not.
-    Stop it whenever you like; the same command goes on.
+    LINKS is a links-* directory, or a file of URLs: txt, csv, jsonl or parquet, compressed or not.
+    Stop it at any time; the same command goes on.
     """
     from webtext.flows.building.settings import overridden
     from webtext.pipeline.build import Build
@@ -54,7 +54,7 @@ def made(path: Path, step: str) -> Directory:
     """Return a directory that a step has made.
 
     Raises:
-        UserError: it is not whole, or another step's.
+        UserError: it is not complete, or belongs to another step.
     """
     found = Directory(path.absolute())
     if (maker := found.manifest().get("stage")) != step:
@@ -73,13 +73,13 @@ def refresh(
 ) -> None:
     """Crawl links again, asking each host whether its page has changed since.
 
-    Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. What has
-    not changed is not archived again. Stop it whenever you like; the same command goes on.
+    Given a RECIPE, its newest pages are refreshed; given a pages-* directory, that one. Pages that
+    have not changed are not archived again. Stop it at any time; the same command goes on.
     """
     from webtext.flows.building.settings import load, shipped
 
     lines = with_contact(overrides, contact)
-    if Path(source).is_dir() and source not in shipped():  # a folder may be called as a recipe is
+    if Path(source).is_dir() and source not in shipped():  # a folder may have the name of a recipe
         recipe, planned = again(made(Path(source), "pages"), data, lines)
         run_crawl(planned, data, workers, recipe)
         return
@@ -89,7 +89,7 @@ def refresh(
 
 
 def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
-    """Return what crawls the links of a pages directory again, with the settings of then.
+    """Return the refresh of the links of a pages directory, with the settings of its crawl.
 
     Raises:
         UserError: nothing was crawled for it, or its links are gone.
@@ -112,10 +112,10 @@ def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, 
 
 
 def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
-    """Return the recipe and steps of its first refresh that is not whole.
+    """Return the recipe, and its steps up to the first refresh that is not complete.
 
     Raises:
-        UserError: its first crawl is not whole, or it has none.
+        UserError: its first crawl is not complete, or it has none.
     """
     from webtext.pipeline.build import Build
 
@@ -132,12 +132,12 @@ def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
 
 
 def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:
-    """Return the overrides with the contact as one more, which counts for more than the others."""
+    """Return the overrides with the contact added, which takes precedence over the others."""
     return [*overrides, *([f"crawl.contact = {json.dumps(contact)}"] if contact else [])]
 
 
 def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "Recipe") -> None:
-    """Make the pages directory that the steps end in, and print where it is."""
+    """Make the pages directory, the last of the steps, and print its path."""
     from webtext.flows.building import terminal
     from webtext.flows.building.run_build import run_steps
     from webtext.pipeline.build import note
@@ -148,9 +148,9 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
         note(data, planned)
         echo(f"nothing to do: {home} is whole", err=True)
     else:
-        recipe.crawl.check_contact()  # before a harvest that may take an hour
+        recipe.crawl.check_contact()  # checked before a harvest that may take an hour
         run_steps(planned, data, workers)
-    for step in planned[:-1]:  # of a list, which of its lines were left out
+    for step in planned[:-1]:  # for a list: which of its lines were left out
         for row in step.home.manifest()["passages"]:
             terminal.say(terminal.passage_line(Passage(**row)))
     terminal.say(terminal.passage_line(passage(home)))

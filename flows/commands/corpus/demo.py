@@ -1,4 +1,4 @@
-"""The whole way on a small web of this machine's own."""
+"""All steps, on a small web that this machine serves itself."""
 
 import os
 import shutil
@@ -48,14 +48,14 @@ The README says how to run it on real dumps.""",
 
 
 def callable_as() -> str:
-    """Return how a shell here finds this command: by name, or by its path."""
+    """Return how to call this command in a shell here: by name, or by its path."""
     if Path(sys.argv[0]).name == "__main__.py":
         return "python -m webtext"
     return "webtext" if shutil.which("webtext") else os.path.relpath(sys.argv[0])
 
 
 def build(data: Path, workers: int) -> None:
-    """Serve the demo's web for as long as it is crawled, and build its corpus."""
+    """Serve the demo's web while it is crawled, and build its corpus."""
     from webtext.flows.building.settings import load
     from webtext.flows.demo.demo_server import serving
     from webtext.pipeline.build import Build
@@ -79,7 +79,7 @@ def newest_tokens(data: Path) -> Path:
 
 
 def report(data: Path, run: Path) -> Path:
-    """Write the page with the plots, the training's among them."""
+    """Write the page with the plots, including the training's."""
     from webtext.pipeline.build import Build
 
     page = data / "report.html"

@@ -1,4 +1,4 @@
-"""Prove what is on the disk, and let go of what nothing needs."""
+"""Verify the files on the disk, and remove those that nothing needs."""
 
 import json
 import shutil
@@ -30,13 +30,13 @@ def verify(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Recompute all that the manifests in DATA say; exit 1 where something differs.
+    """Recompute all that the manifests in DATA say; exit 1 if something differs.
 
-    The sha256 of every file, that nothing is there that no manifest names, that no step lost or
-    made up a row, that ids are those of their URLs, that WARC records are what their digests say,
-    and that the tokens decode to the corpus. Nothing is changed, unless --remake names the recipe:
-    what differs is then moved out of the way and made again. What was crawled stays where it is;
-    only records that are damaged are fetched anew.
+    Checks the sha256 of every file, that every file is in a manifest, that no step lost or made up
+    a row, that ids match their URLs, that WARC records match their digests, and that the tokens
+    decode to the corpus. Changes nothing, unless --remake names the recipe: directories that differ
+    are then moved aside and made again. Crawled files stay where they are; only damaged records are
+    fetched again.
     """
     from webtext.flows.building.terminal import meters
     from webtext.pipeline.insight.verification import directories
@@ -63,7 +63,7 @@ def verify(
 
 
 def remedies(found: "Iterable[Difference]", data: Path) -> "list[tuple[Path, str]]":
-    """Return what to do about each directory that differs."""
+    """Return what to do with each directory that differs."""
     homes = dict.fromkeys(one.home for one in found if one.home != data)
     return [(home, _remedy(home, data)) for home in homes]
 
@@ -88,7 +88,7 @@ def remake(
     workers: int,
     overrides: tuple[str, ...],
 ) -> None:
-    """Move what differs out of the way, and build; nothing is removed.
+    """Move the directories that differ aside, and build; nothing is removed.
 
     Raises:
         UserError: the recipe does not make these directories.
@@ -121,7 +121,7 @@ def remake(
 
 
 def _free(home: Path) -> Path:
-    """Return a name beside a directory that says what it was, and that nothing has."""
+    """Return a free path beside a directory, with a name that says which directory it was."""
     number = 1
     while (path := home.with_name(f"{home.name}.damaged-{number}")).exists():
         number += 1
@@ -140,11 +140,11 @@ def _free(home: Path) -> Path:
 )
 @click.option("--yes", is_flag=True, help="Remove them without asking.")
 def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
-    """List the directories in DATA that nothing needs, with their sizes; ask; remove them.
+    """List the directories in DATA that nothing needs, with sizes; ask; then remove them.
 
-    Needed is what the newest build, each RECIPE and each training run were made of. What was
-    crawled for them is named as such: it cannot be had again. A snapshot that another data
-    directory is deduplicated against has that as its newest build, and so stays.
+    Needed are all inputs of the newest build, of each RECIPE and of each training run. Crawled
+    directories are marked, because only a new crawl could replace them. A snapshot that another
+    data directory is deduplicated against is its own newest build, and so stays.
     """
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
@@ -173,7 +173,7 @@ def trained_on(runs: Path) -> list[str]:
     """Return the sha256 of the tokens of every training run.
 
     Raises:
-        UserError: what a run says of itself cannot be read.
+        UserError: a run's own record cannot be read.
     """
     found = []
     for path in sorted(runs.glob("**/config.json")):

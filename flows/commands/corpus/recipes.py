@@ -1,4 +1,4 @@
-"""Write a recipe to begin with, and look up what can be set in one."""
+"""Write a first recipe, and look up the settings of recipes."""
 
 import difflib
 import json
@@ -13,7 +13,7 @@ from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 
-WIDTH = 88  # columns of an explanation
+WIDTH = 88  # columns of text of an explanation
 
 
 @click.command()
@@ -103,13 +103,13 @@ def init(file: Path, yes: bool) -> None:
         ),
         languages=listed(languages),
     )  # fmt: skip
-    build(tomllib.loads(text), str(file))  # what is written must be a recipe
+    build(tomllib.loads(text), str(file))  # the written text must be a valid recipe
     file.write_text(text, encoding="utf-8")
     echo(f"{file}: next, see what it would make: webtext plan {file}", err=True)
 
 
 def listed(words: str) -> str:
-    """Return words with commas between as a list of TOML.
+    """Return comma-separated words as a TOML list.
 
     >>> listed("en, de")
     '["en", "de"]'

@@ -1,4 +1,4 @@
-"""What a robots.txt says, for those who write one and those who crawl by it."""
+"""Show what a robots.txt means, for its authors and for users of the crawler."""
 
 import asyncio
 from pathlib import Path
@@ -28,10 +28,10 @@ def robots(
     contact: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Tell which PATHs a robots.txt lets this crawler, or another, fetch.
+    """Print which PATHs a robots.txt lets this crawler, or another, fetch.
 
-    A line each: whether, by which rule, and in which line of the file it stands; then the delay
-    that is asked for, and what is said of training. A URL is asked for its host's robots.txt.
+    One line each: whether, by which rule, and the line of this rule in the file; then the delay
+    that it asks for, and its rules on AI training. For a URL, its host's robots.txt is fetched.
     """
     from webtext.flows.building.settings import overridden
     from webtext.flows.commands.corpus.crawl import with_contact
@@ -58,10 +58,10 @@ def robots(
 
 
 def _rules(source: str, settings: "Crawl", product: str) -> "Rules":
-    """Return the rules of a file, or of the host of a URL.
+    """Return the rules of a robots.txt file, or of the host of a URL.
 
     Raises:
-        UserError: there is no such file, or the host cannot be asked.
+        UserError: there is no such file, or the host does not answer.
     """
     from webtext.pipeline.crawl.policy.robots import parse
 

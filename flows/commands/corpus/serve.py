@@ -1,4 +1,4 @@
-"""Flows on a schedule, on a server of their own or one that is there; and is all well here?"""
+"""Serve flows on a schedule, on a new or a running server; and check this machine."""
 
 import json
 import os
@@ -87,10 +87,10 @@ def serve(
 
 
 def _check(recipe: str, overrides: list[str], data: Path, what: str, until: str | None) -> None:
-    """Find a mistake now, not at three in the morning.
+    """Find mistakes now, not at the first scheduled run.
 
     Raises:
-        UserError: a mistake in the recipe, or a source that is not there.
+        UserError: a mistake in the recipe, or a source that does not exist.
     """
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
@@ -105,9 +105,9 @@ def _check(recipe: str, overrides: list[str], data: Path, what: str, until: str 
 @options.as_json
 @click.option("--offline", is_flag=True, help="Ask no name server and no web server.")
 def doctor(data: Path, as_json: bool, offline: bool) -> None:
-    """Check what of this machine a build needs, and say what to do where it is not well.
+    """Check this machine for what a build needs, and say what to do if something is wrong.
 
-    The exit code is 1 where something would stop a build, else 0.
+    The exit code is 1 if something would stop a build, else 0.
     """
     from webtext.flows.building.doctor import examine
 

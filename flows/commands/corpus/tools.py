@@ -82,7 +82,7 @@ def dedup(
 ) -> None:
     """Cluster the rows of any JSONL or Parquet files: id, cluster, keeper, jaccard.
 
-    JSON Lines may be packed (gz, zst, xz, bz2); - is the standard input.
+    JSON Lines may be compressed (gz, zst, xz, bz2); - is the standard input.
     """
     from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import cluster_lines, meters
@@ -112,7 +112,7 @@ def dedup(
 
 
 def _spooled(folder: Path) -> Path:
-    """Copy the standard input to a file, which can be read again."""
+    """Copy the standard input to a file, because it must be read more than once."""
     path = folder / "stdin"
     with path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)

@@ -1,4 +1,4 @@
-"""Measure what a model has learnt, and what a filter is worth."""
+"""Evaluate a model, and compare two recipes by training on each."""
 
 import os
 from pathlib import Path
@@ -80,12 +80,12 @@ def evaluate(
 
 
 def give_way() -> None:
-    """Let threads that wait give way to others; read when torch is loaded."""
+    """Make waiting threads yield the CPU; torch reads this when it is loaded."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def names(tasks: str) -> list[str]:
-    """Return the names in a list with commas.
+    """Return the names in a comma-separated list.
 
     >>> names("lambada, copa,")
     ['lambada', 'copa']
@@ -128,7 +128,7 @@ def ablate(
 ) -> None:
     """Train the same small model on the corpora of two recipes, and say which is better.
 
-    Tokens that are missing are built in --data. Stopped, the same command goes on. --set is for the
+    Missing tokens are built in --data. After a stop, the same command goes on. --set is for the
     model and its training. Prints a table; OUT has it as JSON and as a page with plots.
     """
     give_way()
@@ -158,7 +158,7 @@ def ablate(
 
 
 def called(recipe: str) -> str:
-    """Return the name of a recipe without its place.
+    """Return the name of a recipe without its folder and suffix.
 
     >>> called("recipes/no_rules.toml")
     'no_rules'
@@ -167,7 +167,7 @@ def called(recipe: str) -> str:
 
 
 def built(recipe: str, data: Path, workers: int) -> Path:
-    """Return the tokens of a recipe, built where they are missing."""
+    """Return the tokens of a recipe; build them if they are missing."""
     from webtext.flows.building.settings import load
     from webtext.flows.commands.corpus.builds import run_build
     from webtext.pipeline.build import Build
@@ -179,7 +179,7 @@ def built(recipe: str, data: Path, workers: int) -> Path:
 
 
 def shortened(train: "Train", steps: int) -> "Train":
-    """Return a training of other length; the warm-up keeps its share of the steps at most."""
+    """Return training settings with other steps; the warm-up's share of them does not grow."""
     from dataclasses import replace
 
     warmup = min(train.warmup, round(train.warmup * steps / train.steps) or 1)

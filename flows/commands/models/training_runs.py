@@ -1,4 +1,4 @@
-"""Train a GPT-2 on token shards, and read what it writes."""
+"""Train a GPT-2 on token shards, and sample from it."""
 
 import codecs
 import json
@@ -25,16 +25,16 @@ RUNS = Path("runs")
 
 
 def run_directory(name: str) -> Path:
-    """Return where a run is made: a path as it stands, a bare name under runs/."""
+    """Return a new run's folder: a path as it is, a bare name under runs/."""
     path = Path(name)
     return path if len(path.parts) > 1 or path.is_absolute() else RUNS / name
 
 
 def find_run(name: str) -> Path:
-    """Return what a RUN argument names: that of runs/ where a bare name is there, else the path.
+    """Return the folder that a RUN argument names: under runs/ if that has the name, else the path.
 
     Raises:
-        UserError: neither is there.
+        UserError: neither exists.
     """
     path = run_directory(name)
     if not path.exists():
@@ -107,7 +107,7 @@ def show_plan(
     as_json: bool,
     overrides: tuple[str, ...],
 ) -> None:
-    """Print what a training takes, on a device of this machine or on one that is `named`."""
+    """Print the cost of a training, on a device of this machine or on one that is `named`."""
     from webtext.flows.models.origin import load_for
     from webtext.model.machine.plan import describe, plan
 
@@ -126,12 +126,12 @@ def show_plan(
 
 
 def here(device: str | None) -> tuple[str | None, int | None]:
-    """Return the driver's name and the memory of a device of this machine, as train names it.
+    """Return the driver's name and the memory of a device of this machine, given as in `train`.
 
-    Without a name that is in the table, what is known of it is that its peak is not.
+    The name is None if it is not in the table: the device's peak speed is unknown.
 
     Raises:
-        UserError: it is not here.
+        UserError: this machine does not have the device.
     """
     import torch
 
@@ -146,18 +146,18 @@ def here(device: str | None) -> tuple[str | None, int | None]:
 
 
 def leads() -> bool:
-    """Whether this process speaks for all: under torchrun only the first does."""
+    """Whether this process prints for all: under torchrun only the first does."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def first_here() -> bool:
-    """Whether this process speaks of what all on this machine see alike."""
+    """Whether this process reports errors that all processes of this machine see alike."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 @contextmanager
 def alike() -> Iterator[None]:
-    """Have what each process of a machine finds wrong, before they join, told by one of them."""
+    """Let one process per machine report the errors that each of them finds before they join."""
     try:
         yield
     except (UserError, ModelError):
@@ -177,11 +177,11 @@ def run_training(
     tensorboard: bool = False,
     project: str | None = None,
 ) -> None:
-    """Train, and show how it goes; the run's page is written when it ends, however it ends."""
+    """Train, and show the progress; the run's page is written at the end, also after an error."""
     from webtext.flows.building.terminal import say, training
     from webtext.flows.models import provenance, trackers
 
-    # Read when torch is loaded: threads that wait give way to whatever else the machine runs.
+    # Read when torch is loaded: waiting threads yield the CPU to other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from webtext.flows.models.evaluation import scorer
     from webtext.flows.models.origin import load_for
@@ -230,7 +230,7 @@ def run_training(
 
 
 def stop_short(done: int, steps: int) -> None:
-    """Exit as any command that was interrupted, where a training was."""
+    """If a training was interrupted, exit like any interrupted command."""
     if done < steps:
         if leads():
             words = f"stopped after {done:,} of {steps:,} steps; the same command goes on"
@@ -295,9 +295,9 @@ def run_sample(
     step: int | None = None,
     **how: Any,
 ) -> None:
-    """Print samples; each ends with its `<|endoftext|>`, and the writing when all have.
+    """Print samples; each ends at its `<|endoftext|>`, and sampling ends when all have.
 
-    `how` they are drawn is as for `webtext.model.gpt.sample.generate_batch`.
+    `how` has the sampling options of `webtext.model.gpt.sample.generate_batch`.
     """
     from webtext.model.gpt.sample import generate_batch
     from webtext.model.training.trained import load
@@ -319,7 +319,7 @@ def run_sample(
 
 
 class Written:
-    """One sample: its text, each character with the last of its tokens."""
+    """One sample: its text, where each character appears with the last of its tokens."""
 
     def __init__(self, bpe: "Encoding", show: bool) -> None:
         self.bpe, self.show = bpe, show
@@ -327,13 +327,13 @@ class Written:
         self.told, self.ended = "", False
 
     def add(self, token: int) -> None:
-        """Take up a token, unless the document has ended."""
+        """Add a token, unless the document has ended."""
         self.ended = self.ended or token == self.bpe.eot_token
         if not self.ended:
             self._tell(self.decoder.decode(self.bpe.decode_single_token_bytes(token)))
 
     def end(self) -> None:
-        """Tell of a character that was cut off."""
+        """Report a character that was cut off."""
         self._tell(self.decoder.decode(b"", final=True))
 
     def _tell(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Hand a trained model to the tools that others use."""
+"""Export a trained model to other tools."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""WARC files served again as the web that they recorded."""
+"""Serve WARC files again as the web that they recorded."""

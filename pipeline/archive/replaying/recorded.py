@@ -1,4 +1,4 @@
-"""The web that WARC files recorded: responses by URL, with the bodies left on disk."""
+"""The responses that WARC files recorded, by URL; the bodies stay on disk."""
 
 import os
 import tempfile
@@ -12,33 +12,33 @@ from webtext.pipeline.archive import packing
 from webtext.pipeline.archive.warc import LARGE, Response, response_at, responses
 from webtext.pipeline.urls import urls
 
-MAX_BODY = 256_000_000  # bytes; what is longer is cut
+MAX_BODY = 256_000_000  # bytes; longer bodies are cut
 
 
 class Place(NamedTuple):
-    """Where a response can be read again."""
+    """The place where a response can be read again."""
 
     file: int  # number of the WARC file, or SPOOL
     offset: int
     length: int
-    head: int  # bytes of it that are the head, in the spool
+    head: int  # bytes of its head, in the spool
     status: int
 
 
-SPOOL = -1  # in place of a file's number
+SPOOL = -1  # instead of a file's number
 
 
 class Archive:
     """The responses of some WARC files by URL; bodies stay on disk.
 
-    Files that cannot be read at an offset are unpacked into a temporary file, once.
+    Files that cannot be read at an offset are decompressed into a temporary file, once.
     """
 
     def __init__(self, sources: Sequence[Path]) -> None:
         self.sources = list(sources)
         self.hosts: set[str] = set()
-        self.pages = 0  # responses that can be asked for
-        self.skipped = 0  # records that are no whole HTTP response, or have no http URL
+        self.pages = 0  # responses that can be requested
+        self.skipped = 0  # records that are not a whole HTTP response, or have no http URL
         self._places: dict[str, Place] = {}
         self._stack = ExitStack()
         spool = tempfile.TemporaryFile(prefix="webtext-replay-")  # noqa: SIM115 -- the stack does
@@ -55,11 +55,11 @@ class Archive:
         self._spool.flush()
 
     def close(self) -> None:
-        """Let go of the files; the temporary one is gone then."""
+        """Close the files; this removes the temporary one."""
         self._stack.close()
 
     def _add(self, number: int, response: Response) -> None:
-        """Note one response under its URL, and under its URL in any scheme and spelling."""
+        """Index one response by its URL, and by its URL in any scheme and spelling."""
         status = response.status if response.head else 200
         try:
             scheme, _, rest = urls.normalise(response.url).partition("://")
@@ -72,7 +72,7 @@ class Archive:
         host, _, target = rest.partition("/")
         keys = [f"{scheme}://{rest}", loose(host, f"/{target}")]
         known = [self._places.get(key) for key in keys]
-        # The first answer stands, but one with a page for every one without.
+        # The first answer stays, but an answer with a page replaces one without.
         better = [old is None or (status == 200 and old.status != 200) for old in known]
         if any(better):
             place = self._place(number, response, status)
@@ -81,7 +81,7 @@ class Archive:
         self.hosts.add(host)
 
     def _place(self, number: int, response: Response, status: int) -> Place:
-        """Return where a response is to be found, putting it into the spool if need be."""
+        """Return the place of a response, and copy it into the spool if necessary."""
         if response.offset is not None and response.length is not None:
             return Place(number, response.offset, response.length, 0, status)
         head = head_of(response)
@@ -91,7 +91,7 @@ class Archive:
         return Place(SPOOL, at, len(head) + len(response.body), len(head), status)
 
     def _find(self, scheme: str, host: str, target: str) -> Place | None:
-        """Look a URL up as spelt, in the other scheme, by what spellings share, in normal form."""
+        """Look up a URL as spelt, in the other scheme, by its `loose` form, in normal form."""
         url = f"{scheme}://{host}{target}"
         other = f"{'http' if scheme == 'https' else 'https'}://{host}{target}"
         for key in (url, other, loose(host, target)):
@@ -104,7 +104,7 @@ class Archive:
         return self._places.get(loose(host, f"/{target}"))
 
     def find(self, scheme: str, host: str, target: str) -> tuple[bytes, bytes, int] | None:
-        """Return head, body and status of what was recorded of a URL, in either scheme."""
+        """Return head, body and status of the recorded response of a URL, in either scheme."""
         place = self._find(scheme, host, target)
         if place is None:
             return None
@@ -117,7 +117,7 @@ class Archive:
 
 
 def loose(host: str, target: str) -> str:
-    """Return what the spellings of one target have in common, whatever the scheme.
+    """Return a key that is the same for all spellings of one target, whatever the scheme.
 
     >>> loose("example.com", "/%7Ea%e3") == loose("example.com", "/~a%E3")
     True
@@ -126,7 +126,7 @@ def loose(host: str, target: str) -> str:
 
 
 def head_of(response: Response) -> bytes:
-    """Return the recorded head, or one for a resource record, which has none."""
+    """Return the recorded head, or a new one for a resource record, which has none."""
     if response.head:
         return response.head
     kind = (response.content_type or "application/octet-stream").encode("latin-1", "replace")

@@ -1,8 +1,8 @@
 """Serve WARC files as the web that they recorded: by Host header, on loopback, over HTTP and HTTPS.
 
-A crawler that is told to look all hosts up here (`connect_to`) meets the recorded status lines,
-headers and bodies, robots.txt included, and 404 for what was not recorded. Certificates are made
-for whatever name a client asks for, signed by a test authority that lives as long as the server.
+A crawler that is told to connect to this server for all hosts (`connect_to`) gets the recorded
+status lines, headers and bodies, robots.txt included, and 404 for an unrecorded URL. Certificates
+are made for any name that a client asks for, signed by a test authority of this server process.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from webtext.pipeline.archive.replaying.recorded import Archive
 from webtext.pipeline.core.errors import UserError
 
 LOOPBACK = "127.0.0.1"
-CERTIFICATES = 4096  # kept at a time
+CERTIFICATES = 4096  # cached at a time
 
-# Fields that describe the bytes on the wire, which are ours: bodies are served unencoded.
+# Fields that describe the transferred bytes, which are our own: bodies are served unencoded.
 FRAMING = {b"connection", b"content-encoding", b"content-length", b"keep-alive", b"te",
            b"trailer", b"transfer-encoding", b"upgrade"}  # fmt: skip
 BODILESS = {204, 304}  # Source: RFC 9110, section 6.4.1
 
 
 def served_head(head: bytes, status: int, size: int, last: bool) -> bytes:
-    r"""Return a recorded head as it is sent: the framing fields are ours, all others as they were.
+    r"""Return a recorded head as it is sent: the framing fields are new, all others unchanged.
 
     >>> served_head(b"HTTP/2 200\r\nContent-Encoding: gzip\r\nX: y\r\n\r\n", 200, 5, last=False)
     b'HTTP/1.1 200 \r\nX: y\r\nContent-Length: 5\r\n\r\n'
@@ -47,7 +47,7 @@ def served_head(head: bytes, status: int, size: int, last: bool) -> bytes:
     kept = [b"HTTP/1.1 %d %s" % (status, reason)]
     keeping = True
     for line in lines:
-        if line[:1] not in b" \t":  # a folded line shares the fate of the one before
+        if line[:1] not in b" \t":  # a folded line is kept or dropped with the line before it
             keeping = line.partition(b":")[0].strip().lower() not in FRAMING and b":" in line
         if keeping:
             kept.append(line)
@@ -62,7 +62,7 @@ class Replay:
     """The server; an asynchronous context manager that listens while it is entered.
 
     Raises:
-        UserError: a WARC file that cannot be read, or a port that cannot be had.
+        UserError: a WARC file cannot be read, or a port is not available.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Replay:
         delay: float = 0.0,
     ) -> None:
         self.sources = sources
-        self.port = port  # 0 until entered: one that is free
+        self.port = port  # 0 until entered means any free port
         self.tls_port = tls_port
         self.delay = delay  # s before each response
         self._wanted_ca_file = ca_file
@@ -91,7 +91,7 @@ class Replay:
 
     @property
     def connect_to(self) -> tuple[str, ...]:
-        """Rules by which a crawl looks every host up here."""
+        """Rules that make a crawl connect to this server for every host."""
         return (f"*:80:{LOOPBACK}:{self.port}", f"*:443:{LOOPBACK}:{self.tls_port}")
 
     async def __aenter__(self) -> Self:
@@ -124,7 +124,7 @@ class Replay:
         self._stack.close()
 
     def _own_ca_file(self) -> Path:
-        """Return a path for the authority's certificate that goes when the server does."""
+        """Return a path for the authority's certificate, which is removed with the server."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="webtext-replay-"))
         return Path(folder) / "ca.pem"
 
@@ -138,7 +138,7 @@ class Replay:
             try:
                 await self._converse(scheme, reader, writer)
             except (ConnectionError, ssl.SSLError, asyncio.CancelledError):
-                pass  # the client went, or the server stops: nobody is left to be told
+                pass  # the client has left, or the server stops: there is nobody to answer
             finally:
                 self._connections.discard(task)
                 writer.close()
@@ -156,7 +156,7 @@ class Replay:
     async def _converse(
         self, scheme: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Answer the requests of one connection, until either side has had enough."""
+        """Answer the requests of one connection, until either side ends it."""
         last = False
         while not last:
             try:
@@ -180,7 +180,7 @@ class Replay:
         connection = (payload.header(fields, "connection") or "").lower()
         last = "close" in connection or (version == "HTTP/1.0" and "keep-alive" not in connection)
         host = payload.header(fields, "host") or ""
-        if "://" in target:  # as a proxy is asked
+        if "://" in target:  # the form of a request to a proxy
             scheme, _, rest = target.partition("://")
             host, _, target = rest.partition("/")
             target = f"/{target}"
@@ -201,12 +201,12 @@ class Replay:
         return answer, last
 
     def _plain_host(self, host: str) -> str:
-        """Return a Host header's name without the default ports and our own."""
+        """Return a Host header's name without the default ports and the server's own."""
         name, _, port = host.lower().partition(":") if not host.startswith("[") else (host, "", "")
         return name if port in {"80", "443", str(self.port), str(self.tls_port)} else host.lower()
 
     def _tls(self) -> ssl.SSLContext:
-        """Return the context of the HTTPS port, which picks a certificate by the name asked for."""
+        """Return the context of the HTTPS port: it chooses a certificate by the requested name."""
         context = self._new_context("localhost")
 
         def pick(
@@ -233,7 +233,7 @@ class Replay:
 
 
 def plain(status: int, text: str, last: bool, body: bool = True) -> bytes:
-    """Return an answer of our own, which no archive holds."""
+    """Return an answer of this server, which is not from an archive."""
     reasons = {400: b"Bad Request", 404: b"Not Found", 405: b"Method Not Allowed"}
     said = f"webtext replay: {text}\n".encode()
     head = b"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\n\r\n" % (status, reasons[status])
@@ -289,7 +289,7 @@ async def serve_forever(
     delay: float = 0.0,
     announce: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until the process is told to stop (SIGINT or SIGTERM); say where, once it listens.
+    """Serve until the process is told to stop (SIGINT or SIGTERM); print the address first.
 
     Raises:
         UserError: as `Replay`.

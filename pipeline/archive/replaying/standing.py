@@ -1,4 +1,4 @@
-"""Which record stands for a page, and for which link: what an import settles over all its files."""
+"""Decide, over all files of an import, which record stands for a page, and for which link."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -18,28 +18,28 @@ DUPLICATE_URL: Final = "pages.duplicate_url"
 NOT_LINKED: Final = "pages.not_linked"
 NOT_IN_WARC: Final = "pages.not_in_warc"
 
-LINKED = ("id", "url", "domain", "score", "subreddit", "linked")  # what is known of a link
+LINKED = ("id", "url", "domain", "score", "subreddit", "linked")  # the known facts of a link
 CARRIED = pa.schema([OUTCOME.field(name) for name in LINKED if name not in {"id", "domain"}])
 
 
 def numbers(ids: pa.ChunkedArray) -> Ids:
-    """Return ids as numbers; 0, which no sha256 in practice begins with, where there is none."""
+    """Return ids as numbers; 0 if there is none (in practice no sha256 begins with it)."""
     return np.fromiter((int(found, 16) if found else 0 for found in ids.to_pylist()), np.uint64)
 
 
 def standing(ids: Ids, good: Marks) -> Marks:
-    """Mark the row that stands for each id: the first good one, or else the first."""
+    """Mark the row that stands for each id: the first good one, otherwise the first."""
     order = np.lexsort((np.arange(len(ids)), ~good, ids))
     first = np.ones(len(ids), np.bool_)
     first[1:] = ids[order][1:] != ids[order][:-1]
     marks = np.zeros(len(ids), np.bool_)
     marks[order[first]] = True
-    marks |= ids == 0  # what has no id stands for itself
+    marks |= ids == 0  # a row without an id stands for itself
     return marks
 
 
 class Asked:
-    """The links whose pages the WARC files hold, to be looked up by id."""
+    """The links whose pages are in the WARC files, indexed by id."""
 
     def __init__(self, present: Ids) -> None:
         self.present = present  # ids of all records, sorted
@@ -47,7 +47,7 @@ class Asked:
         self.links = CARRIED.empty_table()
 
     def take_from(self, links: Directory) -> Iterator[pa.RecordBatch]:
-        """Remember the links that have a record; yield rows for those that have none."""
+        """Store the links that have a record; yield rows for those that have none."""
         ids, tables = [self.ids], [self.links]
         for path in links.shards():
             for batch in wanted(path):
@@ -63,7 +63,7 @@ class Asked:
         self.links = pa.concat_tables(tables).take(order)
 
     def columns(self, ids: Ids, stands: Marks) -> tuple[Marks, dict[str, pa.ChunkedArray]]:
-        """Mark the rows that a link leads to; return what those that stand carry on from it."""
+        """Mark the rows that have a link; return link columns for those of them that stand."""
         at = np.searchsorted(self.ids, ids)
         found = np.zeros(len(ids), np.bool_)
         inside = at < len(self.ids)
@@ -73,7 +73,7 @@ class Asked:
 
 
 def _lost(link: Wanted) -> dict[str, Any]:
-    """Return the row of a link that no record answers."""
+    """Return the row of a link without a record."""
     return {name: getattr(link, name) for name in LINKED} | {"dropped_by": NOT_IN_WARC}
 
 
@@ -83,7 +83,7 @@ def settled(
     stands: Marks,
     asked: Asked | None,
 ) -> pa.Table:
-    """Return a file's rows with their final fates, and with what their links say of them."""
+    """Return a file's rows with their final fates, and with the columns of their links."""
     columns = {name: scanned[name] for name in OUTCOME.names}
     overruled = _unless(stands, DUPLICATE_URL)
     if asked is not None:
@@ -96,5 +96,5 @@ def settled(
 
 
 def _unless(spared: Marks, reason: str) -> pa.Array:
-    """Return `reason` for each row but those spared, which get null."""
+    """Return `reason` for each row except those spared, which get null."""
     return pc.if_else(pa.array(spared), pa.scalar(None, pa.string()), reason)

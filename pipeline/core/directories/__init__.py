@@ -1,1 +1,1 @@
-"""The directories of a build: which are the newest, whether they are whole, and what is kept."""
+"""The directories of a build: which are the newest, whether they are complete, what is kept."""

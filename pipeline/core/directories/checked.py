@@ -1,12 +1,12 @@
-"""Whether files are what their manifest says: looked at once, then remembered.
+"""Check files against their manifest once, and remember the result.
 
-A file of a whole directory is held to the sha256 that its manifest has for it, before the first
-read of it. What was found is remembered beside the directories by size, time and inode, so that a
-file that has these still is not read for it again: a build pays nothing for what it made itself.
+A file of a complete directory is checked against the sha256 in its manifest before it is first
+read. The result is remembered beside the directories with size, time and inode, so that a file
+that still has these is not hashed again: a build hashes nothing again that it made itself.
 
-WARC files are only asked to be there. Each of their records has a checksum of its own, which is
-looked at when it is read, and one that is damaged costs that record and no more; `webtext verify`
-holds the files to their sha256 too.
+WARC files only have to exist. Each of their records has a checksum of its own, which is checked
+when it is read, and damage costs that record and no more; `webtext verify` checks the sha256 of
+these files too.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from webtext.pipeline.core.directories.json_files import Manifest
 from webtext.pipeline.core.errors import UserError
 
 MANIFEST = "manifest.json"
-MEMORY = ".checked"  # folder beside the directories; whoever removes it has files read once more
-SEAL = "manifest_sha256"  # of the manifest's own content, in its last line
-KEYS = {"files"}  # without which it is no manifest
+MEMORY = ".checked"  # folder beside the directories; if it is removed, files are hashed once more
+SEAL = "manifest_sha256"  # key of the digest of the manifest's own content, in its last line
+KEYS = {"files"}  # keys that every manifest has
 FORMER = {
     *KEYS,
     "inputs",
@@ -44,11 +44,11 @@ Seen = dict[str, list[Any]]  # by name: sha256, bytes, time of the last change i
 
 
 class DamagedError(UserError):
-    """A file isn't what its manifest says."""
+    """A file differs from its manifest."""
 
 
 def stamp(path: Path) -> list[int]:
-    """Return what tells, without reading it, that a file is unchanged."""
+    """Return the values that show, without reading it, that a file is unchanged."""
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, found.st_ino]
 
@@ -60,18 +60,18 @@ def sha256(path: Path) -> str:
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest with the sha256 of all that it says, so that it can be checked itself."""
+    """Return a manifest with the sha256 of its own content, so that it can be checked itself."""
     said = {name: value for name, value in manifest.items() if name != SEAL}
     text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
     return {**said, SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def manifest(home: Path) -> dict[str, Any]:
-    """Return the manifest of a directory, after a look at its own sha256.
+    """Return the manifest of a directory, after a check of its own sha256.
 
     Raises:
         FileNotFoundError: there is none.
-        DamagedError: it is not what was written.
+        DamagedError: it has changed since it was written.
     """
     return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
 
@@ -81,7 +81,7 @@ def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
         why = "" if _as_written(found) else "it does not match its own sha256"
-        msgspec.convert(found, Manifest)  # of an earlier version, which has no sha256 of itself
+        msgspec.convert(found, Manifest)  # of an earlier version, without a sha256 of itself
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         found, why = {}, str(error)
     if why:
@@ -98,7 +98,7 @@ def _as_written(found: Any) -> bool:
 
 
 def listed(home: Path) -> dict[str, dict[str, Any]]:
-    """Return what a manifest says of each file; {} where there is none.
+    """Return a manifest's entries for the files; {} if there is no manifest.
 
     Raises:
         DamagedError: it is not what was written.
@@ -111,7 +111,7 @@ def listed(home: Path) -> dict[str, dict[str, Any]]:
 
 
 def home_of(path: Path) -> Path | None:
-    """Return the whole directory that a file lies in, None where it lies in none."""
+    """Return the complete directory that holds a file, None if there is none."""
     for folder in (path.parent, path.parent.parent):
         if (folder / MANIFEST).exists():
             return folder
@@ -119,7 +119,7 @@ def home_of(path: Path) -> Path | None:
 
 
 def there(home: Path) -> Iterator[str]:
-    """Yield the names of the files in a directory, but for the manifest and hidden ones."""
+    """Yield the names of the files in a directory, except the manifest and hidden ones."""
     for folder, inside, names in os.walk(home):
         inside[:] = [name for name in inside if not name.startswith(".")]
         for name in names:
@@ -129,18 +129,18 @@ def there(home: Path) -> Iterator[str]:
 
 
 def hashed(home: Path, names: Iterable[str]) -> Seen:
-    """Return what files are now, all of them read."""
+    """Return the present state of files, after reading all of them."""
 
     def look(name: str) -> tuple[str, list[Any]]:
-        before = stamp(home / name)  # before reading: who writes meanwhile is noticed next time
+        before = stamp(home / name)  # before reading: a write meanwhile is noticed next time
         return name, [sha256(home / name), *before]
 
-    with ThreadPoolExecutor() as pool:  # hashing leaves the interpreter to others
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
         return dict(pool.map(look, names))
 
 
 def remembered(home: Path) -> Seen:
-    """Return what the files of a directory were when they were read last."""
+    """Return the state of a directory's files when they were last read."""
     try:
         found = json.loads(_memory(home).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -149,7 +149,7 @@ def remembered(home: Path) -> Seen:
 
 
 def remember(home: Path, found: Mapping[str, list[Any]]) -> None:
-    """Write down what files were; where that is not allowed, they are read again next time."""
+    """Write down the state of files; if that is not allowed, they are read again next time."""
     path = _memory(home)
     partial = path.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
@@ -163,10 +163,10 @@ def _memory(home: Path) -> Path:
 
 
 def check(home: Path) -> int:
-    """Hold every file of a whole directory to its manifest; return how many bytes were read for it.
+    """Check every file of a complete directory; return how many bytes were read for it.
 
     Raises:
-        DamagedError: a file is gone, another than it was, or one too many; names it.
+        DamagedError: a file is missing, has changed, or is not in the manifest; names it.
     """
     wanted = listed(home)
     found = set(there(home))
@@ -203,17 +203,17 @@ _confirmed: dict[Path, list[int]] = {}  # by this process
 
 
 def confirm(path: Path) -> None:
-    """Hold one file to the manifest of its directory before it is read.
+    """Check one file against the manifest of its directory before it is read.
 
-    What lies in no whole directory is not held to anything.
+    A file outside of complete directories is not checked.
 
     Raises:
-        DamagedError: it is another than it was, or none that the manifest lists.
+        DamagedError: it has changed, or is not in the manifest.
     """
     try:
         now = stamp(path)
     except OSError:
-        return  # who opens it will say so
+        return  # opening it will raise the error
     if _confirmed.get(path) == now:
         return
     home = home_of(path)
@@ -232,10 +232,10 @@ def confirm(path: Path) -> None:
 
 @lru_cache(64)
 def remembered_once(home: Path, *_stamp: int) -> Seen:
-    """Return what was remembered of a directory when this process asked first."""
+    """Return what was remembered of a directory at this process's first request."""
     return remembered(home)
 
 
 def advice(home: Path) -> str:
-    """Say how to get a file back without losing anything."""
+    """Return advice on how to restore a file without losing anything."""
     return f"put back the right one, or make it again: `webtext verify {home.parent}` says how"

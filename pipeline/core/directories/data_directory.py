@@ -1,9 +1,10 @@
-"""The data directory: who holds it, and which of its directories are the newest whole ones.
+"""The data directory: which process locks it, and which directories are the newest complete ones.
 
-Its holder loses it by dying, also on a network disk. Two signs are kept. The kernel's lock on
-`.lock` goes with its process at once, but a file server may keep it for a machine that is gone, and
-some have none. So the holder's name and pulse lie beside it in `.holder.json`: a process of this
-machine is dead when it is not found, one of another machine when its pulse has stopped.
+When the holder dies, the lock ends, also on a network disk. There are two marks. The kernel's lock
+on `.lock` ends with its process at once, but a file server may keep it for a dead machine, and some
+file servers have no locks. So the holder's name and heartbeat are beside it in `.holder.json`: a
+process of this machine is dead when it is not found, one of another machine when its heartbeat has
+stopped.
 """
 
 import errno
@@ -26,10 +27,10 @@ from webtext.pipeline.core.directories.json_files import names_in
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, write_json
 
-LATEST = "latest.json"  # the directory of each step that the newest build made or used
+LATEST = "latest.json"  # names the directory of each step that the newest build made or used
 AGAIN = "build again: what is whole is not made anew"
-BEAT_SECONDS = 10.0  # between two pulses; the disk sees one change of a time stamp
-DEAD_SECONDS = 120.0  # of no pulse: NFS shows others a new time stamp after 60 s at the latest
+BEAT_SECONDS = 10.0  # s between two heartbeats; each is one change of a time stamp on the disk
+DEAD_SECONDS = 120.0  # s without heartbeat: NFS shows a new time stamp after 60 s at most
 WITHOUT_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -43,7 +44,7 @@ def step_of(directory: Directory) -> str:
 
 
 def newest(data: Path) -> dict[str, Directory]:
-    """Return the whole directories of the newest build, by the names of their steps.
+    """Return the complete directories of the newest build, by the names of their steps.
 
     Raises:
         UserError: nothing has been built there.
@@ -60,7 +61,7 @@ def newest(data: Path) -> dict[str, Directory]:
 
 
 def newest_of(data: Path, step: str) -> Directory:
-    """Return the newest whole directory of a step.
+    """Return the newest complete directory of a step.
 
     Raises:
         UserError: there is none yet.
@@ -75,7 +76,7 @@ def newest_of(data: Path, step: str) -> Directory:
 
 
 def note_newest(data: Path, directories: Iterable[Directory]) -> None:
-    """Let `latest.json` name those of these directories that are whole and lie in `data`."""
+    """Write to `latest.json` those of these directories that are complete and in `data`."""
     path = data / LATEST
     here = [each for each in directories if each.whole and each.path.parent.samefile(data)]
     found = {step_of(each): each.name for each in here}
@@ -87,16 +88,16 @@ def note_newest(data: Path, directories: Iterable[Directory]) -> None:
         write_json(path, found)
 
 
-# --- who holds it ---------------------------------------------------------------------------------
+# --- the lock -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process, named so that another one with its number is not taken for it."""
+    """A process, identified so that a later one with the same number is not mistaken for it."""
 
     host: str
     pid: int
-    started: int | None  # clock ticks since the machine started; None where /proc is not
+    started: int | None  # clock ticks since the machine started; None without /proc
     command: str
     since: float  # seconds since 1970
     nonce: str
@@ -108,7 +109,7 @@ class Holder:
 
     @property
     def gone(self) -> bool:
-        """Whether it is a process of this machine that is no more."""
+        """Whether it was a process of this machine that has ended."""
         return self.here and not alive(self.pid, self.started)
 
     def __str__(self) -> str:
@@ -117,7 +118,7 @@ class Holder:
 
 
 def myself() -> Holder:
-    """Return this process as a holder."""
+    """Return the holder entry of this process."""
     words = [Path(sys.argv[0]).name, *sys.argv[1:3]]
     command = " ".join("webtext" if word == "__main__.py" else word for word in words)
     pid = os.getpid()
@@ -125,7 +126,7 @@ def myself() -> Holder:
 
 
 def started(pid: int) -> int | None:
-    """Return when a process of this machine started, in clock ticks since the machine did."""
+    """Return when a process of this machine started, in clock ticks since the machine started."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -135,7 +136,7 @@ def started(pid: int) -> int | None:
 
 
 def alive(pid: int, since: int | None) -> bool:
-    """Whether a process of this machine is there, and is the one that started then."""
+    """Whether a process of this machine is alive, and is the one that started then."""
     if since is not None:
         return started(pid) == since
     try:
@@ -148,7 +149,7 @@ def alive(pid: int, since: int | None) -> bool:
 
 
 def holder_of(directory: Path) -> Holder | None:
-    """Return who holds a data directory, None where it is free for all that is known."""
+    """Return the holder of a data directory, None if it seems to be free."""
     holder = _holder(directory / ".holder.json")
     if holder is None or holder.gone or (not holder.here and _silent(directory)):
         return None
@@ -157,12 +158,12 @@ def holder_of(directory: Path) -> Holder | None:
 
 @contextmanager
 def locked(directory: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a data directory, so that two builds never write the same files; make it if need be.
+    """Lock a data directory, so that two builds never write the same files; make it if missing.
 
-    `wait` is for what others hold for a short while only.
+    `wait` is for locks that others hold for a short time only.
 
     Raises:
-        UserError: another process holds it, which is named; or it cannot be written to.
+        UserError: another process, which is named, holds the lock; or it is not writable.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -184,7 +185,7 @@ def locked(directory: Path, wait: bool = False) -> Iterator[None]:
 
 
 def _taken(directory: Path, wait: bool) -> IO[str]:
-    """Return the open lock file, once nobody else that lives holds it."""
+    """Return the open lock file, once no other live process holds it."""
     name, record = directory / ".lock", directory / ".holder.json"
     while True:
         file = name.open("a")
@@ -196,9 +197,9 @@ def _taken(directory: Path, wait: bool) -> IO[str]:
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise
-            kernel = None  # there are no such locks here: what is written tells all
+            kernel = None  # no such locks on this disk: only the holder file counts
         holder = _holder(record)
-        ours = bool(kernel) and holder is not None and holder.here  # and it is dead, so
+        ours = bool(kernel) and holder is not None and holder.here  # and it is dead, so:
         free = holder is None or holder.gone or ours or (not holder.here and _silent(directory))
         if kernel is not False and free and _is(file, name):
             return file
@@ -206,7 +207,7 @@ def _taken(directory: Path, wait: bool) -> IO[str]:
         if kernel is False and free and holder and not holder.here:
             name.unlink(missing_ok=True)  # the file server keeps a lock for a machine that is gone
         elif kernel is not False and free:
-            continue  # another one has taken the name away meanwhile
+            continue  # another process has replaced the file meanwhile
         elif wait:
             time.sleep(0.1)
         else:
@@ -217,7 +218,7 @@ def _taken(directory: Path, wait: bool) -> IO[str]:
 
 
 def _is(file: IO[str], name: Path) -> bool:
-    """Whether an open file is still the one of this name."""
+    """Whether an open file is still the one with this name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), name.stat())
     except FileNotFoundError:
@@ -225,7 +226,7 @@ def _is(file: IO[str], name: Path) -> bool:
 
 
 def _holder(record: Path) -> Holder | None:
-    """Return who is written there, if anybody."""
+    """Return the holder that is written there, if any."""
     try:
         return Holder(**json.loads(record.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -233,7 +234,7 @@ def _holder(record: Path) -> Holder | None:
 
 
 def _silent(directory: Path) -> bool:
-    """Whether the holder's pulse has stopped, by the clock of the disk itself."""
+    """Whether the holder's heartbeat has stopped, by the clock of the disk itself."""
     probe = directory / f".probe-{uuid4().hex}"
     try:
         probe.touch()
@@ -245,9 +246,9 @@ def _silent(directory: Path) -> bool:
 
 
 def _beat(record: Path, me: Holder, stop: threading.Event) -> None:
-    """Give the pulse; end this process's work when another one has taken its place.
+    """Send the heartbeat; end this process's work when another one has taken the lock.
 
-    That is so after this machine slept for longer than the others waited.
+    That happens after this machine was suspended for longer than others wait.
     """
     while not stop.wait(BEAT_SECONDS):
         with suppress(OSError):
@@ -258,7 +259,7 @@ def _beat(record: Path, me: Holder, stop: threading.Event) -> None:
 
 
 def interrupt_main() -> None:
-    """Let the main thread hear SIGTERM, also where it waits inside the system."""
+    """Deliver SIGTERM to the main thread, also if it waits in a system call."""
     ident = threading.main_thread().ident
     if ident is not None:
         signal.pthread_kill(ident, signal.SIGTERM)

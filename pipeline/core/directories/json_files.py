@@ -1,4 +1,4 @@
-"""Files of JSON that we wrote ourselves, and that a disk or an editor may have damaged since."""
+"""Read JSON files that we wrote ourselves, and that a disk or an editor may have damaged since."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from webtext.pipeline.core.errors import UserError
 
 
 class Counts(msgspec.Struct):
-    """A line of the funnel, as manifests hold it."""
+    """A line of the funnel, as stored in manifests."""
 
     stage: str
     read: int
@@ -19,7 +19,7 @@ class Counts(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct):
-    """What a manifest must hold to be read, where it holds it."""
+    """The types of a manifest's entries, which are checked when it is read."""
 
     passages: list[Counts] = []
     files: dict[str, dict[str, Any]] = {}
@@ -28,9 +28,9 @@ class Manifest(msgspec.Struct):
 
 
 def read_object(path: Path, remedy: str, shape: Any = dict[str, Any]) -> dict[str, Any]:
-    """Return the object that a file holds; `remedy` says how the file is made again.
+    """Return the object in a file; `remedy` says how the file is made again.
 
-    `shape` is a type of msgspec's that it must fit; what more it holds is not looked at.
+    `shape` is a msgspec type that it must match; additional keys are ignored.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -52,7 +52,7 @@ def read_object(path: Path, remedy: str, shape: Any = dict[str, Any]) -> dict[st
 
 
 def names_in(path: Path, remedy: str) -> dict[str, str]:
-    """Return an object whose values are names, as `latest.json` holds.
+    """Return an object whose values are names, such as `latest.json`.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -1,9 +1,9 @@
-"""What cost the network is moved aside where it does not fit, under a name that says why.
+"""Move fetched data aside if it no longer fits, under a name that says why.
 
-Nothing here deletes or overwrites. A step whose directory is an archive (a crawl's pages) never has
-its files removed because inputs changed or a mark was lost: the bookkeeping that no longer fits
-goes to a folder within the directory, the WARC files stay where they are, and the step rebuilds its
-bookkeeping from both.
+Nothing here deletes or overwrites. The files of an archive (a crawl's pages) are never removed
+because inputs changed or a mark file was lost: the bookkeeping that no longer fits is moved to a
+folder in the directory, the WARC files stay where they are, and the step rebuilds its bookkeeping
+from both.
 """
 
 import json
@@ -18,15 +18,15 @@ from webtext.pipeline.core.shards import Directory, sync_directory, write_json
 
 log = logging.getLogger(__name__)
 
-STARTED = "started.json"  # what a directory that is not whole yet is being made of, and by what
-ASIDE = "aside"  # how folders of what was set aside begin
+STARTED = "started.json"  # the inputs and versions of a directory that is not complete yet
+ASIDE = "aside"  # prefix of folders with files that were moved aside
 
 CHANGED = "inputs-changed"
 DAMAGED = "damaged"
 
 
 def set_aside(home: Path, reason: str, paths: Iterable[Path]) -> Path | None:
-    """Move files of a directory into a new folder within it; return that, None where none is there.
+    """Move files of a directory to a new folder in it; return that, None if no such file exists.
 
     The folder's name has the reason: aside-1-inputs-changed.
     """
@@ -37,7 +37,7 @@ def set_aside(home: Path, reason: str, paths: Iterable[Path]) -> Path | None:
     folder = home / f"{ASIDE}-{max(taken, default=0) + 1}-{reason}"
     folder.mkdir()
     for path in there:
-        # Under its own name it would make the folder a whole directory.
+        # Under its own name it would make the folder count as complete.
         path.rename(folder / (path.name if path.name != MANIFEST else f"former-{MANIFEST}"))
     sync_directory(folder)
     sync_directory(home)
@@ -49,16 +49,16 @@ def _numbered(name: str) -> re.Match[str] | None:
 
 
 def set_aside_folders(home: Path) -> list[Path]:
-    """Return the folders of what was set aside, the newest first."""
+    """Return the folders of files that were moved aside, the newest first."""
     found = [entry for entry in home.iterdir() if _numbered(entry.name)] if home.is_dir() else []
     return sorted(found, key=lambda path: -int(path.name.split("-")[1]))
 
 
 def keep(home: Directory, inputs: Mapping[str, str], bookkeeping: Iterable[str]) -> None:
-    """Prepare an archive's directory for its step, whatever has become of its marks.
+    """Prepare an archive's directory for its step, whatever the state of its mark files.
 
     `bookkeeping` names the step's own files beside the manifest that hold only for these inputs.
-    What was made of other inputs, or whose mark is lost or damaged, keeps all that it has.
+    An archive of other inputs, or with a lost or damaged mark, keeps all its files.
     """
     mark = home.path / STARTED
     if not home.path.is_dir() or not any(home.path.iterdir()):
@@ -84,7 +84,7 @@ def keep(home: Directory, inputs: Mapping[str, str], bookkeeping: Iterable[str])
 
 
 def json_or_none(path: Path) -> object:
-    """Return the JSON in a file, None where there is none."""
+    """Return the JSON in a file, None if there is none."""
     try:
         found: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -93,7 +93,7 @@ def json_or_none(path: Path) -> object:
 
 
 def made_of(home: Directory) -> object:
-    """Return the inputs that a whole directory names, None where its manifest cannot be read."""
+    """Return the inputs of a complete directory, None if its manifest cannot be read."""
     try:
         return home.manifest().get("inputs")
     except (UserError, AttributeError):

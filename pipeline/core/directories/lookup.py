@@ -1,8 +1,8 @@
-"""One row of many files, found by its id without reading the rest.
+"""Find one row in many files by its id, without reading the rest.
 
 The footer of a Parquet file says which row groups could hold an id; only the ids of those are
-read, and a whole row group only where the row is. So finding one document reads some megabytes of a
-corpus of gigabytes.
+read, and the other columns only of the row group with the row. So finding one document reads some
+megabytes of a corpus of gigabytes.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def lookup(path: Path, identity: str) -> Iterator[tuple[int, Row]]:
-    """Yield a file's rows of this id with their numbers, reading nothing else that is large.
+    """Yield a file's rows with this id and their numbers; read nothing else that is large.
 
     Raises:
         UserError: the file is damaged; names it.
@@ -36,7 +36,7 @@ def lookup(path: Path, identity: str) -> Iterator[tuple[int, Row]]:
 
 
 def may_hold(statistics: Any, identity: str) -> bool:
-    """Whether a row group with these statistics of its ids may have this one."""
+    """Whether a row group with these id statistics may hold this id."""
     if statistics is None or not statistics.has_min_max:
         return True
     return bool(statistics.min <= identity <= statistics.max)

@@ -1,6 +1,6 @@
-"""Which source files and which libraries a module is made of, by its import statements.
+"""Which source files and which libraries a module uses, by its import statements.
 
-Nothing is imported to find out. Imports inside functions count as well.
+Nothing is imported for this. Imports inside functions count as well.
 """
 
 import ast
@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 ROOT = "webtext"
-FOLDERS = Path(__file__).parents[3]  # in which `pipeline` lies
+FOLDERS = Path(__file__).parents[3]  # the folder that holds `pipeline`
 
 
 def file_of(module: str) -> Path | None:
-    """Return the source file of a module of the package; None: there is none of this name."""
+    """Return the source file of a module of the package, None if no module has this name."""
     base = FOLDERS.joinpath(*module.split(".")[1:])
     return next(
         (path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None
@@ -34,13 +34,13 @@ def _named(node: ast.AST) -> Iterator[str]:
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module:
         yield node.module
-        if node.module.partition(".")[0] == ROOT:  # what is named may be a module too
+        if node.module.partition(".")[0] == ROOT:  # an imported name may be a module too
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 @cache
 def reached(module: str) -> tuple[str, ...]:
-    """Return a module of the package and all others of it that are imported on its behalf, sorted.
+    """Return a module and all modules of the package that it imports, also indirectly, sorted.
 
     >>> "webtext.pipeline.core.stage" in reached("webtext.pipeline.core.step")
     True
@@ -56,7 +56,7 @@ def reached(module: str) -> tuple[str, ...]:
 
 
 def outside(module: str) -> frozenset[str]:
-    """Return the top-level modules that are no part of the package and are imported on its behalf.
+    """Return the top-level modules outside the package that it imports, also indirectly.
 
     >>> "pyarrow" in outside("webtext.pipeline.core.shards")
     True
@@ -66,14 +66,14 @@ def outside(module: str) -> frozenset[str]:
 
 
 def forget() -> None:
-    """Read all files anew when they are next asked for."""
+    """Clear the caches, so that all files are read again."""
     for known in (imported, reached, digest_of):
         known.cache_clear()
 
 
 @cache
 def digest_of(module: str) -> str:
-    """Return the sha256 of all source that a module is made of, in hexadecimal."""
+    """Return the sha256 of all source files that a module uses, in hexadecimal."""
     found = hashlib.sha256()
     for name in reached(module):
         path = file_of(name)

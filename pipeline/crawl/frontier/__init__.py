@@ -1,1 +1,1 @@
-"""What is to be fetched, and when; and what became of it."""
+"""Which URLs are to be fetched, when, and with which outcome."""

@@ -1,8 +1,7 @@
-"""What an earlier crawl kept of a page, and how its host is asked whether that has changed.
+"""What an earlier crawl stored of a page, and how its host is asked whether it has changed.
 
-A page that has not changed is written down as a revisit, and its payload stays where it was first
-archived. A revisit of a revisit names that first place too, so that no payload is ever more than
-one step away.
+An unchanged page is recorded as a revisit, and its payload stays where it was first archived. A
+revisit of a revisit names that first place too, so a payload is never more than one step away.
 """
 
 import json
@@ -15,7 +14,7 @@ from typing import Any
 from webtext.pipeline.archive.warc import MAX_BODY, Response, read_response
 from webtext.pipeline.core.shards import Directory, read_batches
 
-ASKED = {  # what is remembered of a row of OUTCOME, by the names of the fields below
+ASKED = {  # the columns of OUTCOME that are remembered, by the names of the fields below
     "url": "final_url",
     "etag": "etag",
     "last_modified": "last_modified",
@@ -32,28 +31,28 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Earlier:
-    """A page as it was kept."""
+    """A page as it was stored."""
 
-    url: str  # that answered with it, after redirects
+    url: str  # the URL that answered with it, after redirects
     etag: str | None
     last_modified: str | None
     content_type: str | None
     digest: str  # "sha1:..." of its payload
     size: int  # bytes of its payload
-    file: str  # of WARC, relative to the directory of the crawl that asks again
+    file: str  # the WARC file, relative to the directory of the new crawl
     offset: int
     length: int
-    directory: Path  # of the crawl that asks again
+    directory: Path  # the directory of the new crawl
 
     @classmethod
     def unpacked(cls, packed: str, directory: Path) -> "Earlier":
-        """Return what `rows` has packed."""
+        """Unpack a page that `rows` packed."""
         return cls(**json.loads(packed), directory=directory)
 
     def conditions(self) -> dict[str, str]:
-        """Return the headers of a request that is to be answered only if the page has changed.
+        """Return the headers of a conditional request: a full answer only if the page has changed.
 
-        Source: RFC 9110, section 13.1: both may be sent, and the first counts where it is known.
+        Source: RFC 9110, section 13.1: both may be sent, and a host that knows the first uses it.
         """
         asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in asked.items() if value}
@@ -62,17 +61,17 @@ class Earlier:
         """Return the record that holds the payload.
 
         Raises:
-            UserError: its file is not there any more, or has changed.
+            UserError: its file does not exist any more, or has changed.
         """
         path = self.directory / self.file
         return read_response(path, self.offset, self.length, max(self.size, MAX_BODY))
 
 
 def rows(pages: Directory, number: int, out: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield the id of every outcome of a shard, with its page packed as text where it has one.
+    """Yield the id of every outcome of a shard, with its page packed as text if it has one.
 
-    Places are made relative to `out`, so a data directory may be moved as a whole. A page that was
-    cut short is asked for anew, as one that was never had.
+    Paths are relative to `out`, so a data directory may be moved as a whole. A truncated page is
+    fetched again, like one that was never fetched.
     """
     for batch in read_batches(pages.shard(number, under="outcomes"), COLUMNS, rows=8192):
         for row in batch.to_pylist():

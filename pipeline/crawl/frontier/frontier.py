@@ -1,16 +1,16 @@
 # ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
-"""Which URLs are still to be fetched: a table on disk that survives being killed at any moment.
+"""The URLs that must still be fetched: a table on disk that survives a kill at any moment.
 
-A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in a further row. A
+A URL is PENDING, then LEASED (it may be in flight), then DONE, with its outcome in another row. A
 host is WAITING for its turn, ACTIVE on the workbench, PARKED until a time, or FINISHED. A host's
-URLs are taken in the order of their rows; those that are to be tried again come in a further pass,
-so what a host is asked, and in which order, depends on its answers alone.
+URLs are taken in the order of their rows; retries come in a further pass, so the requests to a
+host, and their order, depend on its answers alone.
 
-Whatever changes together is committed together, and only after the WARC records it names are on
-disk, so after `kill -9` the table is at worst behind the WARC files, which are then cut back to it.
+Related changes are committed together, and only after the WARC records they name are on disk, so
+after `kill -9` the table is at worst behind the WARC files, which are then cut back to it.
 
-The process that has it open is its only owner, so what lies LEASED when it is opened was lost by a
-process that died, and returns to PENDING.
+The process that has it open is its only owner, so a URL that is LEASED when the table is opened
+was lost by a process that died, and becomes PENDING again.
 """
 
 import errno
@@ -65,19 +65,19 @@ ACK = f"INSERT INTO outcome (key, {', '.join(FOUND)}) VALUES (?{', ?' * len(FOUN
 
 
 class DamagedError(UserError):
-    """The table cannot be read any more; the WARC files have all that it knew."""
+    """The table cannot be read any more; the WARC files contain all that it knew."""
 
 
 def steady() -> Callable[[], float]:
-    """Return a clock of Unix time that takes no part in the steps that the system's is set by."""
+    """Return a clock of Unix time that does not jump when the system's clock is set."""
     ahead = time.time() - time.monotonic()
     return lambda: time.monotonic() + ahead
 
 
 class Frontier:
-    """The table, open, with nobody else at it.
+    """The open table; no other process may use it.
 
-    `rest` is how many seconds to leave hosts alone that another process was at work on.
+    `rest` is how many seconds to wait with hosts that another process was working on.
 
     Raises:
         UserError: another process has it open, it is damaged, or the disk is full.
@@ -89,28 +89,28 @@ class Frontier:
         self.path = path
         self.clock = clock or steady()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Calls come from one thread at a time, though not always from the same.
+        # Calls come from one thread at a time, but not always from the same thread.
         self.db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         with self.explained():
             self.db.execute(f"PRAGMA page_size = {schema.PAGE}")  # of a new file
-            self.db.execute("PRAGMA locking_mode = EXCLUSIVE")  # held until we close or die
+            self.db.execute("PRAGMA locking_mode = EXCLUSIVE")  # locked until we close it or die
             self.db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may then undo the last commits, never part of one.
+            # A power cut may then undo the last commits, but never a part of one.
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             with self.transaction():
                 schema.prepare(self.db, path)
                 self._set_back()
                 self.db.execute(f"UPDATE url SET state = {PENDING} WHERE state = {LEASED}")
-                self.db.execute(  # it may have been asked a moment before the process died
+                self.db.execute(  # a request may have been sent just before the process died
                     f"UPDATE host SET state = {PARKED}, not_before = ? WHERE state = {ACTIVE}",
                     (self.clock() + rest,),
                 )
 
     def _set_back(self) -> None:
-        """Set back the times that hosts wait for, if the clock was since the last commit.
+        """Move back the times that hosts wait for, if the clock was set back since the last commit.
 
-        One that was set forward looks like one that ran on while nobody crawled.
+        A clock that was set forward looks as if time had passed without a crawl.
         """
         (seen,) = self.db.execute("SELECT coalesce(max(at), 0) FROM seen").fetchone()
         self.db.execute(
@@ -120,22 +120,22 @@ class Frontier:
         self._see()
 
     def _see(self) -> None:
-        """Note the time, so that a step back of the clock shows."""
+        """Store the time, so that a clock that is set back is detected."""
         self.db.execute("INSERT OR REPLACE INTO seen VALUES (0, ?)", (self.clock(),))
 
     def close(self) -> None:
-        """Let go of the table."""
+        """Close the table."""
         self.db.close()
 
     def remove(self) -> None:
-        """Remove the table, whose rows have all become outcomes."""
+        """Remove the table: all its rows have been written as outcomes."""
         self.close()
         for suffix in ("-wal", "-shm", "-journal", ""):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what SQLite says about locks, damage and space into what a user can do.
+        """Turn SQLite's errors about locks, damage and space into advice for the user.
 
         Raises:
             UserError: the table is locked or damaged.
@@ -174,7 +174,7 @@ class Frontier:
     # Filling
 
     def fill(self, links: Directory, earlier: Directory | None = None) -> None:
-        """Take in the links of every shard that is not in yet, and what became of them earlier."""
+        """Add the links of every shard that is not in the table yet, with their earlier pages."""
         with self.explained():
             known = {number for (number,) in self.db.execute("SELECT number FROM shard")}
             for number in links.numbers():
@@ -189,10 +189,10 @@ class Frontier:
         batches: Iterable[list[Wanted]],
         known: Iterable[tuple[str | None, str | None]] | None = None,
     ) -> None:
-        """Take in one shard's links, which keep their order in `n`; `known` has them in that order.
+        """Add one shard's links, which keep their order in `n`; `known` has the same order.
 
         Raises:
-            PipelineError: a host lies in another shard as well; `known` is of other links.
+            PipelineError: a host is in another shard as well; `known` belongs to other links.
         """
         earlier = iter(known) if known is not None else repeat((None, None))
         (last,) = self.db.execute("SELECT coalesce(max(host), 0) FROM host").fetchone()
@@ -237,9 +237,9 @@ class Frontier:
     # Leasing and acknowledging
 
     def activate(self, limit: int) -> list[HostRow]:
-        """Take up to `limit` waiting hosts, those with the most URLs first, and call them ACTIVE.
+        """Take up to `limit` waiting hosts, those with the most URLs first, and make them ACTIVE.
 
-        The host with the most URLs bounds how long a polite crawl takes, so it begins first.
+        The host with the most URLs decides how long a polite crawl takes, so it begins first.
         """
         with self.explained(), self.transaction():
             self.db.execute(
@@ -276,7 +276,7 @@ class Frontier:
         return leased
 
     def commit(self, changes: Changes) -> int:
-        """Write down what happened, all of it or nothing; return how many URLs became DONE.
+        """Commit what happened, all of it or nothing; return how many URLs became DONE.
 
         Raises:
             OSError: the disk is full; nothing has changed.
@@ -286,7 +286,7 @@ class Frontier:
             self._acknowledge(changes.done)
             self.db.executemany(
                 f"UPDATE url SET state = {PENDING}, attempts = ?"
-                f" WHERE key = ? AND state = {LEASED}",  # not where given up since
+                f" WHERE key = ? AND state = {LEASED}",  # not if its host was given up since
                 [(item.attempts, key(item.host, item.n)) for item in changes.returned],
             )
             for host, errors in changes.given_up:
@@ -307,7 +307,7 @@ class Frontier:
         return done
 
     def _acknowledge(self, done: Sequence[Done]) -> None:
-        """Put down outcomes, and that their URLs have one.
+        """Store outcomes, and mark their URLs as having one.
 
         Raises:
             PipelineError: one of them had one already.
@@ -325,7 +325,7 @@ class Frontier:
             raise PipelineError(f"{self.path}: {len(done)} outcomes of {count} URLs")
 
     def give_up(self, host: int, errors: int) -> int:
-        """Give up what is left of a host's URLs; return how many that are."""
+        """Give up a host's remaining URLs; return their number."""
         left = f"key > ? AND key < ? AND state < {DONE}"
         self.db.execute(
             "INSERT INTO outcome (key, attempts, dropped_by, dropped_value)"
@@ -334,10 +334,10 @@ class Frontier:
         )
         return self.db.execute(f"UPDATE url SET state = {DONE} WHERE {left}", span(host)).rowcount
 
-    # Asking
+    # Queries
 
     def wait(self) -> float | None:
-        """Return in how many seconds a host may be activated; None where none is left."""
+        """Return in how many seconds a host may be activated; None if no host is left."""
         with self.explained():
             query = f"SELECT 1 FROM host WHERE state = {WAITING} LIMIT 1"
             if self.db.execute(query).fetchone():
@@ -347,7 +347,7 @@ class Frontier:
         return None if earliest is None else max(0.0, earliest - self.clock())
 
     def parked(self) -> int:
-        """Return how many hosts are left alone until a time, after failures mostly."""
+        """Return how many hosts are parked until a time, mostly after failures."""
         with self.explained():
             query = f"SELECT count(*) FROM host WHERE state = {PARKED}"
             return int(self.db.execute(query).fetchone()[0])
@@ -357,19 +357,19 @@ class Frontier:
         return int(self.db.execute("SELECT coalesce(sum(rows), 0) FROM shard").fetchone()[0])
 
     def tally(self) -> Counter[str]:
-        """Count the DONE URLs by reason, "kept" where there is none."""
+        """Count the DONE URLs by reason; "kept" if they have none."""
         query = "SELECT coalesce(dropped_by, 'kept'), count(*) FROM outcome GROUP BY 1"
         with self.explained():
             return Counter(dict(self.db.execute(query).fetchall()))
 
     def files(self) -> list[tuple[str, int, int]]:
-        """Return the WARC files: name, shard, and up to which byte they hold what is DONE."""
+        """Return the WARC files: name, shard, and the byte where the records of DONE URLs end."""
         with self.explained():
             return self.db.execute("SELECT name, shard, end FROM file ORDER BY name").fetchall()
 
     def outcomes(self, shard: int, rows: int = 4096) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a shard in the order of its links."""
-        with self.explained():  # made so late, it costs a crawl the least
+        with self.explained():  # made at the end, where it costs a crawl the least
             self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS outcome_key ON outcome (key)")
         query = "SELECT first_host, last_host FROM shard WHERE number = ?"
         first, last = self.db.execute(query, (shard,)).fetchone()

@@ -1,4 +1,4 @@
-"""What is left when every URL is done: its outcome, an index of the WARC files, the funnel."""
+"""The results when every URL is done: its outcome, an index of the WARC files, the funnel."""
 
 import json
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ INDEX = "index.cdxj"
 
 
 def complete(out: Directory, links: Directory, frontier: Path) -> bool:
-    """Whether a crawl has written all that it leaves, and only the manifest is missing."""
+    """Whether a crawl has written all its results, and only the manifest is missing."""
     outcomes = out.numbers(UNDER) == links.numbers()
     written = outcomes and (out.path / INDEX).exists() and not frontier.exists()
     return written and all(fits(out, links, number) for number in links.numbers())
 
 
 def fits(out: Directory, links: Directory, number: int) -> bool:
-    """Whether the outcomes of a shard are readable, and those of its links as they are now."""
+    """Whether the outcomes of a shard are readable and belong to its present links."""
     try:
         made = (out.shard(number, under=UNDER), links.shard(number))
         there, wanted = (read_shard(path, ["id", "url"]) for path in made)
@@ -34,7 +34,7 @@ def fits(out: Directory, links: Directory, number: int) -> bool:
 
 
 def make_room(out: Directory, links: Directory) -> None:
-    """Set aside all outcomes where those of a shard are damaged, or of other links."""
+    """Set aside all outcomes if those of one shard are damaged or belong to other links."""
     if not all(
         number in links.numbers() and fits(out, links, number) for number in out.numbers(UNDER)
     ):

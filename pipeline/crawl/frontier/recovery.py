@@ -1,13 +1,13 @@
 # ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
-"""A frontier rebuilt, or brought up to date, from what lies on disk: nothing is fetched twice.
+"""Rebuild or update a frontier from the files on disk, so that nothing is fetched twice.
 
-The frontier is at worst behind the WARC files, for what it acknowledges is in them before. So when
-a crawl goes on, what they hold beyond it is taken up; and where the frontier is lost or was of
-other links, all of them are read, with the outcomes and the former frontier where those are left.
+The frontier is at worst behind the WARC files, because it acknowledges records only once they are
+written. So a resumed crawl adds the records that the frontier lacks. Where the frontier is lost or
+has other links, all WARC files are read, and the outcomes and the former frontier if they exist.
 
-What the crawl writes ends each visit with a metadata record that has the whole outcome as a row of
-the frontier, also where nothing else was archived. Earlier versions wrote less into it, and then
-what it says and what the response says are put together.
+The crawl ends each visit with a metadata record that holds the whole outcome as a row of the
+frontier, even if nothing else was archived. Earlier versions wrote less into it; then the
+outcome is combined from this record and the response.
 """
 
 import json
@@ -35,9 +35,9 @@ from webtext.pipeline.crawl.frontier.rows import DONE, FINISHED, FOUND, LISTS, D
 
 log = logging.getLogger(__name__)
 
-NOTE = "outcome"  # the line of a metadata record that has an outcome as JSON
-GIVEN_UP = "host-given-up"  # the line that says that no more URLs of a host will be asked
-TORN = "torn"  # folder of what was begun and not finished: bytes that are no whole records
+NOTE = "outcome"  # the line of a metadata record that holds an outcome as JSON
+GIVEN_UP = "host-given-up"  # the line that says that no more URLs of a host will be requested
+TORN = "torn"  # folder of bytes that are not whole records
 ROWS = 4096  # at a time
 COPY = 1 << 20  # bytes at a time
 
@@ -49,9 +49,9 @@ PLACES = [
 
 
 def note(url: str, done: Done) -> tuple[str, str]:
-    """Return an outcome as a line of a metadata record; where it lies, the record itself says.
+    """Return an outcome as a line of a metadata record, without the record's own position.
 
-    Blanks are escaped, for a line's own are not kept apart.
+    Blanks are escaped, because a reader does not preserve the blanks of a line.
     """
     found = dict(zip(FOUND, done.row()[1:], strict=True))
     kept = {name: value for name, value in found.items() if value is not None}
@@ -60,10 +60,10 @@ def note(url: str, done: Done) -> tuple[str, str]:
 
 
 def take_up(frontier: Frontier, out: Path) -> int:
-    """Take up what lies in `out` beyond what the frontier knows; return how many URLs that is.
+    """Add the outcomes in `out` that the frontier does not know; return the number of their URLs.
 
-    A torn end of a file that was never acknowledged is copied to `torn/` before the file is cut to
-    its last whole record, so that every reader can go on behind it.
+    An incomplete end of a file, never acknowledged, is copied to `torn/` before the file is cut
+    to its last whole record, so that every reader can read the records appended later.
     """
     fresh, places = not taken_up(frontier), _Places(out)
     known = {} if fresh else {name: end for name, _, end in frontier.files()}
@@ -83,7 +83,7 @@ def take_up(frontier: Frontier, out: Path) -> int:
             ends.append((path.name, int(path.name[:5]), end))
 
     rows: list[Iterable[Row]] = [archived()]
-    if fresh:  # what comes later counts for more, and so do those of the newest
+    if fresh:  # later outcomes have priority, so the newest folder comes last
         rows += [_of_frontier(folder / schema.NAME) for folder in set_aside_folders(out)[::-1]]
         rows += [_of_outcomes(directory) for directory in _former(out)]
     with frontier.explained(), frontier.transaction():
@@ -95,7 +95,7 @@ def take_up(frontier: Frontier, out: Path) -> int:
 
 
 def taken_up(frontier: Frontier) -> bool:
-    """Whether all that lay on disk when the table was made is in it."""
+    """Whether the table holds all that was on disk when it was made."""
     with frontier.explained():
         (found,) = frontier.db.execute("PRAGMA application_id").fetchone()
     return bool(found == schema.TAKEN_UP)
@@ -107,10 +107,10 @@ def _put_down(
     files: Sequence[tuple[str, int, int]],
     given_up: Mapping[str, int],
 ) -> int:
-    """Put down outcomes found on disk, the last of each URL; return how many were new.
+    """Store outcomes found on disk, the last of each URL; return how many were new.
 
     `given_up` has the hosts that were given up, by name, with their failures in a row; it and
-    `files` are filled while `rows` are taken.
+    `files` are filled while `rows` is read.
     """
     db, found = frontier.db, ", ".join(FOUND)
     db.execute(f"CREATE TABLE taken (url TEXT PRIMARY KEY, {found}) WITHOUT ROWID")
@@ -142,7 +142,7 @@ def _put_down(
 
 
 class Unit:
-    """The records of one visit: the response, where one was kept, and what was noted of it."""
+    """The records of one visit: the response, if one was kept, and the metadata."""
 
     def __init__(self, parts: Sequence[Member]) -> None:
         self.note = parts[-1]
@@ -155,11 +155,11 @@ class Unit:
         )
 
 
-Damage = dict[str, list[tuple[int, int]]]  # by file: from where to where nothing can be read
+Damage = dict[str, list[tuple[int, int]]]  # by file: the byte ranges that cannot be read
 
 
 def units(path: Path, start: int, damage: Damage) -> Iterator[Unit]:
-    """Yield the visits behind `start` that are in the file whole; what is damaged is noted."""
+    """Yield the complete visits after `start` in the file; damaged ranges are noted."""
     parts: list[Member] = []
     for member in members(path, start):
         if member.content is None:
@@ -173,7 +173,7 @@ def units(path: Path, start: int, damage: Damage) -> Iterator[Unit]:
 
 
 def tear(path: Path, end: int) -> int:
-    """Keep what lies behind `end` in `torn/`, then cut the file there; return how much that was."""
+    """Copy the bytes after `end` to `torn/`, then cut the file there; return their number."""
     size = path.stat().st_size
     if size <= end:
         return 0
@@ -196,13 +196,13 @@ def tear(path: Path, end: int) -> int:
     sync_directory(folder)
     if end:
         os.truncate(path, end)
-    else:  # not one record is whole
+    else:  # the file has no whole record
         path.unlink()
     return size - end
 
 
 def _rows(name: str, unit: Unit, given_up: dict[str, int]) -> Iterator[Row]:
-    """Yield the outcome that a visit came to, if it did; note a host that it gave up."""
+    """Yield the outcome of a visit, if it has one; note a host that it gave up."""
     said: dict[str, list[str]] = {}
     for key, value in payload.headers(b"\n" + unit.note.block):
         said.setdefault(key, []).append(value)
@@ -234,7 +234,7 @@ class _Places:
         self.damage: Damage = {}
 
     def there(self, row: Row) -> bool:
-        """Whether what a row was archived in, or is a revisit of, is as long as it says."""
+        """Whether the file of a row, or of the page it revisits, is as long as the row says."""
         return all(self._reaches(*(row[column] for column in place)) for place in PLACES)
 
     def _reaches(self, name: str | None, offset: int | None, length: int | None) -> bool:
@@ -250,7 +250,7 @@ class _Places:
 
 
 def _place(name: str, response: Member) -> dict[str, Any]:
-    """Return where a response lies, and what it says of its payload."""
+    """Return the position of a response, and what it says about its payload."""
     profile = response.header("warc-profile")
     return {
         "warc_file": name,
@@ -262,7 +262,7 @@ def _place(name: str, response: Member) -> dict[str, Any]:
 
 
 def _as_before(said: dict[str, list[str]], response: Member) -> dict[str, Any]:
-    """Return an outcome as far as an archive of an earlier version tells it."""
+    """Return an outcome, as complete as the archive of an earlier version allows."""
     parts = payload.split(response.block)
     head, body = parts or (b"", b"")
     fields = payload.headers(head)
@@ -290,17 +290,17 @@ def _as_before(said: dict[str, list[str]], response: Member) -> dict[str, Any]:
     }
 
 
-# --- what was written once all was done, and what was written meanwhile ------------------------
+# --- outcomes of finished crawls, and frontiers of unfinished ones -----------------------------
 
 
 def _former(out: Path) -> list[Directory]:
-    """Return what holds outcomes: the folders set aside, the newest last, then the directory."""
+    """Return the folders with outcomes: those set aside, the newest last, then the directory."""
     found = [*map(Directory, set_aside_folders(out)[::-1]), Directory(out)]
     return [each for each in found if each.numbers(outcomes.UNDER)]
 
 
 def _of_outcomes(directory: Directory) -> Iterator[Row]:
-    """Yield the rows of outcomes as the frontier holds them."""
+    """Yield the rows of outcomes as the frontier stores them."""
     columns = ["url", *FOUND]
     for path in directory.shards(outcomes.UNDER):
         for batch in _readable(path, columns):
@@ -317,7 +317,7 @@ def _of_outcomes(directory: Directory) -> Iterator[Row]:
 
 
 def _readable(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a shard up to where it is damaged; the WARC files have what follows."""
+    """Yield the rows of a shard up to the damage; the WARC files have the rest."""
     try:
         yield from read_batches(path, columns, rows=ROWS)
     except UserError as error:
@@ -325,10 +325,10 @@ def _readable(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _of_frontier(path: Path) -> Iterator[Row]:
-    """Yield the outcomes of a frontier that was set aside; what is damaged of it is left out."""
+    """Yield the outcomes of a frontier that was set aside, without its damaged parts."""
     if not path.exists():
         return
-    # What SQLite says of a damaged table is not this crawl's trouble: its WARC files are read too.
+    # SQLite's errors about a damaged table do no harm here: the WARC files are read too.
     db = sqlite3.connect(path, isolation_level=None)
     columns = ", ".join(f"outcome.{name}" for name in FOUND)
     query = f"SELECT link.url, {columns} FROM outcome JOIN link USING (key)"

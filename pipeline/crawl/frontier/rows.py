@@ -1,4 +1,4 @@
-"""What passes between the frontier and the crawl: its rows, and the changes to them."""
+"""The data passed between the frontier and the crawl: its rows, and the changes to them."""
 
 import json
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ PENDING, LEASED, DONE = range(2, 5)
 WAITING, ACTIVE, PARKED, FINISHED = range(4)  # of a host
 
 LISTS = frozenset(("redirects", "signals"))  # columns that the frontier holds as JSON
-SHARD = 1 << 32  # a URL's number is its shard times this, plus its row there
+SHARD = 1 << 32  # a URL's number is its shard times this, plus its row in the shard
 
 
 def key(host: int, n: int) -> int:
-    """Return where a host's URL lies in the frontier: a host's URLs are neighbours.
+    """Return the key of a host's URL in the frontier: a host's URLs are neighbours.
 
-    A host lies in one shard, so the row there is enough.
+    A host is in one shard, so the row in the shard is enough.
 
     >>> key(3, 2 * SHARD + 5) == 3 * SHARD + 5
     True
@@ -31,7 +31,7 @@ def key(host: int, n: int) -> int:
 
 
 def span(host: int, cursor: int = -1) -> tuple[int, int]:
-    """Return the keys between which a host's URLs lie, those after `cursor` alone.
+    """Return the keys between which a host's URLs are, only those after `cursor`.
 
     >>> span(3) == (3 * SHARD - 1, 4 * SHARD)
     True
@@ -46,7 +46,7 @@ class Item(NamedTuple):
     n: int
     url: str
     attempts: int  # made already
-    earlier: str | None = None  # its page as an earlier crawl kept it, packed
+    earlier: str | None = None  # its page as an earlier crawl stored it, packed
 
     @property
     def shard(self) -> int:
@@ -54,7 +54,7 @@ class Item(NamedTuple):
 
 
 class HostRow(NamedTuple):
-    """A host that has URLs to be fetched."""
+    """A host that has URLs to fetch."""
 
     host: int
     name: str
@@ -63,7 +63,7 @@ class HostRow(NamedTuple):
 
 
 class HostChange(NamedTuple):
-    """What a host is from now on."""
+    """The new state of a host."""
 
     state: int
     not_before: float
@@ -76,7 +76,7 @@ class HostChange(NamedTuple):
 class Done:
     """The outcome of one URL: the columns of OUTCOME that the crawl finds out.
 
-    Where it is archived is filled in once it is.
+    Its position in the archive is filled in once it is archived.
     """
 
     host: int
@@ -110,7 +110,7 @@ class Done:
     payload_length: int | None = None
 
     def row(self) -> tuple[Any, ...]:
-        """Return the URL's key and the values in the order of FOUND, as the frontier holds them."""
+        """Return the URL's key and the values in the order of FOUND, in the frontier's form."""
         return (
             key(self.host, self.n),
             milliseconds(self.started),
@@ -128,7 +128,7 @@ _as_they_are = attrgetter(*_KEPT)
 
 
 def milliseconds(seconds: float | None) -> int | None:
-    """Return seconds in the unit of our rows.
+    """Return seconds as milliseconds, the unit of the rows.
 
     >>> milliseconds(1.5004), milliseconds(None)
     (1500, None)
@@ -138,17 +138,17 @@ def milliseconds(seconds: float | None) -> int | None:
 
 @dataclass
 class Changes:
-    """What is committed together."""
+    """The changes that are committed together."""
 
     done: list[Done] = field(default_factory=list)
     returned: list[Item] = field(default_factory=list)  # PENDING again
-    hosts: list[HostChange] = field(default_factory=list)  # in the order in which they came about
+    hosts: list[HostChange] = field(default_factory=list)  # in the order in which they occurred
     passed: list[tuple[int, float]] = field(default_factory=list)  # host, and when to pass again
     given_up: list[tuple[int, int]] = field(default_factory=list)  # host, failures in a row
     files: list[tuple[str, int, int]] = field(default_factory=list)  # name, shard, end
 
     def add(self, others: "Changes") -> None:
-        """Take in what happened next."""
+        """Add later changes."""
         self.done += others.done
         self.returned += others.returned
         self.hosts += others.hosts
@@ -158,9 +158,9 @@ class Changes:
 
 
 def as_outcomes(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Return rows as the frontier holds them, each with the columns of OUTCOME, as a batch.
+    """Return rows of the frontier, each with the columns of OUTCOME, as a batch.
 
-    A column at a time, which takes a third of the time that rows would. Times are integers already.
+    Column by column takes a third of the time of row by row. Times are integers already.
     """
     columns = dict(zip(OUTCOME.names, zip(*rows, strict=True), strict=True))
     for name in LISTS & columns.keys():

@@ -1,13 +1,13 @@
 # ruff: noqa: S608 - the statements are put together from the constants below, and nothing else
-"""The tables of the crawl's frontier, and how those of an earlier layout are moved over.
+"""The tables of the crawl's frontier, and the conversion of an earlier layout.
 
-Three tables share a URL's key, each in the order in which it is touched. `url` holds what changes
-while a crawl runs, in rows of a dozen bytes that keep their length, so that the hosts whose turn it
-is fit in few pages. `link` holds what is only read. `outcome` is added to at its end, and gets an
+Three tables share a URL's key, each in the order in which it is used. `url` holds the columns that
+change while a crawl runs, in rows of a dozen bytes that keep their length, so that the active
+hosts fit in few pages. `link` holds read-only columns. `outcome` is only appended to, and gets an
 index once the crawl is over: an acknowledgement costs the same however large the tables are.
 
 The key is SQLite's own row number, with the host above and the row in the links' shard below it. So
-a host's rows are neighbours, and the inner pages of the trees hold numbers and nothing else.
+a host's rows are neighbours, and the inner pages of the trees hold only numbers.
 """
 
 import sqlite3
@@ -16,11 +16,11 @@ from pathlib import Path
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.frontier.rows import FOUND, PENDING, SHARD
 
-NAME = "frontier.sqlite"  # of the file, beside the WARC files until all outcomes are written
+NAME = "frontier.sqlite"  # of the file, next to the WARC files until all outcomes are written
 FILES = tuple(NAME + suffix for suffix in ("", "-wal", "-shm", "-journal"))
 VERSION = 2  # of the layout; SQLite keeps it as the file's user_version, 0 in a new file
-TAKEN_UP = 1  # SQLite's application_id once what lay on disk is in; 0 in a new file
-PAGE = 8192  # bytes of a page of the trees, which are the less deep for it
+TAKEN_UP = 1  # SQLite's application_id once the outcomes on disk are added; 0 in a new file
+PAGE = 8192  # bytes of a page of the trees; large pages make shallower trees
 
 TABLES = (
     """
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS host (
     errors INTEGER NOT NULL DEFAULT 0,  -- failures in a row
     cursor INTEGER NOT NULL DEFAULT -1  -- the last URL that had its turn in this pass
 )""",
-    # Of one state each, so that most changes of a host touch neither.
+    # Each index covers one state, so that most changes of a host update neither.
     "CREATE INDEX IF NOT EXISTS host_waiting ON host (urls DESC) WHERE state = 0",
     "CREATE INDEX IF NOT EXISTS host_parked ON host (not_before) WHERE state = 2",
     """
@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS outcome (
 )""",
 )
 
-# Layout 1 had all of a URL in one row of `url`, by (host, n), and its states from 0.
+# Layout 1 had all columns of a URL in one row of `url`, by (host, n), and its states from 0.
 _KEY = f"host * {SHARD} + n % {SHARD}"
 _FOUND = ", ".join(FOUND)
 _LINK = "n, id, url, domain, score, subreddit, linked, earlier"
@@ -94,12 +94,12 @@ MOVE = (
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables that are missing, and move what lies in an earlier layout.
+    """Make the missing tables, and convert an earlier layout.
 
-    Within the caller's transaction: whoever is killed meanwhile leaves the file as it was.
+    Works in the caller's transaction: if the process is killed, the file stays as it was.
 
     Raises:
-        UserError: a later version of this program has made the file.
+        UserError: a later version of this program made the file.
     """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == VERSION:

@@ -1,4 +1,4 @@
-"""What the crawl needs to know of its links, and how long politeness alone will take."""
+"""Host names, index keys and times of links, and how long politeness alone will take."""
 
 import re
 from collections import Counter
@@ -9,11 +9,11 @@ from webtext.pipeline.core.shards import Directory, read_batches
 from webtext.pipeline.crawl.settings import Crawl
 
 
-@lru_cache(1024)  # asked at every step of a visit
+@lru_cache(1024)  # called at every step of a visit
 def host_of(url: str) -> str:
-    """Return the name that politeness is kept towards: the host without its port.
+    """Return the name to which the politeness rules apply: the host without its port.
 
-    The URL is in WHATWG form, so nothing needs decoding; what is no such URL has the host "".
+    The URL is in WHATWG form, so nothing needs decoding; any other text has the host "".
 
     >>> host_of("https://user:word@www.example.com:8443/a?b")
     'www.example.com'
@@ -33,7 +33,7 @@ def host_of(url: str) -> str:
     return rest.partition(":")[0]
 
 
-# Ids of sessions, which make one page many.
+# Session ids, which give one page many URLs.
 # Source: the Python package surt, IAURLCanonicalizer, which pywb and the Wayback Machine use
 SESSIONS = re.compile(
     r"(?:^|(?<=[&?]))(?:(?:jsessionid|phpsessid|sid)=[0-9a-z]{32}"
@@ -43,10 +43,10 @@ PATH_SESSION = re.compile(r";jsessionid=[0-9a-z]{32}")
 
 
 def surt(url: str) -> str:
-    """Return a URL as the key by which indexes sort it: the host's names backwards, no scheme.
+    """Return a URL as the key by which indexes sort it: the host's labels reversed, no scheme.
 
-    All is in lower case; what stands between `&` is sorted; `www.`, ids of sessions, a last slash
-    and an empty query are left out, so that spellings of one page have one key.
+    All is in lower case; query parameters are sorted; `www.`, session ids, a final slash and an
+    empty query are left out, so that all spellings of one page have one key.
 
     >>> surt("https://www2.Example.com:8443/A/b/?d=1&C=2")
     'com,example:8443)/a/b?c=2&d=1'
@@ -67,7 +67,7 @@ def surt(url: str) -> str:
 def busiest_host(links: Directory) -> tuple[str, int]:
     """Return the host with the most links, and their number; ("", 0) without links.
 
-    All links of a host lie in one shard, so a shard's hosts are all that memory must hold.
+    All links of a host are in one shard, so memory only has to hold the hosts of one shard.
     """
     best = ("", 0)
     for path in links.shards():
@@ -80,10 +80,10 @@ def busiest_host(links: Directory) -> tuple[str, int]:
 
 
 def politeness_bound(links: Directory, settings: Crawl) -> float:
-    """Return the least time in seconds that a crawl of `links` takes, however fast the machine.
+    """Return the minimum time in seconds of a crawl of `links`, however fast the machine is.
 
-    A host is asked for its robots.txt and then for each link in turn, with a delay between any
-    two, so the busiest host decides. Redirects, slow hosts and Crawl-delay only add to it.
+    A host is asked for its robots.txt and then for each link, with a delay between any two
+    requests, so the busiest host decides. Redirects, slow hosts and Crawl-delay only add to it.
     """
     _, count = busiest_host(links)
     robots = 1 if settings.respect_robots and count else 0
@@ -99,6 +99,6 @@ def stamp(milliseconds: int) -> str:
     return _stamp(milliseconds // 1000)
 
 
-@lru_cache(1024)  # of a sorted crawl's times, many are equal
+@lru_cache(1024)  # many times in a sorted crawl are equal
 def _stamp(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d%H%M%S")

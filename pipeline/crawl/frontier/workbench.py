@@ -1,19 +1,19 @@
-"""Politeness by structure: whoever holds a turn may ask a host once, and nobody else can.
+"""Politeness by structure: only the holder of a turn can send a host a request, and only one.
 
-A heap of addresses, each with a heap of its hosts, each with a queue of URLs, ordered by when each
-may next be asked. Taking a turn takes the host out of its address's heap and the address out of
-the heap of addresses; giving it back puts both in again, at a later time. So no check can be
-forgotten: a host or address that may not be asked yet, or is being asked, is not there to be taken.
+A heap of addresses, each with a heap of its hosts, each with a queue of URLs, ordered by the time
+of the next permitted request. Taking a turn removes the host from its address's heap and the
+address from the heap of addresses; giving it back inserts both again, at a later time. So no check
+can be forgotten: a host or address that must wait, or has a request under way, cannot be taken.
 The idea is BUbiNG's (Boldi, Marino, Santini, Vigna: "BUbiNG: Massive Crawling for the Masses",
 ACM TWEB 12(2), 2018).
 
-A *turn* is the right to one request. A *visit* is all that is done for one URL: its first request,
-then one for each redirect, and for robots.txt where not known yet. The first turn of a visit comes
-from `take`, each further one from `ask`, and waits in the same heaps as everyone else's. A visit
-holds one turn at a time, so visits that redirect into each other's hosts cannot block each other
-for longer than `patience`, after which a turn is taken back from whoever forgot it.
+A *turn* is the right to one request. A *visit* is all requests for one URL: the first one, one for
+each redirect, and one for a robots.txt that is not known yet. The first turn of a visit comes
+from `take`, each further one from `ask`, and waits in the same heaps as all others. A visit holds
+one turn at a time, so visits that redirect to each other's hosts cannot block each other for
+longer than `patience`, after which a turn that was not given back is withdrawn.
 
-Nothing here waits, reads a clock or knows of sockets, so a simulation can drive it through days.
+Nothing here waits, reads a clock or uses sockets, so a simulation can run it through days.
 """
 
 from collections import deque
@@ -25,76 +25,76 @@ from typing import Any
 from webtext.pipeline.crawl.frontier.rows import Item
 from webtext.pipeline.crawl.settings import Crawl
 
-GRACE = 5.0  # s that a turn may outlast the longest request, before it is taken back
+GRACE = 5.0  # s that a turn may last beyond the longest request, before it is withdrawn
 
 
 @dataclass(eq=False, slots=True)
 class Address:
-    """An IP address, or the stand-in of a host that has none of its own."""
+    """An IP address, or a substitute for a host without a known address."""
 
     key: str | None
     next: float = 0.0  # not before this time
     busy: bool = False
     hosts: list[tuple[float, int, "Host"]] = field(default_factory=list)  # heap
-    queued: float | None = None  # the time under which it stands in the heap of addresses
+    queued: float | None = None  # the time by which the heap of addresses orders it
     members: int = 0  # hosts that refer to it
-    crowd: int = 0  # those of them that have URLs in the frontier
-    line: float = 0.0  # when the last host that was turned away is to come back
+    crowd: int = 0  # those with URLs in the frontier
+    line: float = 0.0  # when the host that was turned away last may come back
 
 
 @dataclass(eq=False, slots=True)
 class Host:
-    """A host, its URLs, and how it wants to be treated."""
+    """A host, its URLs, and its delays."""
 
     name: str
     address: Address
     next: float = 0.0  # not before this time
-    turn: "Turn | None" = None  # the one that is out
-    visited: bool = False  # a visit to one of its URLs is on
+    turn: "Turn | None" = None  # the turn that is in use
+    visited: bool = False  # a visit to one of its URLs is under way
     queued: bool = False  # in its address's heap
     urls: list[Item] = field(default_factory=list)  # few, and an empty deque takes 600 bytes
-    waiting: list[Any] = field(default_factory=list)  # who asked for a turn, in order
+    waiting: list[Any] = field(default_factory=list)  # tokens of requests for a turn, in order
     latency: float = 0.0  # s, smoothed
     crawl_delay: float = 0.0  # s, as its robots.txt asks
     errors: int = 0  # failures in a row
-    row: int = -1  # its number in the frontier; -1 where it is only redirected to
-    cursor: int = -1  # the last of its URLs that was leased
-    more: bool = False  # whether the frontier may have further URLs of it
+    row: int = -1  # its number in the frontier; -1 if only redirects lead to it
+    cursor: int = -1  # its URL that was leased last
+    more: bool = False  # whether the frontier may have more of its URLs
     asked: bool = False  # whether they are being leased
 
     @property
     def wants(self) -> bool:
-        """Whether a turn would be of use."""
+        """Whether it needs a turn."""
         return bool(self.waiting) or (bool(self.urls) and not self.visited)
 
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """The right to ask `host` once."""
+    """The right to send `host` one request."""
 
     host: Host
     granted: float
     item: Item | None = None  # the URL whose visit begins with it
-    token: Any = None  # or else who asked for it
+    token: Any = None  # otherwise the token of whoever asked for it
     used: bool = False
     live: bool = True
 
 
 class Workbench:
-    """The hosts at work. All times are seconds on one clock that never goes back."""
+    """The active hosts. All times are seconds on one clock that never goes back."""
 
     def __init__(self, settings: Crawl) -> None:
         self.settings = settings
         self.patience = settings.timeout + settings.connect_timeout + GRACE
         self.hosts: dict[str, Host] = {}
         self.addresses: dict[str, Address] = {}
-        self.in_flight = 0  # turns that are out
+        self.in_flight = 0  # turns in use
         self._heap: list[tuple[float, int, Address]] = []
         self._granted: deque[Turn] = deque()  # in order of time
-        self._order = count()  # breaks ties, first come first
+        self._order = count()  # breaks ties, the first entry first
 
     def host(self, name: str, key: str | None, now: float) -> Host:
-        """Return the host of this name, new at this address where not known yet."""
+        """Return the host of this name; make it at this address if it is unknown."""
         host = self.hosts.get(name)
         if host is None:
             address = Address(None) if key is None else self.addresses.get(key)
@@ -110,10 +110,10 @@ class Workbench:
         return address.crowd if address else 0
 
     def turned_away(self, key: str | None, now: float) -> float:
-        """Return in how many seconds a host that finds its address crowded should come back.
+        """Return in how many seconds a host should come back if its address is crowded.
 
         Each comes back later than the one before, at the pace at which the address can serve
-        them, so that a million hosts of one address do not keep coming in vain.
+        them, so that a million hosts of one address do not try again and again without success.
         """
         address = self.addresses[str(key)]
         pace = self.settings.delay_per_ip
@@ -121,28 +121,28 @@ class Workbench:
         return address.line - now
 
     def admit(self, name: str, key: str | None, row: int, errors: int, now: float) -> Host:
-        """Return the host of this name, to be given URLs from row `row` of the frontier."""
+        """Return the host of this name, ready for the URLs of host `row` of the frontier."""
         host = self.host(name, key, now)
         host.row, host.errors = row, errors
         host.address.crowd += 1
         return host
 
     def add(self, host: Host, items: list[Item]) -> None:
-        """Give a host further URLs."""
+        """Add URLs to a host."""
         host.urls.extend(items)
         self._queue(host)
 
     def take(self, now: float) -> Turn | None:
-        """Take the turn that has been due for longest, None if none is due."""
+        """Take the turn that has been due for the longest time, None if none is due."""
         self._take_back(now)
         while self._heap and self._heap[0][0] <= now:
             due, _, address = heappop(self._heap)
             if address.queued != due:
-                continue  # it has been queued again under an earlier time
+                continue  # it was queued again with an earlier time
             address.queued = None
             host = heappop(address.hosts)[2]
             host.queued = False
-            if not host.wants or host.next > now:  # withdrawn, or failed since
+            if not host.wants or host.next > now:  # withdrawn, or failed meanwhile
                 self._queue(host)
                 self._queue_address(address)
                 continue
@@ -159,8 +159,8 @@ class Workbench:
     def ask(self, host: Host, token: Any, now: float) -> Turn | None:
         """Ask for a turn during a visit; it is taken later, with this token, if not given at once.
 
-        It is given at once where a visit to the same host has one that it has not used: that
-        visit may be waiting for the very robots.txt that this turn is wanted for.
+        It is given at once if a visit to the same host has an unused turn: that visit may be
+        waiting for the same robots.txt that this turn is needed for.
         """
         idle = host.turn
         if idle and idle.item and not idle.used:
@@ -172,7 +172,7 @@ class Workbench:
         return None
 
     def give_back(self, turn: Turn, now: float) -> None:
-        """End a turn; if it was used, its host and address may be asked again after their delay."""
+        """End a turn; if it was used, its host and address become available after their delay."""
         if not turn.live:
             return
         turn.live = False
@@ -190,12 +190,12 @@ class Workbench:
         self._queue_address(address)
 
     def leave(self, host: Host) -> None:
-        """End the visit to a host: its next URL may have a turn."""
+        """End the visit to a host: its next URL may get a turn."""
         host.visited = False
         self._queue(host)
 
     def withdraw(self, host: Host) -> list[Item]:
-        """Take a host's URLs off the workbench; what else asks for it still gets its turns."""
+        """Take a host's URLs off the workbench; redirects to it still get their turns."""
         items, host.urls = host.urls, []
         host.visited = False
         host.row = -1
@@ -203,7 +203,7 @@ class Workbench:
         return items
 
     def pause(self, host: Host) -> float:
-        """Return how long to leave a host alone after a request, in seconds."""
+        """Return how long to wait after a request to a host, in seconds."""
         wanted = max(
             self.settings.delay, host.crawl_delay, self.settings.latency_factor * host.latency
         )
@@ -212,8 +212,8 @@ class Workbench:
     def back_off(self, host: Host, now: float, retry_after: float | None) -> float:
         """Leave a host alone after failures; return for how many seconds.
 
-        The wait doubles from one failure in a row to the next, and is never less than what the
-        host itself asked for.
+        The wait doubles with each failure in a row, and is never shorter than the host itself
+        asked for.
         """
         wait = self.settings.backoff * 2.0 ** min(max(host.errors - 1, 0), 32)
         wait = min(max(wait, retry_after or 0.0), self.settings.max_backoff)
@@ -221,11 +221,11 @@ class Workbench:
         return wait
 
     def rest(self, host: Host, until: float) -> None:
-        """Leave a host alone until this time."""
+        """Make no request to a host until this time."""
         host.next = max(host.next, until)
 
     def next_time(self) -> float | None:
-        """Return when `take` is next worth a call, None if only a call of the others changes it."""
+        """Return when to call `take` next, None if there is nothing to take before another call."""
         while self._heap and self._heap[0][2].queued != self._heap[0][0]:
             heappop(self._heap)
         times = [self._heap[0][0]] if self._heap else []
@@ -234,7 +234,7 @@ class Workbench:
         return min(times, default=None)
 
     def prune(self, now: float) -> None:
-        """Forget the hosts and addresses that have nothing to do and may be asked by anyone."""
+        """Forget the hosts and addresses that have no work and no delay left."""
         for host in list(self.hosts.values()):
             idle = not (host.turn or host.visited or host.waiting or host.urls or host.queued)
             if idle and host.row < 0 and host.next <= now and host.address.next <= now:
@@ -250,7 +250,7 @@ class Workbench:
         return turn
 
     def _take_back(self, now: float) -> None:
-        """End the turns that were out for longer than any request can take."""
+        """End the turns that were in use for longer than any request can take."""
         while self._granted:
             turn = self._granted[0]
             if turn.live and turn.granted + self.patience > now:
@@ -266,7 +266,7 @@ class Workbench:
             self._queue_address(host.address)
 
     def _queue_address(self, address: Address) -> None:
-        """Put an address into the heap under the time at which its first host may be asked."""
+        """Put an address into the heap, ordered by the time when its first host is available."""
         if address.busy or not address.hosts:
             return
         due = max(address.next, address.hosts[0][0])

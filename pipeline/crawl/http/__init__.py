@@ -1,1 +1,1 @@
-"""One polite exchange: addresses, sockets, messages, codings."""
+"""One polite HTTP exchange: addresses, sockets, messages, codings."""

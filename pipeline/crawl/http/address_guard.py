@@ -1,9 +1,9 @@
 """Which addresses a crawl may connect to, and what a host's name resolves to.
 
-A link list is written by strangers, so any of its hosts may lead into the network that the crawler
-itself stands in. Every address is judged before a socket is opened, whatever wrote it: a link, a
-redirect, robots.txt, a name server. Only judged addresses are handed to the connector, so a name
-that answers differently the second time (DNS rebinding) gains nothing.
+A link list is written by strangers, so any of its hosts may lead into the crawler's own network.
+Every address is checked before a socket is opened, whatever its source: a link, a redirect,
+robots.txt, a name server. Only checked addresses are given to the connector, so a name that
+resolves differently the second time (DNS rebinding) does no harm.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from webtext.pipeline.crawl.settings import Crawl
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """What asks a name server: a host's addresses, or OSError where it has none."""
 
-KNOWN_SECONDS = 600.0  # how long an answer is believed; hosts of one crawl are asked in one go
-UNKNOWN_SECONDS = 60.0  # how long a failure is; Source: BUbiNG's default for negative answers
-KNOWN_HOSTS = 20_000  # answers kept, the least used forgotten first
+KNOWN_SECONDS = 600.0  # s an answer is cached; all requests to a host are close in time
+UNKNOWN_SECONDS = 60.0  # s a failure is cached; Source: BUbiNG's default for negative answers
+KNOWN_HOSTS = 20_000  # answers cached, the least used forgotten first
 
-# Every block that no public web server has an address in.
+# Every block in which no public web server has an address.
 # Source: IANA IPv4 Special-Purpose Address Registry; RFC 1112 for 240.0.0.0/4; the last one is
 # Azure's platform address, which answers every virtual machine there.
 PRIVATE_4 = {
@@ -54,7 +54,7 @@ PRIVATE_4 = {
     }.items()
 }
 
-# In IPv6 only one block is handed out to the public, so it is the rest that needs no list.
+# In IPv6 only one block is assigned to the public, so all others need no list.
 # Source: IANA IPv6 Global Unicast Address Assignments; Special-Purpose Address Registry.
 PUBLIC_6 = IPv6Network("2000::/3")
 PRIVATE_6 = {
@@ -67,7 +67,7 @@ PRIVATE_6 = {
         "3fff::/20": "documentation",
     }.items()
 }
-# Named only so that a report can say what it was.
+# These have names only for the report.
 OTHER_6 = {
     IPv6Network(block): what
     for block, what in {
@@ -86,16 +86,16 @@ OTHER_6 = {
 
 
 def blocked(address: str) -> str | None:
-    """Return why nobody may be sent to `address`, None where it is public.
+    """Return why a connection to `address` is blocked, None if it is public.
 
-    The standard library's `is_global` calls NAT64, 6to4 and site-local addresses public on some
-    versions, though each can carry a private IPv4 address inside: hence lists of our own.
+    The standard library's `is_global` calls NAT64, 6to4 and site-local addresses public in some
+    versions, though each can contain a private IPv4 address: so this module has its own lists.
 
     >>> blocked("169.254.169.254"), blocked("64:ff9b::a9fe:a9fe"), blocked("93.184.216.34")
     ('link-local', 'NAT64', None)
 
     Raises:
-        ValueError: `address` is not one.
+        ValueError: `address` is not an address.
     """
     found = ip_address(address.partition("%")[0])  # fe80::1%eth0 names an interface
     if isinstance(found, IPv4Address):
@@ -110,13 +110,13 @@ def _blocked_6(found: IPv6Address) -> str | None:
 
 
 def literal(host: str) -> str | None:
-    """Return the address that `host` itself spells, None where it is a name.
+    """Return the address if `host` is written as one, None if it is a name.
 
     >>> literal("[::1]"), literal("127.0.0.1"), literal("example.com")
     ('::1', '127.0.0.1', None)
     """
     if not host.endswith(tuple("0123456789]")) and ":" not in host:
-        return None  # nearly every host, and a failed attempt would cost more than the rest
+        return None  # nearly every host is a name, and a failed parse would cost more than all else
     try:
         return str(ip_address(host.strip("[]")))
     except ValueError:
@@ -124,13 +124,13 @@ def literal(host: str) -> str | None:
 
 
 class BlockedError(OSError):
-    """The host has no address that a crawl may connect to."""
+    """The host has addresses, but a crawl may not connect to any of them."""
 
 
 class NoAddressError(OSError):
     """The host's name has no address.
 
-    `temporary` tells a name server that could not say from one that said no.
+    `temporary`: the name server could not answer, in contrast to "no such name".
     """
 
     def __init__(self, host: str, temporary: bool) -> None:
@@ -139,9 +139,9 @@ class NoAddressError(OSError):
 
 
 class Resolver:
-    """Turn hosts into addresses that may be connected to, asking for each name once at a time.
+    """Resolve hosts to addresses that may be connected to, with one lookup per name at a time.
 
-    Also applies `connect_to`, by which a recipe sends all or some hosts to a server of its own.
+    Also applies `connect_to`, with which a recipe sends all or some hosts to its own server.
     """
 
     def __init__(self, settings: Crawl, lookup: Lookup | None = None) -> None:
@@ -150,7 +150,7 @@ class Resolver:
         self._lookup = lookup or self._ask
         self._names: AsyncResolver | None = None
         self._rules = [ConnectTo(rule) for rule in settings.connect_to]
-        self._rule = lru_cache(KNOWN_HOSTS)(self._matching)  # asked at every step of a visit
+        self._rule = lru_cache(KNOWN_HOSTS)(self._matching)  # called at every step of a visit
         self._known: OrderedDict[str, tuple[float, tuple[str, ...] | OSError]] = OrderedDict()
         self._asked: dict[str, asyncio.Task[tuple[str, ...] | OSError]] = {}
 
@@ -158,8 +158,8 @@ class Resolver:
         """Return the addresses that may be connected to for `host`.
 
         Raises:
-            BlockedError: it has addresses, and none of them may be.
-            NoAddressError: it has none.
+            BlockedError: it has addresses, but none of them may be connected to.
+            NoAddressError: it has no address.
         """
         if address := literal(host):
             if not self._allow_private and (why := blocked(address)):
@@ -183,7 +183,7 @@ class Resolver:
         return None
 
     async def resolve(self, host: str, port: int) -> list[ResolveResult]:
-        """Return the vetted addresses of `host`, each with the port that `connect_to` says.
+        """Return the checked addresses of `host`, each with the port that `connect_to` says.
 
         Raises:
             BlockedError, NoAddressError: as `vetted`.
@@ -202,10 +202,10 @@ class Resolver:
         ]
 
     def socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """Open a socket to an address, as the last gate before a connection is made.
+        """Open a socket to an address: the last check before a connection is made.
 
         Raises:
-            BlockedError: nobody vetted this address.
+            BlockedError: this address was not checked.
         """
         family, kind, protocol, _, target = info
         mapped = any(rule.address == target[0] for rule in self._rules)
@@ -214,14 +214,14 @@ class Resolver:
         return socket.socket(family, kind, protocol)
 
     def forget_failures(self) -> None:
-        """Forget which names had no address: the network was gone when they were asked for."""
+        """Forget which names had no address: the network was down during their lookup."""
         for host in [
             host for host, (_, found) in self._known.items() if isinstance(found, OSError)
         ]:
             del self._known[host]
 
     async def close(self) -> None:
-        """Forget the name servers; lookups under way are given up."""
+        """Close the resolver; lookups under way are cancelled."""
         asked = list(self._asked.values())
         for task in asked:
             task.cancel()
@@ -238,7 +238,7 @@ class Resolver:
                 task = asyncio.create_task(self._find(host))
                 self._asked[host] = task
                 task.add_done_callback(lambda _: self._asked.pop(host, None))
-            # Whoever asked first may be cancelled; those who wait with it should not be.
+            # The first caller may be cancelled; the others that wait for this lookup should not be.
             found = await asyncio.shield(task)
         if isinstance(found, BlockedError):
             raise BlockedError(*found.args)
@@ -248,7 +248,7 @@ class Resolver:
         return found
 
     async def _find(self, host: str) -> tuple[str, ...] | OSError:
-        """Look `host` up, judge what comes, and remember both good and bad answers."""
+        """Look up `host`, check its addresses, and cache both good and bad answers."""
         found: tuple[str, ...] | OSError
         try:
             async with asyncio.timeout(self._patience):
@@ -266,7 +266,7 @@ class Resolver:
 
     async def _addresses(self, host: str) -> Sequence[str]:
         if host == "localhost" or host.endswith(".localhost"):
-            return ["127.0.0.1"]  # never asked of a name server. Source: RFC 6761, section 6.3
+            return ["127.0.0.1"]  # never sent to a name server. Source: RFC 6761, section 6.3
         return await self._lookup(host)
 
     def _judged(self, host: str, addresses: Sequence[str]) -> tuple[str, ...] | OSError:
@@ -278,15 +278,15 @@ class Resolver:
     async def _ask(self, host: str) -> Sequence[str]:
         if self._names is None:
             self._names = AsyncResolver()
-        # The final dot keeps this machine's search domains out of it.
+        # The final dot prevents the use of this machine's search domains.
         found = await self._names.resolve(f"{host}.", 0, family=socket.AF_UNSPEC)
         return [entry["host"] for entry in found]
 
 
 def temporary(error: OSError) -> bool:
-    """Tell whether a lookup that failed may do better later.
+    """Tell whether a failed lookup may succeed later.
 
-    "No such name" and "a name without addresses" are answers; all else is the want of one.
+    "No such name" and "a name without addresses" are answers; all else means that none came.
     """
     if isinstance(error, socket.gaierror):
         return error.errno not in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", -5))
@@ -305,7 +305,7 @@ class ConnectTo:
         self.port = int(port)
 
     def matches(self, host: str, port: int) -> bool:
-        """Tell whether the rule speaks of this host and port."""
+        """Tell whether the rule applies to this host and port."""
         if self._port not in ("*", str(port)):
             return False
         return self._host == "*" or self._host == host.strip("[]").rstrip(".").lower()

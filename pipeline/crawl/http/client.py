@@ -1,6 +1,6 @@
-"""One request and its response over a vetted connection, within bounds, as the bytes that went.
+"""One request and its response over a checked connection, within limits, as the bytes transferred.
 
-What a host can do wrong here is a `Failed` with its fate; nothing else leaves this module.
+Every error of a host is raised as `Failed` with its fate; this module raises nothing else for it.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from webtext.pipeline.crawl.http.wire import Patience, UnconnectedError, Wire
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.urls import urls
 
-MAX_VALIDATOR: Final = 1000  # characters of an ETag that are worth keeping; most have 40
-MAX_URL: Final = 8_000  # bytes. Source: RFC 9110, section 4.1 asks for support of as many
+MAX_VALIDATOR: Final = 1000  # maximum characters of an ETag that is kept; most have 40
+MAX_URL: Final = 8_000  # bytes. Source: RFC 9110, section 4.1 asks for support of this many
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Failed(Exception):  # noqa: N818 - a fate, not an error of ours
-    """A request that ended badly, and whether a later one may end better."""
+    """A failed request, and whether a later one may succeed."""
 
     def __init__(
         self,
@@ -49,19 +49,19 @@ class Failed(Exception):  # noqa: N818 - a fate, not an error of ours
         self.value = value
         self.again = again
         self.retry_after = retry_after
-        self.connected = connected  # whether the host was there to be spoken to at all
+        self.connected = connected  # whether the host could be reached at all
 
 
 @dataclass(frozen=True)
 class Body:
-    """The decoded body of a response, as far as it came."""
+    """The decoded body of a response, as far as it was received."""
 
     data: bytes
     truncated: str | None  # WARC-Truncated: None, "length", "disconnect"
 
 
 class Arrived:
-    """A response whose headers are in and whose body may be read; closed by whoever asked."""
+    """A response whose headers were received and whose body may be read; the caller closes it."""
 
     def __init__(self, sent: "Sent", wire: Wire, reply: Counted | Chunked) -> None:
         self.url = sent.url
@@ -69,8 +69,8 @@ class Arrived:
         self.started = sent.started
         self.ip = wire.peer
         self.head = reply.head
-        self.first_byte = sent.elapsed  # s until the headers were in
-        self.wire_bytes = 0  # of the body, as it came
+        self.first_byte = sent.elapsed  # s until the headers were received
+        self.wire_bytes = 0  # of the body, as received
         self._sent = sent
         self._wire = wire
         self._reply = reply
@@ -87,7 +87,7 @@ class Arrived:
         return self._sent.elapsed
 
     def validator(self, name: str) -> str | None:
-        """Return a header that a later request may send back, None where none could."""
+        """Return a header that a later request may send back, None if it is absent or unusable."""
         value = self.head.first(name)
         if not value or len(value) > MAX_VALIDATOR or not (value.isascii() and value.isprintable()):
             return None
@@ -97,7 +97,7 @@ class Arrived:
         """Return at most `most` bytes of the decoded body.
 
         Raises:
-            Failed: it cannot be had or decoded.
+            Failed: it cannot be received or decoded.
         """
         try:
             raw = await self._reply.read(most)
@@ -138,8 +138,8 @@ class Sent:
 class Client:
     """Sends requests; owns the connections. Use it as an async context manager.
 
-    No connection is kept: a crawl asks one host every few seconds, so a kept one would mostly be
-    an open file, and a host that means ill could make it dear.
+    No connection is reused: a crawl asks one host every few seconds, so a connection would mostly
+    be idle, and a malicious host could make it expensive.
     """
 
     def __init__(self, settings: Crawl, resolver: Resolver) -> None:
@@ -165,15 +165,15 @@ class Client:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await asyncio.sleep(0)  # so that the loop lets go of what was closed last
+        await asyncio.sleep(0)  # so that the loop frees the transports that were closed last
         if self._watch is not None:
             self._watch.close()
 
     async def vet(self, url: str) -> tuple[str, ...]:
-        """Return the addresses that a request for `url` may go to.
+        """Return the addresses that may be used for a request for `url`.
 
         Raises:
-            Failed: its port is not allowed, or its host has no address that is.
+            Failed: its port is not allowed, or its host has no allowed address.
         """
         host, port = host_and_port(url)
         if port not in self._settings.ports:
@@ -184,7 +184,7 @@ class Client:
             raise refusal(error) from error
 
     async def reachable(self, url: str) -> bool:
-        """Tell whether the host of `url` takes connections; nothing is sent to it."""
+        """Tell whether the host of `url` accepts connections; nothing is sent to it."""
         host, port = host_and_port(url)
         try:
             addresses = await self._resolver.resolve(host, port)
@@ -193,12 +193,12 @@ class Client:
         return await reachable(self._resolver, addresses, self._settings.connect_timeout)
 
     async def get(self, url: str, conditions: Mapping[str, str] | None = None) -> Arrived:
-        """Ask for `url`, which is in WHATWG form; redirects are the caller's to follow.
+        """Request `url`, which is in WHATWG form; the caller follows redirects.
 
-        `conditions` are headers that say under which the answer is wanted.
+        `conditions` are the headers of a conditional request.
 
         Raises:
-            Failed: whatever the host did wrong.
+            Failed: any error of the host.
         """
         host, port = host_and_port(url)
         if port not in self._settings.ports:
@@ -225,12 +225,12 @@ class Client:
 
 
 def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> Failed:
-    """Return the fate that an error of the connection means.
+    """Return the fate for an error of the connection.
 
-    `answered`: the headers were in. `secure`: TLS was to be spoken.
+    `answered`: the headers were received. `secure`: TLS was to be used.
 
     Raises:
-        PipelineError: the machine is at its limit, which is no host's fault.
+        PipelineError: this machine is at its limit, which is not the host's fault.
     """
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         raise PipelineError(
@@ -252,14 +252,14 @@ def failure(error: Exception, answered: bool, seconds: float, secure: bool) -> F
     return Failed(fates.CONNECT, again=True)
 
 
-# How a server without a cipher in common often says so: it was there, and left the handshake.
+# A server without a common cipher often ends the handshake like this: it was reachable.
 HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 ERRORS = (aiohttp.ClientError, OSError, messages.BadHeadError)
 BAD = (messages.BadHeadError,)
 
 
 def refusal(error: OSError) -> Failed:
-    """Return the fate of a host that there is no connection to."""
+    """Return the fate of a host to which no connection could be made."""
     if isinstance(error, BlockedError):
         return Failed(fates.BLOCKED_ADDRESS, connected=False)
     if isinstance(error, NoAddressError):
@@ -267,12 +267,12 @@ def refusal(error: OSError) -> Failed:
     return Failed(fates.CONNECT, again=True, connected=False)
 
 
-@cache  # reading the system's authorities takes 20 ms
+@cache  # reading the system's certificate authorities takes 20 ms
 def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Return what decides whom to trust: the system's authorities, and those in `ca_file`.
+    """Return the TLS context: it trusts the system's authorities and those in `ca_file`.
 
     Raises:
-        UserError: the file is not there or holds no certificate.
+        UserError: the file does not exist or holds no certificate.
     """
     context = ssl.create_default_context()
     if ca_file:
@@ -285,7 +285,7 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-@lru_cache(1024)  # asked at every step of a visit
+@lru_cache(1024)  # called at every step of a visit
 def host_and_port(url: str) -> tuple[str, int]:
     """Return the host (an IPv6 address in brackets) and the port of a URL in WHATWG form."""
     scheme, _, _ = url.partition("://")
@@ -298,13 +298,13 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 @lru_cache(1024)
 def authority(url: str) -> str:
-    """Return host and port as the Host header has them."""
+    """Return host and port in the form of the Host header."""
     return url.partition("://")[2].partition("/")[0]
 
 
 @lru_cache(1024)
 def origin(url: str) -> str:
-    """Return scheme, host and port, which is what one robots.txt is for.
+    """Return scheme, host and port: the scope of one robots.txt.
 
     >>> origin("https://example.com/a?b")
     'https://example.com'
@@ -312,8 +312,8 @@ def origin(url: str) -> str:
     return f"{url.partition('://')[0]}://{authority(url)}"
 
 
-# A URL that is in the form that is fetched for certain, as most are; the parser takes ten times as
-# long. A host of names, the last in letters; a port that is nobody's default; a path of plain
+# A URL that is certainly in the form that is fetched, as most are; the parser takes ten times as
+# long. A host of labels, the last in letters; a port that is not a default port; a path of plain
 # characters in which no part begins with a dot.
 _normal = re.compile(
     r"https?://(?:[a-z0-9][a-z0-9-]{0,60}\.){1,3}[a-z]{2,20}(?::(?:[1-9][0-9]{3}|[1-5][0-9]{4}))?"
@@ -325,7 +325,7 @@ def checked(url: str, fate: str) -> str:
     """Return `url` in the form that is fetched: WHATWG, no credentials, no fragment.
 
     Raises:
-        Failed: it is not an http or https URL, or too long; with `fate`.
+        Failed: it is not an http or https URL, or it is too long; with `fate`.
     """
     if _normal.fullmatch(url) and len(url) <= MAX_URL and "xn--" not in url:
         return url
@@ -339,10 +339,10 @@ def checked(url: str, fate: str) -> str:
 
 
 def redirected(url: str, head: messages.Head) -> str:
-    """Return where a redirect points, as a URL that may be vetted.
+    """Return the target of a redirect, as a URL that can be checked.
 
     Raises:
-        Failed: to nowhere, or to something that is not fetched.
+        Failed: there is no target, or it is not a URL that is fetched.
     """
     location = head.address("Location")
     if not location:

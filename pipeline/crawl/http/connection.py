@@ -1,8 +1,8 @@
-"""From the vetted addresses of a host to a connection that a request has gone out on.
+"""Connect to a checked address of a host, and send a request on the connection.
 
-asyncio's transports and aiohttp's session are made for connections that live: what a crawl needs,
-one request each, takes a third of their time. So a plain request to a host of one address is a
-bare socket; the others, TLS above all, are left to asyncio.
+asyncio's transports and aiohttp's session are made for long connections: one request on each, as
+a crawl needs, takes a third of their time. So a plain request to a host with one address uses a
+bare socket; all others, mainly TLS, are left to asyncio.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from webtext.pipeline.crawl.http import plain
 from webtext.pipeline.crawl.http.address_guard import Resolver
 from webtext.pipeline.crawl.http.wire import Patience, UnconnectedError, Wire
 
-NEXT_ADDRESS: Final = 0.25  # s until another is tried beside it. Source: RFC 8305, section 8
+NEXT_ADDRESS: Final = 0.25  # s until the next address is tried too. Source: RFC 8305, section 8
 
 
 class Carried(Wire, asyncio.Protocol):
-    """A transport of asyncio's, with TLS or without."""
+    """A connection by an asyncio transport, with TLS or without."""
 
     _transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the request: the handshake, if any, is over."""
+        """Send the request: the TLS handshake, if any, is over."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.peer = str((transport.get_extra_info("peername") or ("",))[0])
@@ -35,11 +35,11 @@ class Carried(Wire, asyncio.Protocol):
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Receive bytes."""
         self._feed(bytes(data))
 
     def eof_received(self) -> None:
-        """Note the end of what comes."""
+        """Note the end of the host's data."""
         self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -70,8 +70,8 @@ async def asked(
 ) -> Wire:
     """Connect to one of the addresses of a host, and send it a request.
 
-    `tls` says whom to trust, and which name the host has to prove. `watch` looks out for bare
-    sockets, where the system has what that takes.
+    `tls` says whom to trust, and which name the host has to prove. `watch` watches bare
+    sockets, on systems that have epoll.
 
     Raises:
         UnconnectedError, aiohttp.ConnectionTimeoutError, TimeoutError: as `Wire.more`.
@@ -90,7 +90,7 @@ async def asked(
 
 
 async def reachable(resolver: Resolver, addresses: list[ResolveResult], seconds: float) -> bool:
-    """Tell whether one of the addresses takes a connection in so many seconds; send nothing."""
+    """Tell whether one of the addresses accepts a connection in so many seconds; send nothing."""
     try:
         async with asyncio.timeout(seconds):
             (await _raced(resolver, addresses)).close()
@@ -106,7 +106,7 @@ async def _slowly(
     tls: tuple[ssl.SSLContext, str] | None,
     patience: Patience,
 ) -> Wire:
-    """Connect where that takes several steps: addresses beside each other, a handshake."""
+    """Connect in several steps: addresses in parallel, a TLS handshake."""
     opened = None
     loop = asyncio.get_running_loop()
     limit = asyncio.timeout(min(patience.connect, patience.whole))
@@ -154,6 +154,6 @@ def _made(resolver: Resolver, address: ResolveResult) -> tuple[socket.socket, tu
 def _info(
     address: ResolveResult,
 ) -> tuple[int, socket.SocketKind, int, str, tuple[str, int]]:
-    """Return an address as getaddrinfo gives it."""
+    """Return an address in the form of getaddrinfo."""
     where = (address["host"], address["port"])
     return address["family"], socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where

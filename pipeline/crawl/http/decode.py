@@ -1,8 +1,8 @@
-"""Undo a response's Content-Encoding within bounds (`codings.py` knows the codings)."""
+"""Undo a response's Content-Encoding within limits (`codings.py` has the codings)."""
 
 from webtext.pipeline.archive import codings
 
-MAX_LAYERS = 2  # encodings on top of one another; more is an attack, not a server
+MAX_LAYERS = 2  # encodings of one body; more is an attack, not an honest server
 DECODERS = codings.DECODERS
 
 
@@ -11,13 +11,13 @@ class EncodingError(ValueError):
 
 
 def decoded(body: bytes, header: str, most: int) -> tuple[bytes, bool, bool]:
-    """Return `body` decoded, at most `most` bytes of it; whether it was cut; whether it was whole.
+    """Return `body` decoded, at most `most` bytes; whether it was cut; whether it was complete.
 
-    A stream that ends too early, or is damaged, gives what it holds up to there and counts as not
-    whole.
+    A stream that ends too early, or is damaged, gives the bytes up to there and counts as
+    incomplete.
 
     Raises:
-        EncodingError: an unknown encoding, too many of them, or bytes that are none.
+        EncodingError: an unknown encoding, too many of them, or bytes that are not in it.
     """
     names = codings.names(header)
     if len(names) > MAX_LAYERS:

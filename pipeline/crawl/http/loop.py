@@ -3,8 +3,9 @@
     frontier ──lease──> workbench ──turn──> visit ──result──> writer ──commit──> frontier
     (on disk)           (in memory)         (fetcher)         (WARC, fsync)      (on disk)
 
-One event loop does the waiting; one thread writes to the disk, in order. A result is acknowledged
-after its WARC records are on disk, so a kill costs some fetches, and a stop that is asked for none.
+One event loop waits for the hosts; one thread writes to the disk, in order. A result is
+acknowledged after its WARC records are on disk, so a kill loses some fetches, and a requested stop
+loses none.
 """
 
 import asyncio
@@ -32,31 +33,31 @@ from webtext.pipeline.crawl.settings import Crawl, Gate
 from webtext.pipeline.crawl.sink import Sink
 
 EACH = 16  # URLs leased to a host at a time
-ROOM = 16  # hosts on the workbench for each connection, so that delays leave none idle
-FRESH = 512  # hosts put on the workbench at a time
+ROOM = 16  # hosts on the workbench for each connection, so that delays leave no connection idle
+FRESH = 512  # hosts put on the workbench at once
 LOOKUPS = 64  # addresses looked up at a time
 CROWD = 64  # hosts of one address on the workbench; others wait in the frontier meanwhile
-GATHER = 0.2  # s in which results are gathered before they are written
-UNWRITTEN = 256_000_000  # bytes of bodies after which no turn is taken before some are written
+GATHER = 0.2  # s for which results are collected before they are written
+UNWRITTEN = 256_000_000  # bytes of unwritten bodies at which no more turns are taken
 
 
 class Fetches(Protocol):
-    """What the crawl asks of a fetcher."""
+    """The interface of a fetcher."""
 
     async def fetch(self, url: str, earlier: Earlier | None = None) -> Fetched:
-        """Fetch a URL, or ask whether it changed; never raises for what a page or a host does."""
+        """Fetch a URL, or ask whether it changed; errors of a page or a host do not raise."""
 
     async def addresses(self, url: str) -> tuple[str, ...]:
-        """Return the addresses of the URL's host, () where pacing by address has no sense."""
+        """Return the addresses of the URL's host, () where pacing by address makes no sense."""
 
     async def reachable(self, url: str) -> bool:
-        """Tell whether the URL's host takes connections, without sending anything."""
+        """Tell whether the URL's host accepts connections, without sending anything."""
 
     def forget_failures(self) -> None:
-        """Ask anew for what could not be had while the network was gone."""
+        """Forget the failures of a network outage, so that they are retried."""
 
     def crawl_delay(self, url: str) -> float | None:
-        """Return what the host's robots.txt asks for, in seconds."""
+        """Return the Crawl-delay of the host's robots.txt, in seconds."""
 
 
 MakeFetcher = Callable[[Crawl, Gate], AbstractAsyncContextManager[Fetches]]
@@ -64,17 +65,17 @@ MakeFetcher = Callable[[Crawl, Gate], AbstractAsyncContextManager[Fetches]]
 
 @dataclass(eq=False, slots=True)
 class Visit:
-    """All that is done for one URL, and the turn that it holds."""
+    """All requests for one URL, and the turn that it holds."""
 
     turn: Turn
-    url: str  # that it was used for last
+    url: str  # the turn that was used last
 
 
 VISIT: ContextVar[Visit] = ContextVar("visit")
 
 
 class Loop:
-    """One crawl while it runs. Everything but `commit` happens in the event loop's thread."""
+    """One running crawl. Everything except `commit` happens in the event loop's thread."""
 
     def __init__(
         self, settings: Crawl, frontier: Frontier, sink: Sink, progress: Progress = silent
@@ -84,12 +85,12 @@ class Loop:
         self.sink = sink
         self.bench = Workbench(settings)
         self.disk = ThreadPoolExecutor(1, "crawl-disk")
-        self.active = 0  # hosts that the frontier has given us
-        self.hungry: list[Host] = []  # of those, the ones that want further URLs
+        self.active = 0  # hosts that the frontier has leased to the loop
+        self.hungry: list[Host] = []  # those of them that need more URLs
         self.results: list[Result] = []  # to be written
         self.writing = 0  # results that are being written
         self.unwritten = 0  # bytes of both
-        self.prune_at = FRESH  # hosts on the workbench at which to look for forgotten ones
+        self.prune_at = FRESH  # number of hosts on the workbench at which idle ones are removed
         self.remaining = 0  # URLs that are not done
         self.meter = Meter(progress)
         self._timer: asyncio.TimerHandle | None = None
@@ -99,7 +100,7 @@ class Loop:
 
         Raises:
             OSError: the disk is full.
-            KeyboardInterrupt: asked to stop; what was fetched is written.
+            KeyboardInterrupt: a stop was requested; all fetched results are written.
         """
         try:
             self.sink.recover(self.frontier.files())
@@ -158,7 +159,7 @@ class Loop:
         """Keep the workbench supplied until nothing remains.
 
         Raises:
-            PipelineError: URLs remain that nothing leads to.
+            PipelineError: URLs remain that cannot be reached.
         """
         while self.remaining:
             self.wake.clear()
@@ -179,18 +180,18 @@ class Loop:
                 raise PipelineError(f"{self.frontier.path}: {self.remaining} URLs have no host")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.wake.wait(), wait if room else None)
-            await asyncio.sleep(0.01)  # so that what comes together is leased together
+            await asyncio.sleep(0.01)  # so that requests at the same moment are leased together
 
     def _most(self) -> int:
-        """How many hosts the workbench is to hold."""
+        """How many hosts the workbench should hold."""
         return max(FRESH, ROOM * self.settings.hosts_in_flight)
 
     def _draw(
         self, hungry: list[tuple[int, int]], room: int
     ) -> tuple[list[list[Item]], list[tuple[HostRow, list[Item]]], float | None]:
-        """Lease URLs for hosts on the workbench, and new hosts with theirs, from the disk.
+        """Lease URLs for hosts on the workbench, and new hosts with their URLs, from the disk.
 
-        Returns both, and in how many seconds there may be more.
+        Return both, and in how many seconds there may be more.
         """
         more = self.frontier.lease(hungry, EACH)
         rows = self.frontier.activate(room) if room else []
@@ -200,7 +201,7 @@ class Loop:
     def _serve(self, host: Host, items: list[Item]) -> None:
         """Give a host the URLs that were leased for it."""
         host.asked = False
-        if host.row < 0:  # it has left meanwhile
+        if host.row < 0:  # it left the workbench meanwhile
             self._put(Result(Changes(returned=items)))
             return
         host.more = len(items) == EACH
@@ -214,7 +215,7 @@ class Loop:
         key = None
         if items and self.settings.delay_per_ip:
             async with self.lookups:
-                # One for all, since which of them is connected to is not known in advance.
+                # One key for all addresses, since it is not known which of them will be used.
                 key = min(await self.fetcher.addresses(items[0].url), default=None)
         if self.bench.crowd(key) >= CROWD:
             self.active -= 1
@@ -228,7 +229,7 @@ class Loop:
         self._pump()
 
     def _go_on(self, host: Host) -> None:
-        """Let a host's next URL have a turn, and see to it that there is one, or let it go."""
+        """Give a host's next URL a turn; lease more URLs if it has none, or release the host."""
         self.bench.leave(host)
         if host.more and not host.asked and len(host.urls) <= EACH // 2:
             host.asked = True
@@ -245,7 +246,7 @@ class Loop:
     # Visiting
 
     def _pump(self) -> None:
-        """Begin whatever may begin now, and come back when more may."""
+        """Start all visits that may start now, and run again when more may."""
         now = self.clock()
         most = self.settings.hosts_in_flight if self.unwritten < UNWRITTEN else 0
         most = 0 if self.network.gone else most
@@ -255,14 +256,14 @@ class Loop:
                 break
             if turn.item:
                 self.tasks.create_task(self._visit(turn, turn.item))
-            elif turn.token.done():  # whoever asked was cancelled
+            elif turn.token.done():  # the visit that asked was cancelled
                 self.bench.give_back(turn, now)
             else:
                 turn.token.set_result(turn)
         when = self.bench.next_time()
         if when is None:
             return
-        if when <= now:  # all connections are busy, so what matters is a turn to be taken back
+        if when <= now:  # all connections are busy, so only an overdue turn matters
             when = now + 1.0
         if self._timer is None or self._timer.when() > when or self._timer.when() <= now:
             if self._timer:
@@ -270,7 +271,7 @@ class Loop:
             self._timer = asyncio.get_running_loop().call_at(when, self._pump)
 
     async def gate(self, url: str) -> None:
-        """Return when the host of `url` may be asked, and call that the visit's turn."""
+        """Wait until the host of `url` may be asked, and make that the visit's turn."""
         visit = VISIT.get()
         name = host_of(url)
         turn = visit.turn
@@ -291,14 +292,14 @@ class Loop:
         visit.turn.used, visit.url = True, url
 
     def _end_turn(self, visit: Visit) -> None:
-        """Give the visit's turn back, at the pace that its host asks for."""
+        """Give the visit's turn back, with the delay that its host asks for."""
         turn = visit.turn
         if turn.used:
             turn.host.crawl_delay = self.fetcher.crawl_delay(visit.url) or 0.0
         self.bench.give_back(turn, self.clock())
 
     async def _visit(self, turn: Turn, item: Item) -> None:
-        """Fetch one URL and put down what came of it."""
+        """Fetch one URL and record the result."""
         host = turn.host
         visit = Visit(turn, item.url)
         VISIT.set(visit)
@@ -332,7 +333,7 @@ class Loop:
         self.fetched.set()
 
     async def _write(self) -> None:
-        """Write results down, many at a time, and acknowledge them."""
+        """Write results to disk, many at a time, and acknowledge them."""
         while True:
             await self.fetched.wait()
             await asyncio.sleep(GATHER)
@@ -350,7 +351,7 @@ class Loop:
             self._pump()
 
     def commit(self, batch: list[Result]) -> int:
-        """Archive what came, put it on disk, then acknowledge it; return how many URLs are done.
+        """Archive results, sync them to disk, then acknowledge them; return how many URLs are done.
 
         Raises:
             OSError: the disk is full; nothing was acknowledged.
@@ -383,7 +384,7 @@ class Loop:
         return count
 
     def _flush(self) -> None:
-        """Write down what was fetched before the crawl was stopped."""
+        """Write the results that were fetched before the crawl was stopped."""
         self.disk.submit(self.commit, self.results).result()
 
     async def _on_disk(self, work: Callable[..., Any], *args: Any) -> Any:
@@ -391,7 +392,7 @@ class Loop:
         return await asyncio.get_running_loop().run_in_executor(self.disk, work, *args)
 
     async def _tell(self) -> None:
-        """Say once a second how things stand."""
+        """Report the progress once a second."""
         while True:
             await asyncio.sleep(1.0)
             parked = await self._on_disk(self.frontier.parked)

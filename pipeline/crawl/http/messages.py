@@ -1,4 +1,4 @@
-"""HTTP messages as bytes: what was sent, what came back, and what its headers ask for."""
+"""HTTP messages as bytes: the request, the response, and the meaning of its headers."""
 
 import re
 import time
@@ -14,9 +14,9 @@ MAX_HEAD = 512 << 10  # bytes of a head; Chrome takes 256 KiB, curl 300 kB
 MAX_FIELD = 100 << 10  # bytes of one header. Source: curl, CURL_MAX_HTTP_HEADER
 MAX_FIELDS = 1000  # headers of one response
 
-SIMPLE_HEAD = 32_768  # bytes of a head above which it is not read here
+SIMPLE_HEAD = 32_768  # bytes of a head above which `simple` does not read it
 
-# A head that every parser reads alike: no folded lines, no odd bytes, no line end but CRLF.
+# A head that all parsers read alike: no folded lines, no odd bytes, no line end except CRLF.
 # Source: RFC 9110, section 5.6.2 for the characters of a name
 _simple = re.compile(
     rb"(HTTP/1\.[01]) ([2-5]\d\d)(?: ([!-~]*(?: +[!-~]+)*))?\r\n"
@@ -24,7 +24,7 @@ _simple = re.compile(
 )
 
 
-# What a head may be made of besides, read as browsers and curl read it.
+# Other forms of a head, read as browsers and curl read them.
 _end = re.compile(rb"\n\r?\n")
 _status = re.compile(
     rb"(HTTP/\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]*\Z", re.IGNORECASE
@@ -33,7 +33,7 @@ _name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class BadHeadError(ValueError):
-    """Bytes that no browser takes for the head of a response."""
+    """Bytes that no browser accepts as the head of a response."""
 
 
 def lines(fields: Mapping[str, str]) -> str:
@@ -46,7 +46,7 @@ def lines(fields: Mapping[str, str]) -> str:
 
 
 def request(path: str, authority: str, fields: str, more: Mapping[str, str] | None = None) -> bytes:
-    r"""Return a GET request as it goes over the wire; `fields` are headers, as `lines` has them.
+    r"""Return a GET request as it is sent; `fields` are headers in the form of `lines`.
 
     >>> request("/a", "example.com", "", {"A": "b"})
     b'GET /a HTTP/1.1\r\nHost: example.com\r\nA: b\r\n\r\n'
@@ -59,7 +59,7 @@ def request(path: str, authority: str, fields: str, more: Mapping[str, str] | No
 class Head:
     """Status line and headers of a response, names and values byte for byte as received.
 
-    Only what HTTP gives no meaning to is not kept: the blanks around a value and folded lines.
+    Only parts without meaning in HTTP are lost: the blanks around a value and folded lines.
     """
 
     version: bytes  # such as b"HTTP/1.1"
@@ -69,20 +69,20 @@ class Head:
 
     @classmethod
     def of(cls, status: int, fields: Iterable[tuple[str, str]]) -> "Head":
-        """Make one of fields in text, as archives give them back."""
+        """Make a head from fields in text, as archives return them."""
         return cls(
             b"HTTP/1.1", status, b"", tuple((a.encode(), b.encode("latin-1")) for a, b in fields)
         )
 
     @property
     def raw(self) -> bytes:
-        """The whole as bytes, ending in an empty line."""
+        """The whole head as bytes, ending in an empty line."""
         first = b"%s %03d %s" % (self.version, self.status, self.reason)
         fields = [name + b": " + value for name, value in self.fields]
         return b"\r\n".join([first, *fields, b"", b""])
 
     def every(self, name: str) -> list[str]:
-        """Return each value of the header `name`, an empty list where it was not sent."""
+        """Return each value of the header `name`, an empty list if it was not sent."""
         found = self._values.get(_key(name))
         return [text(value) for value in found] if found else []
 
@@ -99,14 +99,14 @@ class Head:
         return found
 
     def first(self, name: str) -> str | None:
-        """Return the first value of the header `name`, None where it was not sent."""
+        """Return the first value of the header `name`, None if it was not sent."""
         found = self._values.get(_key(name))
         return text(found[0]) if found else None
 
     def address(self, name: str) -> str | None:
         """Return the first value of a header that holds a URL, bytes beyond ASCII percent-encoded.
 
-        They are asked for as they came, whatever charset they are in, as browsers do.
+        The bytes are sent back as received, in whatever charset, as browsers do.
         """
         found = self._values.get(_key(name))
         if not found:
@@ -114,12 +114,12 @@ class Head:
         return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in found[0])
 
     def retry_after(self, most: float) -> float | None:
-        """Return how many seconds the host asks to be left alone, at most `most`, if it does."""
+        """Return how many seconds the host asks us to wait, at most `most`; None if it does not."""
         return retry_after(self.first("Retry-After"), time.time(), most)
 
 
 def simple(data: bytes) -> tuple[Head, int] | None:
-    r"""Return the head that `data` begins with and where it ends, if all of it is plain.
+    r"""Return the head at the start of `data` and where it ends, if all of it is plain.
 
     >>> simple(b"HTTP/1.1 200 OK\r\nServer: a \r\n\r\n<p>")
     (Head(version=b'HTTP/1.1', status=200, reason=b'OK', fields=((b'Server', b'a'),)), 31)
@@ -139,12 +139,12 @@ def simple(data: bytes) -> tuple[Head, int] | None:
 
 
 def head_end(data: bytes | bytearray, start: int = 0) -> int:
-    r"""Return where the head that `data` begins with ends, 0 where it does not yet.
+    r"""Return where the head at the start of `data` ends, 0 if its end was not received yet.
 
-    No end is before `start`.
+    The search begins at `start`.
 
     Raises:
-        BadHeadError: it is longer than any that is read.
+        BadHeadError: it is longer than the limit.
 
     >>> head_end(b"HTTP/1.1 200 OK\n\n<p>")
     17
@@ -158,11 +158,11 @@ def head_end(data: bytes | bytearray, start: int = 0) -> int:
 def tolerant(data: bytes) -> Head:
     r"""Return a head read as browsers and curl read it.
 
-    Lines may end in LF alone, and go on where the next begins with a blank; blanks may stand before
-    a colon; a line that is no header, such as a warning of PHP, is left out.
+    Lines may end in LF alone, and continue if the next begins with a blank; blanks may precede a
+    colon; a line that is not a header, such as a warning of PHP, is left out.
 
     Raises:
-        BadHeadError: there is no status line, or too much, or a NUL.
+        BadHeadError: there is no status line, there are too many headers, or there is a NUL.
 
     >>> tolerant(b"HTTP/1.1 200\nA : b\n c\nWarning: in x.php\nin line: 1\n\n").fields
     ((b'A', b'b c'), (b'Warning', b'in x.php'))
@@ -187,13 +187,13 @@ def tolerant(data: bytes) -> Head:
     return Head(version.upper(), int(status), reason or b"", tuple(fields))
 
 
-@lru_cache(128)  # a few names, asked for at every response
+@lru_cache(128)  # a few names, looked up for every response
 def _key(name: str) -> bytes:
     return name.lower().encode()
 
 
 def text(value: bytes) -> str:
-    """Return a header's value as text: UTF-8 where it is that, Latin-1 as HTTP has it otherwise."""
+    """Return a header's value as text: UTF-8 if it is valid, otherwise Latin-1 as in HTTP."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -203,8 +203,8 @@ def text(value: bytes) -> str:
 def retry_after(value: str | None, now: float, most: float) -> float | None:
     """Return how many seconds a Retry-After header asks to wait, at most `most`.
 
-    `now` is Unix time. A date that has passed asks for nothing more: 0. What is neither a number
-    of seconds nor a date is as good as no header: None.
+    `now` is Unix time. A date in the past asks for no wait: 0. A value that is neither a number
+    of seconds nor a date counts as no header: None.
 
     >>> retry_after("120", 0, 3600), retry_after("99999999", 0, 3600), retry_after("-1", 0, 60)
     (120.0, 3600.0, None)

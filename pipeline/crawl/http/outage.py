@@ -1,9 +1,9 @@
-"""Is it the hosts that are gone, or our own network? Before a failure counts, the crawl makes sure.
+"""Are the hosts down, or our own network? The crawl finds out before a failure counts.
 
-A visit that ends without a connection, or within one that broke, is held. It counts against its
-host once a later request of anybody's is answered, or once a host that had answered before can be
-connected to. If none of those can, the network is gone: no turn is taken, the crawl looks every
-while whether it is back, and then makes the held visits anew, as if they had not been made.
+A visit that ends without a connection, or whose connection broke, is held. It counts against its
+host once any later request is answered, or once a host that answered before accepts a connection.
+If none of those does, the network is down: no turn is taken, the crawl checks from time to time
+whether it is back, and then repeats the held visits, as if they had not been made.
 """
 
 import asyncio
@@ -17,24 +17,24 @@ from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.fetch import Fetched
 from webtext.pipeline.crawl.frontier.targets import host_of
 
-SUSPECTS = 20  # hosts held at which to look, where others are still being asked
-FEW = 5  # hosts that may all be dead by chance: where nobody has ever answered, fewer prove nothing
+SUSPECTS = 20  # held hosts at which to check the network, while other requests are under way
+FEW = 5  # hosts that may all be dead by chance: if no host ever answered, fewer prove nothing
 GOOD = 8  # hosts that answered last, to be tried
-TRIED = 3  # of them at a time; and as many must have answered once for a wait without end
-FIRST, LONGEST = 5.0, 60.0  # s between two looks at a network that is gone; doubled up to the last
-BLIND = 3600.0  # s to wait where too few had ever answered to know
+TRIED = 3  # of them at a time; as many must have answered once before the wait is unlimited
+FIRST, LONGEST = 5.0, 60.0  # s between two checks of a network that is down; doubled up to the last
+BLIND = 3600.0  # s to wait if too few hosts ever answered to be sure
 
-# Ends that a lost network brings about: also broken connections, and answers that stop coming.
+# Fates that a lost network can cause: also broken connections, and answers that stop.
 SUSPICIOUS = frozenset(
     {fates.DNS, fates.CONNECT, fates.TIMEOUT, fates.TOO_SLOW, fates.TLS, fates.ROBOTS_UNREACHABLE}
 )
-FINAL = frozenset({fates.DNS, fates.TLS})  # where the fetcher sees no use in asking again
+FINAL = frozenset({fates.DNS, fates.TLS})  # fates after which the fetcher does not try again
 
 log = logging.getLogger(__name__)
 
 
 def suspicious(fetched: Fetched) -> bool:
-    """Whether a lost network may have been what a visit failed for."""
+    """Whether a lost network may be the reason why a visit failed."""
     return fetched.fate in SUSPICIOUS and (fetched.again or fetched.fate not in FINAL)
 
 
@@ -44,11 +44,11 @@ class Held:
 
     url: str
     at: float  # when it failed
-    lost: "asyncio.Future[bool]"  # whether it was the network's fault
+    lost: "asyncio.Future[bool]"  # whether the network was the cause
 
 
 class Network:
-    """What is known of our own connection. `clock` and `sleep` are the event loop's."""
+    """The state of our own network. `clock` and `sleep` are the event loop's."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Network:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         spawn: Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"] = asyncio.create_task,
     ) -> None:
-        """`reachable` tells whether a URL's host takes connections, `busy` whether any is asked."""
+        """`reachable`: whether a URL's host accepts connections; `busy`: whether requests run."""
         self.spawn = spawn
         self.reachable = reachable
         self.busy = busy
@@ -66,26 +66,26 @@ class Network:
         self.sleep = sleep
         self.good: OrderedDict[str, str] = OrderedDict()  # host: a URL of it, the latest last
         self.held: list[Held] = []
-        self.since: float | None = None  # when it was found gone
+        self.since: float | None = None  # when it was found to be down
         self._looking: asyncio.Task[None] | None = None
 
     @property
     def gone(self) -> bool:
-        """Whether nobody is to be asked."""
+        """Whether no requests may be made."""
         return self.since is not None
 
     @property
     def note(self) -> str:
-        """What to tell people, "" where all is well."""
+        """The message for people, "" if the network is up."""
         if self.since is None:
             return ""
         return f"the network has been gone for {self.clock() - self.since:,.0f} s"
 
     async def lost(self, url: str, began: float, fetched: Fetched) -> bool:
-        """Return whether a visit that began at a time is to be made anew; waits until it is known.
+        """Return whether a visit that began at a time must be repeated; wait until it is known.
 
         Raises:
-            asyncio.CancelledError: the crawl is to stop; the visit does not count.
+            asyncio.CancelledError: the crawl is stopping; the visit does not count.
         """
         if not suspicious(fetched):
             if fetched.status is not None:
@@ -101,13 +101,13 @@ class Network:
             self.held.remove(held)
 
     def look(self) -> None:
-        """Begin to find out, where there is reason to."""
+        """Start to check the network, if there is reason to."""
         hosts = {host_of(held.url) for held in self.held}
         if hosts and self._looking is None and (not self.busy() or len(hosts) >= SUSPECTS):
             self._looking = self.spawn(self._look())
 
     def _answered(self, url: str, began: float) -> None:
-        """Note that somebody answered a request made after `began`."""
+        """Note that a host answered a request made after `began`."""
         host = host_of(url)
         self.good[host] = url
         self.good.move_to_end(host)
@@ -116,7 +116,7 @@ class Network:
         self._settle(False, before=began)
 
     def _settle(self, lost: bool, before: float | None = None) -> None:
-        """Tell the visits held, or those that failed before a time, what they failed for."""
+        """Tell the held visits, or those that failed before a time, why they failed."""
         for held in self.held:
             if not held.lost.done() and (before is None or held.at < before):
                 held.lost.set_result(lost)
@@ -129,7 +129,7 @@ class Network:
         self._settle(lost)
 
     async def _gone(self) -> bool:
-        """Return whether the network was gone, once it is back."""
+        """Return whether the network was down, once it is back."""
         if await self._there():
             return False
         if not self.good and len({host_of(held.url) for held in self.held}) < FEW:
@@ -153,6 +153,6 @@ class Network:
                 return False
 
     async def _there(self) -> bool:
-        """Whether some host takes connections, of those that answered last if there are any."""
+        """Whether a host accepts connections, one of those that answered last if there are any."""
         urls: Sequence[str] = list(self.good.values()) or [held.url for held in self.held]
         return any(await asyncio.gather(*map(self.reachable, urls[-TRIED:])))

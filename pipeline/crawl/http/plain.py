@@ -1,7 +1,7 @@
-"""A connection that is a bare socket, and what tells many of them that they are ready.
+"""A connection by a bare socket, and the watch that tells many sockets when they are ready.
 
-asyncio asks the system four times for each socket and makes a handle and a context each time.
-Here all sockets of a crawl share one epoll within the loop's own, each told of once.
+asyncio makes four system calls for each socket, with a handle and a context each time. Here all
+sockets of a crawl share one epoll within the loop's own, which reports each change once.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ UNDER_WAY: Final = frozenset((0, errno.EINPROGRESS, errno.EINTR))
 
 
 class Watch:
-    """Looks out for sockets, within a loop that runs; told of each change once.
+    """Watches sockets, within a running loop; each change is reported once.
 
-    A socket is forgotten before it is closed, and closing it takes it off the system's list.
+    A socket is forgotten before it is closed, and closing it removes it from the epoll.
     """
 
     def __init__(self) -> None:
@@ -32,18 +32,18 @@ class Watch:
         self._loop.add_reader(self._poll.fileno(), self._tell)
 
     def add(self, number: int, told: Callable[[int], None]) -> None:
-        """Call `told` with what happens to socket `number`."""
+        """Call `told` with the events of socket `number`."""
         self._told[number] = told
         self._poll.register(
             number, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
         )
 
     def forget(self, number: int) -> None:
-        """Look out for a socket no more."""
+        """Stop watching a socket."""
         self._told.pop(number, None)
 
     def close(self) -> None:
-        """Look out for nothing more."""
+        """Stop watching all sockets."""
         self._loop.remove_reader(self._poll.fileno())
         self._poll.close()
 
@@ -54,7 +54,7 @@ class Watch:
 
 
 class Plain(Wire):
-    """A bare socket."""
+    """A connection by a bare socket."""
 
     def __init__(
         self, watch: Watch, made: socket.socket, request: bytes, patience: Patience
@@ -65,7 +65,7 @@ class Plain(Wire):
         self._number = made.fileno()
 
     def dial(self, address: tuple[str, int]) -> None:
-        """Connect, then ask."""
+        """Connect, then send the request."""
         try:
             code = reach(self._socket, address)
         except OSError as error:
@@ -77,7 +77,7 @@ class Plain(Wire):
             self._end(OSError(code, os.strerror(code)))
 
     def begin(self) -> None:
-        """Look out for the connection."""
+        """Watch the socket until it is connected."""
         self._watch.add(self._number, self._happens)
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Plain(Wire):
 
     def _pause(self, stop: bool) -> None:
         if not stop:
-            self._read(to_the_end=True)  # nobody tells again of what came meanwhile
+            self._read(to_the_end=True)  # bytes that arrived meanwhile are not reported again
 
     def _happens(self, events: int) -> None:
         gone = events & (select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP)
@@ -103,23 +103,23 @@ class Plain(Wire):
         if code:
             self._end(OSError(code, os.strerror(code)))
             return False
-        with suppress(OSError):  # gone again
+        with suppress(OSError):  # it may be closed again
             self.peer = str((self._socket.getpeername() or ("",))[0])
         self._connected()
         return True
 
     def _send(self) -> None:
-        """Send the request, as far as the socket takes it."""
+        """Send as much of the request as the socket accepts."""
         try:
             while self._request:
                 self._request = self._request[self._socket.send(self._request) :]
-        except (BlockingIOError, InterruptedError):  # hardly ever
+        except (BlockingIOError, InterruptedError):  # rare
             return
         except OSError as error:
             self._end(error)
 
     def _read(self, to_the_end: bool) -> None:
-        """Read what is there; a short piece is the last one, if the host is not `gone`."""
+        """Read the available bytes; a short piece is the last one, if the host is not `gone`."""
         while not (self._paused or self._ended):
             try:
                 piece = self._socket.recv(PIECE)
@@ -137,5 +137,5 @@ class Plain(Wire):
 
 
 def reach(made: socket.socket, address: tuple[str, int]) -> int:
-    """Begin to connect a socket; return the number of the error, which is "in progress" if none."""
+    """Start to connect a socket; return the error number, "in progress" if there is no error."""
     return made.connect_ex(address)

@@ -1,8 +1,8 @@
-"""A response as it comes over a connection: its head, then its body, within bounds.
+"""Read a response from a connection: its head, then its body, within limits.
 
 Most responses are of one kind: a head of plain lines in one piece, then a body of a known length
-or up to the end. A pattern tells those for certain. Others are read as browsers and curl read them,
-which is less than a server should send and more than a strict parser takes.
+or up to the end. A pattern recognises those with certainty. Others are read as browsers and curl
+read them: a server should send better, and a strict parser accepts less.
 
 Source: RFC 9112, sections 6 and 7
 """
@@ -19,24 +19,24 @@ from webtext.pipeline.crawl.http.wire import Wire
 NO_BODY: Final = frozenset((204, 304))  # Source: RFC 9112, section 6.3
 SWITCHING: Final = 101
 SIZE_LINE: Final = 8192  # bytes of the line that gives a chunk's size, its extensions included
-CHUNKED: Final = -1  # of a length: the chunks say it
+CHUNKED: Final = -1  # in place of a length: the chunks give it
 
 _size_line = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
 class Raw(NamedTuple):
-    """A body as it came over the wire, chunks put together."""
+    """A body as received, with its chunks joined."""
 
-    data: bytes  # more than was asked for where there was more
-    whole: bool  # it came to the end that was announced
+    data: bytes  # longer than `most` if the body is
+    whole: bool  # it was received up to the announced end
 
 
 async def received(wire: Wire) -> "Counted | Chunked":
-    """Return the response that comes over a connection, once its head is in.
+    """Return the response on a connection, once its head is received.
 
     Raises:
-        BadHeadError: what came is none.
-        aiohttp.ClientError, OSError: nothing came.
+        BadHeadError: the received bytes are not a head.
+        aiohttp.ClientError, OSError: nothing was received.
     """
     data = await wire.more()
     found = messages.simple(data)
@@ -51,18 +51,18 @@ async def received(wire: Wire) -> "Counted | Chunked":
 
 
 async def slowly(wire: Wire, first: bytes) -> tuple[Head, bytes]:
-    """Return the first head that is no interim one, and what came behind it.
+    """Return the first head that is not interim, and the bytes received after it.
 
     Raises:
-        BadHeadError: what came is no head.
-        aiohttp.ClientError, OSError: it did not come whole.
+        BadHeadError: the received bytes are not a head.
+        aiohttp.ClientError, OSError: it was not received completely.
     """
     data = bytearray(first)
     looked = 0
     while True:
         if not first:
             raise aiohttp.ServerDisconnectedError
-        del data[: len(data) - len(data.lstrip(b"\r\n"))]  # as after a body of an earlier answer
+        del data[: len(data) - len(data.lstrip(b"\r\n"))]  # as after the body of an earlier answer
         if not b"HTTP/".startswith(bytes(data[:5]).upper()):
             raise BadHeadError(f"a response that begins with {bytes(data[:40])!r}")
         while end := messages.head_end(data, looked):
@@ -77,12 +77,12 @@ async def slowly(wire: Wire, first: bytes) -> tuple[Head, bytes]:
 
 
 def framed(head: Head) -> int | None:
-    """Return the length of a body, CHUNKED, or None where it goes on to the end of the connection.
+    """Return the length of a body, CHUNKED, or None if it continues to the end of the connection.
 
-    Chunks count for more than a length beside them, and a length that is said twice is one.
+    Chunks have priority over a length, and equal lengths count as one.
 
     Raises:
-        BadHeadError: lengths that differ, or that are none.
+        BadHeadError: lengths that differ, or that are not numbers.
 
     >>> framed(Head.of(200, [("Content-Length", "7"), ("content-length", "7")]))
     7
@@ -104,7 +104,7 @@ def framed(head: Head) -> int | None:
 
 
 class Counted:
-    """A response whose body has a length, or none but the end of the connection."""
+    """A response whose body has a length, or ends with the connection."""
 
     def __init__(self, wire: Wire, head: Head, first: bytes, length: int | None) -> None:
         self.head = head
@@ -115,7 +115,7 @@ class Counted:
     async def read(self, most: int) -> Raw:
         """Return the body, or so much of it that it is over `most` bytes.
 
-        What comes behind the length is nobody's concern.
+        Bytes after the length are ignored.
 
         Raises:
             TimeoutError: it is too slow.
@@ -134,7 +134,7 @@ class Counted:
 
 
 class Chunked:
-    """A response whose body comes in chunks."""
+    """A response whose body is sent in chunks."""
 
     def __init__(self, wire: Wire, head: Head, first: bytes) -> None:
         self.head = head
@@ -144,14 +144,14 @@ class Chunked:
     async def read(self, most: int) -> Raw:
         """Return the body, or so much of it that it is over `most` bytes.
 
-        Trailers, and what else comes behind the last chunk, are nobody's concern.
+        Trailers, and all else after the last chunk, are ignored.
 
         Raises:
             BadHeadError: a chunk has no size.
             TimeoutError: it is too slow.
         """
         data = bytearray()
-        left, later = 0, False  # bytes of the chunk at hand, whether one came before
+        left, later = 0, False  # bytes left of the present chunk, whether it is not the first
         while len(data) <= most:
             if left and self._held:
                 taken = self._held[:left]
@@ -169,13 +169,13 @@ class Chunked:
         return Raw(bytes(data), whole=True)
 
     def _next_size(self, later: bool) -> int | None:
-        """Take the line that gives a chunk's size off what is held; None where it has not come.
+        """Take a chunk's size line from the buffer; None if it was not received yet.
 
         Raises:
-            BadHeadError: it gives none.
+            BadHeadError: it gives no size.
         """
         start = 0
-        if later:  # the end of the chunk before
+        if later:  # the end of the previous chunk
             start = 2 if self._held.startswith(b"\r\n") else int(self._held.startswith(b"\n"))
         end = self._held.find(b"\n", start) + 1
         if not end:
@@ -191,7 +191,7 @@ class Chunked:
 
 
 async def ending(wire: Wire) -> bytes:
-    """Return what came next; a reset within a body ends it as an end does."""
+    """Return the next bytes; a reset within a body counts as its end."""
     try:
         return await wire.more()
     except aiohttp.ClientOSError:

@@ -1,4 +1,4 @@
-"""What follows from an answer: for its URL, for its host, and for the workbench."""
+"""The consequences of an answer: for its URL, for its host, and for the workbench."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,19 +24,19 @@ SECONDS = len("2026-11-24T12:00:00")  # characters of a time without its fractio
 
 @dataclass
 class Result:
-    """What is to be written down of one visit."""
+    """The data to write for one visit."""
 
     changes: Changes = field(default_factory=Changes)
-    done: Done | None = None  # the URL's outcome, where it has come to one
-    exchange: Exchange | None = None  # what is to be archived with it
+    done: Done | None = None  # the URL's outcome, if it is final
+    exchange: Exchange | None = None  # the exchange to archive with it
     notes: list[tuple[str, str]] = field(default_factory=list)
-    url: str = ""  # as linked, and the links' shard that it is of
+    url: str = ""  # as linked, and its shard of the links
     shard: int = 0
     leaves: bool = False  # whether the host is off the workbench
 
     @property
     def size(self) -> int:
-        """How many bytes it keeps in memory until it is written."""
+        """How many bytes of memory it takes until it is written."""
         return len(self.exchange.body) if self.exchange else 0
 
 
@@ -49,11 +49,11 @@ def judged(
     now: float,
     wall: float,
 ) -> Result:
-    """Decide what becomes of a URL and its host after a visit.
+    """Decide how a URL and its host continue after a visit.
 
-    A failure that tells of the host rather than of the page counts against the host, unless a
-    redirect had led to another host by then: that one is left alone for a while instead. `now` is
-    the workbench's time, `started` and `wall` are Unix time.
+    A failure of the host rather than of the page counts against the host, unless a redirect had
+    led to another host by then: that one is left alone for a while instead. `now` is the
+    workbench's time, `started` and `wall` are Unix time.
     """
     settings = bench.settings
     result = Result(url=item.url, shard=item.shard)
@@ -87,13 +87,13 @@ def _count_failure(
     now: float,
     wall: float,
 ) -> None:
-    """Add to `result` what a failure means for the host: going on, a rest, or the end."""
+    """Add to `result` the effect of a failure on the host: continue, park, or give up."""
     host.errors += 1
     row = host.row
     if host.errors >= bench.settings.host_errors:
         bench.withdraw(host)
         result.leaves = True
-        result.changes.returned = []  # given up with the others
+        result.changes.returned = []  # given up with the host's other URLs
         result.changes.given_up = [(row, host.errors)]
         result.notes.append((GIVEN_UP, f"{host.name} {host.errors}"))
         result.changes.hosts = [HostChange(FINISHED, 0.0, host.errors, item.n, row)]
@@ -102,12 +102,12 @@ def _count_failure(
         result.leaves = True
         result.changes.returned += bench.withdraw(host)
         result.changes.hosts = [HostChange(PARKED, wall + wait, host.errors, item.n, row)]
-    else:  # no later attempt would do better, so there is nothing to wait for
+    else:  # no later attempt would succeed, so there is no reason to wait
         result.changes.hosts = [HostChange(ACTIVE, 0.0, host.errors, item.n, row)]
 
 
 def outcome(item: Item, fetched: Fetched, started: float) -> Done:
-    """Return the outcome of a URL, but for where it is archived."""
+    """Return the outcome of a URL, without its position in the archive."""
     exchange = fetched.exchange
     return Done(
         host=item.host,
@@ -135,7 +135,7 @@ def outcome(item: Item, fetched: Fetched, started: float) -> Done:
 
 
 def notes(item: Item, fetched: Fetched) -> list[tuple[str, str]]:
-    """Return what the metadata record says beside the response."""
+    """Return the lines of the metadata record."""
     found = [("linked", item.url), ("robots", fetched.robots)]
     if fetched.robots_time is not None:
         when = datetime.fromtimestamp(fetched.robots_time, UTC).isoformat()[:SECONDS]

@@ -1,7 +1,7 @@
-"""A connection on which one request is sent, and its bounds in time; `plain.py` and TLS fill it in.
+"""A connection for one request, and its timeouts; `plain.py` and TLS implement it.
 
-One timer bounds the connecting, every wait for bytes, and the whole. It is moved only when it is
-due, since hardly any ever is.
+One timer limits the connecting, every wait for bytes, and the whole request. It is moved only when
+it is due, which is rare.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from typing import Final, Self
 import aiohttp
 
 PIECE: Final = 256 << 10  # bytes read at a time
-UNREAD: Final = 512 << 10  # bytes that wait for the caller, above which no more is read
+UNREAD: Final = 512 << 10  # unread bytes in the buffer at which no more are received
 
 
 class UnconnectedError(OSError):
-    """There was no connection to be had; `cause` is what the socket or TLS said."""
+    """No connection could be made; `cause` is the error of the socket or TLS."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(cause.errno, str(cause))
@@ -33,9 +33,9 @@ class Patience:
 
 
 class Wire:
-    """A connection on which one request is sent, and the bytes that come back.
+    """A connection for one request, and the bytes that are received.
 
-    Whoever makes one closes it. What goes wrong is raised by `more`.
+    Its maker closes it. Errors are raised by `more`.
     """
 
     peer = ""  # the address at the other end
@@ -47,12 +47,12 @@ class Wire:
         self._pieces: deque[bytes] = deque()
         self._unread = 0  # bytes of them
         self._paused = False
-        self._ended = False  # no more will come
+        self._ended = False  # no more bytes will be received
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._connecting = True
         now = self._loop.time()
-        self._until = now + patience.connect  # when to give up, if nothing happens before
+        self._until = now + patience.connect  # when to give up, if nothing happens earlier
         self._whole = now + patience.whole
         self._timer = self._loop.call_at(min(self._until, self._whole), self._look)
 
@@ -63,13 +63,13 @@ class Wire:
         self.close()
 
     async def more(self) -> bytes:
-        """Return what came next, b"" when the host has ended the connection.
+        """Return the next bytes, b"" when the host has ended the connection.
 
         Raises:
-            UnconnectedError: nobody was there, or no TLS.
+            UnconnectedError: the host could not be reached, or TLS failed.
             aiohttp.ConnectionTimeoutError: it took too long to connect.
             aiohttp.SocketTimeoutError: the host was silent for too long.
-            TimeoutError: all of it took too long.
+            TimeoutError: the whole request took too long.
             aiohttp.ClientOSError: the connection broke.
         """
         if not self._pieces and not self._ended and self._error is None:
@@ -91,11 +91,11 @@ class Wire:
         return b""
 
     def close(self) -> None:
-        """Let go of the connection, whatever is still under way."""
+        """Close the connection, whatever is still under way."""
         self._timer.cancel()
 
     def _pause(self, stop: bool) -> None:
-        """Stop reading from the host, or go on."""
+        """Pause reading from the host, or resume it."""
         raise NotImplementedError
 
     def _connected(self) -> None:
@@ -132,7 +132,7 @@ class Wire:
             self._waiter.set_result(None)
 
     def _look(self) -> None:
-        """Give up if it is time to, else look again when it may be."""
+        """Give up if the time is over, else set the timer again."""
         due = min(self._until, self._whole)
         if self._loop.time() < due:
             self._timer = self._loop.call_at(due, self._look)
@@ -143,7 +143,7 @@ class Wire:
         self._wake()
 
     def late(self) -> TimeoutError:
-        """Return what it means that time is up."""
+        """Return the error for the timeout that occurred."""
         if self._whole <= self._until:
             return TimeoutError("the whole took too long")
         if self._connecting:

@@ -1,1 +1,1 @@
-"""What we may do: robots.txt, opt-outs, and what pages ask of robots."""
+"""The permissions of a crawl: robots.txt, opt-outs, and the pages' own rules for robots."""

@@ -1,6 +1,6 @@
-"""The meta elements of a page: found once, for all who read them.
+"""The meta elements of a page: found once, for all modules that read them.
 
-Looking for them takes longer than all else that is done to a page before it is archived, so the
+The search for them takes longer than all other work on a page before it is archived, so the
 opt-outs and the refresh share one pass.
 """
 
@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-HEAD_BYTES: Final = 131_072  # how much of a page is searched; heads end well before
+HEAD_BYTES: Final = 131_072  # bytes of a page that are searched; heads end long before
 
-LESS, M, CASE = 0x3C, 0x6D, 0x20  # "<", "m", and the bit that makes a capital small
+LESS, M, CASE = 0x3C, 0x6D, 0x20  # "<", "m", and the bit that turns a capital into a small letter
 
-# Only looked for where "<m" was found, which takes half the time that searching with it would.
+# Only tried where "<m" was found, which takes half the time of a search with this pattern.
 _meta = re.compile(rb"<[mM][eE][tT][aA]\b([^<>]{1,4000})>")
 _attribute = re.compile(
     rb"""([a-z:-]{1,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
@@ -21,7 +21,7 @@ _attribute = re.compile(
 
 
 def head(body: bytes) -> bytes:
-    """Return the part of a page that is searched, in a form in which markup is ASCII."""
+    """Return the part of a page that is searched, in an encoding in which markup is ASCII."""
     found = body[:HEAD_BYTES]
     if found[:2] in (b"\xff\xfe", b"\xfe\xff"):
         found = found.replace(b"\0", b"")  # 16-bit characters: the markup itself is ASCII
@@ -29,7 +29,7 @@ def head(body: bytes) -> bytes:
 
 
 def metas(body: bytes) -> list[bytes]:
-    """Return what stands within each meta element of a page.
+    """Return the text within each meta element of a page.
 
     >>> metas(b"<p><META name=robots content=noai>")
     [b' name=robots content=noai']

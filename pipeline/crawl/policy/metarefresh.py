@@ -1,11 +1,11 @@
-"""The redirect that stands in a page: `<meta http-equiv="refresh" content="0; url=...">`.
+"""The redirect within a page: `<meta http-equiv="refresh" content="0; url=...">`.
 
 A header `Refresh: 0; url=...` says the same, and is read by the same rule.
 
-Sites that moved often say so in their markup alone, on a page that holds nothing else. Only a
-refresh without a wait is taken for a redirect, as search engines take it: one with a wait is a
-page to be read, or a slide show, or a page that loads itself anew. What stands in `noscript` is
-for browsers without scripts, who are often led to a page that says no more than that.
+Sites that moved often say so only in their markup, on a page that holds nothing else. Only a
+refresh without a wait counts as a redirect, as for search engines: a page with a wait is a page
+to read, or a slide show, or a page that reloads itself. A refresh in `noscript` is for browsers
+without scripts, and often leads to a page that only says that scripts are needed.
 """
 
 import html
@@ -16,13 +16,13 @@ import ada_url
 from webtext.pipeline.crawl.http.messages import text
 from webtext.pipeline.crawl.policy import markup
 
-# Read in one pass that never goes back, so that no page of unclosed elements makes it slow.
+# Read in one pass without backtracking, so that a page of unclosed elements is not slow.
 _token = re.compile(
     rb"<!--|-->|<(/?)(noscript|script|style|template|title|textarea)\b|<meta\b([^<>]{1,4000})>",
     re.IGNORECASE,
 )
-# Whole seconds that are none, perhaps a fraction, a separator, and the URL, named or not, quoted
-# or not. Source: HTML Living Standard, "shared declarative refresh steps".
+# Zero whole seconds, perhaps a fraction, a separator, and the URL, with or without a name and
+# quotes. Source: HTML Living Standard, "shared declarative refresh steps".
 _at_once = re.compile(
     r"\s*(?:0+[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?:\"([^\"]*)|'([^']*)|(.*))",
     re.IGNORECASE | re.DOTALL,
@@ -30,9 +30,9 @@ _at_once = re.compile(
 
 
 def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | None:
-    """Return where the page `body` of `url` sends its readers at once, None where it does not.
+    """Return the target of the immediate refresh in page `body` of `url`, None without one.
 
-    `metas` are its meta elements, where they are known already.
+    `metas` are its meta elements, if they are known already.
 
     >>> target(b'<meta http-equiv=Refresh content="0;URL=/new">', "http://example.com/old")
     'http://example.com/new'
@@ -43,7 +43,7 @@ def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | Non
 
 
 def stated(refresh: str, url: str) -> str | None:
-    """Return where a refresh without a wait leads from `url`, None where it leads nowhere.
+    """Return the target of a refresh without a wait on `url`, None if it has none.
 
     >>> stated("0; url=/new", "http://example.com/old"), stated("5; url=/", "http://example.com/")
     ('http://example.com/new', None)
@@ -57,8 +57,8 @@ def stated(refresh: str, url: str) -> str | None:
 
 
 def _refresh(head: bytes) -> str:
-    """Return the content of the first refresh that a browser with scripts heeds, "" if none."""
-    inside = b""  # the comment or element whose end is looked for
+    """Return the content of the first refresh that a browser with scripts obeys, "" if none."""
+    inside = b""  # the comment or element whose end is searched for
     for token in _token.finditer(head):
         end, name, attributes = token.groups()
         if inside == b"<!--":

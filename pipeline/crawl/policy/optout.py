@@ -1,8 +1,8 @@
 """The ways in which a page says that it is not for training, read from headers and markup.
 
-Six vocabularies are in use and no site uses them all, so all are read; what was seen is recorded
-whether or not the recipe enforces it. `noindex` and the like ask search engines for something else:
-recorded, never enforced.
+Six vocabularies are in use and no site uses them all, so all are read; all signals are recorded
+whether or not the recipe enforces them. `noindex` and similar rules are for search engines and
+have another purpose: recorded, never enforced.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,33 +11,33 @@ from typing import NamedTuple
 from webtext.pipeline.crawl.http.messages import Head
 from webtext.pipeline.crawl.policy import markup
 
-MAX_SIGNALS = 20  # kept a page
-MAX_TEXT = 200  # characters kept a signal
+MAX_SIGNALS = 20  # kept per page
+MAX_TEXT = 200  # characters kept per signal
 
-# What image and text crawlers ask for in X-Robots-Tag and meta robots.
-# Source: DeviantArt's noai (2022), taken up by img2dataset; noml as proposed to it.
+# The rules against training in X-Robots-Tag and meta robots.
+# Source: DeviantArt's noai (2022), adopted by img2dataset; noml as proposed to it.
 RESERVING = frozenset({"noai", "noml"})
 RECORDED = RESERVING | {"noindex", "none", "noarchive", "noimageai"}
 
-# From the most to the least specific; the first that states anything decides.
+# From the most to the least specific; the first one that states a preference decides.
 # Source: draft-ietf-aipref-vocab; the last two are the names of its earlier versions.
 USAGES = ("train-genai", "genai", "train-ai", "ai", "tdm", "bots")
 
 
 class Signal(NamedTuple):
-    """One thing that a page says of its use."""
+    """One statement of a page about its use."""
 
-    text: str  # where it stood and what it said
+    text: str  # its place and its text
     reserves: bool  # whether it forbids training
 
     @classmethod
     def of(cls, where: str, what: str, reserves: bool) -> "Signal":
-        """Make one, in as many characters as are worth keeping."""
+        """Make a signal, cut to the characters that are kept."""
         return cls(f"{where}: {' '.join(what.split())}"[:MAX_TEXT], reserves)
 
 
 def in_headers(head: Head, product: str) -> tuple[Signal, ...]:
-    """Return what the headers say to everybody or to `product`, our name in robots.txt."""
+    """Return the headers' signals for everybody or for `product`, our name in robots.txt."""
     found: list[Signal] = []
     for value in head.every("X-Robots-Tag"):
         found += [
@@ -61,9 +61,9 @@ def in_headers(head: Head, product: str) -> tuple[Signal, ...]:
 
 
 def signal_reserved(value: str) -> bool:
-    """Tell whether a Content-Signal, as Cloudflare writes them for sites, forbids training.
+    """Tell whether a Content-Signal, which Cloudflare writes for sites, forbids training.
 
-    Source: https://contentsignals.org/; what is not stated is neither granted nor forbidden
+    Source: https://contentsignals.org/; an unstated use is neither granted nor forbidden
 
     >>> signal_reserved("search=yes, ai-train=no"), signal_reserved("search=yes,ai-input=no")
     (True, False)
@@ -73,9 +73,9 @@ def signal_reserved(value: str) -> bool:
 
 
 def addressed(value: str, product: str) -> Iterator[str]:
-    """Return the rules of one X-Robots-Tag that are for us, in lower case.
+    """Return the rules of one X-Robots-Tag that apply to us, in lower case.
 
-    A name before a colon addresses one robot, and what follows with it.
+    A name before a colon addresses one robot; the rules after it are for that robot.
 
     >>> list(addressed("noindex, NoAI", "webtext")), list(addressed("otherbot: noai", "webtext"))
     (['noindex', 'noai'], [])
@@ -111,14 +111,14 @@ def usage_reserved(value: str) -> bool:
 
 
 def in_markup(body: bytes, product: str, metas: list[bytes] | None = None) -> tuple[Signal, ...]:
-    """Return what the meta elements of a page say to everybody or to `product`.
+    """Return the signals in a page's meta elements for everybody or for `product`.
 
-    `metas` are these, where they are known already.
+    `metas` are these elements, if they are known already.
     """
     names = (b"robots", b"tdm-reservation", product.lower().encode())
     metas = markup.metas(body) if metas is None else metas
     if not _named(b"\n".join(metas).lower(), names):
-        return ()  # most pages, and to read the elements' pairs is costly
+        return ()  # true for most pages, and parsing the attributes is slow
     found = (
         signal for meta in metas if _named(meta.lower(), names) for signal in _said(meta, product)
     )

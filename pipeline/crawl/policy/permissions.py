@@ -1,4 +1,4 @@
-"""What the hosts of a crawl permit: robots.txt and its like, asked for once and remembered."""
+"""What the hosts of a crawl permit: robots.txt and similar files, requested once and cached."""
 
 import asyncio
 import time
@@ -14,39 +14,39 @@ from webtext.pipeline.crawl.settings import Crawl, Gate
 class Permissions:
     """The rules of every origin (scheme, host, port), fetched through `client` as they are needed.
 
-    `gate` is awaited before every request, so that whoever owns the pace can hold it back.
+    `gate` is awaited before every request, so that the caller controls the pace.
     """
 
     def __init__(
         self, settings: Crawl, client: Client, gate: Gate | None, product: str | None = None
     ) -> None:
-        """Get ready to ask; `product` is the name to look for, by default the settings' own."""
+        """Prepare; `product` is the name to look for, by default the one of the settings."""
         self._settings = settings
         self._product = product or settings.product
         self._client = client
         self._gate = gate
-        # Half the time after which the crawl comes back, so that it then asks anew.
+        # Half the time after which the crawl comes back, so that it then asks again.
         self._cache = robots.Cache(failure_seconds=settings.backoff / 2)
         self._asking: dict[str, asyncio.Lock] = {}
 
     async def wait(self, url: str) -> None:
-        """Wait until `url` may be asked for."""
+        """Wait until `url` may be requested."""
         if self._gate is not None:
             await self._gate(url)
 
     def known(self, here: str) -> robots.Rules | None:
-        """Return the rules of an origin that was asked before, if they may still be believed."""
+        """Return the cached rules of an origin, if they are still valid."""
         return self._cache.get(here, time.monotonic())
 
     def forget_failures(self) -> None:
-        """Forget which origins could not be reached: the network was gone when they were asked."""
+        """Forget which origins could not be reached: the network was down when they were asked."""
         self._cache.forget_failures()
 
     async def rules(self, here: str) -> tuple[robots.Rules, bool]:
         """Return the rules of an origin, and whether the caller holds a turn for one more request.
 
-        The turn comes before robots.txt is asked for, and whoever waited for it may find that
-        another has asked meanwhile. Then the turn is still unused and serves for the page.
+        A turn is needed before robots.txt is requested, and during the wait another caller may
+        have requested it. Then the turn is still unused and can be used for the page.
         """
         if (rules := self.known(here)) is not None:
             return rules, False
@@ -60,9 +60,9 @@ class Permissions:
 
     @asynccontextmanager
     async def _alone(self, here: str) -> AsyncIterator[None]:
-        """Let one at a time ask an origin. With a gate the turns see to that.
+        """Let one caller at a time ask an origin. With a gate, the turns ensure that.
 
-        A lock held while waiting at a gate could wait for somebody who waits for the lock.
+        A lock that is held while its owner waits at a gate could cause a deadlock.
         """
         if self._gate is not None:
             yield
@@ -97,7 +97,7 @@ class Permissions:
                 await self.wait(url)
         except Failed as failed:
             if seen == 0 and not failed.connected:
-                # Nobody is there at all, which says more than that robots.txt is not.
+                # The host cannot be reached at all, which says more than a missing robots.txt.
                 return robots.unreachable(failed.fate, fate=failed.fate, again=failed.again)
             return robots.unreachable(failed.fate)
 
@@ -112,7 +112,7 @@ class Permissions:
         return robots.parse(body.data, self._product)
 
     async def _with_reservations(self, here: str, rules: robots.Rules) -> robots.Rules:
-        """Return `rules` with what the origin's other files say, as far as they can be had."""
+        """Return `rules` with the reservations of the origin's other files, if available."""
         bodies: dict[str, bytes] = {}
         for path in wellknown.FILES:
             await self.wait(here + path)

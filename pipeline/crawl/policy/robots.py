@@ -1,9 +1,9 @@
-"""What a host's robots.txt lets us do, as RFC 9309 has it.
+"""What a host's robots.txt lets us do, according to RFC 9309.
 
-The file is read by `robotstxt.py`; which file counts, what its absence or failure means, how much
-of it is read and how long it is believed is decided here. What most crawlers get wrong is kept
-apart on purpose: no file (4xx) allows everything, a file that could not be had (5xx, no connection)
-allows nothing.
+The file is read by `robotstxt.py`; this module decides which file counts, what its absence or
+failure means, how much of it is read and how long it is valid. Two cases that most crawlers
+confuse are kept apart: no file (4xx) allows everything, a file that could not be fetched (5xx, no
+connection) allows nothing.
 """
 
 from collections import OrderedDict
@@ -18,8 +18,8 @@ MAX_BYTES: Final = 512 * 1024  # read of a file. Source: RFC 9309, 2.5 asks for 
 MAX_REDIRECTS: Final = 5  # Source: RFC 9309, section 2.3.1.2
 KNOWN_SECONDS: Final = 86_400.0  # Source: RFC 9309, section 2.4
 KNOWN_BYTES: Final = 64 << 20  # of rules kept in memory, over all hosts
-OVERHEAD: Final = 2048  # bytes that a host costs beside its rules
-EXPANSION: Final = 8  # bytes of memory that a byte of rules takes once parsed, about
+OVERHEAD: Final = 2048  # bytes that a host takes besides its rules
+EXPANSION: Final = 8  # approximate bytes of memory per byte of rules after parsing
 
 NOT_ASKED: Final = "not asked"
 
@@ -30,15 +30,15 @@ class Rules:
 
     state: str  # "rules", "allow" (everything), "unreachable" (nothing)
     why: str  # what decided the state, such as "status 404"
-    group: robotstxt.Group | None = None  # what is said to us; None where nothing is
-    delay: float | None = None  # Crawl-delay in seconds, as asked for
-    retry_after: float | None = None  # seconds that the host wants to be left alone
+    group: robotstxt.Group | None = None  # the rules for us; None if there are none
+    delay: float | None = None  # Crawl-delay in seconds, as the file says
+    retry_after: float | None = None  # seconds that the host asks us to wait
     size: int = 0  # bytes of the rules
     usage: tuple[tuple[str, str, str], ...] = ()  # field, path pattern, preference
     fate: str = fates.ROBOTS_UNREACHABLE  # of the host's pages while it is unreachable
-    again: bool = True  # whether asking again later may do better
-    reserved: "Reservations | None" = None  # what its other files say, where they were asked for
-    asked: float | None = None  # Unix time at which we asked for them
+    again: bool = True  # whether a later request may succeed
+    reserved: "Reservations | None" = None  # what its other files say, if they were requested
+    asked: float | None = None  # Unix time at which we requested them
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Reservations:
 
 
 def allows_all(why: str) -> Rules:
-    """Return the rules of a host that has none."""
+    """Return the rules of a host without a robots.txt."""
     return Rules("allow", why)
 
 
@@ -60,14 +60,14 @@ def unreachable(
     fate: str = fates.ROBOTS_UNREACHABLE,
     again: bool = True,
 ) -> Rules:
-    """Return the rules of a host that could not say which they are."""
+    """Return the rules of a host that could not deliver its robots.txt."""
     return Rules("unreachable", why, retry_after=retry_after, fate=fate, again=again)
 
 
 def of_status(status: int, retry_after: float | None) -> Rules | None:
-    """Return what a status says by itself, None where the body says it.
+    """Return the rules that a status alone implies, None if the body decides.
 
-    429 is the one 4xx that is no answer: the host has rules perhaps, and no time now.
+    429 is the only 4xx that is not an answer: the host may have rules, but is overloaded.
 
     Source: RFC 9309, sections 2.3.1.3 (unavailable) and 2.3.1.4 (unreachable).
     """
@@ -79,7 +79,7 @@ def of_status(status: int, retry_after: float | None) -> Rules | None:
 
 
 def parse(body: bytes, product: str) -> Rules:
-    """Read a robots.txt, whatever is in it; what cannot be read as rules is none."""
+    """Read a robots.txt, whatever is in it; unreadable lines are not rules."""
     text = as_utf8(cut(body))
     group = robotstxt.group(text, product)
     delay = group.delay() if group else None
@@ -94,7 +94,7 @@ def parse(body: bytes, product: str) -> Rules:
 
 
 def cut(body: bytes) -> bytes:
-    """Return the lines that lie wholly in the part that is read."""
+    """Return the lines that are completely in the part that is read."""
     if len(body) <= MAX_BYTES:
         return body
     end = max(body.rfind(b"\n", 0, MAX_BYTES), body.rfind(b"\r", 0, MAX_BYTES))
@@ -102,7 +102,7 @@ def cut(body: bytes) -> bytes:
 
 
 def as_utf8(body: bytes) -> bytes:
-    """Return the file as UTF-8. It is that by the standard, and UTF-16 from some editors."""
+    """Return the file as UTF-8, as the standard demands; some editors write UTF-16."""
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         return body.decode("utf-16", "replace").encode()
     return body.replace(b"\0", b"")
@@ -110,7 +110,7 @@ def as_utf8(body: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rules say of one URL."""
+    """What the rules say about one URL."""
 
     allowed: bool
     why: str  # the rule, or the state that decided
@@ -133,7 +133,7 @@ def judge(rules: Rules, url: str) -> Verdict:
 
 
 def usage_signals(rules: Rules, url: str) -> tuple[Signal, ...]:
-    """Return what robots.txt says of the use of `url`: of each field the longest pattern."""
+    """Return the robots.txt lines about the use of `url`: for each field the longest pattern."""
     path = robotstxt.path_of(url)
     found: dict[str, Signal] = {}
     for field, pattern, preference in sorted(rules.usage, key=lambda line: -len(line[1])):
@@ -145,7 +145,7 @@ def usage_signals(rules: Rules, url: str) -> tuple[Signal, ...]:
 
 
 class Cache:
-    """The rules of the origins seen, for as long as they may be believed, in bounded memory."""
+    """The rules of the origins seen, for as long as they are valid, in bounded memory."""
 
     def __init__(self, failure_seconds: float, most: int = KNOWN_BYTES) -> None:
         self._failure_seconds = failure_seconds
@@ -154,7 +154,7 @@ class Cache:
         self._known: OrderedDict[str, tuple[float, Rules]] = OrderedDict()
 
     def get(self, origin: str, now: float) -> Rules | None:
-        """Return the rules of `origin`, None where they are unknown or too old; `now` in s."""
+        """Return the rules of `origin`, None if they are unknown or too old; `now` in s."""
         until, rules = self._known.get(origin, (now, None))
         if rules is None or until <= now:
             return None
@@ -162,14 +162,14 @@ class Cache:
         return rules
 
     def forget_failures(self) -> None:
-        """Forget which origins could not be reached: the network was gone when they were asked."""
+        """Forget which origins could not be reached: the network was down when they were asked."""
         for origin, (_, rules) in list(self._known.items()):
             if rules.state == "unreachable":
                 del self._known[origin]
                 self._size -= cost(rules)
 
     def put(self, origin: str, rules: Rules, now: float) -> None:
-        """Keep the rules of `origin`, forgetting those that were used least lately."""
+        """Store the rules of `origin`, and forget the least recently used."""
         if old := self._known.pop(origin, None):
             self._size -= cost(old[1])
         seconds = KNOWN_SECONDS

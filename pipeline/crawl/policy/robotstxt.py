@@ -1,9 +1,9 @@
-"""The rules of a robots.txt, and which of them decides about a path.
+"""The rules of a robots.txt, and which of them applies to a path.
 
-Read as Google's parser reads it, which most files are written for: groups of one name are one, and
-only an Allow or Disallow line ends the names before it; a misspelt or missing mark is read where it
-is plain what was meant. Where the standard asks for more (percent-encoded letters are letters), the
-standard counts. Nothing goes back, so that no rule is slow.
+Read as Google's parser reads it, for which most files are written: groups of one name are joined,
+and only an Allow or Disallow line ends the names before it; a misspelt key or missing colon is
+accepted if its meaning is clear. Where the standard asks for more (percent-encoded letters are
+letters), the standard counts. There is no backtracking, so that no rule is slow.
 
 Source: RFC 9309; https://github.com/google/robotstxt (robots.cc)
 """
@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-LINE_BYTES: Final = 2083 * 8  # of a line, beyond which it is cut. Source: robots.cc, kMaxLineLen
+LINE_BYTES: Final = 2083 * 8  # of a line; longer ones are cut. Source: robots.cc, kMaxLineLen
 
-# Source: robots.cc, ParsedRobotsKey; a key needs only begin so
+# Source: robots.cc, ParsedRobotsKey; a key only has to begin like this
 KEYS: Final = (
     ("user-agent", ("user-agent", "useragent", "user agent")),
     ("allow", ("allow",)),
@@ -40,7 +40,7 @@ class Rule(NamedTuple):
     allow: bool
     pattern: str  # as written
     line: int  # its number, from 1
-    path: bytes  # as it is compared
+    path: bytes  # in the form that is compared
 
     @property
     def field(self) -> str:
@@ -49,21 +49,21 @@ class Rule(NamedTuple):
 
 
 class Group(NamedTuple):
-    """All that a file says to one name."""
+    """All lines of a file for one name."""
 
     name: str  # as asked for, or ANYBODY
-    rules: list[Rule]  # the one that counts for most first
+    rules: list[Rule]  # the rule with the highest priority first
     said: list[tuple[str, str, int]]  # other lines: field, value, number of the line
 
     def deciding(self, path: bytes) -> Rule | None:
-        """Return the rule that decides about a path in the form of `compared`, None if none does.
+        """Return the rule that applies to a path in the form of `compared`, None if none does.
 
-        The longest pattern decides, and Allow where two are as long.
+        The longest pattern decides; of two with the same length, Allow.
         """
         return next((rule for rule in self.rules if matches(rule.path, path)), None)
 
     def delay(self) -> tuple[float, int] | None:
-        """Return the Crawl-delay, in s, and the number of its line; the first that is one."""
+        """Return the Crawl-delay, in s, and the number of its line; the first valid one."""
         for field, value, line in self.said:
             if field == "crawl-delay":
                 try:
@@ -75,7 +75,7 @@ class Group(NamedTuple):
         return None
 
     def usage(self) -> list[tuple[str, str, str]]:
-        """Return what is said of the use of paths: field, path pattern, preference."""
+        """Return the lines about the use of paths: field, path pattern, preference."""
         found = []
         for field, value, _ in self.said:
             if field.startswith("content-") and (match := _said_of.match(value)):
@@ -84,10 +84,10 @@ class Group(NamedTuple):
 
 
 def group(body: bytes, product: str) -> Group | None:
-    """Return what a file says to `product`: the groups of its name, else those of anybody.
+    """Return a file's rules for `product`: the groups of its name, otherwise those of anybody.
 
-    A group is ours if its name is ours, letter case aside, whatever follows the name; and anybody's
-    if it is `*` alone or with a blank behind it. None where there is neither.
+    A group is ours if its name is ours, ignoring case and any text after the name; it is anybody's
+    if its name is `*` alone or before a blank. None if there is neither.
     """
     ours, all_ = Group(product, [], []), Group(ANYBODY, [], [])
     at_ours = at_all = seen = ruled = ever = False
@@ -118,7 +118,7 @@ def group(body: bytes, product: str) -> Group | None:
 
 
 def _rules(allow: bool, value: bytes, number: int) -> Iterator[Rule]:
-    """Yield the rule of a line; an index page that is allowed allows its folder itself too."""
+    """Yield the rules of a line; an allowed index page also allows its folder."""
     if not value:
         return  # says nothing
     shown = value.decode("utf-8", "replace")
@@ -129,7 +129,7 @@ def _rules(allow: bool, value: bytes, number: int) -> Iterator[Rule]:
 
 
 def lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
-    """Yield the lines that say something: their number from 1, one of KEYS, and the value."""
+    """Yield the lines with a known key: their number from 1, one of KEYS, and the value."""
     for number, line in enumerate(_line_end.split(body.removeprefix(b"\xef\xbb\xbf")), 1):
         text = line[:LINE_BYTES].partition(b"#")[0].strip()
         name, colon, value = text.partition(b":")
@@ -148,7 +148,7 @@ def lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
 def compared(path: bytes) -> bytes:
     """Return a path or a pattern in the form in which the two are compared.
 
-    Bytes beyond ASCII are percent-encoded, and what is encoded without need is not.
+    Bytes beyond ASCII are percent-encoded; unnecessary percent-encoding is removed.
 
     Source: RFC 9309, section 2.2.2
 
@@ -168,7 +168,7 @@ def _decoded(escape: re.Match[bytes]) -> bytes:
 
 
 def path_of(url: str) -> bytes:
-    """Return what of an absolute URL, or of a path, rules are about: path and query.
+    """Return the part of an absolute URL, or of a path, that rules apply to: path and query.
 
     >>> path_of("http://host.test/a?b#c"), path_of("http://host.test?b"), path_of("/a")
     (b'/a?b', b'/?b', b'/a')
@@ -180,7 +180,7 @@ def path_of(url: str) -> bytes:
 
 
 def matches(pattern: bytes, path: bytes) -> bool:
-    """Whether a pattern matches the beginning of a path; `*` is anything, a last `$` the end.
+    """Whether a pattern matches the beginning of a path; `*` is any text, a final `$` the end.
 
     >>> matches(b"/*.gif$", b"/a.gif"), matches(b"/*.gif$", b"/a.gif?b"), matches(b"/a", b"/ab")
     (True, False, True)

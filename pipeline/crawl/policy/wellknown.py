@@ -1,8 +1,8 @@
-"""Reservations that a host makes for all its pages in files of their own, beside robots.txt.
+"""Reservations that a host makes for all its pages in separate files, besides robots.txt.
 
-They cost a host two more requests, whether it has the files or not, so a recipe has to ask for
-them (`opt_out_files`). A file that cannot be had or read reserves nothing: unlike robots.txt, no
-standard gives its absence a meaning.
+They cost a host two more requests, whether it has the files or not, so they are requested only if
+the recipe says so (`opt_out_files`). A file that cannot be fetched or read reserves nothing:
+unlike for robots.txt, no standard gives its absence a meaning.
 """
 
 import json
@@ -12,14 +12,14 @@ from webtext.pipeline.crawl.policy import robots, robotstxt
 from webtext.pipeline.crawl.policy.optout import Signal
 
 TDMREP: Final = "/.well-known/tdmrep.json"  # Source: W3C TDMRep, final report of 10 May 2024
-AI_TXT: Final = "/ai.txt"  # Source: Spawning's ai.txt, which is written as robots.txt is
+AI_TXT: Final = "/ai.txt"  # Source: Spawning's ai.txt, which has the syntax of robots.txt
 FILES: Final = (TDMREP, AI_TXT)
 MAX_BYTES: Final = robots.MAX_BYTES
 MAX_ENTRIES: Final = 1000  # of tdmrep.json
 
 
 def read(bodies: dict[str, bytes], product: str) -> robots.Reservations:
-    """Read the files that were found, by path; what cannot be read is as good as absent."""
+    """Read the files that were found, by path; an unreadable file counts as absent."""
     ai = bodies.get(AI_TXT)
     return robots.Reservations(
         tdm=tuple(tdm_entries(bodies.get(TDMREP, b""))),
@@ -47,7 +47,7 @@ def tdm_entries(body: bytes) -> list[tuple[str, bool]]:
 
 
 def signals(found: robots.Reservations, url: str) -> tuple[Signal, ...]:
-    """Return what the files say of one URL; of several patterns the longest decides."""
+    """Return what the files say about one URL; of several patterns the longest decides."""
     said = []
     for pattern, reserved in sorted(found.tdm, key=lambda entry: -len(entry[0])):
         if matches(pattern, url):
@@ -61,5 +61,5 @@ def signals(found: robots.Reservations, url: str) -> tuple[Signal, ...]:
 
 
 def matches(pattern: str, url: str) -> bool:
-    """Tell whether a path pattern, as robots.txt has them, matches a URL."""
+    """Tell whether a path pattern in the syntax of robots.txt matches a URL."""
     return robotstxt.matches(robotstxt.compared(pattern.encode()), robotstxt.path_of(url))

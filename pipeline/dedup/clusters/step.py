@@ -1,4 +1,4 @@
-"""The step `duplicates`: which documents say the same, and who is kept of each."""
+"""The step `duplicates`: which documents are copies of each other, and which one is kept."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,14 +17,14 @@ from webtext.pipeline.dedup.clusters.curve import describe
 from webtext.pipeline.dedup.clusters.snapshots import Snapshot, named_snapshots
 
 NAME = "duplicates"
-TRACED = "dedup"  # what a trace calls it: the corpus, which drops the copies, gives this as reason
+TRACED = "dedup"  # its name in a trace: the corpus, which drops the copies, has this reason
 
 
 def earlier(settings: Cluster, data: Path) -> list[Snapshot]:
     """Return the earlier snapshots that documents are compared with.
 
     Raises:
-        UserError: one is not whole, is this very directory, or has another one's name.
+        UserError: one is not complete, is this same directory, or has the name of another.
     """
     return [] if settings.scope == "snapshot" else named_snapshots(settings.against, data)
 
@@ -44,20 +44,20 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def outside(recipe: Any, data: Path) -> Outside:
-    """Return what is read of earlier snapshots."""
+    """Return the inputs from earlier snapshots."""
     found = earlier(recipe.duplicates, data)
     directories = [part for one in found for part in (one.signatures, one.duplicates)]
     return Outside([one.name for one in found] or None, tuple(directories))
 
 
 def remarks(planned: Planned) -> Iterator[str]:
-    """Say which pairs the bands find."""
+    """Return which pairs the bands find."""
     (settings,) = planned.settings
     yield describe(settings.bands, settings.rows, settings.verify_at)
 
 
 def follow(sought: Sought) -> Iterator[Fact]:
-    """Say what a document is a copy of, or what are copies of it."""
+    """Return which document this one is a copy of, or its copies."""
     if sought.id is None:
         return
     directory = sought.made[NAME]
@@ -78,7 +78,7 @@ def members(directory: Directory, name: str) -> list[Row]:
 
 
 def of_cluster(sought: Sought, row: Row, found: list[Row]) -> Fact:
-    """Return what is known of a document that is in a cluster."""
+    """Return the record of a document that is in a cluster."""
     told: Row = {"cluster": row["cluster"], "documents": len(found), "keeper": row["keeper"]}
     if row["reason"] is None:
         others = [member for member in found if member["id"] != sought.id]
@@ -127,7 +127,7 @@ STEP = Step(
         "tldextract",
     ),
     fates=REASONS,
-    in_funnel=False,  # it says of rows that they are copies; the corpus drops them
+    in_funnel=False,  # it only marks rows as copies; the corpus drops them
     outside=outside,
     check=lambda recipe: check_length(recipe.duplicates, recipe.signatures.permutations),
     remarks=remarks,

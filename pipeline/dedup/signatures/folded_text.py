@@ -1,10 +1,10 @@
-"""What near copies have in common: a folded text, as a table that a kernel can follow.
+"""Fold texts so that near copies become equal, by a table that a kernel can use.
 
 Two texts that differ in case, accents, punctuation, numbers, spacing or in how Unicode spells the
 same characters fold to the same words; but where most of the words are numbers, as in a table of
-figures, they are the content, and count as words that are read by their digits. Folding is one
-look-up a code point, so that it needs no context; that is why marks that Unicode may reorder are
-dropped and not sorted.
+figures, they are the content, and become words made from their digits. Folding is one lookup per
+code point, without context; for this reason marks that Unicode may reorder are dropped and not
+sorted.
 """
 
 import unicodedata
@@ -14,11 +14,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-TABLE_SIZE = 0x30000  # code points looked up; the planes above hold only tags and private use
-HAN_PLANE = 0x20000  # from here on ideographs
-HAN_FORMS = range(0x2F800, 0x2FA20)  # compatibility ideographs, which have simpler equals
-NUMERIC = 0.4  # share of numbers among the words of a text from which on they are its content
-LETTERS = str.maketrans("0123456789", "abcdefghij")  # what digits are read as then
+TABLE_SIZE = 0x30000  # code points in the table; the planes above hold only tags and private use
+HAN_PLANE = 0x20000  # ideographs from here on
+HAN_FORMS = range(0x2F800, 0x2FA20)  # compatibility ideographs, which have simpler equivalents
+NUMERIC = 0.4  # share of numbers among the words of a text; with more, they are its content
+LETTERS = str.maketrans("0123456789", "abcdefghij")  # the letters that replace digits then
 SPACE = b" "
 DIGIT = b"0"
 
@@ -36,18 +36,18 @@ IGNORABLE = frozenset(
 class Folding:
     """Each code point's folded bytes: `data[start[c] : start[c + 1]]`.
 
-    A space parts words and a "0" stands for a digit; whoever follows the table writes a run of
-    either once. Letters of scripts without spaces bring a space on both sides.
+    A space separates words and a "0" stands for a digit; users of the table write a run of either
+    only once. Letters of scripts without spaces have a space on both sides.
     """
 
     start: npt.NDArray[np.int32]  # TABLE_SIZE + 1 of them
     data: npt.NDArray[np.uint8]  # UTF-8
-    longest: int  # bytes that one code point becomes at most
+    longest: int  # most bytes for one code point
 
 
 @lru_cache(maxsize=1)
 def folding() -> Folding:
-    """Return the table (a fifth of a second to make, once a process)."""
+    """Return the table (made in a fifth of a second, once per process)."""
     parts = [fold_character(chr(code)) for code in range(HAN_PLANE)]
     for code in range(HAN_PLANE, TABLE_SIZE):
         character = chr(code)
@@ -61,13 +61,13 @@ def folding() -> Folding:
 
 
 def fold_character(character: str) -> bytes:
-    r"""Return what one code point becomes.
+    r"""Return the folded bytes of one code point.
 
     >>> [fold_character(c) for c in "Éß7½,語"]
     [b'e', b'ss', b'0', b'0 0', b' ', b' \xe8\xaa\x9e ']
     """
     folded, before = character, ""
-    while folded != before:  # twice is enough for all but a handful
+    while folded != before:  # twice is enough for all except a few
         before = folded
         folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", folded).casefold())
     return b"".join(map(_fold_simple, folded))
@@ -88,7 +88,7 @@ def _fold_simple(character: str) -> bytes:
 
 
 def fold(text: str) -> str:
-    r"""Return the folded text, words with one space between them: the definition, slow and plain.
+    r"""Return the folded text, words with one space between them: the slow reference definition.
 
     >>> fold("Don’t  PANIC: 1,234 cafe\u0301s")
     'don t panic 0 0 cafes'
@@ -109,7 +109,7 @@ def fold(text: str) -> str:
 
 
 def shingles(text: str, ngram: int) -> list[str]:
-    """Return the word n-grams of a text, in order; all words as one where there are fewer.
+    """Return the word n-grams of a text, in order; all words as one if there are fewer.
 
     >>> shingles("One, two; three.", 2), shingles("one", 2), shingles("...", 2)
     (['one two', 'two three'], ['one'], [])

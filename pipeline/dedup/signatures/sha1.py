@@ -1,4 +1,4 @@
-"""Sha1 of every shingle, many at once: the loop that signing spends most of its time in.
+"""Sha1 of every shingle, many at once: the loop that takes most of the time of signing.
 
 Shingles are slices of the folded text. Each takes a lane of vector registers; those that sha1 pads
 to one block, which most are, never wait for longer ones.
@@ -18,8 +18,8 @@ from webtext.pipeline.dedup.signatures.signing_kernels import compiled, intrinsi
 LANES = 16 if host.get_host_cpu_features().get("avx512f") else 8
 STATE = 5  # words of a sha1 state
 BLOCK = 16  # words of a sha1 block
-ONE_BLOCK = 55  # bytes of a message that sha1 pads to one block, and no more
-READ_AHEAD = 72  # bytes: a block is read whole, and the last one may begin 8 after the message
+ONE_BLOCK = 55  # most bytes of a message that sha1 pads to one block
+READ_AHEAD = 72  # bytes: a whole block is read, and the last one may begin 8 after the message
 
 # Source: FIPS 180-4, sections 5.3.1 and 4.2.1
 SHA1_START = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0)
@@ -28,10 +28,10 @@ SHA1_ROUND = (0x5A827999, 0x6ED9EBA1, 0x8F1BBCDC, 0xCA62C1D6)
 
 @intrinsic
 def _sha1_block(_context: Any, state: Any, blocks: Any) -> Any:
-    """Take one block of each lane into its sha1 state, all lanes in vector registers.
+    """Update the sha1 state of each lane with one block, all lanes in vector registers.
 
-    `state` is [word, lane] and `blocks` [lane, word]. Written as the vector instructions
-    themselves: of plain loops over lanes the compiler makes scalar code, ten times slower.
+    `state` is [word, lane] and `blocks` [lane, word]. Written as vector instructions, because the
+    compiler turns plain loops over lanes into scalar code, which is ten times slower.
     """
     vector = ir.VectorType(ir.IntType(32), LANES)
 
@@ -115,10 +115,10 @@ def _lay(
     added: Any,
     row: Any,  # noqa: ARG001
 ) -> Any:
-    """Write the 64 bytes at `at`, and `kept[row]`, or `added[row]`, to `blocks[lane]`.
+    """Write 64 bytes from `at`, ANDed with `kept[row]`, ORed with `added[row]`, to `blocks[lane]`.
 
-    Without a branch: how long the next shingle is, a processor guesses wrong every time, and those
-    guesses took longer than sha1.
+    Without a branch: the processor mispredicts the length of the next shingle every time, and the
+    mispredictions took longer than sha1.
     """
     block = ir.VectorType(ir.IntType(32), BLOCK)
 
@@ -146,10 +146,10 @@ def _lay(
 
 
 def _padding() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return what `_lay` keeps and adds where n - 1 bytes are left: rows 0 (-1 or less) to 65.
+    """Return the masks `kept` and `added` of `_lay`: row n, 0 to 65, is for n - 1 bytes left.
 
-    Source: FIPS 180-4, section 5.1.1: a bit after the message. The length that ends a message of
-    one block is here too, in rows 66 and on; longer ones get it from `_hash_lanes`.
+    Row 0 is for -1 or less. Source: FIPS 180-4, section 5.1.1: a bit after the message. Rows from
+    66 also have the length that ends a message of one block; longer ones get it in `_hash_lanes`.
     """
     kept = np.zeros((66 + ONE_BLOCK + 1, 64), np.uint8)
     added = np.zeros_like(kept)
@@ -168,7 +168,7 @@ KEPT, ADDED = _padding()
 
 @compiled
 def _swapped(value: np.uint32) -> np.uint32:
-    """Return the four bytes in the other order."""
+    """Return the four bytes in reverse order."""
     ends = (value >> np.uint32(24)) | (value << np.uint32(24))
     middle = ((value >> np.uint32(8)) & np.uint32(0xFF00)) | ((value << np.uint32(8)) & 0xFF0000)
     return np.uint32(ends | middle)
@@ -185,7 +185,7 @@ def _hash_lanes(
     out: npt.NDArray[np.uint32],
     used: int,
 ) -> None:
-    """Hash `used` messages at once into `out[place]`, as datasketch.sha1_hash32 does."""
+    """Hash `used` messages at once to `out[place]`, as datasketch.sha1_hash32 does."""
     most = 0
     for lane in range(used):
         most = max(most, (length[lane] + 8) // 64 + 1)
@@ -220,8 +220,8 @@ def hash_batch(
 ) -> None:
     """Hash every document's shingles; those of document d are `out[doc_shingles[d] : [d + 1]]`.
 
-    `folded` must go on for READ_AHEAD bytes after the last document. Shingles of one block wait
-    for each other and longer ones apart, so that lanes are not idle.
+    `folded` must have READ_AHEAD bytes after the last document. Shingles of one block and longer
+    ones are collected separately, so that lanes are not idle.
     """
     state = np.zeros((STATE, LANES), np.uint32)
     blocks = np.zeros((LANES, BLOCK), np.uint32)

@@ -1,7 +1,7 @@
 """Signatures of documents: MinHash over word n-grams of the folded text.
 
-`datasketch.MinHash` is the definition: for the shingles of `text.shingles` in UTF-8, as many
-permutations and the same seed, the values here are its values, bit for bit.
+`datasketch.MinHash` is the definition: for the shingles of `text.shingles` in UTF-8, with the same
+number of permutations and the same seed, the values here are equal, bit for bit.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ SCHEME = "affine32"  # of datasketch's permutations, its default since 2.0
 # Digits stay, all other bytes become spaces.
 NUMBERS = bytes(code if 48 <= code < 58 else 32 for code in range(256))
 READ_ROWS = 256  # documents read at once
-READ_BYTES = 2 << 20  # text folded at once; ten times as much memory is used
+READ_BYTES = 2 << 20  # bytes of text folded at once; ten times as much memory is used
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Sign:
         UserError: a number is out of its range.
     """
 
-    ngram: int = 5  # words a shingle. Source: FineWeb (Penedo et al., 2024), section 3.4
+    ngram: int = 5  # words per shingle. Source: FineWeb (Penedo et al., 2024), section 3.4
     permutations: int = 112  # 14 bands of 8 rows. Source: as above
     seed: int = 1  # datasketch's own default
 
@@ -74,7 +74,7 @@ def sign(
     workers: int,
     progress: Progress = silent,
 ) -> list[Passage]:
-    """Sign every shard of `documents` that has not been signed yet.
+    """Sign every shard of `documents` that is not signed yet.
 
     Raises:
         UserError: a shard is damaged; names it.
@@ -82,7 +82,7 @@ def sign(
     rows = {number: row_count(documents.shard(number)) for number in documents.numbers()}
     todo = [number for number in rows if not out.shard(number).exists()]
     if todo:
-        if workers:  # compile once here, rather than in every worker at the same time
+        if workers:  # compile once here, not in every worker at the same time
             signatures(settings, pa.array(["warm"], pa.string()))
         work = partial(_sign_shard, settings, documents, out)
         each(work, todo, workers, progress, total=sum(rows[number] for number in todo))
@@ -101,7 +101,7 @@ def sign_batches(
 ) -> int:
     """Sign batches with id and text, and score and linked if they have them, into one file.
 
-    The kernels leave the interpreter free, so threads help where one process reads it all.
+    The kernels release the GIL, so threads help if one process reads all batches.
     """
     work = partial(_sign_batch, settings, settings.schema)
     return write_signatures(path, _ahead(work, _pieces(batches), threads), settings.schema)
@@ -151,7 +151,7 @@ def _sign_batch(settings: Sign, schema: pa.Schema, batch: pa.RecordBatch) -> pa.
 
 
 def _pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Cut batches to READ_BYTES of text each, or to one document where that is longer."""
+    """Split batches to READ_BYTES of text each, or to one document if that is longer."""
     for batch in batches:
         lengths = pc.binary_length(batch["text"]).fill_null(0).to_numpy(zero_copy_only=False)
         start = size = 0
@@ -168,7 +168,7 @@ def signatures(
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], pa.Array]:
     """Return the signatures as [permutation, document], the shingles of each, and exact hashes.
 
-    A text without words has the values that datasketch starts from, no shingles and no hash.
+    A text without words has datasketch's initial values, no shingles and no hash.
     """
     from webtext.pipeline.dedup.signatures import (  # numba takes half a second to import
         sha1,
@@ -231,10 +231,10 @@ def of_numbers(
     doc_end: npt.NDArray[np.int64],
     doc_words: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
-    """Return which of some folded texts are made of numbers, so that these are their content."""
+    """Return which of some folded texts consist mostly of numbers, which then are their content."""
     starts = words[: int(doc_words[-1])]
     sizes = np.diff(doc_words)
-    ends = np.repeat(doc_end, sizes)  # of the text that a word is in
+    ends = np.repeat(doc_end, sizes)  # the number of the text that a word is in
     short = (folded[starts + 1] == ord(" ")) | (ends - starts == 1)
     numbers = (folded[starts] == ord("0")) & short
     told = np.concatenate(([0], np.cumsum(numbers)))
@@ -245,7 +245,7 @@ def of_numbers(
 def _exact(
     folded: npt.NDArray[np.uint8], doc_end: npt.NDArray[np.int64], texts: pa.StringArray
 ) -> pa.Array:
-    """Return the hash of each folded text and of its numbers, null where it is empty."""
+    """Return the hash of each folded text and of its numbers, null if it is empty."""
     view = folded.data
     start = 0
     hashes: list[bytes | None] = []

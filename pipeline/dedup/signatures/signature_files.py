@@ -1,7 +1,7 @@
-"""Signature files: one row a document, one column a permutation, and what they were made with.
+"""Signature files: one row per document, one column per permutation, and the settings used.
 
-A column a permutation, so that a band of any width is read without the rest: clustering never has
-more than a few columns in memory. Hashes do not compress, so those columns are stored plain.
+One column per permutation, so that a band of any width is read without the rest: clustering never
+has more than a few columns in memory. Hashes do not compress, so those columns are not compressed.
 """
 
 import json
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import parquet, replacing
 
-# The algorithm by name: what `datasketch.MinHash` (2.0) gives by default for shingles in UTF-8.
+# The algorithm's name: the default of `datasketch.MinHash` (2.0) for shingles in UTF-8.
 ALGORITHM = "datasketch affine32, sha1_hash32"
 VERSION = 2  # of the folding and of this format
 METADATA = b"webtext.signatures"
@@ -36,7 +36,7 @@ ABOUT = [
     pa.field("bytes", pa.int64()),  # of the text in UTF-8; this and the next two pick the keeper
     pa.field("score", pa.int32()),
     pa.field("linked", pa.timestamp("ms", tz="UTC")),
-    pa.field("page", pa.uint64()),  # hash of the final URL's key; null where there is no URL
+    pa.field("page", pa.uint64()),  # hash of the final URL's key; null if there is no URL
 ]
 
 
@@ -50,7 +50,7 @@ def column(permutation: int) -> str:
 
 
 def room(permutations: int, documents: int | None = None) -> str:
-    """Say how much disk signatures take, and how much memory it takes to cluster them.
+    """Return how much disk space signatures need, and how much memory their clustering needs.
 
     >>> room(112, 8_000_000)
     'signatures: 112 permutations, 4.0 GB on disk for 8,000,000 documents, 1.8 GB to cluster them'
@@ -64,7 +64,7 @@ def room(permutations: int, documents: int | None = None) -> str:
 
 
 def signature_schema(ngram: int, permutations: int, seed: int) -> pa.Schema:
-    """Return the schema of a signature file, which carries how it was made."""
+    """Return the schema of a signature file, with its settings in the metadata."""
     made = {
         "algorithm": ALGORITHM,
         "version": VERSION,
@@ -78,7 +78,7 @@ def signature_schema(ngram: int, permutations: int, seed: int) -> pa.Schema:
 
 
 def write_signatures(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Write one signature file, whole or not at all; return its number of rows."""
+    """Write one signature file completely or not at all; return its number of rows."""
     rows = 0
     plain = {field.name: "NONE" for field in schema}
     with (
@@ -101,7 +101,7 @@ def write_signatures(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.S
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema, group: int) -> Iterator[pa.Table]:
-    """Gather batches to whole row groups, whatever the batches were."""
+    """Collect batches to full row groups, whatever the sizes of the batches."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
@@ -122,7 +122,7 @@ class Signatures:
     """Signature files as one long table, read a few columns at a time.
 
     Raises:
-        UserError: a file is missing, damaged, none of ours, or made in another way than the rest.
+        UserError: a file is missing, damaged, not ours, or made with other settings than the rest.
     """
 
     paths: tuple[Path, ...]
@@ -148,7 +148,7 @@ class Signatures:
 
     @property
     def made(self) -> dict[str, Any]:
-        """What the signatures were made with; empty where there are none."""
+        """The settings of the signatures; empty if there are none."""
         return self._made[0] if self._made else {}
 
     @property
@@ -191,10 +191,10 @@ def _footer(path: Path) -> pq.FileMetaData:
 
 
 def _made(path: Path, footer: pq.FileMetaData) -> dict[str, Any]:
-    """Read how a file was made.
+    """Read the settings that a file was made with.
 
     Raises:
-        UserError: it does not say, or says something that this version cannot read.
+        UserError: it has none, or some that this version cannot read.
     """
     try:
         found = cast("dict[str, Any]", json.loads((footer.metadata or {})[METADATA]))

@@ -1,6 +1,6 @@
 """Two of the three loops of signing, compiled: fold text, take minima; hashing is `sha1`'s.
 
-They run over Arrow's own buffers. A shingle is never a Python object, nor even copied: words lie in
+They run over Arrow's own buffers. A shingle is never a Python object and never copied: words are in
 the folded text with one space between them, so an n-gram of words is a slice of it.
 """
 
@@ -15,20 +15,20 @@ from webtext.pipeline.core.compiled import njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NO_ROOM = -1  # what `fold_batch` returns where its buffers are too small
+NO_ROOM = -1  # the return value of `fold_batch` if its buffers are too small
 
-# What numba says of the types of these differs between its versions.
+# numba's type annotations of these differ between its versions.
 _intrinsic: Any = extending.intrinsic
 
 
 def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make of a function that emits instructions one that kernels call."""
+    """Turn a function that emits instructions into one that kernels can call."""
     made: Callable[..., Any] = _intrinsic(function)
     return made
 
 
 def compiled(function: F) -> F:
-    """Compile a kernel, and keep the machine code for the next process."""
+    """Compile a kernel, and cache the machine code for the next process."""
     kernel: F = njit(nogil=True, error_model="numpy")(function)
     return kernel
 
@@ -37,7 +37,7 @@ def compiled(function: F) -> F:
 def _decode(text: npt.NDArray[np.uint8], at: int, table_size: int) -> tuple[Any, int]:
     """Return the code point that begins at `at`, above ASCII, and where the next one begins.
 
-    A space stands for what is not UTF-8 or lies above the table, a soft hyphen for a tag.
+    Invalid UTF-8 and code points above the table become a space, tags a soft hyphen.
     """
     first = np.int64(text[at])
     extra = 3 if first >= 0xF0 else 2 if first >= 0xE0 else 1
@@ -64,8 +64,8 @@ def _fold(
 ) -> tuple[int, int]:
     """Fold one document to `out[at:]` and `words[count:]`; return the ends, or NO_ROOM.
 
-    Nothing branches on whether a word starts, which is a coin toss to the processor: every byte
-    is written, and the next one over it where it is one space or digit too many.
+    There is no branch on whether a word starts, which the processor cannot predict: every byte is
+    written, and overwritten by the next one if it is one space or digit too many.
     """
     begin = at
     previous = np.uint8(32)
@@ -73,7 +73,7 @@ def _fold(
     while i < len(text):
         if at > room:
             return -1, count
-        if text[i] < 0x80:  # one byte becomes one byte: the same as below without the loop
+        if text[i] < 0x80:  # one byte becomes one byte: as below, without the loop
             byte = table[table_start[text[i]]]
             i += 1
             out[at] = byte
@@ -108,7 +108,7 @@ def fold_batch(
 ) -> int:
     """Fold every document, as `text.fold` does; return the bytes written, or NO_ROOM.
 
-    Document d lies in `out[doc_end[d - 1] : doc_end[d]]`, and its words begin at
+    Document d is in `out[doc_end[d - 1] : doc_end[d]]`, and its words begin at
     `words[doc_words[d] : doc_words[d + 1]]`. `words` must be half as long as `out`, and
     `longest` longer.
     """
@@ -144,7 +144,7 @@ def minima(
         h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
         hashes[i] = h ^ (h >> np.uint32(16))
     for d in range(len(doc_shingles) - 1):
-        mine = hashes[doc_shingles[d] : doc_shingles[d + 1]]  # a slice, or it is not vectorised
+        mine = hashes[doc_shingles[d] : doc_shingles[d + 1]]  # a slice, else it is not vectorised
         for k in range(len(multipliers)):
             a = multipliers[k]
             b = addends[k]

@@ -1,4 +1,4 @@
-"""Stored signatures as datasketch's own objects, for all that it and others do with those."""
+"""Stored signatures as datasketch's own objects, for use with datasketch and other tools."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def sketches(
     memory. `paths` are signature files, all made in the same way.
 
     Raises:
-        UserError: a file is missing, damaged, none of ours, or made in another way than the rest.
+        UserError: a file is missing, damaged, not ours, or made with other settings than the rest.
     """
     from datasketch import LeanMinHash, MinHash  # a third of a second
 
@@ -35,7 +35,7 @@ def sketches(
     for _, table in stored.tables(["id", *names]):
         values = np.stack([table[name].to_numpy() for name in names], axis=1)
         for name, row in zip(table["id"].to_pylist(), values, strict=True):
-            own = row.copy()  # a view would keep all others in memory
+            own = row.copy()  # a view would keep all other signatures in memory
             if lean:
                 yield name, LeanMinHash(seed=seed, hashvalues=own, scheme=SCHEME)
             else:

@@ -16,7 +16,7 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 
 
 def remarks(planned: Planned) -> Iterator[str]:
-    """Say how much room the signatures take."""
+    """Return how much space the signatures need."""
     (settings,) = planned.settings
     given = planned.read["documents"]
     known = int(given.manifest()["passages"][-1]["kept"]) if given.whole else None

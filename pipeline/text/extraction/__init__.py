@@ -1,1 +1,1 @@
-"""From a page to its main text, title, author and date, in a process that a bad page may kill."""
+"""Extract main text, title, author and date of a page, in a process that a bad page may kill."""

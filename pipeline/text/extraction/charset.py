@@ -1,9 +1,9 @@
-"""The bytes of a page as text, whatever its server, its author and its bytes say of the charset.
+"""Decode the bytes of a page, by the charset that server, author and the bytes themselves suggest.
 
-One decision for all that read pages: the crawl, an import of WARC files, and `webtext extract`.
-The order is the HTML standard's: byte order mark, Content-Type header, meta element, and then a
-look at the bytes. But a label that the bytes contradict is not believed: bytes that read as UTF-8
-are hardly ever anything else, and bytes that do not are not, whatever the label says.
+All readers of pages use this decision: the crawl, an import of WARC files, and `webtext extract`.
+The order is the HTML standard's: byte order mark, Content-Type header, meta element, and then
+detection from the bytes. But a label that the bytes contradict is ignored: bytes that are valid
+UTF-8 are hardly ever anything else, and other bytes are not UTF-8, whatever the label says.
 """
 
 import codecs
@@ -15,19 +15,19 @@ from resiliparse.parse.encoding import detect_encoding
 
 from webtext.pipeline.text.extraction import encodings, prescan
 
-SNIFF_BYTES: Final = 1024  # looked at for the NULs of UTF-16
-DETECT_BYTES: Final = 128 * 1024  # what the detector is shown, half from each end
+SNIFF_BYTES: Final = 1024  # bytes that are searched for the NULs of UTF-16
+DETECT_BYTES: Final = 128 * 1024  # bytes for the detector, half from each end
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"),
         (codecs.BOM_UTF16_BE, "utf-16be"))  # fmt: skip
 IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 
-# Encodings of several bytes a character, in which two bytes may read as one character of UTF-8.
+# Multi-byte encodings in which two bytes may be valid as one character of UTF-8.
 WIDE: Final = frozenset({"gbk", "gb18030", "big5", "euc-kr", "euc-jp", "shift_jis"})
 BEYOND_LATIN = re.compile("[\u0100-\u07ff]")
 BEYOND_TWO = re.compile("[\u0800-\ufffc\U00010000-\U0010ffff]")  # of three bytes or more in UTF-8
 
-# What the detector calls by other names than the Encoding Standard has labels for.
+# Names of the detector that are not labels of the Encoding Standard.
 PYTHON_NAMES: Final = {
     "euc_jp": "euc-jp",
     "euc_kr": "euc-kr",
@@ -36,26 +36,26 @@ PYTHON_NAMES: Final = {
     "mac-cyrillic": "x-mac-cyrillic",
 }
 
-UTF8_SLIPS = 10  # good characters beyond ASCII for each bad one that UTF-8 is still believed at
+UTF8_SLIPS = 10  # UTF-8 is accepted with so many good characters beyond ASCII per bad one
 BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 
-# What no text should hold: NUL, the other C0 controls but tab and line ends, DEL, lone surrogates
-# (which UTF-8, and so Parquet, cannot hold) and the two code points that are no characters.
+# What no text may hold: NUL, the other C0 controls except tab and line ends, DEL, lone surrogates
+# (which UTF-8, and so Parquet, cannot hold) and the two code points that are not characters.
 UNWANTED = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 CONTROLS = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])  # those of them in ASCII
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Text, and how it was read from bytes."""
+    """Text, and how it was decoded."""
 
     text: str
     charset: str  # the Encoding Standard's name, in lower case
-    source: str  # "bom", "header", "meta", "utf-8" (the bytes read as such) or "detected"
+    source: str  # "bom", "header", "meta", "utf-8" (the bytes are valid as such) or "detected"
 
 
 def decode(body: bytes, content_type: str | None = None) -> Decoded:
-    """Return the text of `body`; what its charset cannot explain becomes U+FFFD.
+    """Return the text of `body`; bytes that are invalid in its charset become U+FFFD.
 
     The text never holds a NUL, another control character or a lone surrogate.
 
@@ -87,18 +87,18 @@ def _decoded(body: bytes, charset: str, source: str) -> Decoded:
 
 
 def _doubtful(text: str) -> bool:
-    """Whether UTF-8 may be a chance: all of two bytes a character, and not those of Latin-1.
+    """Whether UTF-8 may be a coincidence: all characters have two bytes and are not in Latin-1.
 
-    Two bytes of a Chinese, Japanese or Korean encoding can be one character of UTF-8, but never
-    is a text in these languages without characters of three bytes once it is UTF-8.
+    Two bytes of a Chinese, Japanese or Korean encoding can be one character of UTF-8, but a text in
+    these languages that really is UTF-8 always has characters of three bytes.
     """
     return BEYOND_LATIN.search(text) is not None and BEYOND_TWO.search(text) is None
 
 
 def printable(text: str) -> str:
-    r"""Return `text` without the characters that no text should hold.
+    r"""Return `text` without the characters that no text may hold.
 
-    That hardly any text has one is found in a third of the time that their removal takes.
+    Hardly any text has one; this check takes a third of the time of their removal.
 
     >>> printable("a\x00b\ud800c\n")
     'abc\n'
@@ -111,7 +111,7 @@ def printable(text: str) -> str:
 
 
 def _clean(data: bytes, text: str) -> bool:
-    """Whether a text, given also as UTF-8, holds none of these characters; surrogates aside."""
+    """Whether a text, also given as UTF-8, has none of these characters, except surrogates."""
     whole = len(data.translate(None, CONTROLS)) == len(data)
     return whole and "\ufffe" not in text and "\uffff" not in text
 
@@ -123,9 +123,9 @@ def header(content_type: str | None) -> str | None:
 
 
 def declared(label: str | None) -> str | None:
-    """Return the encoding that a label claims, None where it means nothing or cannot be.
+    """Return the encoding that a label names, None if it names none or cannot be right.
 
-    The bytes have no NULs where UTF-16 has them, so whoever names UTF-16 means something else.
+    The bytes lack the NULs of UTF-16 here, so a label of UTF-16 is wrong.
 
     >>> declared("ISO-8859-1"), declared("utf-16"), declared("nonsense-8"), declared(None)
     ('windows-1252', None, None, None)
@@ -135,7 +135,7 @@ def declared(label: str | None) -> str | None:
 
 
 def mostly_utf8(text: str) -> bool:
-    """Whether bytes were UTF-8, by the text they gave: a slip or a cut end does not make it less.
+    """Whether bytes were UTF-8, by the decoded text; single errors or a truncated end are accepted.
 
     Bytes of any other charset give more replacement characters than letters beyond ASCII.
     """
@@ -147,14 +147,14 @@ def mostly_utf8(text: str) -> bool:
 
 
 def seven_bit_switching(body: bytes) -> bool:
-    """Whether ASCII bytes switch to Japanese by escape sequences, as ISO-2022-JP does."""
+    """Whether ASCII bytes have escape sequences to Japanese, as in ISO-2022-JP."""
     return b"\x1b" in body and (b"\x1b$" in body or b"\x1b(" in body)
 
 
 def utf16(start: bytes) -> str | None:
     """Return the UTF-16 encoding of bytes whose ASCII letters have a NUL beside them, else None.
 
-    The NULs then are many, and all on the same side.
+    There must be many NULs, all on the same side.
     """
     even, odd = start[0::2].count(0), start[1::2].count(0)
     if max(even, odd) * 20 < len(start) or min(even, odd) * 20 > max(even, odd) or len(start) < 16:

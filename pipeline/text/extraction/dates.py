@@ -1,10 +1,10 @@
-"""When a page was published, as it says itself.
+"""When a page was published, by its own statement.
 
-Asked in turn, and the first that gives a day decides: the address, the meta elements, the linked
-data, elements whose class, id or itemprop speaks of a date, the headings, time elements, a
-timestamp in the source, the address of the page's picture, a date after "published" or its like,
-and a date as ISO 8601 writes it, in the text. That is the order of htmldate 1.11, which finds as
-many (281 of the 350 dates that trafilatura's segments state, this 283) in four times the time.
+The first of these that gives a day decides: the URL, the meta elements, the linked data, elements
+whose class, id or itemprop names a date, the headings, time elements, a timestamp in the source,
+the URL of the page's picture, a date after "published" or a similar word, and a date in ISO 8601
+form in the text. This is the order of htmldate 1.11, which finds as many (281 of the 350 dates that
+trafilatura's segments state, this code 283) in four times the time.
 """
 
 import re
@@ -14,13 +14,13 @@ from itertools import chain
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]
 
-FIRST, LAST = 1995, 2035  # years believed: fixed, as "today" would change the output by the day
-LONGEST = 52  # characters at the start of an element that a date must lie in
-MOST = 1000  # elements that may speak of dates; more are a list of something else
-KNOWN = 100_000  # names of classes and ids that are kept with what they say
+FIRST, LAST = 1995, 2035  # accepted years: fixed, because "today" would change the output every day
+LONGEST = 52  # characters at the start of an element in which a date must be
+MOST = 1000  # elements that may name a date; more of them are a list of something else
+KNOWN = 100_000  # names of classes and ids that are cached with their result
 
-# Names of meta elements, without what stands before the last ":" or ".", in letters alone: Open
-# Graph, Dublin Core, schema.org, Highwire, and what content systems write.
+# Names of meta elements, only the letters after the last ":" or ".": Open Graph, Dublin Core,
+# schema.org, Highwire, and names used by content management systems.
 PUBLISHED = re.compile(
     ".*pub(?:lish(?:ed)?|lication)?(?:date|time|at)|(?:.*first)?published|created|issued"
     "|date(?:published|created|posted|issued)?|articledateoriginal|ptime|gentime|timestamp|pdate"
@@ -75,7 +75,7 @@ YEAR_MONTH = re.compile(rf"(?<![0-9]){YEAR}[-/.]{MONTH}(?![0-9]|[-/.][0-9])")
 MONTH_YEAR = re.compile(rf"(?<![0-9/.-]){MONTH}[-/.]{YEAR}(?![0-9])")
 IN_LINKED_DATA = re.compile(rf'"datePublished"\s*:\s*"{YEAR}-{MONTH}-{DAY}(?![0-9])')
 
-# What is searched for in a whole page begins with a character of its own, which C finds fast.
+# Patterns for a whole page begin with a fixed character, which C finds fast.
 CLOCK = re.compile(":[0-5][0-9]:[0-5][0-9]")
 BEFORE_CLOCK = re.compile(rf"{YEAR}-{MONTH}-{DAY}[T ][0-9]{{2}}$")
 MIDDLES = (re.compile("/[01]?[0-9]/[0-9]{2}"), re.compile(r"\.[01]?[0-9]\.[0-9]{2}"))
@@ -90,9 +90,9 @@ DASHES = re.compile("-[01]?[0-9]-[0-3]?[0-9]")
 def published(
     tree: HtmlElement, url: str | None, said: list[tuple[str, str]], data: list[str], html: str
 ) -> str | None:
-    """Return the day, as ISO 8601 writes it, on which a page says that it was published, or None.
+    """Return the day, in ISO 8601, on which a page says that it was published, or None.
 
-    `said` are names and contents of its meta elements, `data` its linked data, `html` its source.
+    `said` has names and contents of its meta elements, `data` its linked data, `html` its source.
     """
     return (
         in_address(url)
@@ -113,7 +113,7 @@ def first(look: Callable[[str], str | None], texts: Iterator[str] | list[str]) -
 
 
 def in_address(url: str | None) -> str | None:
-    """Return the day that an address names, year first.
+    """Return the day that a URL contains, year first.
 
     >>> in_address("http://a.test/2016/5/4/title")
     '2016-05-04'
@@ -123,7 +123,7 @@ def in_address(url: str | None) -> str | None:
 
 
 def in_metas(said: list[tuple[str, str]]) -> str | None:
-    """Return the day that meta elements give; of the last change where they give no other."""
+    """Return the day that meta elements give; that of the last change if they give no other."""
     changed = None
     for name, content in said:
         short = NO_LETTER.sub("", name.rpartition(":")[2].rpartition(".")[2])
@@ -135,13 +135,13 @@ def in_metas(said: list[tuple[str, str]]) -> str | None:
 
 
 def in_linked_data(text: str) -> str | None:
-    """Return the day that linked data (JSON-LD) call that of publication."""
+    """Return the day of publication in linked data (JSON-LD)."""
     found = IN_LINKED_DATA.search(text)
     return found and day(*found.groups())
 
 
 def in_elements(tree: HtmlElement) -> str | None:
-    """Return the day that the elements of a page show that speak of one, or its headings."""
+    """Return the day in those elements of a page that name a date, or in its headings."""
     marked = [
         element
         for element in tree.iter(*DATED_TAGS)
@@ -164,7 +164,7 @@ def in_times(tree: HtmlElement, html: str) -> str | None:
 
 
 class Cues(dict[str | None, bool]):
-    """Whether a class, an id or an itemprop speaks of a date; sites repeat theirs."""
+    """Whether a class, an id or an itemprop names a date; cached, because sites repeat theirs."""
 
     def __missing__(self, name: str | None) -> bool:
         found = name is not None and CUES.search(name) is not None
@@ -177,7 +177,7 @@ cue = Cues()
 
 
 def beginning(element: HtmlElement) -> str:
-    """Return the start of an element's text, white space as one space each."""
+    """Return the start of an element's text, with each run of white space as one space."""
     text = ""
     for piece in element.itertext():
         text = (text + piece).lstrip()
@@ -187,7 +187,7 @@ def beginning(element: HtmlElement) -> str:
 
 
 def date_in(text: str) -> str | None:
-    """Return the first day that a short text names, in digits or in words; else its first month.
+    """Return the first day in a short text, in digits or in words; else its first month.
 
     >>> date_in("Posted on May 4th, 2016"), date_in("4.5.16"), date_in("12/2015")
     ('2016-05-04', '2016-05-04', '2015-12-01')
@@ -199,7 +199,7 @@ def date_in(text: str) -> str | None:
 
 
 def days(text: str) -> Iterator[str | None]:
-    """Yield the days that a text may name, the surest first."""
+    """Yield the days that a text may contain, the most certain first."""
     for pattern in (YEAR_FIRST, COMPACT):
         if found := pattern.search(text):
             yield day(*found.groups())
@@ -217,7 +217,7 @@ def days(text: str) -> Iterator[str | None]:
 
 
 def day(year: str, month: str | int, day: str | int) -> str | None:
-    """Return a day as ISO 8601 writes it, or None if there is none such from FIRST to LAST."""
+    """Return a day in ISO 8601, or None if no such day exists from FIRST to LAST."""
     number = int(year)
     if len(year) == 2:
         number += 1900 if number >= 90 else 2000

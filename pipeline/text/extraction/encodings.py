@@ -1,8 +1,8 @@
-"""Bytes decoded as browsers decode them: the decoders of the WHATWG Encoding Standard.
+"""Decode bytes as browsers do: the decoders of the WHATWG Encoding Standard.
 
-Python's codecs are the ground: `webencodings` says which codec stands for which label. Where a
-codec reads less than the standard's index does, or something else, the difference is made up for
-here. A test holds each decoder to the standard's own indexes, where they are at hand.
+Python's codecs are the base: `webencodings` gives the codec for each label. If a codec decodes
+less than the standard's index, or something else, the difference is corrected here. A test compares
+each decoder with the standard's own indexes, if these are available.
 
 Source: https://encoding.spec.whatwg.org/
 """
@@ -19,8 +19,8 @@ import webencodings
 DATA: Final = Path(__file__).parents[2] / "data"
 LOST: Final = "\ufffd"
 
-# Where Python's table of a single-byte encoding is another than the standard's. C1 controls stand
-# where Python's tables have nothing below 0xA0.
+# The differences of Python's tables of single-byte encodings from the standard's. C1 controls are
+# used where Python's tables have nothing below 0xA0.
 SINGLE: Final = {
     "koi8-u": {0xAE: "\u045e", 0xBE: "\u040e"},
     "windows-1255": {0xCA: "\u05ba"},
@@ -31,13 +31,13 @@ PYTHON: Final = {  # the codec of a multi-byte encoding
     "euc-kr": "cp949",
     "euc-jp": "euc_jp",
     "big5": "big5hkscs",
-    "gbk": "gb18030",  # one decoder for both, says the standard
+    "gbk": "gb18030",  # one decoder for both in the standard
     "gb18030": "gb18030",
     "utf-8": "utf-8",
     "utf-16le": "utf-16-le",
     "utf-16be": "utf-16-be",
 }
-# Characters that Python's codec gives where the standard's index has another.
+# Characters of Python's codec that differ from the standard's index.
 OTHERS: Final = {
     "shift_jis": {"\xa0": LOST, **dict.fromkeys("\uf8f0\uf8f1\uf8f2\uf8f3", LOST)},
     "euc-jp": dict(
@@ -50,7 +50,7 @@ OTHERS: Final = {
             strict=True,
         )
     ),
-    # The 2005 edition's private characters, which have had code points of their own since.
+    # The 2005 edition's private-use characters, which have code points of their own since then.
     "gb18030": dict(
         zip(
             "\ue5e5\ue78d\ue78e\ue78f\ue790\ue791\ue792\ue793\ue794\ue795\ue796\ue7c7"
@@ -79,7 +79,7 @@ def encoding(label: str | None) -> str | None:
 def decoded(data: bytes, name: str) -> str:
     r"""Return bytes as text; `name` is one that `encoding` returns.
 
-    What the encoding has no character for becomes U+FFFD; a byte order mark is not looked for.
+    Bytes that are not in the encoding become U+FFFD; a byte order mark is not recognised.
 
     >>> decoded(b"\x87\x40\x80", "shift_jis"), decoded(b"\x81\x80", "windows-1252")
     ('①\x80', '\x81€')
@@ -108,7 +108,7 @@ def _others(name: str) -> dict[int, str]:
 
 @cache
 def _table(name: str) -> str:
-    """Return the 256 characters of a single-byte encoding; U+FFFE where it has none."""
+    """Return the 256 characters of a single-byte encoding; U+FFFE for a missing one."""
     codec = "ascii" if name == "x-user-defined" else webencodings.lookup(name).codec_info.name
     more = SINGLE.get(name, {})
     found = []
@@ -154,9 +154,9 @@ def _big5() -> dict[bytes, str]:
 
 
 def _handler(more: Callable[[], dict[bytes, str]]) -> Callable[[UnicodeError], tuple[str, int]]:
-    """Return an error handler that knows more pairs than its codec does.
+    """Return an error handler that decodes pairs which its codec lacks.
 
-    A pair that means nothing is one U+FFFD; but a trail byte of ASCII is never swallowed.
+    An unknown pair is one U+FFFD; but an ASCII trail byte is always kept.
     """
 
     def handle(error: UnicodeError) -> tuple[str, int]:
@@ -186,14 +186,14 @@ for _name, _more in _BROKEN.items():
 
 
 def _iso_2022_jp(data: bytes) -> str:
-    """Read a text of seven bits that switches between sets by escape sequences."""
+    """Decode a 7-bit text that switches between character sets by escape sequences."""
     found = []
     state = b"(B"
     for number, part in enumerate(_switch.split(data)):
         if number % 2:
             state = part
         elif state in (b"$@", b"$B"):
-            lines = re.split(rb"([\r\n]+)", part)  # a set ends with its line in much that is sent
+            lines = re.split(rb"([\r\n]+)", part)  # often a set ends with its line
             found += [
                 line.decode() if index % 2 else decoded(bytes(b | 0x80 for b in line), "euc-jp")
                 for index, line in enumerate(lines)

@@ -42,29 +42,29 @@ HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 @dataclass(frozen=True)
 class Extract(Reading):
-    """Take the main text of a page, in a process that a bad page may kill.
+    """Extract the main text of a page, in a process that a bad page may kill.
 
     `first_look` drops pages by their bytes: known bot walls and consent pages, and those with fewer
-    than 150 visible bytes. Of the mini-web's 6,394 pages it drops 77, all for want of text and none
+    than 150 visible bytes. Of the mini-web's 6,394 pages it drops 77, all for too little text, none
     that the default rules keep, and none of scrapinghub's 181. It takes 73 us a page, 0.46 s for
-    all, and pages without text are soon read, so it is off. It is for crawls that met many walls.
+    all, and pages without text are read fast, so it is off. Use it for crawls with many walls.
 
-    `languages` drops a page before it is read, where langdetect is sure of each of three parts of
-    what it shows. With "en", of the mini-web's 6,394 pages 1,263 go, of 1,492 whose main text is in
-    another language: for a millisecond a page, a fifth of all pages need no reading. None of the
-    2,216 that the default rules keep is lost; five of those go whose main text is English and that
-    the rules drop.
+    `languages` drops a page before extraction if langdetect is certain about each of three parts of
+    its visible text. With "en", 1,263 of the mini-web's 6,394 pages are dropped, of 1,492 whose
+    main text is in another language: at a millisecond a page, a fifth of all pages need no
+    extraction. None of the 2,216 pages that the default rules keep is lost; five pages are dropped
+    whose main text is English, all of which the rules would drop.
 
     Raises:
-        UserError: two settings contradict each other, or a limit leaves no room.
+        UserError: two settings contradict each other, or a limit is too low.
     """
 
-    deadline: float = 30.0  # seconds of CPU time a page; ordinary pages take 0.01
-    memory_mb: int = 1024  # resident memory a page, beyond the extractor's own
-    max_bytes: int = 10_000_000  # of a page as it was fetched, decompressed
+    deadline: float = 30.0  # seconds of CPU time per page; ordinary pages take 0.01
+    memory_mb: int = 1024  # resident memory per page, in addition to the extractor's own
+    max_bytes: int = 10_000_000  # of a fetched page, decompressed
     languages: tuple[str, ...] = ()  # pages clearly in none of them are not read; empty: all are
-    first_look: bool = False  # drop walls and pages without text by a look at their bytes
-    recycle: int = field(default=500, metadata={"machine": True})  # pages a process
+    first_look: bool = False  # drop walls and pages without text by a check of their bytes
+    recycle: int = field(default=500, metadata={"machine": True})  # pages per process
 
     name: ClassVar[str] = "extract"
     version: ClassVar[int] = 5
@@ -106,7 +106,7 @@ class Extract(Reading):
         )
 
     def article(self, page: Page | None) -> Article | Unread:
-        """Return the article of a page, or why there is none; None is one that was damaged."""
+        """Return the article of a page, or why there is none; None stands for a damaged page."""
         if page is None:
             return Unread("damaged")
         if before := self.before_reading(page):
@@ -122,7 +122,7 @@ class Extract(Reading):
         return found
 
     def before_reading(self, page: Page) -> Unread | None:
-        """Return why a page need not be read, if its bytes tell."""
+        """Return why a page need not be read, if its bytes show that."""
         if len(page.body) > self.max_bytes:
             return Unread("too_large", len(page.body))
         if not fits(page.content_type, page.body, HTML_TYPES):
@@ -151,7 +151,7 @@ class Reader:
 
 
 def pages(batch: pa.RecordBatch) -> list[Page | None]:
-    """Return the rows of a batch as pages, None where the body is null."""
+    """Return the rows of a batch as pages, None for rows with a null body."""
     columns = (batch[name].to_pylist() for name in ("body", "content_type", "url"))
     return [
         None if body is None else Page(body, kind, url)

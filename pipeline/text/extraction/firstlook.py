@@ -1,10 +1,10 @@
-"""A look at a page's bytes, before its main text is searched for, that tells what has none.
+"""Check a page's bytes before extraction, to drop pages without a main text.
 
-Text is counted only until there is enough, and a page that has enough is looked at no further: tens
-of microseconds. Not for UTF-16, whose markup it does not see and so takes for text.
+Text is counted only until there is enough; then the check of a page ends: tens of microseconds. Not
+for UTF-16, whose markup it does not recognise and counts as text.
 
-Whether a page is in another language is asked of three windows of its visible text, a millisecond
-in all: menus and footers may be in one language and the article in another, so all must agree.
+The language of a page is checked in three windows of its visible text, a millisecond in all: menus
+and footers may be in one language and the article in another, so all must agree.
 """
 
 from functools import cache
@@ -17,22 +17,22 @@ from webtext.pipeline.text.extraction.charset import decode
 from webtext.pipeline.text.langid import chances
 from webtext.pipeline.urls.named_lists import DATA
 
-ENOUGH = 1000  # visible bytes without white space; a wall has fewer, small print and all
-LEAST = 150  # the letters of 50 words of 3. Source: Gopher A.1.1, the least of both that is kept
+ENOUGH = 1000  # visible bytes without white space; a wall has fewer, its small print included
+LEAST = 150  # letters of 50 words of 3. Source: Gopher A.1.1, the lower bounds of both
 
 WINDOWS = 3  # from the start, the middle and the end of the visible text
-WINDOW = 2000  # characters: of 600, 1000 and 2000 the one that found most pages and lost none
-LONGEST_ENTITY = 10  # characters, as "&thetasym;"; rarer ones are longer
-SURE = 0.001  # probability of a language below which it is not there
+WINDOW = 2000  # characters: of 600, 1000 and 2000 the value that found most pages and lost none
+LONGEST_ENTITY = 10  # characters, such as "&thetasym;"; only rare ones are longer
+SURE = 0.001  # probability of a language below which it counts as absent
 
 
 def first_look(body: bytes) -> tuple[str, int] | None:
-    """Return why there can be no main text, a fate of `extract`, and how much text; else None."""
+    """Return why there can be no main text (a fate of `extract`) and the text's size, or None."""
     found = visible(body)
     if found >= ENOUGH:
         return None
     lower = body.lower()
-    if b"articlebody" in lower:  # its text stands in linked data
+    if b"articlebody" in lower:  # its text is in linked data
         return None
     for kind, words in walls():
         if words in lower:
@@ -41,7 +41,7 @@ def first_look(body: bytes) -> tuple[str, int] | None:
 
 
 def visible(body: bytes, enough: int = ENOUGH) -> int:
-    """Return how many bytes of text there are, without markup and white space, up to `enough`.
+    """Return the number of bytes of text, without markup and white space, up to `enough`.
 
     >>> visible(b"<title>A b</title><script>var x = 1 < 2</script><p>c")
     3
@@ -50,10 +50,10 @@ def visible(body: bytes, enough: int = ENOUGH) -> int:
 
 
 def other_language(body: bytes, content_type: str | None, wanted: tuple[str, ...]) -> float | None:
-    """Return how probable `wanted` languages are at most, if a page is clearly in none of them.
+    """Return the highest probability of `wanted` languages, if a page is clearly in none of them.
 
     Languages are named as langdetect names them. A page with fewer than 1,000 visible characters
-    is left to the look at its main text.
+    is decided by its main text later.
     """
     text = decode(body, content_type).text.encode("utf-32-le", "replace")
     codes = visible_text(np.frombuffer(text, np.uint32))
@@ -71,7 +71,7 @@ def other_language(body: bytes, content_type: str | None, wanted: tuple[str, ...
 
 @njit
 def begins(body: Any, at: int, word: Any) -> Any:
-    """Whether lower-case `word` stands at `at`, in any case."""
+    """Whether lower-case `word` is at `at`, in upper or lower case."""
     if at + len(word) > len(body):
         return False
     for n in range(len(word)):
@@ -83,7 +83,7 @@ def begins(body: Any, at: int, word: Any) -> Any:
 
 @njit
 def count_visible(body: Any, enough: int) -> Any:
-    """Count the bytes beyond markup, comments, scripts, styles and white space, up to `enough`."""
+    """Count the bytes outside markup, comments, scripts, styles and white space, up to `enough`."""
     count = at = 0
     while at < len(body) and count < enough:
         if opens(body, at):
@@ -96,7 +96,7 @@ def count_visible(body: Any, enough: int) -> Any:
 
 @njit
 def visible_text(page: Any) -> Any:
-    """Return the code points beyond what `count_visible` leaves out and entities.
+    """Return the code points outside entities and the parts that `count_visible` excludes.
 
     Runs of white space and markup are one space each.
     """
@@ -130,7 +130,7 @@ def opens(page: Any, at: int) -> Any:
 
 @njit
 def after_tag(page: Any, at: int) -> Any:
-    """Return where a tag, comment, script or style that begins at `at` has ended."""
+    """Return where a tag, comment, script or style that begins at `at` ends."""
     until = b">"
     if begins(page, at, b"<!--"):
         until = b"-->"
@@ -149,7 +149,7 @@ def after_tag(page: Any, at: int) -> Any:
 
 @njit
 def after_entity(page: Any, at: int) -> Any:
-    """Return where an entity that begins at `at` has ended, `at` where there is none."""
+    """Return where an entity that begins at `at` ends, `at` if there is none."""
     end = at + 1
     while end < len(page) and end < at + LONGEST_ENTITY:
         char = page[end]

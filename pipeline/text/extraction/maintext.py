@@ -1,7 +1,7 @@
 """The main text of one page, as a plain function of its bytes, for a sandbox to run.
 
-This module imports no Arrow and no NumPy, so that the sandbox's supervisor has one thread and can
-fork. Measured settings stand with `Reading`; `tests/floors.toml` holds their floors.
+This module does not import Arrow or NumPy, so that the sandbox's supervisor has one thread and can
+fork. Measurements of the settings are at `Reading`; `tests/floors.toml` has their lower bounds.
 """
 
 import unicodedata
@@ -22,8 +22,8 @@ from webtext.pipeline.text.extraction.parse import parse
 ENGINES = ("blocks", "trafilatura", "resiliparse")
 LONGEST_LINE = 1000  # characters of a title or another line of metadata
 
-# Something for the supervisor to read before it forks, so that children share filled caches; that
-# it is an article makes trafilatura fill its own.
+# A page that the supervisor reads before it forks, so that children share filled caches; it is an
+# article, so that trafilatura fills its own.
 SAMPLE = (
     b"<html><head><meta property='og:type' content='article'></head><body>"
     b"<article><h1>A page</h1><p>"
@@ -47,30 +47,30 @@ class Reading:
         trafilatura, favor_precision   .764          .964          .930       .931
         resiliparse 2.0.1              .785          .928                     .867
 
-    The model of `blocks` was trained on these pages; the first line is what two models find, each
-    of one half, on the half that it was not trained on. So on news `trafilatura` is still a little
-    better, on all else far worse. `blocks` asks it about pages that say that they are articles, 46
-    of 100 of WCXB and 93 of scrapinghub, and weighs what it takes beside all else. A page of WCXB
-    takes 23 ms of CPU by `blocks`, 28 on a busy machine and 18 without asking trafilatura, where
-    trafilatura with favor_precision took 27 with its slow parts replaced; resiliparse takes 3.
+    The model of `blocks` was trained on these pages; the first line is from two models, each
+    trained on one half and measured on the other. So on news `trafilatura` is still a little
+    better, on all other kinds far worse. `blocks` asks trafilatura about pages that say that they
+    are articles (46 of 100 in WCXB, 93 of 100 in scrapinghub), and its choice is evidence. A page
+    of WCXB takes 23 ms of CPU with `blocks` (28 on a busy machine; 18 without trafilatura), 27 with
+    trafilatura (favor_precision, with its slow parts replaced), and 3 with resiliparse.
 
-    For `blocks`, favor_precision takes only blocks that are more probably main text than not, and
-    favor_recall counts each as twice as probable.
+    For `blocks`, favor_precision takes only blocks with a probability above one half, and
+    favor_recall doubles the probability of each block.
     """
 
     engine: str = "blocks"  # "trafilatura", or "resiliparse": fast and coarse, no favor_..., tables
 
-    favor_precision: bool = False  # rather miss text than take boilerplate
-    favor_recall: bool = False  # rather take boilerplate than miss text
-    include_tables: bool = True  # keep tables, a row a line
+    favor_precision: bool = False  # prefer missing text to boilerplate
+    favor_recall: bool = False  # prefer boilerplate to missing text
+    include_tables: bool = True  # keep tables, one row per line
     include_comments: bool = False  # readers' comments under an article
     fast: bool = False  # trafilatura without the second opinion of readability and justext
     metadata: bool = True  # title, author, date and site name; a tenth of the time
-    min_chars: int = 1  # shorter text counts as none
+    min_chars: int = 1  # shorter text counts as no text
 
 
 class Page(NamedTuple):
-    """What is known of a page before it is read."""
+    """A page to be read, with its metadata."""
 
     body: bytes
     content_type: str | None
@@ -78,7 +78,7 @@ class Page(NamedTuple):
 
 
 class Article(NamedTuple):
-    """What a page says."""
+    """The text and metadata of a page."""
 
     text: str
     title: str | None = None
@@ -121,7 +121,7 @@ def read(reading: Reading, page: Page) -> Article | Unread:
 
 
 def of_blocks(reading: Reading, tree: Any) -> str:
-    """Return the main text as a choice among the page's blocks."""
+    """Return the main text, chosen among the page's blocks."""
     wishes = Wishes(
         precise=reading.favor_precision,
         generous=reading.favor_recall,
@@ -132,9 +132,9 @@ def of_blocks(reading: Reading, tree: Any) -> str:
 
 
 def fine(reading: Reading, tree: Any) -> str:
-    """Return the main text as trafilatura finds it, "" where it finds none; uses the tree up.
+    """Return the main text as trafilatura finds it, "" if it finds none; this changes the tree.
 
-    Comments follow the text, where they are wanted.
+    Comments follow the text, if they are wanted.
     """
     found = trafilatura.bare_extraction(tree, options=options(reading))
     texts = (found.text, found.comments) if isinstance(found, Document) else ()
@@ -151,7 +151,7 @@ def options(reading: Reading) -> Extractor:
         recall=reading.favor_recall,
         comments=reading.include_comments,
         tables=reading.include_tables,
-        dedup=False,  # its memory of earlier pages would make the order of pages matter
+        dedup=False,  # its cache would make the result depend on the order of pages
     )
 
 
@@ -171,5 +171,5 @@ def coarse(reading: Reading, html: str) -> str:
 
 
 def line(value: str | None) -> str | None:
-    """Return a metadata value as one clean line, or None where nothing is left of it."""
+    """Return a metadata value as one clean line, or None if nothing is left."""
     return " ".join(printable(value[:LONGEST_LINE]).split()) or None if value else None

@@ -1,9 +1,9 @@
-"""HTML as a tree: the one that trafilatura's own reading gives, made and walked sooner, and whole.
+"""Parse HTML to the same tree as trafilatura's own parsing, but faster and complete.
 
-What libxml2 leaves out is brought in: what comes below many open elements, and what comes after
-the end of the page's first document. A quarter of the time of `trafilatura.load_html` goes into
-searches for characters that are gone already. And lxml's own HTML parser asks a Python function
-for the class of each element that it hands out: a twelfth of all that is then done with the tree.
+Parts that libxml2 drops are kept here: elements below many open ones, and everything after the
+end of the page's first document. `trafilatura.load_html` spends a quarter of its time on searches
+for characters that are already removed. And lxml's own HTML parser calls a Python function for the
+class of each element that it returns: a twelfth of the time of all later work on the tree.
 """
 
 import re
@@ -12,27 +12,27 @@ import lxml.html  # type: ignore[import-untyped]
 from lxml import etree
 from lxml.html import HtmlElement
 
-BEGINNING = 50  # characters in which a page names itself HTML
-START = 4096  # characters in which `<html` is looked for
+BEGINNING = 50  # characters in which a page must declare that it is HTML
+START = 4096  # characters that are searched for `<html`
 SLASHED_DOCTYPE = re.compile(r"< ?! ?doctype[^>\n]*/[^<>\n]*>", re.IGNORECASE)
 CLOSED_HTML = re.compile(r"(<html.*?)\s*/>", re.IGNORECASE)
 
-# Elements that may be open at once in a page that has more open than libxml2 reads, which is 256.
-# Browsers too hang what is deeper beside its parents, from the 512th on (Blink's
-# kMaximumHTMLParserDOMTreeDepth); what is done to a tree takes time by the square of its depth.
+# Elements that may be open at once in a page with more of them than libxml2 reads, which is 256.
+# Browsers too put deeper elements beside their parents, from the 512th on (Blink's
+# kMaximumHTMLParserDOMTreeDepth); the time of work on a tree grows with the square of its depth.
 DEEPEST = 200
 
-# The end of a document, if more than other ends and comments follow it; then it ends nothing.
+# The end of a document; it is ignored if more than other end tags and comments follow it.
 END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 NOTHING_MORE = re.compile(
     r"(?:\s+|</(?:body|html)\s*>|<!--(?:(?!-->).)*+-->)*+\Z", re.IGNORECASE | re.DOTALL
 )
-# What a second document begins with; its head's elements are read where they stand, as in browsers.
+# The start of a second document; its head's elements are read in place, as in browsers.
 AGAIN = re.compile(
     r"<!doctype[^>]*(?:>|\Z)|</?(?:html|head|body)(?=[\s/>])[^>]*(?:>|\Z)", re.IGNORECASE
 )
 
-# A tag, or what has no tags in it.
+# A tag, or a part that cannot contain tags.
 TAG = re.compile(
     r"<!--.*?(?:-->|\Z)|<(script|style|title|textarea|xmp)(?=[\s/>]).*?(?:</\1|\Z)"
     r"|<(/?)([a-z][^\s/>]*)[^>]*(?:>|\Z)",
@@ -58,14 +58,14 @@ VOID = frozenset(
         "frame",
     ]
 )
-# Elements that say how a text looks. Where they are never closed, each line of a page is inside
-# the one before, and the page too deep for that alone; without them its lines are side by side.
+# Elements that only format text. If they are never closed, each line of a page is inside the one
+# before, and the page is too deep for this reason alone; without them its lines are siblings.
 LOOKS = frozenset(
     "a b big blink center em font i nobr s small span strike strong tt u".split()  # noqa: SIM905
 )
-# What an element holds at the least, as it is counted; all others are themselves alone.
+# The least number of elements that an element counts for; all others count as one.
 WEIGHTS = {"table": 4, "ul": 2, "ol": 2, "dl": 2, "select": 2}
-# Elements that a browser closes itself when the next one comes, so that none is inside another.
+# Elements that a browser closes itself at the next one, so that none is inside another.
 CLOSED_BY_THE_NEXT = frozenset(
     ["p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot", "colgroup"]
 )
@@ -79,9 +79,9 @@ for _parser in (PARSER, DEEP):
 
 
 def parse(html: str) -> HtmlElement | None:
-    """Return the tree of a page without control characters, or None where there is none.
+    """Return the tree of a page without control characters, or None if there is none.
 
-    There is none in nothing, nor in one element or less that does not begin by naming HTML.
+    There is none for an empty page, nor for at most one element that is not declared as HTML.
     """
     names_itself = "html" in html[:BEGINNING].lower()
     html = joined(mended(html))
@@ -100,13 +100,13 @@ def _tree(html: str, parser: etree.HTMLParser) -> HtmlElement:
 
 
 def _cut_off() -> bool:
-    """Whether the page that was parsed last was left at an element that was too deep."""
+    """Whether the parser stopped in the last page at an element that was too deep."""
     last = PARSER.error_log.last_error
     return last is not None and last.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT
 
 
 def joined(html: str) -> str:
-    """Return a page as one document, where more than that follows its first end.
+    """Return a page as one document, if more follows the end of its first one.
 
     >>> joined("<body><p>a</body></html><p>b")
     '<body><p>a<p>b'
@@ -120,12 +120,12 @@ def joined(html: str) -> str:
 
 
 def shallow(html: str) -> str:
-    """Return a page without the tags of elements that are too deep, or only say how a text looks.
+    """Return a page without the tags of elements that are too deep, or that only format text.
 
-    What stands in them stays, beside the last parent that is not too deep.
+    Their content is kept, beside the last parent that is not too deep.
     """
     depth = 0
-    beyond: dict[str, int] = {}  # elements that were left out and not closed yet
+    beyond: dict[str, int] = {}  # removed elements that are not closed yet
 
     def kept(tag: re.Match[str]) -> str:
         nonlocal depth
@@ -151,7 +151,7 @@ def shallow(html: str) -> str:
 
 
 def mended(html: str) -> str:
-    r"""Return a page without what libxml2 stumbles over.
+    r"""Return a page without parts that libxml2 reads wrongly.
 
     >>> mended('<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.01//EN">\n<html lang="en" /><p>a')
     '\n<html lang="en"><p>a'

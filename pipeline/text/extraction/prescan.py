@@ -1,8 +1,8 @@
-"""The encoding that a page names in its own markup, found as browsers find it.
+"""Find the encoding that a page names in its own markup, as browsers do.
 
-The HTML standard looks through the first 1,024 bytes before it parses, and changes its mind where a
-meta element comes later; so the whole page is looked through here, in one way. What stands in a
-comment, a script or another element that holds no markup names nothing.
+The HTML standard scans the first 1,024 bytes before it parses, and changes the encoding if a meta
+element comes later; so the whole page is scanned here, in one pass. Text in a comment, a script or
+another element without markup is ignored.
 
 Source: HTML standard, 13.2.3.2 (prescan a byte stream to determine its encoding), 2.6.5
 (extracting a character encoding from a meta element) and 13.2.6.4.4 (meta in the tree).
@@ -11,7 +11,7 @@ Source: HTML standard, 13.2.3.2 (prescan a byte stream to determine its encoding
 import re
 from typing import Final
 
-# In one pass that never goes back. The text of these elements is no markup.
+# One pass that never goes back. The text of these elements is not markup.
 # Source: HTML standard, 13.2.6.2 and 13.2.6.4.7; noscript with scripts on, as browsers have it
 _token = re.compile(
     rb"<(?:!--|(script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|template)(?=[\s/>])"
@@ -30,7 +30,7 @@ MAX_LABEL: Final = 60  # bytes; the longest label of the Encoding Standard has 1
 
 
 def declared(body: bytes) -> str | None:
-    """Return the label that a page's meta elements or its XML declaration name, None if none do.
+    """Return the label in a page's meta elements or its XML declaration, None if there is none.
 
     >>> declared(b"<!-- <meta charset=a> --><script>'<meta charset=b>'</script><meta charset=c>")
     'c'
@@ -40,7 +40,7 @@ def declared(body: bytes) -> str | None:
         while (token := _token.search(body, at)) is not None:
             at = token.end()
             if token[0] == b"<!--":
-                end = body.find(b"-->", at - 2)  # `<!-->` is whole
+                end = body.find(b"-->", at - 2)  # `<!-->` is a complete comment
                 if end < 0:
                     break
                 at = end + 3
@@ -57,7 +57,7 @@ def declared(body: bytes) -> str | None:
 
 
 def _attributes(body: bytes, at: int) -> tuple[dict[bytes, bytes] | None, int]:
-    """Return the attributes of a tag, and where it has ended; None where the page ends before."""
+    """Return the attributes of a tag, and where it ends; None if the page ends before."""
     found: dict[bytes, bytes] = {}
     while (match := _attribute.match(body, at)) is not None:
         at = match.end()
@@ -69,13 +69,13 @@ def _attributes(body: bytes, at: int) -> tuple[dict[bytes, bytes] | None, int]:
 
 
 def _after(body: bytes, at: int, name: bytes) -> int:
-    """Return where the text of an element without markup has ended, -1 where it never does."""
+    """Return where the text of an element without markup ends, -1 if it never does."""
     end = re.compile(rb"</" + name + rb"(?=[\s/>])", re.IGNORECASE).search(body, at)
     return end.end() if end else -1
 
 
 def _label(found: dict[bytes, bytes]) -> str | None:
-    """Return the label that a meta element names, as the standard reads it."""
+    """Return the label that a meta element names, by the standard's rules."""
     label = found.get(b"charset")
     if label is None and found.get(b"http-equiv", b"").strip().lower() == b"content-type":
         match = _in_content.search(found.get(b"content", b""))

@@ -1,15 +1,15 @@
-"""Work that may hang, swell or crash, done in a process that can be killed for it.
+"""Run work that may hang, use too much memory or crash, in a process that can be killed.
 
-    this process ── socket ── supervisor ── pipe ── child, forked anew every few hundred items
+    this process ── socket ── supervisor ── pipe ── child, replaced every few hundred items
 
-The supervisor is a small process of its own that has imported the work, never does any, and so
-can always kill: a child that is past its limits, or all when this process is gone (its socket
-then ends, whatever killed it). A fork of it costs milliseconds, where a fresh interpreter that
-imports an extractor costs a second. A child dies with its supervisor even while it spins in C.
+The supervisor is a small separate process that has imported the work but never does it, so it
+can always kill: a child that exceeds its limits, or all when this process has ended (its socket
+is then closed, whatever killed it). A fork of it costs milliseconds; a new interpreter that
+imports an extractor costs a second. A child dies with its supervisor even during a loop in C.
 
-Time is CPU time, which the kernel counts: a page that takes 3 seconds of work takes them on a
-busy machine too, so that load does not decide a page's fate. What remains to chance is a page
-within a per cent or so of its limit.
+Time is CPU time, which the kernel counts: a page that takes 3 seconds of work takes the same on a
+busy machine, so the load does not decide whether a page is dropped. Only a page within about one
+per cent of its limit depends on chance.
 """
 
 import atexit
@@ -36,10 +36,10 @@ from typing import Any, NoReturn
 
 from webtext.pipeline.core.errors import UserError
 
-POLL_SECONDS = 0.05  # how often a busy child's memory is looked at
-IDLE_FACTOR = 20  # seconds asleep allowed for each CPU second, against work that only waits
+POLL_SECONDS = 0.05  # s between two checks of a busy child's memory
+IDLE_FACTOR = 20  # seconds of sleep allowed for each CPU second, against work that only waits
 FAREWELL_SECONDS = (
-    10.0  # for a supervisor to end by itself; it takes some milliseconds, or its turn
+    10.0  # s for a supervisor to end by itself; it takes some ms, more on a busy machine
 )
 HARD_MEMORY = 3  # address space allowed, in multiples of the limit on resident memory
 PR_SET_PDEATHSIG = 1  # Source: linux/prctl.h
@@ -52,11 +52,11 @@ BOOT = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What one item may cost, and how long a child is kept."""
+    """The limits of one item, and how long a child is kept."""
 
     seconds: float = 30.0  # of CPU time, user and system
-    memory_mb: int = 1024  # resident memory beyond what the child was born with
-    recycle: int = 500  # items after which a child is replaced, so that nothing builds up
+    memory_mb: int = 1024  # resident memory beyond that at the child's start
+    recycle: int = 500  # items after which a child is replaced, so that leaks do not add up
 
 
 class Death(Enum):
@@ -70,14 +70,14 @@ class Death(Enum):
 class Sandbox:
     """A killable stand-in for `work`, a function that can be pickled by name.
 
-    An item that kills a child that has done others before is tried once more in a fresh one, so
-    that its fate is its own. Safe to share between threads, which then take turns.
+    An item that kills a child which has done others before is retried once in a new one, so that
+    other items do not affect its result. Safe to share between threads, which then take turns.
     """
 
     def __init__(
         self, work: Callable[[Any], Any], limits: Limits | None = None, warm: Any = None
     ) -> None:
-        """`warm` is an item that the supervisor does itself, to fill caches before it forks."""
+        """`warm` is an item that the supervisor itself processes to fill caches before it forks."""
         self._limits = limits or Limits()
         self._start = pickle.dumps((work, self._limits, warm))
         self._warm = None if warm is None else pickle.dumps(warm, pickle.HIGHEST_PROTOCOL)
@@ -87,12 +87,12 @@ class Sandbox:
         self._owner = 0
 
     def __call__(self, item: Any) -> Any:
-        """Return what `work` makes of `item`, or the `Death` that it died.
+        """Return the result of `work` for `item`, or the `Death` of its process.
 
         Raises:
-            Exception: whatever `work` raised.
-            UserError: so little memory is allowed here that `warm` died as well, or that the
-                supervisor cannot be started.
+            Exception: any exception of `work`.
+            UserError: the memory limit is so low that `warm` died as well, or the supervisor
+                cannot be started.
         """
         with self._lock:
             try:
@@ -100,7 +100,7 @@ class Sandbox:
                 if kind == "died" and payload != Death.TIMEOUT.value:
                     self._check_memory()
             except BaseException:
-                self._close()  # an answer that nobody waits for must not meet the next item
+                self._close()  # a late answer must not be taken for that of the next item
                 raise
         if kind == "died":
             return Death(payload)
@@ -109,10 +109,10 @@ class Sandbox:
         return payload
 
     def _check_memory(self) -> None:
-        """Look whether an item that is known to be good dies too, so that none could be done.
+        """Check whether an item that is known to be good dies too, so that all items would.
 
         Raises:
-            UserError: it does; says which limits there are.
+            UserError: it dies; names the limits.
         """
         if self._warm is None:
             return
@@ -141,7 +141,7 @@ class Sandbox:
         )
 
     def _started(self) -> Connection:
-        """Return the connection to a running supervisor of this process's own."""
+        """Return the connection to this process's own supervisor, started if needed."""
         if self._connection is not None and self._owner == os.getpid():
             return self._connection
         ours, theirs = socket.socketpair()
@@ -158,7 +158,7 @@ class Sandbox:
         return self._connection
 
     def close(self) -> None:
-        """End the supervisor and its child; a later call starts them anew."""
+        """End the supervisor and its child; a later call starts new ones."""
         with self._lock:
             self._close()
 
@@ -166,8 +166,8 @@ class Sandbox:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None and self._owner == os.getpid():
-            # It ends by itself once its socket has, and buries its child, whose CPU time then
-            # counts as ours; whatever keeps it from that, its child dies with it.
+            # It ends by itself once its socket is closed, and waits for its child, whose CPU time
+            # then counts as ours; if it cannot, its child dies with it.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(FAREWELL_SECONDS)
             self._process.kill()
@@ -175,11 +175,11 @@ class Sandbox:
         self._process = self._connection = None
 
 
-CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's own limit, as it sees it
+CGROUP = Path("/sys/fs/cgroup/memory.max")  # a container's own limit, as seen from inside
 
 
 def allowed() -> str:
-    """Say how much memory this process and its children may have, by all that limits it."""
+    """Describe all limits on the memory of this process and its children."""
     found = []
     for name, limit in (("ulimit -v", resource.RLIMIT_AS), ("ulimit -d", resource.RLIMIT_DATA)):
         soft, _ = resource.getrlimit(limit)
@@ -199,19 +199,19 @@ def shared(work: Callable[[Any], Any], limits: Limits, warm: Any = None) -> Sand
     return sandbox
 
 
-# What follows runs in the supervisor and in its children.
+# The code below runs in the supervisor and in its children.
 
 
 def supervise(descriptor: int) -> None:
-    """Take items from the other end of a socket until it closes, and have children do them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends our parent, and so us
-    logging.disable(logging.CRITICAL)  # what a library says of a page is said by its fate
+    """Take items from the other end of a socket until it closes, and let children process them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends our parent, and so this process
+    logging.disable(logging.CRITICAL)  # a page's row holds its error
     parent = Connection(descriptor)
     work, limits, warm = pickle.loads(parent.recv_bytes())  # noqa: S301 -- from our own parent
     if warm is not None:
         work(warm)
     gc.collect()
-    gc.freeze()  # a child's collector then leaves shared pages shared
+    gc.freeze()  # so a child's garbage collector does not copy shared memory pages
     nursery = Nursery(work, limits, parent)
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -232,7 +232,7 @@ class Nursery:
         self.born_with = 0  # resident bytes
 
     def answer(self, request: bytes) -> bytes:
-        """Return the pickled answer to a request, trying a fresh child where the old one failed."""
+        """Return the pickled answer to a request; if an old child fails, retry in a new one."""
         fresh = self.pipe is None
         kind, answer = self.attempt(request)
         if kind in (Death.CRASH, Death.MEMORY) and not fresh:
@@ -242,7 +242,7 @@ class Nursery:
         return answer
 
     def attempt(self, request: bytes) -> tuple[Death | None, bytes]:
-        """Have the child do one item; return how it died, or None, and its answer."""
+        """Let the child process one item; return how it died, or None, and its answer."""
         if self.pipe is None:
             self.fork()
         assert self.pipe is not None
@@ -261,10 +261,10 @@ class Nursery:
         return (death, answer) if answer or death else (Death.MEMORY, b"")
 
     def watch(self) -> Death | None:
-        """Wait until the child has something to say or is past a limit.
+        """Wait until the child sends an answer or exceeds a limit.
 
         Raises:
-            EOFError: our parent is gone, or asks out of turn.
+            EOFError: our parent has ended, or sends a request before the answer.
         """
         assert self.pipe is not None
         asleep, looked = 0.0, time.monotonic()
@@ -284,7 +284,7 @@ class Nursery:
                 return Death.TIMEOUT
 
     def fork(self) -> None:
-        """Make a child."""
+        """Fork a child."""
         ours, theirs = socket.socketpair()
         supervisor = os.getpid()
         self.pid = os.fork()
@@ -298,7 +298,7 @@ class Nursery:
         self.done = 0
 
     def end(self) -> Death | None:
-        """Kill the child; return what killed it before, if it was its own doing."""
+        """Kill the child; return TIMEOUT if its CPU timer had already killed it."""
         if self.pipe is None:
             return None
         with contextlib.suppress(ProcessLookupError):
@@ -311,7 +311,7 @@ class Nursery:
 
 
 def toil(work: Callable[[Any], Any], limits: Limits, pipe: Connection, supervisor: int) -> NoReturn:
-    """Do items until the pipe closes; an empty answer means that memory ran out."""
+    """Process items until the pipe closes; an empty answer means that memory ran out."""
     confine(limits, supervisor)
     enough = peak() + (limits.memory_mb << 20)
     try:
@@ -336,16 +336,16 @@ def done(work: Callable[[Any], Any], request: bytes) -> bytes:
 
 
 def confine(limits: Limits, supervisor: int) -> None:
-    """Bind this process to its supervisor's life and to its limits."""
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the CPU timer's end is the process's end
+    """Make this process end with its supervisor, and set its limits."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # when the CPU timer expires, the process ends
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        with contextlib.suppress(OSError):  # the kernel, short of memory, should take us first
+        with contextlib.suppress(OSError):  # if memory is short, kill this process first
             Path("/proc/self/oom_score_adj").write_text("1000")
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         most = size + HARD_MEMORY * (limits.memory_mb << 20)
-        _, allowed = resource.getrlimit(resource.RLIMIT_AS)  # which nobody may raise
+        _, allowed = resource.getrlimit(resource.RLIMIT_AS)  # the hard limit, which is final
         if allowed != resource.RLIM_INFINITY:
             most = min(most, allowed)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -354,9 +354,9 @@ def confine(limits: Limits, supervisor: int) -> None:
 
 
 def sleeping(pid: int) -> bool:
-    """Tell whether a process waits for something other than its turn on a busy machine.
+    """Whether a process waits for something other than the CPU on a busy machine.
 
-    Where the system does not say, it counts as waiting.
+    If the system does not report this, it counts as waiting.
     """
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
@@ -366,7 +366,7 @@ def sleeping(pid: int) -> bool:
 
 
 def resident(pid: int) -> int:
-    """Return the resident memory of a process in bytes, 0 where the system does not say."""
+    """Return the resident memory of a process in bytes, 0 if the system does not report it."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, IndexError):
@@ -374,6 +374,6 @@ def resident(pid: int) -> int:
 
 
 def peak() -> int:
-    """Return the most resident memory that this process has had, in bytes."""
+    """Return the peak resident memory of this process, in bytes."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024

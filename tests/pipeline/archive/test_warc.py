@@ -315,7 +315,7 @@ def test_damage_in_one_stream_for_all_records_is_an_error_that_says_where(tmp_pa
         list(responses(path))
 
 
-@pytest.mark.parametrize("stored", [b"<html>" * 9, gzip.compress(b"<html>"), b"file: x"])
+@pytest.mark.parametrize("stored", [b"<html>" * 9, gzip.compress(b"<html>", mtime=0), b"file: x"])
 def test_what_is_no_warc_file_is_refused(tmp_path, stored):
     path = tmp_path / "page.html"
     path.write_bytes(stored)

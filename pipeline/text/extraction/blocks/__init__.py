@@ -1,1 +1,1 @@
-"""Main texts as a choice among a page's blocks, by what a small model says of each."""
+"""Choose the main text among a page's blocks, by a small model's score for each."""

@@ -1,9 +1,9 @@
-"""A page as the blocks of text that a reader sees, in their order, and where each of them stands.
+"""A page as the blocks of text that a reader sees, in their order, with the place of each.
 
-A block is the text between two beginnings or ends of block elements: a paragraph, an item, a cell,
-a line of a menu. What stands inside a line is put together as a browser shows it; line breaks are
-kept, code keeps its white space, and an exponent is written with a caret. The walk takes each
-element once, and remembers a place for each block element, of which a block knows the innermost.
+A block is the text between two tags of block elements: a paragraph, an item, a cell, a line of a
+menu. Inline text is joined as a browser shows it; line breaks are kept, code keeps its white space,
+and an exponent is written with a caret. The walk visits each element once, and records a place for
+each block element; a block has a reference to the innermost one.
 """
 
 import re
@@ -14,10 +14,10 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from webtext.pipeline.text.extraction.blocks.hints import BIT, TAGS, names, of_element
 
-BREAK = "\x1e"  # stands for <br> until a block is done; no page's text holds it
+BREAK = "\x1e"  # replaces <br> until a block is done; no page's text contains it
 BLANK_LINES = re.compile(r"\n\n+")
-DEEPEST = 512  # levels of places; what is nested deeper stands at the last of them
-LEAST_NOSCRIPT = 250  # characters; less is an image's or a counter's
+DEEPEST = 512  # levels of places; deeper elements count as on the last level
+LEAST_NOSCRIPT = 250  # characters; a shorter one is of an image or a counter
 
 DROPPED = names(
     "head script style svg template iframe object embed applet audio video canvas map area select "
@@ -30,12 +30,12 @@ INLINE = names(
 )
 STRONG = ("b", "strong")
 CELLS = ("td", "th")
-LAYOUT = ("presentation", "none")  # roles of a table that only lays out
-FORMULA = ("math", "tex", "latex")  # words in the class or address of an image of a formula
+LAYOUT = ("presentation", "none")  # roles of a table used for layout only
+FORMULA = ("math", "tex", "latex")  # words in the class or URL of an image of a formula
 
 
 class Place:
-    """A block element: where it stands, what its names hint at, and how much text is in it."""
+    """A block element: its position, the hints of its names, and the size of its text."""
 
     __slots__ = (
         "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "long_words", "near",
@@ -47,14 +47,14 @@ class Place:
         self.tag = tag
         self.key = key  # its name and its first class
         self.own = own  # hints of its own
-        self.bits = own  # and of all around it
-        self.near = own  # and of the two nearest around it
+        self.bits = own  # and of all elements around it
+        self.near = own  # and of the two nearest elements around it
         self.depth = 0
-        self.kids = 0  # block elements right in it
-        self.number = 0  # of an item among its like, from 1
+        self.kids = 0  # block elements directly in it
+        self.number = 0  # of an item in its list, from 1
         self.plain = True  # of a table: no cell holds several blocks
         self.words = self.chars = self.linked = self.blocks = self.long_words = 0
-        self.down: int | None = None  # steps from the page's best place up to here
+        self.down: int | None = None  # levels from the page's best place up to this one
         self.standing: list[float] | None = None
         if up is not None:
             self.bits |= up.bits
@@ -63,7 +63,7 @@ class Place:
             up.kids += 1
 
     def around(self) -> "Iterator[Place]":
-        """Yield the place and all around it, outwards."""
+        """Yield the place and all places around it, outwards."""
         place: Place | None = self
         while place is not None:
             yield place
@@ -73,8 +73,8 @@ class Place:
 class Block:
     """A piece of a page's text.
 
-    `text` has lines where the page breaks them; `linked` is how many of its characters are in
-    links, `strong` the share of them in bold, `code` whether white space counts in it.
+    `text` has the line breaks of the page; `linked` is the number of its characters in links,
+    `strong` the share of them in bold, `code` says whether its white space is kept.
     """
 
     __slots__ = ("code", "linked", "place", "strong", "text")
@@ -88,7 +88,7 @@ class Block:
 
 
 class Walk:
-    """One walk over a tree, which stays as it is."""
+    """One walk over a tree, which is not changed."""
 
     def __init__(self) -> None:
         self.blocks: list[Block] = []
@@ -97,12 +97,12 @@ class Walk:
         self.parts: list[str] = []
         self.links = self.strong = self.code = 0  # open elements
         self.linked = self.bold = 0  # characters of the parts
-        self.skipped: Any = None  # the last element that was not gone into
+        self.skipped: Any = None  # the last element that was not entered
         self.deeper: list[Any] = []  # open elements below the deepest place
         self.counts: list[int] = [0]  # items so far, in each open place
 
     def over(self, tree: Any) -> None:
-        """Take in a whole tree."""
+        """Process a whole tree."""
         walk = etree.iterwalk(tree, events=("start", "end"))
         for event, element in walk:
             tag = element.tag
@@ -129,7 +129,7 @@ class Walk:
         self.flush()
 
     def begin(self, tag: str, element: Any, walk: Any) -> None:
-        """Go into an element that is not inside a line, or around it."""
+        """Enter an element that is not inline."""
         if tag == "br":
             self.parts.append(BREAK)
         elif tag in DROPPED:
@@ -146,7 +146,7 @@ class Walk:
             self.add(element.text)
 
     def end(self, tag: str, element: Any) -> None:
-        """Leave an element that is not inside a line."""
+        """Leave an element that is not inline."""
         if tag == "br" or tag in DROPPED or element is self.skipped:
             return
         self.flush()
@@ -156,13 +156,13 @@ class Walk:
             self.close()
 
     def is_idle(self, noscript: Any) -> bool:
-        """Say whether what a page shows without scripts is too little to be its text."""
+        """Whether a page shows too little without scripts to be its text."""
         if self.place.bits & TAGS["noscript"]:
             return False
         return len("".join(noscript.itertext())) < LEAST_NOSCRIPT
 
     def add(self, text: str | None) -> None:
-        """Take in a text of the line that is being put together."""
+        """Add a text to the current line."""
         if text:
             self.parts.append(text)
             if self.links:
@@ -171,7 +171,7 @@ class Walk:
                 self.bold += len(text)
 
     def open_inline(self, tag: str, element: Any) -> None:
-        """Go into an element inside a line."""
+        """Enter an inline element."""
         if tag == "a":
             self.links += 1
             if self.touches(element):
@@ -189,14 +189,14 @@ class Walk:
             self.parts.append(lowered(element, self.parts))
 
     def touches(self, element: Any) -> bool:
-        """Say whether a word would run into that of its like before it, as no reader sees it."""
+        """Whether a word would join that of a like element before it, unlike on the screen."""
         if not self.parts or not self.parts[-1][-1:].isalnum() or len(self.parts[-1]) < 2:
             return False
         before = element.getprevious()
         return before is not None and before.tag == element.tag and not before.tail
 
     def open(self, tag: str, attributes: Any) -> None:
-        """Go into a block element."""
+        """Enter a block element."""
         self.flush()
         own, key = TAGS.get(tag, 0), tag
         if attributes:
@@ -232,7 +232,7 @@ class Walk:
         self.place = self.place.up
 
     def flush(self) -> None:
-        """End the line that is being put together, which may give several blocks."""
+        """End the current line, which may give several blocks."""
         if not self.parts:
             return
         text = "".join(self.parts)
@@ -258,26 +258,26 @@ class Walk:
 
 
 def formula(element: Any) -> str:
-    """Return a formula as its author wrote it down, or else the text in it."""
+    """Return the source of a formula as its author wrote it, or else the text in it."""
     return element.get("alttext") or " ".join(" ".join(element.itertext()).split())
 
 
 def described(image: Any) -> str | None:
-    """Return the words for an image of a formula; other images say nothing."""
+    """Return the text of an image of a formula, "" for other images."""
     words = image.get("alt")
     told = f"{image.get('class', '')} {image.get('src', '')}" if words else ""
     return words if any(word in told for word in FORMULA) else None
 
 
 def raised(element: Any, before: list[str]) -> str:
-    """Return what stands between a base and what is raised above it: a caret before a number."""
+    """Return the sign between a base and its superscript: a caret before a number."""
     text = (element.text or "").strip().lstrip("+-\u2212")
     base = before[-1][-1:] if before else ""
     return "^" if text[:1].isdecimal() and (base.isalnum() or base in tuple(")]")) else ""
 
 
 def lowered(element: Any, before: list[str]) -> str:
-    """Return what stands between a base and what is lowered: nothing, unless digits would meet."""
+    """Return the sign between a base and its subscript: none, unless digits would meet."""
     text = (element.text or "").strip()
     return "_" if text[:1].isdecimal() and before and before[-1][-1:].isdecimal() else ""
 

@@ -1,7 +1,7 @@
-"""The text of pages that hold it as data for their scripts: threads of Discourse.
+"""The text of pages that contain it as data for their scripts: threads of Discourse.
 
 Such a page shows nothing until its scripts have run; its posts are JSON in an attribute, each as
-HTML. They are put into a page of their own, post by post, which is then read as any other.
+HTML. They are put into a new page, post by post, which is then read like any other.
 """
 
 import json
@@ -15,12 +15,12 @@ from lxml import etree
 from webtext.pipeline.text.extraction.parse import PARSER
 
 ATTRIBUTE = "data-preloaded"
-SHOWN = 1500  # characters of a page's blocks from which on it is not asked for data
+SHOWN = 1500  # characters of a page's blocks; with more, there is no search for data
 HOLDERS = ("div", "discourse-assets-json")
 
 
 def embedded(tree: Any) -> Any:
-    """Return a tree of the posts that a page holds as data, None where it holds none."""
+    """Return a tree of the posts that a page contains as data, None if there are none."""
     posts = [
         f'<article class="post"><p class="author">{escape(name)}</p>'
         f'<div class="post-content">{html}</div></article>'

@@ -1,9 +1,9 @@
-"""What is known of each block of a page: the numbers that a model weighs.
+"""The features of each block of a page: the numbers that the model uses.
 
-A row of numbers a block, in the order of `NAMES`: what kind of page it is on, what its own text is
-like, which hints it stands under, its neighbours, how much text of which kind the elements around
-it hold, and what trafilatura takes of it. Every loop is over blocks, places, or the places around
-a block, whose number is bounded, so the time is linear in the page.
+One row of numbers for each block, in the order of `NAMES`: the kind of page, the kind of its own
+text, the hints of the elements around it, its neighbours, how much text of which kind those
+elements contain, and whether trafilatura takes it. Every loop is over blocks, places, or the places
+around a block, whose number is bounded, so the time is linear in the size of the page.
 """
 
 import re
@@ -17,17 +17,17 @@ from webtext.pipeline.text.extraction.blocks.hints import HINTS, names
 from webtext.pipeline.text.extraction.blocks.opinion import OPINION, told_of
 
 LONG = 15  # words of a block that counts as running text
-MOST_LINKED = 0.5  # share of linked characters from which on it does not
+MOST_LINKED = 0.5  # share of linked characters; with more, it does not count
 MOST_GAIN = 60  # words that a block may add to the score of the elements around it
 PARENTS = 3  # elements around a block whose score it adds to, half as much each time
-SOME = 60  # words of a block that are looked at one by one
-SHORT = 30  # words of a block in which single words tell something
+SOME = 60  # words of a block that are checked one by one
+SHORT = 30  # words of a block in which single words are evidence
 NEIGHBOURS = (-2, -1, 1, 2)
 WINDOW = 5  # blocks to each side
-AROUND = 4  # elements around a block that are described, each notably larger than the last
-GROWTH = 1.5  # times the words that make an element notably larger
-NONE = -1.0  # what is said of a neighbour or an element that is not there
-FAR = 99.0  # steps to the best place where there is none
+AROUND = 4  # elements around a block that are described, each clearly larger than the last
+GROWTH = 1.5  # times the words that make an element clearly larger
+NONE = -1.0  # the value for a missing neighbour or element
+FAR = 99.0  # levels to the best place if there is none
 NO_HEADING = -999.0
 
 TOKEN = re.compile(r"\w+")
@@ -40,7 +40,7 @@ TAG_NUMBER = {tag: number for number, tag in enumerate(TAGS)}
 OTHER_TAG = 30
 MARKS = tuple('.!?。…"”')
 
-# The commonest words of ten languages, and words of which menus, buttons and notices are made.
+# The most frequent words of ten languages, and words of menus, buttons and notices.
 COMMON = names(
     "the of and to a in is it that for you was on are as with his they at be this have from or had "
     "by not but what all were we when your can said there use an each which she do how their if "
@@ -93,7 +93,7 @@ BITS = {NAMES.index("under"), NAMES.index("near")}
 
 
 class Group:
-    """Blocks in elements of the same names: the cells of a column, the posts of a thread."""
+    """Blocks in elements with the same names: the cells of a column, the posts of a thread."""
 
     __slots__ = ("blocks", "chars", "first", "last", "linked", "words")
 
@@ -103,13 +103,13 @@ class Group:
 
 
 class Basics(NamedTuple):
-    """What is found in the first pass over the blocks."""
+    """The results of the first pass over the blocks."""
 
     words: int
     chars: int
     links: float  # share of linked characters
-    seen: int  # times that the same text stood before
-    told: float  # share of its runs of four words that stood before
+    seen: int  # times that the same text occurred before
+    told: float  # share of its runs of four words that occurred before
     group: Group
     before: int  # words before it
     text: str  # its words in lower case
@@ -140,7 +140,7 @@ def evidence(
 
 
 class Survey:
-    """A page's blocks, counted."""
+    """Counts of a page's blocks."""
 
     def __init__(self, blocks: list[Block], places: list[Place]) -> None:
         self.blocks = blocks
@@ -154,7 +154,7 @@ class Survey:
         runs: set[tuple[str, ...]] = set()
         for number, block in enumerate(blocks):
             self.count(number, block, runs)
-        for place in reversed(places):  # what is in a place is in those around it
+        for place in reversed(places):  # the content of a place is in those around it too
             if (up := place.up) is not None:
                 up.words += place.words
                 up.chars += place.chars
@@ -168,7 +168,7 @@ class Survey:
         self.all_words, self.all_blocks = self.words or 1, len(blocks) or 1
         self.tags = [float(TAG_NUMBER.get(block.place.tag, OTHER_TAG)) for block in blocks]
         self.long = [basics.words >= LONG for basics in self.basics]
-        self.sums = [  # of words, linked words and long blocks before each block
+        self.sums = [  # sums of words, linked words and long blocks before each block
             list(accumulate(values, initial=0.0))
             for values in (
                 [basics.words for basics in self.basics],
@@ -178,7 +178,7 @@ class Survey:
         ]
 
     def count(self, number: int, block: Block, runs: set[tuple[str, ...]]) -> None:
-        """Take a block into account."""
+        """Add a block to the counts."""
         text, place = block.text, block.place
         tokens = TOKEN.findall(text.lower())
         words, chars = len(tokens), len(text)
@@ -226,7 +226,7 @@ class Survey:
             self.heading = number
 
     def best_place(self) -> Place | None:
-        """Return the element that has most running text right in it, as readability counts."""
+        """Return the element with most running text directly in it, counted as in readability."""
         best, top = None, 0.0
         for place, score in self.scores.items():
             unlinked = score * (1 - place.linked / (place.chars or 1))
@@ -235,7 +235,7 @@ class Survey:
         return best
 
     def described(self, places: list[Place]) -> list[float]:
-        """Return what is said of the page."""
+        """Return the features of the page."""
         hints = dict.fromkeys(HINTS, 0)
         tags: dict[str, int] = {}
         for place in places:
@@ -275,7 +275,7 @@ class Survey:
         ]
 
     def own(self, number: int, block: Block, title: frozenset[str]) -> list[float]:
-        """Return what is said of a block's own text and of those like it."""
+        """Return the features of a block's own text and of similar blocks."""
         basics = self.basics[number]
         words, chars, tokens, group = basics.words, basics.chars, basics.tokens, basics.group
         text = block.text
@@ -321,7 +321,7 @@ class Survey:
         ]
 
     def neighbours(self, number: int) -> list[float]:
-        """Return what is said of the blocks before and after one."""
+        """Return the features of the blocks before and after one."""
         told: list[float] = []
         size = len(self.basics)
         for step in NEIGHBOURS:
@@ -337,7 +337,7 @@ class Survey:
         return told
 
     def standing(self, place: Place) -> Sequence[float]:
-        """Return what is said of the elements around a place, and keep it there."""
+        """Return the features of the elements around a place, and cache them there."""
         told: list[float] = []
         size = place.words
         up = place.up

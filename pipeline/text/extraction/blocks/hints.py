@@ -1,19 +1,19 @@
-"""What the names in a page's markup say of the parts that bear them.
+"""Hints from the names in a page's markup about the parts with these names.
 
 Elements, roles, classes and ids are read as hints of two dozen kinds, a bit each: a menu, a share
-button, a post of a thread. A class is taken apart into its words ("mainMenu_item" is main, menu and
-item), so that no list of class names is needed, and what a word hints at is kept, as pages repeat
-their words.
+button, a post of a thread. A class is split into its words ("mainMenu_item" is main, menu and
+item), so that no list of class names is needed, and the hints of a word are cached, because pages
+repeat their words.
 """
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-KEPT = 16384  # names whose hints are remembered
+KEPT = 16384  # names whose hints are cached
 LONGEST_NAME = 200  # characters of a class or id that are read
 
-# A pattern of words for each kind of hint. A word is in lower case, of letters alone.
+# A pattern of words for each kind of hint. A word is in lower case, of letters only.
 WORDS = {
     "nav": r"^nav(?!y|el)|menu|breadcrumb|crumb",
     "header": r"header|masthead|banner|topbar",
@@ -50,7 +50,7 @@ WORDS = {
     "hero": r"^hero|title|headline|heading|intro|^lead$|jumbo|^deck$|kicker",
     "code": r"^code|highlight|syntax|prism|hljs",
 }
-# Elements that hint at something by themselves, each kind a bit of its own.
+# Elements that are a hint by themselves, each kind with its own bit.
 ELEMENTS = {
     "nav": ("nav", "menu"),
     "header": ("header",),

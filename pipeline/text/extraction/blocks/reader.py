@@ -1,4 +1,4 @@
-"""The main text of a page: its blocks, what is known of each, the best choice, and its writing."""
+"""The main text of a page: its blocks, their features, the best choice, and the output."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +11,19 @@ from webtext.pipeline.text.extraction.blocks.opinion import opinion
 from webtext.pipeline.text.extraction.blocks.scoring import best_choice, probabilities
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, written
 
-LIKELY = 0.5  # probability below which nothing is taken where precision is favoured
-GENEROUS = 2.0  # times the probability that blocks count with where recall is favoured
+LIKELY = 0.5  # probability below which nothing is taken if precision is favoured
+GENEROUS = 2.0  # factor of the blocks' probability if recall is favoured
 COMMENTS = BIT["comment"]
-LEAST_COMMENT = 5  # words of a comment that is taken where comments are wanted
+LEAST_COMMENT = 5  # words of a comment that is taken if comments are wanted
 MOST_LINKED = 0.3  # share of linked characters of it
 LEAST_MENU = 3  # lines of a block that is a menu
-MENU_LINKED = 0.8  # share of linked characters of it; spaces are not linked
+MENU_LINKED = 0.8  # share of its linked characters; spaces are not linked
 LONGEST_ENTRY = 40  # characters of its lines
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is wanted of a page beside its main text, and how sure it must be."""
+    """What to return of a page besides its main text, and how certain it must be."""
 
     precise: bool = False
     generous: bool = False
@@ -32,13 +32,13 @@ class Wishes:
 
 
 def main_text(tree: Any, wishes: Wishes = Wishes()) -> str:
-    """Return the main text of a page, "" where it shows nothing; the tree stays as it is."""
+    """Return the main text of a page, "" if it shows nothing; the tree is not changed."""
     found, rows = seen(tree)
     return written(chosen(found, probabilities(rows), wishes))
 
 
 def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
-    """Return the blocks of a page, or of what it holds as data, and the evidence of each."""
+    """Return the blocks of a page, or of the data in it, and the features of each."""
     found, places = blocks(tree)
     page = tree
     if shown(found) < SHOWN and (data := embedded(tree)) is not None:
@@ -51,12 +51,12 @@ def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
 
 
 def shown(found: list[Block]) -> int:
-    """Return the characters of some blocks."""
+    """Return the number of characters of some blocks."""
     return sum(len(block.text) for block in found)
 
 
 def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Block]:
-    """Return the blocks of the main text, by how probable it is that each is part of it."""
+    """Return the blocks of the main text, given each block's probability of being part of it."""
     words = [len(TOKEN.findall(block.text)) for block in found]
     if wishes.generous:
         chances = [min(1.0, GENEROUS * chance) for chance in chances]
@@ -72,9 +72,9 @@ def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Blo
 
 
 def is_menu(block: Block) -> bool:
-    """Say whether a block is a menu by itself: short lines, each no more than a link.
+    """Whether a block is a menu by itself: short lines, each only a link.
 
-    The model sees too few pages on which nothing else tells that a menu is none of the text.
+    The model was trained on too few pages where only this shows that a menu is not main text.
     """
     lines = block.text.split("\n")
     return (
@@ -85,7 +85,7 @@ def is_menu(block: Block) -> bool:
 
 
 def is_comment(block: Block, words: int) -> bool:
-    """Say whether a block is what a reader wrote under an article."""
+    """Whether a block is a reader's comment under an article."""
     place: Place = block.place
     linked = block.linked > MOST_LINKED * len(block.text)
     return bool(place.bits & COMMENTS) and words >= LEAST_COMMENT and not linked

@@ -1,8 +1,8 @@
-"""How probable it is that a block belongs to a page's main text, by boosted decision trees.
+"""The probability that a block belongs to a page's main text, by boosted decision trees.
 
-The trees are data (`pipeline/data/blocks.json`, made by `tests/bench/blocks_model.py`): a hundred
-or so small ones whose values add up to a logit. They become Python expressions when they are first
-asked, which is several times as fast as walking them, and needs no NumPy in the sandbox.
+The trees are data (`pipeline/data/blocks.json`, made by `tests/bench/blocks_model.py`): about a
+hundred small ones whose values add up to a logit. They are compiled to Python expressions at their
+first use, which is several times as fast as walking them, and needs no NumPy in the sandbox.
 """
 
 import json
@@ -16,17 +16,17 @@ from webtext.pipeline.text.extraction.blocks.evidence import NAMES
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 
 FILE = "blocks.json"
-TREES_AT_ONCE = 25  # between two looks at the sum
-HOPELESS = 0.2  # probability below which no block is taken, not the best of a page either
+TREES_AT_ONCE = 25  # trees between two checks of the sum
+HOPELESS = 0.2  # probability below which no block is taken, not even the best of a page
 UNLIKELY = 0.3  # probability below which words are not expected in the text at all
-DECIDED = 5.0  # logit from which on the trees that are left are not asked; one of theirs says < 1
+DECIDED = 5.0  # logit at which the remaining trees are skipped; each of them adds < 1
 
-Tree = float | list[Any]  # a value, or a test, the tree where it holds and that where it does not
+Tree = float | list[Any]  # a value, or a test, the tree if it is true and the tree if not
 Row = list[float]
 
 
 def probabilities(rows: list[Row]) -> list[float]:
-    """Return for each row of evidence how probable it is that its block is main text."""
+    """Return for each row of features the probability that its block is main text."""
     first, parts = model()
     found = []
     for row in rows:
@@ -41,14 +41,14 @@ def probabilities(rows: list[Row]) -> list[float]:
 
 @cache
 def model() -> tuple[float, tuple[Callable[[Row], float], ...]]:
-    """Return the logit to begin with, and functions that add to it."""
+    """Return the initial logit, and functions that return values to add to it."""
     told = json.loads((files("webtext.pipeline.data") / FILE).read_text(encoding="utf-8"))
     trees: list[Tree] = told["trees"]
     parts = [
         " + ".join(map(expression, trees[at : at + TREES_AT_ONCE]))
         for at in range(0, len(trees), TREES_AT_ONCE)
     ]
-    # `expression` writes nothing but numbers and comparisons
+    # `expression` writes only numbers and comparisons
     return float(told["first"]), tuple(eval(f"lambda row: {part}") for part in parts)  # noqa: S307
 
 
@@ -59,7 +59,7 @@ def expression(tree: Tree) -> str:
     '(0.25 if row[32] <= 4.5 else (-1.0 if row[62] & 1 else 0.5))'
 
     Raises:
-        KeyError: the tree asks for what `evidence` does not say.
+        KeyError: the tree uses a feature that `evidence` does not have.
     """
     if not isinstance(tree, list):
         return repr(float(tree))
@@ -75,16 +75,16 @@ def expression(tree: Tree) -> str:
 
 @cache
 def positions() -> dict[str, int]:
-    """Return where each kind of evidence stands in a row."""
+    """Return the index of each feature in a row."""
     return {name: number for number, name in enumerate(NAMES)}
 
 
 def best_choice(chances: list[float], words: list[int]) -> list[bool]:
-    """Return which blocks to take so that the expected F1 of the words taken is greatest.
+    """Return which blocks to take for the highest expected F1 of the words.
 
-    Blocks are taken from the most probable on, as long as that raises the F1 of the expected words:
-    twice those hit, over those taken and those wanted. So the bound is half the F1 that the page
-    allows: high on a page that is clear, low on one that is not.
+    Blocks are taken in order of probability, as long as that raises the F1 of the expected words:
+    twice the correct words, over the taken plus the wanted words. So the bound is half the F1 that
+    the page allows: high on a clear page, low on an unclear one.
 
     >>> best_choice([0.9, 0.4, 0.1], [50, 10, 50])
     [True, False, False]
@@ -105,7 +105,7 @@ def best_choice(chances: list[float], words: list[int]) -> list[bool]:
 
 
 def asked(tree: Tree) -> Iterator[str]:
-    """Yield the kinds of evidence that a tree asks for."""
+    """Yield the features that a tree uses."""
     if isinstance(tree, list):
         yield tree[0][0]
         yield from asked(tree[1])

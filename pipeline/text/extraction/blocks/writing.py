@@ -1,7 +1,7 @@
-"""Blocks as the text of a page: a block a line, items with their mark, rows of a table as rows.
+"""Write blocks as the text of a page: a line per block, items with their mark, table rows as rows.
 
-A table is data where its cells are short and hold no blocks of their own; one that lays out a page
-gives its cells' blocks as they stand.
+A table is data if its cells are short and contain no blocks of their own; a table used for layout
+gives its cells' blocks unchanged.
 """
 
 from webtext.pipeline.text.extraction.blocks.blocks import CELLS, Block, Place
@@ -14,7 +14,7 @@ def written(blocks: list[Block]) -> str:
     """Return the text of some blocks of a page, in their order."""
     lines: list[str] = []
     marked: set[Place] = set()
-    row: Place | None = None  # that the last line is of
+    row: Place | None = None  # the row of the last line
     cell: Place | None = None
     for block in blocks:
         its_cell = data_cell(block.place)
@@ -35,7 +35,7 @@ def one_line(text: str) -> str:
 
 
 def mark(place: Place, marked: set[Place]) -> str:
-    """Return what stands before the first block of an item, "" before others."""
+    """Return the mark before the first block of an item, "" before other blocks."""
     for around in place.around():
         if around.tag == "li":
             if around in marked:
@@ -49,7 +49,7 @@ def mark(place: Place, marked: set[Place]) -> str:
 
 
 def data_cell(place: Place) -> Place | None:
-    """Return the cell of a table of data that a place is, None where it is none."""
+    """Return the cell of a data table that a place is, None if it is not one."""
     if place.tag in CELLS or (place.up is not None and place.up.tag in CELLS and place.tag == "p"):
         cell = place if place.tag in CELLS else place.up
         row = cell.up if cell else None
@@ -59,8 +59,8 @@ def data_cell(place: Place) -> Place | None:
 
 
 def is_data(row: Place) -> bool:
-    """Say whether a row is one of several cells, in a table whose cells are short."""
+    """Whether a row has several cells, in a table whose cells are short."""
     table = next((place for place in row.around() if place.tag == "table"), None)
-    if table is None or row.kids < 2:  # one cell is a line
+    if table is None or row.kids < 2:  # a row of one cell is a line
         return False
     return row.words <= LONGEST_CELL * row.kids and table.plain

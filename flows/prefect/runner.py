@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from webtext.flows.building.output import echo
 from webtext.flows.prefect.timetable import Schedule, Served
 from webtext.pipeline.core.pool import die_with
 
@@ -62,10 +63,10 @@ def check(served: Served) -> None:
                 schedule = known.IntervalSchedule(interval=seconds, timezone=one.timezone)
             dates = asyncio.run(schedule.get_dates(SHOWN, start=datetime.now(UTC)))
             for date in dates:
-                sys.stdout.write(f"{date:%Y-%m-%d %H:%M:%S %Z}\n")
+                echo(f"{date:%Y-%m-%d %H:%M:%S %Z}")
     except (ValueError, KeyError, OverflowError) as error:
         words = " ".join(str(error).split())
-        sys.stderr.write(f"{words}\n")
+        echo(words, err=True)
         sys.exit(2)
 
 

@@ -19,6 +19,8 @@ DAMAGED: Final = "damaged"  # bytes from which no record can be read, or a wrong
 
 PIECE: Final = 1 << 16  # bytes read at a time
 MAX_HEAD: Final = 1 << 20  # bytes of a record's fields
+USUAL_HEAD: Final = 4096  # bytes that the fields of nearly every record fit into
+OVERLAP: Final = 64  # bytes that are searched again, for a line may be cut in two
 
 VERSION: Final = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n")
 # URL, address, date, type, and last the length; version 2 has five more before that.
@@ -28,6 +30,7 @@ ARC_LINE: Final = re.compile(
     re.IGNORECASE,
 )
 _begun = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n|W?A?R?C?/?[01]?\.?\d{0,2}[ \t]*\r?\Z")
+_again = re.compile(rb"\nWARC/[01]\.\d{1,2}[ \t]*\r?\n")
 _blank = re.compile(rb"\r?\n[ \t]*\r?\n")
 _next = re.compile(rb"(?:\A|\n)(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")
 _anywhere = re.compile(rb"(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")  # after damage, also within a line
@@ -126,11 +129,10 @@ def _fields(stream: Stream, arc: bool) -> tuple[int, list[tuple[str, str]]] | No
     if VERSION.match(stream.held) is None:
         return None
     at = 0
-    while True:
-        while (blank := _blank.search(stream.held, at)) is None:
-            if stream.over or len(stream.held) > MAX_HEAD:
-                return None
-            stream.hold(len(stream.held) + PIECE)
+    while at <= MAX_HEAD:
+        blank = _blank_line(stream, at)
+        if blank is None:
+            return None
         fields = _read(bytes(stream.held[: blank.end()]))
         if payload.header(fields, "content-length") is not None:
             return blank.end(), fields
@@ -138,6 +140,23 @@ def _fields(stream: Stream, arc: bool) -> tuple[int, list[tuple[str, str]]] | No
         if _more_fields.match(stream.held, blank.end()) is None:
             return blank.end(), fields
         at = blank.end() + 1
+    return None
+
+
+def _blank_line(stream: Stream, at: int) -> re.Match[bytes] | None:
+    """Return the empty line that ends fields; None if none comes before the next record begins.
+
+    No byte is searched twice, however long the fields are, and no more than a head of a usual size
+    where the next record begins at once.
+    """
+    end = at + USUAL_HEAD
+    while True:
+        stream.hold(end)
+        again = _again.search(stream.held, max(at, 1), end)
+        blank = _blank.search(stream.held, at, again.start() + 1 if again else end)
+        if blank or again or len(stream.held) < end or end > MAX_HEAD:
+            return blank
+        at, end = end - OVERLAP, 2 * end
 
 
 def _read(head: bytes) -> list[tuple[str, str]]:

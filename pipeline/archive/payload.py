@@ -65,16 +65,15 @@ def headers(head: bytes) -> list[tuple[str, str]]:
     >>> headers(b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nno colon\r\n\r\n")
     [('A', 'b c')]
     """
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, list[str]]] = []  # pieces, joined once: a line may be folded for long
     for line in head.decode("latin-1").split("\n")[1:]:
         if line[:1] in (" ", "\t") and found and line.strip():
-            name, value = found[-1]
-            found[-1] = (name, f"{value} {line.strip()}".strip())
+            found[-1][1].append(line.strip())
             continue
         name, colon, value = line.partition(":")
         if colon:
-            found.append((name.strip(), value.strip()))
-    return found
+            found.append((name.strip(), [value.strip()]))
+    return [(name, " ".join(pieces).strip()) for name, pieces in found]
 
 
 def header(fields: list[tuple[str, str]], name: str) -> str | None:

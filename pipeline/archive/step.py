@@ -74,11 +74,12 @@ STEP = Step(
     optional=("links",),
     bytes_depend_on=(
         "ada-url",
-        "FastWARC",
+        "brotli",
         "msgspec",
         "numpy",
         "pyarrow",
         "tldextract",
+        "webencodings",
         "zstandard",
     ),
     fates=REASONS,

@@ -47,6 +47,7 @@ STEP = Step(
     inputs=("documents", "duplicates"),
     bytes_depend_on=(
         "Jinja2",
+        "msgspec",
         "numpy",
         "pyarrow",
     ),

@@ -53,6 +53,7 @@ STEP = Step(
         "ada-url",
         "datasketch",
         "llvmlite",
+        "msgspec",
         "numba",
         "numpy",
         "pyarrow",

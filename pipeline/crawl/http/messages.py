@@ -171,16 +171,16 @@ def tolerant(data: bytes) -> Head:
     found = _status.match(first)
     if found is None or b"\0" in data:
         raise BadHeadError(f"a response that begins with {data[:40]!r}")
-    fields: list[Field] = []
+    pieces: list[tuple[bytes, list[bytes]]] = []  # joined once: a line may be folded for long
     for line in rest:
-        if line[:1] in (b" ", b"\t") and fields and line.strip():
-            name, value = fields[-1]
-            fields[-1] = name, value + b" " + line.strip(b" \t\r")
+        if line[:1] in (b" ", b"\t") and pieces and line.strip():
+            pieces[-1][1].append(line.strip(b" \t\r"))
             continue
         name, colon, value = line.partition(b":")
         name = name.rstrip(b" \t")
         if colon and _name.fullmatch(name):
-            fields.append((name, value.strip(b" \t\r")))
+            pieces.append((name, [value.strip(b" \t\r")]))
+    fields = [(name, b" ".join(parts)) for name, parts in pieces]
     if len(fields) > MAX_FIELDS or any(len(value) > MAX_FIELD for _, value in fields):
         raise BadHeadError("more headers, or longer ones, than any that are read")
     version, status, reason = found.groups()

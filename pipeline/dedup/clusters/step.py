@@ -120,6 +120,7 @@ STEP = Step(
         "ada-url",
         "datasketch",
         "llvmlite",
+        "msgspec",
         "numba",
         "numpy",
         "pyarrow",

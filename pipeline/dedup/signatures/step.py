@@ -32,6 +32,7 @@ STEP = Step(
         "ada-url",
         "datasketch",
         "llvmlite",
+        "msgspec",
         "numba",
         "numpy",
         "pyarrow",

@@ -143,7 +143,7 @@ def _rows() -> dict[bytes, str]:
 def _big5() -> dict[bytes, str]:
     """Return the pairs of Big5 that Python's codec lacks."""
     found = {}
-    for line in (DATA / "big5_beyond.txt").read_text(encoding="utf-8").splitlines():
+    for line in (DATA / "big5_beyond.index").read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
             continue
         first, characters = line.split("\t")

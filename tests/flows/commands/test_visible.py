@@ -13,8 +13,10 @@ import pytest
 from tests.flows.conftest import ROOT
 from webtext.flows.building import output, terminal
 from webtext.flows.commands.command_line import cli
+from webtext.pipeline.core.step import Fact
 from webtext.pipeline.core.visible import VisibleFormatter, on_one_line, visible
-from webtext.pipeline.insight.trace import describe
+from webtext.pipeline.insight.trace import Story, describe
+from webtext.pipeline.links.step import submissions
 
 HOSTILE = {
     "colours": "\x1b[31mred",
@@ -105,8 +107,8 @@ def test_no_command_speaks_in_another_way():
 def test_a_trace_of_a_hostile_link_keeps_to_its_lines():
     title = f"{ALL}\nfate: kept"
     given = {"created": None, "subreddit": ALL, "source": "a", "score": 1, "title": title}
-    row = {"score": 1, "submissions": [given], "dropped_by": None}
-    shown = describe({"url": "http://a.test/", "fate": "x", "id": None, "key": None, "links": row})
+    fact = Fact("links", {}, tuple(submissions({"score": 1, "submissions": [given]})))
+    shown = describe(Story("http://a.test/", None, None, "x", (fact,)))
     lines = shown.split("\n")
     assert harmless(shown)
     assert [line for line in lines if line.startswith("fate")] == ["fate: x"]

@@ -30,6 +30,13 @@ OURS_ALONE = {
     "zstd": "aiohttp undoes it only where another package is installed",
     "x-gzip": "aiohttp hands it on packed",
     "two-layers": "aiohttp undoes the outer one",
+    "bytes-after-length": "what comes after the length is left, as in browsers",
+    "length-and-chunks": "the chunks count, as in browsers",
+    "length-said-twice": "the same length twice is that length, as in browsers",
+    "folded-header": "aiohttp keeps the line end within the value",
+    "no-colon": "a line that is not a header is left out, as in curl",
+    "php-warning": "as above",
+    "space-colon": "blanks before a colon are left out, as in browsers",
 }
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tests.pipeline.dedup.material import documents, json_lines, prose, rows, signed
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.dedup.signatures import signing_kernels
 from webtext.pipeline.dedup.signatures.folded_text import shingles
 from webtext.pipeline.dedup.signatures.sign import (
     Sign,
@@ -230,18 +229,6 @@ def test_signatures_by_a_later_version_are_refused(tmp_path):
 def test_a_setting_out_of_range_says_what_is_wanted(wrong):
     with pytest.raises(UserError, match=r"signatures\.\w+ is -?\d+; wanted \d"):
         Sign(**wrong)
-
-
-def test_kernels_work_where_machine_code_cannot_be_kept(monkeypatch):
-    """A system-wide install, run without a home, has no place for numba's cache."""
-
-    def nowhere(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(signing_kernels, "_jit", nowhere)
-    assert signing_kernels.compiled(len)([1, 2]) == 2
 
 
 def exact(*texts):

@@ -137,5 +137,5 @@ def test_every_pair_is_read_without_an_error():
 
 def test_the_list_beyond_big5_names_its_source():
     root = Path(__file__).resolve().parents[4]
-    first = (root / "pipeline" / "data" / "big5_beyond.txt").read_text(encoding="utf-8")
+    first = (root / "pipeline" / "data" / "big5_beyond.index").read_text(encoding="utf-8")
     assert "encoding.spec.whatwg.org" in first.partition("\n1000\t")[0]

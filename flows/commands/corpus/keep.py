@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
 
@@ -47,16 +48,16 @@ def verify(
         for difference in differences(data, meter("verify")):
             found.append(difference)
             if not as_json:
-                click.echo(difference)
+                echo(difference)
     if as_json:
         told = [{"path": str(one.path), "said": one.said} for one in found]
-        click.echo(json.dumps({"data": str(data), "differences": told}))
+        echo(json.dumps({"data": str(data), "differences": told}))
     if not found:
         count = len(directories(data))
-        click.echo(f"{data}: {count} directories are what their manifests say", err=True)
+        echo(f"{data}: {count} directories are what their manifests say", err=True)
         return
     for home, said in remedies(found, data):
-        click.echo(f"{home}: {said}", err=True)
+        echo(f"{home}: {said}", err=True)
     if recipe is None:
         context.exit(1)
     remake(found, data, recipe, workers, overrides)
@@ -155,18 +156,18 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
         names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
         found = unreached(data, names, trained_on(runs))
         if not found:
-            click.echo(f"{data}: everything there is needed", err=True)
+            echo(f"{data}: everything there is needed", err=True)
             return
         for one in found:
             what = "  crawled: cannot be had again without the network" if one.fetched else ""
-            click.echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
+            echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
         size = sum(one.bytes for one in found) / 1e6
         if not yes:
             click.confirm(f"Remove these {len(found)} ({size:,.1f} MB)?", abort=True, err=True)
         for one in found:
             shutil.rmtree(one.path)
             (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
-        click.echo(f"removed {size:,.1f} MB", err=True)
+        echo(f"removed {size:,.1f} MB", err=True)
 
 
 def trained_on(runs: Path) -> list[str]:

@@ -3,8 +3,8 @@
     frontier ──lease──> workbench ──turn──> visit ──result──> writer ──commit──> frontier
     (on disk)           (in memory)         (fetcher)         (WARC, fsync)      (on disk)
 
-One event loop waits for the hosts; one thread writes to the disk, in order. A result is acknowledged
-after its WARC records are on disk, so a kill loses some fetches, and a requested stop loses none.
+One event loop waits for the hosts; one thread writes to the disk. A result is acknowledged after
+its WARC records are on disk, so a kill loses some fetches, and a requested stop loses none.
 """
 
 import asyncio

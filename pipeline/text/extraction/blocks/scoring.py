@@ -18,6 +18,7 @@ from webtext.pipeline.text.extraction.blocks.hints import BIT
 FILE = "blocks.json"
 TREES_AT_ONCE = 25  # trees between two checks of the sum
 HOPELESS = 0.2  # probability below which no block is taken, not even the best of a page
+NO_TEXT = 0.3  # a page whose best block is less probable has menus and notices alone
 UNLIKELY = 0.3  # probability below which words are not expected in the text at all
 DECIDED = 5.0  # logit at which the remaining trees are skipped; each of them adds < 1
 
@@ -89,6 +90,8 @@ def best_choice(chances: list[float], words: list[int]) -> list[bool]:
     >>> best_choice([0.9, 0.4, 0.1], [50, 10, 50])
     [True, False, False]
     """
+    if max(chances, default=0.0) < NO_TEXT:
+        return [False] * len(chances)
     order = sorted(range(len(chances)), key=lambda n: -chances[n])
     least = min(UNLIKELY, max(chances, default=0.0))
     wanted = sum(

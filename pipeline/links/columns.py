@@ -110,7 +110,7 @@ class _Lines:
         """Append one line, which may be anything; a blank one is not a record."""
         try:
             post = _usual.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
-        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
             record = read_json(line)
             if record is None:
                 return

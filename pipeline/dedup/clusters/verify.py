@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from webtext.pipeline.dedup.clusters.banding import Pairs, unpack
-from webtext.pipeline.dedup.signatures.sign import fold_texts
+from webtext.pipeline.dedup.signatures.sign import fold_documents
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 from webtext.pipeline.dedup.signatures.signing_kernels import compiled
 
@@ -84,7 +84,7 @@ def shingle_sets(
     Among a billion shingles, two different ones have the same hash with a probability of 3 %; then
     two texts of the collection share one shingle more than they should.
     """
-    folded, words, doc_end, doc_words = fold_texts(texts)
+    folded, words, doc_end, doc_words = fold_documents(texts)
     hashes = np.empty(int(doc_words[-1]), np.uint64)
     ends = np.empty(len(texts) + 1, np.int64)
     _hash_sets(folded, words, doc_end, doc_words, ngram, ends, hashes)

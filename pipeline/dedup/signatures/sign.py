@@ -32,6 +32,9 @@ from webtext.pipeline.dedup.signatures.signature_files import (
     write_signatures,
 )
 
+FoldedTexts = tuple[
+    npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
+]
 SCHEME = "affine32"  # of datasketch's permutations, its default since 2.0
 # Digits stay, all other bytes become spaces.
 NUMBERS = bytes(code if 48 <= code < 58 else 32 for code in range(256))
@@ -175,14 +178,7 @@ def signatures(
         signing_kernels,
     )
 
-    folded, words, doc_end, doc_words = fold_texts(texts)
-    heavy = of_numbers(folded, words, doc_end, doc_words)
-    if heavy.any():
-        read = [
-            text.translate(LETTERS) if numeric else text
-            for text, numeric in zip(texts.to_pylist(), heavy.tolist(), strict=True)
-        ]
-        folded, words, doc_end, doc_words = fold_texts(pa.array(read, pa.string()))
+    folded, words, doc_end, doc_words = fold_documents(texts)
     counts = np.diff(doc_words)
     shingles = np.maximum(counts - settings.ngram + 1, np.minimum(counts, 1))
     hashes = np.empty(int(shingles.sum()), np.uint32)
@@ -194,11 +190,20 @@ def signatures(
     return minima, shingles, _exact(folded, doc_end, texts)
 
 
-def fold_texts(
-    texts: pa.StringArray,
-) -> tuple[
-    npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
-]:
+def fold_documents(texts: pa.StringArray) -> FoldedTexts:
+    """Fold as `fold_texts`, but keep the digits of texts that consist mostly of numbers."""
+    folded, words, doc_end, doc_words = fold_texts(texts)
+    heavy = of_numbers(folded, words, doc_end, doc_words)
+    if not heavy.any():
+        return folded, words, doc_end, doc_words
+    read = [
+        text.translate(LETTERS) if numeric else text
+        for text, numeric in zip(texts.to_pylist(), heavy.tolist(), strict=True)
+    ]
+    return fold_texts(pa.array(read, pa.string()))
+
+
+def fold_texts(texts: pa.StringArray) -> FoldedTexts:
     """Fold texts; return the bytes, where words start, and each document's end in both."""
     from webtext.pipeline.dedup.signatures import sha1, signing_kernels
     from webtext.pipeline.dedup.signatures.folded_text import folding

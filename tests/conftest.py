@@ -27,6 +27,15 @@ atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 hypothesis.settings.register_profile("webtext", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("webtext")
 
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name binary parameters by their place: gzip writes the time of day into its bytes.
+
+    The processes that share a run must find the same names.
+    """
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -36,7 +37,27 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) and not val.isascii() else None
 
 
+OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]  # no right of root is needed
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture
+def own_disk(tmp_path):
+    """The command before one that mounts a disk for itself; skips where that is not allowed."""
+    (tmp_path / "try").mkdir()
+    mount = ["mount", "-t", "tmpfs", "none", str(tmp_path / "try")]
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*OWN_DISK, *mount], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("this system lets nobody mount a disk of their own")
+    return OWN_DISK
+
+
+@pytest.fixture
+def no_waiting_for_the_disk(monkeypatch):
+    """Write files as ever, without waiting until the disk has them."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -51,35 +52,29 @@ def test_where_and_how_fast_a_crawl_runs_moves_nothing(sources, tmp_path):
     assert homes([sources], tmp_path) == homes(slower, tmp_path)
 
 
-def test_what_a_list_of_words_holds_moves_the_documents_and_its_place_does_not(sources, tmp_path):
-    for name, text in (("one.txt", "darn"), ("two.txt", "darn"), ("three.txt", "heck")):
-        (tmp_path / name).write_text(text)
+@pytest.mark.parametrize(
+    ("setting", "refused"),
+    [
+        ("rules.words.listed.file = '{}'", "rules.words.listed.file: four/set.txt: no such file"),
+        ("decontaminate.against = ['{}']", "four/set.txt: no such file"),
+    ],
+)
+def test_what_a_named_file_holds_moves_the_documents_and_its_place_does_not(
+    sources, tmp_path, setting, refused
+):
+    for name, text in (("one", "darn it all"), ("two", "darn it all"), ("three", "heck it")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "set.txt").write_text(text)
     none = homes([sources], tmp_path)
     one, two, three = (
-        homes([sources, f"rules.words.listed.file = '{name}.txt'"], tmp_path)
+        homes([sources, setting.format(f"{name}/set.txt")], tmp_path)
         for name in ("one", "two", "three")
     )
     assert one == two
     assert none["pages"] == one["pages"] == three["pages"]
     assert len({made["documents"] for made in (none, one, three)}) == 3
-    with pytest.raises(UserError, match=r"rules.words.listed.file: four.txt: no such file"):
-        homes([sources, "rules.words.listed.file = 'four.txt'"], tmp_path)
-
-
-def test_what_an_evaluation_set_holds_moves_the_documents_and_its_place_does_not(sources, tmp_path):
-    for name, text in (("one.txt", "a b c"), ("two.txt", "a b c"), ("three.txt", "d e f")):
-        (tmp_path / name.removesuffix(".txt")).mkdir()
-        (tmp_path / name.removesuffix(".txt") / "set.txt").write_text(text)
-    none = homes([sources], tmp_path)
-    one, two, three = (
-        homes([sources, f"decontaminate.against = ['{name}/set.txt']"], tmp_path)
-        for name in ("one", "two", "three")
-    )
-    assert one == two
-    assert none["pages"] == one["pages"] == three["pages"]
-    assert len({made["documents"] for made in (none, one, three)}) == 3
-    with pytest.raises(UserError, match=r"four/set.txt: no such file"):
-        homes([sources, "decontaminate.against = ['four/set.txt']"], tmp_path)
+    with pytest.raises(UserError, match=re.escape(refused)):
+        homes([sources, setting.format("four/set.txt")], tmp_path)
 
 
 def test_stages_that_are_off_are_not_in_the_chain(sources, tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import zstandard
 
+from webtext.pipeline.archive.warc import responses
+
 PAGE = b"<!doctype html><title>A page</title><p>Some text of its own.</p>"
 
 
@@ -74,3 +76,26 @@ def raw_deflate(stored):
 def write(path: Path, records, pack=b"".join):
     path.write_bytes(pack(records))
     return path
+
+
+def one(tmp_path, block, **extra):
+    """Write a file of one record and read it back."""
+    path = write(tmp_path / "one.warc", [record("http://h.test/", block, **extra)])
+    (found,) = responses(path, max_body=100_000)
+    return found
+
+
+PACKINGS = {
+    "plain": b"".join,
+    "gzip, a member a record": lambda records: b"".join(members(records)),
+    "gzip, one member": lambda records: gzip.compress(b"".join(records)),
+    "gzip, two members of several": lambda records: b"".join(
+        members([b"".join(records[:2]), b"".join(records[2:])])
+    ),
+    "zstd, one stream": lambda records: compressed(b"".join(records)),
+    "zstd, a frame a record": lambda records: b"".join(map(compressed, records)),
+    "zstd, long window": lambda records: long_window(b"".join(records)),
+    "zstd, dictionary": with_dictionary,
+    "zstd, packed dictionary": lambda records: with_dictionary(records, packed=True),
+}
+SEEKABLE = ["plain", "gzip, a member a record"]

@@ -1,28 +1,10 @@
 """A build whose disk is full at any write, and a folder that is not to be written to."""
 
 import json
-import shutil
 import subprocess
 import sys
 
-import pytest
-
 from tests.flows.conftest import ROOT
-
-OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]  # no right of root is needed
-
-
-@pytest.fixture
-def own_disk(tmp_path):
-    """The command before one that mounts a disk for itself; skips where that is not allowed."""
-    (tmp_path / "try").mkdir()
-    mount = ["mount", "-t", "tmpfs", "none", str(tmp_path / "try")]
-    if (
-        not shutil.which("unshare")
-        or subprocess.run([*OWN_DISK, *mount], check=False, capture_output=True).returncode
-    ):
-        pytest.skip("this system lets nobody mount a disk of their own")
-    return OWN_DISK
 
 
 def test_a_build_survives_a_disk_that_is_full_at_one_write_after_the_other(tmp_path, own_disk):

@@ -1,46 +1,29 @@
 import gzip
 import random
-import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
-import brotli
 import pytest
 import warcio
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.pipeline import warcfile
-from tests.pipeline.warcfile import PAGE, http, members, record, site, write
-from webtext.pipeline.archive import payload
+from tests.pipeline.warcfile import (
+    PACKINGS,
+    PAGE,
+    SEEKABLE,
+    http,
+    members,
+    one,
+    record,
+    site,
+    write,
+)
 from webtext.pipeline.archive.warc import read_response, responses
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.fetch import Exchange
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
-
-PACKINGS = {
-    "plain": b"".join,
-    "gzip, a member a record": lambda records: b"".join(members(records)),
-    "gzip, one member": lambda records: gzip.compress(b"".join(records)),
-    "gzip, two members of several": lambda records: b"".join(
-        members([b"".join(records[:2]), b"".join(records[2:])])
-    ),
-    "zstd, one stream": lambda records: warcfile.compressed(b"".join(records)),
-    "zstd, a frame a record": lambda records: b"".join(map(warcfile.compressed, records)),
-    "zstd, long window": lambda records: warcfile.long_window(b"".join(records)),
-    "zstd, dictionary": warcfile.with_dictionary,
-    "zstd, packed dictionary": lambda records: warcfile.with_dictionary(records, packed=True),
-}
-SEEKABLE = ["plain", "gzip, a member a record"]
-
-
-def one(tmp_path, block, **extra):
-    """Write a file of one record and read it back."""
-    path = write(tmp_path / "one.warc", [record("http://h.test/", block, **extra)])
-    (found,) = responses(path, max_body=100_000)
-    return found
 
 
 def seen(path, **options):
@@ -137,89 +120,6 @@ def test_records_that_stand_for_a_page_but_hold_none_are_named(tmp_path, kind, p
 @pytest.mark.parametrize("date", ["yesterday", "", None])
 def test_a_date_that_is_none_is_none(tmp_path, date):
     assert one(tmp_path, http(), WARC_Date=date).date is None
-
-
-CHUNKED = b"5;x=y\r\n<p>ab\r\n0004\r\nc</p\r\n1\r\n>\r\n0\r\nTrailer: x\r\n\r\n"
-ENCODED = {
-    "gzip": gzip.compress(PAGE),
-    "x-gzip": gzip.compress(PAGE[:9]) + gzip.compress(PAGE[9:]),
-    "deflate": zlib.compress(PAGE),
-    "Deflate": warcfile.raw_deflate(PAGE),
-    "br": brotli.compress(PAGE),
-    "zstd": warcfile.compressed(PAGE),
-    "gzip, br": brotli.compress(gzip.compress(PAGE)),
-    "identity": PAGE,
-    "utf-8": PAGE,
-}
-
-
-@pytest.mark.parametrize("coding", ENCODED)
-def test_content_encodings_are_undone(tmp_path, coding):
-    found = one(tmp_path, http(ENCODED[coding], headers={"Content-Encoding": coding}))
-    assert (found.body, found.problem, found.truncated) == (PAGE, None, None)
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_a_body_that_was_decoded_before_is_left_alone(tmp_path, coding):
-    found = one(tmp_path, http(headers={"Content-Encoding": coding}))
-    assert (found.body, found.problem) == (PAGE, None)
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_a_bomb_is_cut_at_the_bound(tmp_path, coding):
-    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress,
-            "zstd": warcfile.compressed}[coding]  # fmt: skip
-    found = one(tmp_path, http(pack(bytes(5_000_000)), headers={"Content-Encoding": coding}))
-    assert (len(found.body), found.problem) == (100_000, "too_large")
-
-
-@pytest.mark.parametrize("coding", ["deflate", "br", "gzip", "zstd"])
-def test_a_broken_encoding_has_its_name(tmp_path, coding):
-    magic = {"gzip": b"\x1f\x8b\x08\x00", "zstd": b"\x28\xb5\x2f\xfd"}.get(coding, b"")
-    found = one(tmp_path, http(magic + b"\xff" * 99, headers={"Content-Encoding": coding}))
-    assert found.problem == "bad_encoding"
-
-
-def test_an_encoding_that_breaks_off_leaves_what_came_before(tmp_path):
-    page = PAGE + random.Random(1).randbytes(2000)
-    found = one(tmp_path, http(gzip.compress(page)[:-900], headers={"Content-Encoding": "gzip"}))
-    assert found.problem is None
-    assert found.truncated == "disconnect"
-    assert page.startswith(found.body)
-    assert len(found.body) > 500
-
-
-def test_encodings_nested_too_deep_are_not_undone(tmp_path):
-    found = one(tmp_path, http(headers={"Content-Encoding": "gzip, gzip, gzip, gzip"}))
-    assert found.problem == "bad_encoding"
-
-
-@pytest.mark.parametrize(
-    ("body", "expected", "truncated"),
-    [
-        (CHUNKED, b"<p>abc</p>", None),
-        (b"<p>not chunked</p>", b"<p>not chunked</p>", None),  # an archive joined the chunks
-        (b"3\r\nabc\r\n", b"abc", "disconnect"),
-        (b"9\r\nabc", b"abc", "disconnect"),
-        (b"", b"", None),
-    ],
-)
-def test_chunks_are_joined(tmp_path, body, expected, truncated):
-    found = one(tmp_path, http(body, headers={"Transfer-Encoding": "chunked"}))
-    assert (found.body, found.truncated, found.problem) == (expected, truncated, None)
-
-
-def test_chunks_and_compression_are_undone_in_order(tmp_path):
-    packed = gzip.compress(PAGE)
-    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed), packed)
-    fields = {"transfer-encoding": "chunked", "content-encoding": "gzip"}
-    assert one(tmp_path, http(body, headers=fields)).body == PAGE
-
-
-@given(st.binary(), st.lists(st.sampled_from(["gzip", "br", "zstd", "deflate", "x"]), max_size=4))
-def test_no_body_and_no_coding_raises(body, codings):
-    fields = [("Content-Encoding", ",".join(codings)), ("Transfer-Encoding", "chunked")]
-    assert len(payload.unpack(fields, body, 100).data) <= max(100, len(body))
 
 
 def test_a_body_over_the_bound_is_cut_and_named(tmp_path):
@@ -406,95 +306,7 @@ def test_no_damage_raises_anything_but_a_user_error_or_loses_what_it_did_not_tou
             assert good >= (4 if seed % 3 < 2 else (at * 6 // len(whole)) - 1)
 
 
-def lower(stored):
-    head, _, rest = stored.partition(b"\r\n\r\n")
-    version, _, fields = head.partition(b"\r\n")
-    return version + b"\r\n" + fields.lower().replace(b"http://", b"http://") + b"\r\n\r\n" + rest
-
-
-GOOD = record("http://h.test/1", number=1)
-ODD = {
-    "names in lower case": lower(GOOD),
-    "names in capitals": GOOD.replace(b"WARC-Type", b"WARC-TYPE").replace(
-        b"Content-L", b"CONTENT-L"
-    ),
-    "an old version": GOOD.replace(b"WARC/1.1", b"WARC/0.18", 1),
-    "a line without a colon": GOOD.replace(b"WARC-Date", b"nonsense\r\nWARC-Date", 1),
-    "an empty line within the fields": GOOD.replace(b"WARC-Date", b"\r\nWARC-Date", 1),
-    "a folded field": GOOD.replace(b"WARC-Type: response", b"WARC-Type:\r\n response", 1),
-    "one empty line behind": GOOD[:-2],
-    "none behind": GOOD[:-4],
-    "four behind": GOOD + b"\r\n\r\n",
-    "no blank after a colon": GOOD.replace(b": ", b":", 4),
-    "a page about WARC": record("http://h.test/1", http(b"<p>\nWARC/1.0\r\nWARC-Type: x\r\n")),
-}
-
-
-@pytest.mark.parametrize("packing", SEEKABLE)
-@pytest.mark.parametrize("name", ODD)
-def test_records_are_read_as_others_write_them(tmp_path, name, packing):
-    first, _, third = site(3)
-    path = write(tmp_path / "a.warc", [first, ODD[name], third], PACKINGS[packing])
-    found = list(responses(path))
-    assert [(page.url, page.problem) for page in found] == [
-        (f"http://h.test/{n}", None) for n in range(3)]  # fmt: skip
-    assert all(read_response(path, page.offset, page.length) == page for page in found)
-
-
-@pytest.mark.parametrize("packing", SEEKABLE)
-@pytest.mark.parametrize("length", [0, 1, 70, 150, 300, 5000, 10**9, 10**30, -1, "x", ""])
-def test_a_false_length_has_one_row_and_costs_no_neighbour(tmp_path, packing, length):
-    liar = record("http://h.test/1", number=1, length=length)
-    first, _, third, fourth = site(4)
-    path = write(tmp_path / "a.warc", [first, liar, third, fourth], PACKINGS[packing])
-    found = seen(path)
-    good = [url for url, problem in found if problem is None]
-    assert good == ["http://h.test/0", "http://h.test/2", "http://h.test/3"]
-    assert next(url for url, problem in found if problem is not None) == "http://h.test/1"
-
-
-ARC = b"filedesc://a.arc 0.0.0.0 20060504030201 text/plain 9\n1 0 Test\n\n"
-
-
-def arc(*pages, more=b""):
-    lines = b""
-    for number, page in enumerate(pages):
-        block = http(page)
-        lines += b"http://h.test/%d 192.0.2.7 20060504030201 text/html%s %d\n" % (
-            number, more, len(block)) + block + b"\n"  # fmt: skip
-    return lines
-
-
-@pytest.mark.parametrize("more", [b"", b" 200 checksum - 0 a.arc"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_an_arc_file_is_read_record_by_record(tmp_path, packed, more):
-    parts = [ARC, *[arc(PAGE, PAGE + b"x", more=more)[at:end] for at, end in ((0, None),)]]
-    path = write(
-        tmp_path / "a.arc", parts, PACKINGS["gzip, a member a record"] if packed else b"".join
-    )
-    found = list(responses(path))
-    assert [(page.url, page.body, page.ip) for page in found] == [
-        ("http://h.test/0", PAGE, "192.0.2.7"),
-        ("http://h.test/1", PAGE + b"x", "192.0.2.7"),
-    ]
-    assert found[0].date == datetime(2006, 5, 4, 3, 2, 1, tzinfo=UTC)
-
-
 def test_a_file_of_metadata_alone_says_what_it_is(tmp_path):
     path = write(tmp_path / "a.warc.wat.gz", members([record("http://h.test/", b"{}", "metadata")]))
     with pytest.raises(UserError, match="1 metadata records and no response, as a WAT"):
         list(responses(path))
-
-
-@pytest.mark.parametrize("cut", range(1, len(CHUNKED), 3))
-def test_chunks_cut_anywhere_give_what_came(tmp_path, cut):
-    found = one(tmp_path, http(CHUNKED[:cut], headers={"Transfer-Encoding": "chunked"}))
-    assert b"<p>abc</p>".startswith(found.body)
-    assert found.problem is None
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
-def test_bytes_behind_a_coded_body_are_left(tmp_path, coding):
-    stored = ENCODED[coding] + b"\r\nand more"
-    found = one(tmp_path, http(stored, headers={"Content-Encoding": coding}))
-    assert (found.body, found.problem) == (PAGE, None)

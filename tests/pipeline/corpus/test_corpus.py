@@ -16,9 +16,7 @@ from webtext.pipeline.corpus.corpus import REASONS, Corpus, corpus
 SMALL = Corpus(shard_bytes=20_000, row_group=16)
 
 
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 @pytest.fixture

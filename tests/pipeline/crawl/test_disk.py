@@ -4,7 +4,6 @@ import errno
 import os
 import random
 import resource
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,20 +18,6 @@ from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.http import loop
 
 ROOT = Path(__file__).resolve().parents[3]
-OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]  # no right of root is needed
-
-
-@pytest.fixture
-def own_disk(tmp_path):
-    """The command before one that mounts a disk for itself; skips where that is not allowed."""
-    (tmp_path / "try").mkdir()
-    mount = ["mount", "-t", "tmpfs", "none", str(tmp_path / "try")]
-    if (
-        not shutil.which("unshare")
-        or subprocess.run([*OWN_DISK, *mount], check=False, capture_output=True).returncode
-    ):
-        pytest.skip("this system lets nobody mount a disk of their own")
-    return OWN_DISK
 
 
 def filled(tmp_path, own_disk, urls, size, step):

@@ -20,9 +20,7 @@ MENU = "Home · About us · Contact, 2017"
 NOTICE = "All rights reserved by the owners of this site"
 
 
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 def made(path, given, settings=ON, shards=1, workers=0):

@@ -27,9 +27,7 @@ SMALL = Tokens(shard_tokens=1000, val_fraction=0.3)
 AWKWARD = ["", "<|endoftext|>", "a<|endoftext|>b", "\n\n  \n", "Ελληνικά 日本語 עברית", "😀" * 50]
 
 
-@pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch):
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 @pytest.fixture

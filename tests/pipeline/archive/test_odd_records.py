@@ -1,0 +1,84 @@
+"""Records as other programs write them, with wrong lengths, and ARC, the format before WARC."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.pipeline.warcfile import PACKINGS, PAGE, SEEKABLE, http, record, site, write
+from webtext.pipeline.archive.warc import read_response, responses
+
+
+def lower(stored):
+    head, _, rest = stored.partition(b"\r\n\r\n")
+    version, _, fields = head.partition(b"\r\n")
+    return version + b"\r\n" + fields.lower() + b"\r\n\r\n" + rest
+
+
+GOOD = record("http://h.test/1", number=1)
+
+
+ODD = {
+    "names in lower case": lower(GOOD),
+    "names in capitals": GOOD.replace(b"WARC-Type", b"WARC-TYPE").replace(
+        b"Content-L", b"CONTENT-L"
+    ),
+    "an old version": GOOD.replace(b"WARC/1.1", b"WARC/0.18", 1),
+    "a line without a colon": GOOD.replace(b"WARC-Date", b"nonsense\r\nWARC-Date", 1),
+    "an empty line within the fields": GOOD.replace(b"WARC-Date", b"\r\nWARC-Date", 1),
+    "a folded field": GOOD.replace(b"WARC-Type: response", b"WARC-Type:\r\n response", 1),
+    "one empty line behind": GOOD[:-2],
+    "none behind": GOOD[:-4],
+    "four behind": GOOD + b"\r\n\r\n",
+    "no blank after a colon": GOOD.replace(b": ", b":", 4),
+    "a page about WARC": record("http://h.test/1", http(b"<p>\nWARC/1.0\r\nWARC-Type: x\r\n")),
+}
+
+
+@pytest.mark.parametrize("packing", SEEKABLE)
+@pytest.mark.parametrize("name", ODD)
+def test_records_are_read_as_others_write_them(tmp_path, name, packing):
+    first, _, third = site(3)
+    path = write(tmp_path / "a.warc", [first, ODD[name], third], PACKINGS[packing])
+    found = list(responses(path))
+    assert [(page.url, page.problem) for page in found] == [
+        (f"http://h.test/{n}", None) for n in range(3)]  # fmt: skip
+    assert all(read_response(path, page.offset, page.length) == page for page in found)
+
+
+@pytest.mark.parametrize("packing", SEEKABLE)
+@pytest.mark.parametrize("length", [0, 1, 70, 150, 300, 5000, 10**9, 10**30, -1, "x", ""])
+def test_a_false_length_has_one_row_and_costs_no_neighbour(tmp_path, packing, length):
+    liar = record("http://h.test/1", number=1, length=length)
+    first, _, third, fourth = site(4)
+    path = write(tmp_path / "a.warc", [first, liar, third, fourth], PACKINGS[packing])
+    found = [(page.url, page.problem) for page in responses(path)]
+    good = [url for url, problem in found if problem is None]
+    assert good == ["http://h.test/0", "http://h.test/2", "http://h.test/3"]
+    assert next(url for url, problem in found if problem is not None) == "http://h.test/1"
+
+
+ARC = b"filedesc://a.arc 0.0.0.0 20060504030201 text/plain 9\n1 0 Test\n\n"
+
+
+def arc(*pages, more=b""):
+    lines = b""
+    for number, page in enumerate(pages):
+        block = http(page)
+        lines += b"http://h.test/%d 192.0.2.7 20060504030201 text/html%s %d\n" % (
+            number, more, len(block)) + block + b"\n"  # fmt: skip
+    return lines
+
+
+@pytest.mark.parametrize("more", [b"", b" 200 checksum - 0 a.arc"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_arc_file_is_read_record_by_record(tmp_path, packed, more):
+    parts = [ARC, arc(PAGE, PAGE + b"x", more=more)]
+    path = write(
+        tmp_path / "a.arc", parts, PACKINGS["gzip, a member a record"] if packed else b"".join
+    )
+    found = list(responses(path))
+    assert [(page.url, page.body, page.ip) for page in found] == [
+        ("http://h.test/0", PAGE, "192.0.2.7"),
+        ("http://h.test/1", PAGE + b"x", "192.0.2.7"),
+    ]
+    assert found[0].date == datetime(2006, 5, 4, 3, 2, 1, tzinfo=UTC)

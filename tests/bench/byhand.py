@@ -3,13 +3,11 @@
     python -m tests.bench.byhand [--pages 160]
 
 Over pages of the mini-web and their main texts, each way once, one after the other, in one process.
-The table in ARCHITECTURE.md comes from here. trafilatura left alone is measured in a process of its
-own, for what is replaced is replaced in its modules.
+The table in ARCHITECTURE.md comes from here.
 """
 
 import argparse
 import os
-import subprocess
 import sys
 import time
 import zlib
@@ -76,30 +74,8 @@ def show(part: str, ours: float, plain: float, instead: str) -> None:
     print(f"{part:<22} {ours:8.3f} {plain:8.3f} {plain - ours:8.3f}   {instead}", flush=True)
 
 
-def main_texts(trees: Sequence[Any]) -> float:
-    return spent(lambda tree: maintext.fine(READING, tree), trees)
-
-
 def trees_of(htmls: Sequence[str]) -> list[Any]:
     return [tree for html in htmls if (tree := parse(html)) is not None]
-
-
-def left_alone(count: int) -> None:
-    """Print what the main texts take where trafilatura is left alone; for a process of its own."""
-    maintext.main_text = maintext.left_alone
-    trees = trees_of([decode(page.body, page.content_type).text for page in pages(count)])
-    print(main_texts(trees))
-
-
-def alone(count: int) -> float:
-    """Return the milliseconds of a trafilatura in which nothing was replaced."""
-    code = (
-        "import trafilatura as t; v, t.__version__ = t.__version__, ''\n"
-        "from webtext.pipeline.text.extraction import maintext\n"
-        f"t.__version__ = v\nfrom tests.bench import byhand\nbyhand.left_alone({count})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    return float(done.stdout)
 
 
 def reading(found: Sequence[maintext.Page]) -> list[str]:
@@ -117,7 +93,9 @@ def reading(found: Sequence[maintext.Page]) -> list[str]:
     ours = spent(lambda page: byline(page[0], page[2], page[1]), said())
     plain = spent(lambda page: trafilatura.extract_metadata(page[0], default_url=page[2]), said())
     show("byline and dates", ours, plain, "trafilatura.extract_metadata")
-    show("main text", main_texts(trees_of(htmls)), alone(len(found)), "trafilatura left alone")
+    ours = spent(partial(maintext.of_blocks, READING), trees_of(htmls))
+    plain = spent(partial(maintext.fine, READING), trees_of(htmls))
+    show("main text", ours, plain, "trafilatura")
     read = (maintext.read(READING, page) for page in found)
     return [article.text for article in read if isinstance(article, maintext.Article)]
 
@@ -162,7 +140,9 @@ def later(texts: Sequence[str], body: bytes) -> None:
     index = MinHashLSH(params=(14, 8), num_perm=112)
     sketches = list(enumerate(map(sketch, some)))
     plain = spent(lambda each: (index.insert(*each), index.query(each[1])), sketches)
-    show("clusters", 0.004, plain, "datasketch's MinHashLSH; ours as in LOG.md, 8 million")
+    print(
+        f"{'clusters':<22} {'':8} {plain:8.3f} {'':8}   datasketch's; ours: tests.bench.dedup_scale"
+    )
     encoding = bpe.encoding()
     plain = spent(encoding.encode_ordinary, texts)  # first, for it fills what the two share
     show("tokens", spent(bpe.encode, texts), plain, "tiktoken")

@@ -52,7 +52,7 @@ def read(clock: Clock, page: maintext.Page) -> None:
     if tree is None:
         return
     clock("byline", byline, tree, page.url, html)
-    text = clock("main text", maintext.fine, READING, tree)
+    text = clock("main text", maintext.of_blocks, READING, tree)
     clock("finish", lambda: printable(unicodedata.normalize("NFC", text)).strip())
 
 

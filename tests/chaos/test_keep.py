@@ -94,12 +94,21 @@ def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
     listed = run("gc", "--data", data, answer="n\n")
     assert listed.exit_code != 0
     assert f"MB  {data / 'corpus-00000000'}" in listed.output
-    assert f"MB  {data / 'pages-00000000'}  crawled: cannot be had again" in listed.output
+    assert (
+        f"MB  {data / 'pages-00000000'}  cannot be had again without the network; stays"
+        in listed.output
+    )
     assert (data / "pages-00000000").is_dir()
     assert run("gc", "--data", data).exit_code != 0  # nobody answers
     assert (data / "pages-00000000").is_dir()
 
     assert run("gc", "--data", data, "--yes").exit_code == 0
+    assert not (data / "corpus-00000000").exists()
+    (data / "pages-00000000" / "manifest.json").unlink()  # as of a crawl that is at work
+    assert run("gc", "--data", data, "--yes").exit_code == 0
+    assert (data / "pages-00000000").is_dir()
+
+    assert run("gc", "--data", data, "--yes", "--crawled").exit_code == 0
     assert {path.name for path in data.iterdir()} == needed
 
 

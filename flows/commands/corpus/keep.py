@@ -139,13 +139,15 @@ def _free(home: Path) -> Path:
     show_default=True,
     help="Whose corpora are kept.",
 )
+@click.option("--crawled", is_flag=True, help="Remove crawled directories as well.")
 @click.option("--yes", is_flag=True, help="Remove them without asking.")
-def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
+def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: bool) -> None:
     """List the directories in DATA that nothing needs, with sizes; ask; then remove them.
 
     Needed are all inputs of the newest build, of each RECIPE and of each training run. Crawled
-    directories are marked, because only a new crawl could replace them. A snapshot that another
-    data directory is deduplicated against is its own newest build, and so stays.
+    directories are listed, and stay unless --crawled is given: only a new crawl could replace
+    them, and a crawl that is not finished is no part of the newest build yet. A snapshot that
+    another data directory is deduplicated against is its own newest build, and so stays.
     """
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
@@ -158,13 +160,17 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, yes: bool) -> None:
         if not found:
             echo(f"{data}: everything there is needed", err=True)
             return
+        stays = "" if crawled else "; stays, --crawled removes it too"
         for one in found:
-            what = "  crawled: cannot be had again without the network" if one.fetched else ""
+            what = f"  cannot be had again without the network{stays}" if one.fetched else ""
             echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
-        size = sum(one.bytes for one in found) / 1e6
+        removed = [one for one in found if crawled or not one.fetched]
+        if not removed:
+            return
+        size = sum(one.bytes for one in removed) / 1e6
         if not yes:
-            click.confirm(f"Remove these {len(found)} ({size:,.1f} MB)?", abort=True, err=True)
-        for one in found:
+            click.confirm(f"Remove {len(removed)} ({size:,.1f} MB)?", abort=True, err=True)
+        for one in removed:
             shutil.rmtree(one.path)
             (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)

@@ -1,13 +1,14 @@
-"""A small build of pages that others wrote with the worst intentions, and the inspector before it."""
+"""A small build of pages, some of them written with the worst intentions, and its inspector."""
 
 import gzip
 import json
 import random
+from html import escape
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.pipeline import warcfile
+from tests.pipeline import fake_data, warcfile
 from webtext.flows.building.settings import load
 from webtext.flows.inspector.app import make_app
 from webtext.flows.inspector.cache import FOLDER, opened
@@ -16,10 +17,7 @@ from webtext.flows.inspector.search_index import make
 from webtext.pipeline.build import Build
 
 PORT, SECRET = 8123, "a secret of this test"
-WORDS = (
-    "the of and to in is that it was for on are with as harbour engine winter letter museum signal "
-    "garden copper theory lantern orchard village machine captain river"
-).split()
+WORDS = [*fake_data.WORDS, "lantern", "orchard", "village", "machine", "captain", "river"]
 HOSTILE_TITLE = (
     "</title><script>alert('title')</script>\u202e<img src=//evil.example/x onerror=alert(1)>"
 )
@@ -42,8 +40,6 @@ def prose(number, words=160):
 
 def page(title, lines):
     """One page with a menu beside its text."""
-    from html import escape
-
     menu = "".join(f"<li><a href='/{n}'>menu entry {n}</a></li>" for n in range(6))
     body = "".join(f"<p>{escape(line)}</p>" for line in lines)
     html = (

@@ -21,6 +21,7 @@ from webtext.flows.inspector.selection import (
 )
 from webtext.flows.inspector.texts import Texts, excerpt, found_in, marked
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.corpus.labels import Label
 
 SHOWN = {"fate": 14, "domain": 10, "language": 10, "month": 12}  # values of each facet in the list
 TITLES = {"fate": "Fate", "domain": "Domain", "language": "Language", "month": "Month linked"}
@@ -153,7 +154,7 @@ class Browser:
 
     # --- the page --------------------------------------------------------------------------------
 
-    def view(self, selection: Selection) -> dict[str, Any]:
+    def view(self, selection: Selection, labels: Mapping[str, Label]) -> dict[str, Any]:
         """Return all that the page of a selection shows."""
         total, facets = self._counts(replace(selection, page=1, sort="", down=True).address)
         skip = PAGE * (selection.page - 1)
@@ -165,6 +166,7 @@ class Browser:
         hits = self.found(selection).matches
         sides = {side: selection.sided(side) for side in ("", "kept", "dropped")}
         return {
+            "labels": labels,
             "selection": selection,
             "total": total,
             "documents": self.table.documents,

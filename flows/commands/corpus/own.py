@@ -45,7 +45,7 @@ def filter_texts(
     from webtext.pipeline.filters.own.filtering import filter_files
     from webtext.pipeline.filters.step import chain_of
     from webtext.pipeline.sources.decoding import Fields
-    from webtext.pipeline.sources.writing import STDOUT, beside
+    from webtext.pipeline.sources.row_writer import STDOUT, beside
 
     loaded = load(recipe, overrides)
     loaded.rules.fingerprints()  # says what file of a rule is missing

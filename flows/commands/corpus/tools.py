@@ -25,7 +25,7 @@ def extract(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None
     """Print the main text of HTML or WARC files, or write it to a file."""
     from webtext.flows.building.terminal import meters
     from webtext.pipeline.insight.judge import extract_file
-    from webtext.pipeline.sources.writing import as_lines, writer
+    from webtext.pipeline.sources.row_writer import as_lines, writer
 
     if output is not None:
         with writer(output) as file, meters() as meter:

@@ -20,11 +20,11 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import WHY
 from webtext.pipeline.core.stage import Passage, Stage
 from webtext.pipeline.filters.own.texts import FOUND, judged, url_of
-from webtext.pipeline.sources import forms, writing
+from webtext.pipeline.sources import forms, row_writer
 from webtext.pipeline.sources.chunks import Chunk, pieces
 from webtext.pipeline.sources.decoding import PLAIN, Fields, Rows, check, rows_of
 from webtext.pipeline.sources.forms import TABLES, Source
-from webtext.pipeline.sources.writing import as_lines
+from webtext.pipeline.sources.row_writer import as_lines
 from webtext.pipeline.text.extraction.extract import Extract
 
 REASONS = tuple(field.name for field in WHY)
@@ -72,7 +72,7 @@ def filter_files(
     """
     outputs = [path for path in (out, dropped) if path is not None]
     for path in outputs:
-        writing.form_of(path)
+        row_writer.form_of(path)
         if path.resolve() in {given.resolve() for given in paths}:
             raise UserError(f"{path}: is read, so it cannot be written; name another file")
     sources = forms.found(paths, without=outputs)
@@ -98,9 +98,9 @@ def filter_files(
         progress(min(done, total), total, note)
 
     with ExitStack() as stack:
-        kept_file = stack.enter_context(writing.writer(out, schema))
+        kept_file = stack.enter_context(row_writer.writer(out, schema))
         with_why = None if schema is None else with_reasons(schema)
-        other = stack.enter_context(writing.writer(dropped, with_why)) if dropped else None
+        other = stack.enter_context(row_writer.writer(dropped, with_why)) if dropped else None
         judge = partial(judge_chunk, sieve)
         for found in in_order(judge, chunks(), workers if total > SMALL else 1, show):
             write(kept_file, found.kept_rows)
@@ -118,7 +118,7 @@ def filter_files(
     return passages(["read", *names], read, counted, kept)
 
 
-def write(file: writing.Writer, rows: bytes | pa.RecordBatch) -> None:
+def write(file: row_writer.Writer, rows: bytes | pa.RecordBatch) -> None:
     """Write rows in the form that they have."""
     if isinstance(rows, bytes):
         file.lines(rows)
@@ -145,7 +145,7 @@ def common_schema(
     sources: Sequence[Source], fields: Fields, outputs: Sequence[Path]
 ) -> pa.Schema | None:
     """Return the schema of tables with types that are written to such tables; None for others."""
-    if any(writing.form_of(path) != "parquet" for path in outputs):
+    if any(row_writer.form_of(path) != "parquet" for path in outputs):
         return None
     schemas = []
     for source in sources:

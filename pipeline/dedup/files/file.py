@@ -41,7 +41,8 @@ def dedup_files(
 ) -> tuple[Passage, dict[str, Any]]:
     """Write id, cluster, keeper and jaccard for every row of JSON Lines or Parquet files.
 
-    The output is in the form of its name (`row_writer.FORMS`), "-" JSON Lines on the standard output.
+    The output is in the form of its name (`row_writer.FORMS`); "-" is the standard output.
+
     The format follows from the first bytes, not from the name; JSON Lines may be compressed (gzip,
     zstd, xz, bz2). The rows keep their order; one without a near copy is its own cluster and
     keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they

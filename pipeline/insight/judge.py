@@ -15,11 +15,11 @@ from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container, lines, utf8
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.jsonlines import mended
-from webtext.pipeline.filters.own.texts import read_files, url_of
+from webtext.pipeline.filters.own.own_documents import read_files, url_of
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.sources import forms
-from webtext.pipeline.sources.chunks import pieces
-from webtext.pipeline.sources.decoding import Fields, check, rows_of
+from webtext.pipeline.sources import source_files
+from webtext.pipeline.sources.source_chunks import pieces
+from webtext.pipeline.sources.source_rows import Fields, check, rows_of
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
@@ -63,7 +63,7 @@ def own_texts(
     Raises:
         UserError: a file cannot be read, or its first rows have no field of that name.
     """
-    sources = forms.found(paths)
+    sources = source_files.found(paths)
     check(sources, fields, setting)
     for chunk in pieces(sources):
         rows = rows_of(chunk, fields)

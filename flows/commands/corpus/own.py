@@ -44,8 +44,8 @@ def filter_texts(
     from webtext.flows.building.terminal import meters, passages_table
     from webtext.pipeline.filters.own.filtering import filter_files
     from webtext.pipeline.filters.step import chain_of
-    from webtext.pipeline.sources.decoding import Fields
     from webtext.pipeline.sources.row_writer import STDOUT, beside
+    from webtext.pipeline.sources.source_rows import Fields
 
     loaded = load(recipe, overrides)
     loaded.rules.fingerprints()  # says what file of a rule is missing

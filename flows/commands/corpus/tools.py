@@ -68,7 +68,7 @@ def judge(
     from webtext.flows.building.terminal import judgement
     from webtext.pipeline.insight.judge import Unjudged, own_texts
     from webtext.pipeline.insight.judge import judge as judge_text
-    from webtext.pipeline.sources.decoding import Fields
+    from webtext.pipeline.sources.source_rows import Fields
 
     loaded = load(recipe, overrides)
     with options.given(files) as paths:

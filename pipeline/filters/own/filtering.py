@@ -19,12 +19,12 @@ from webtext.pipeline.core.pool import in_order
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import WHY
 from webtext.pipeline.core.stage import Passage, Stage
-from webtext.pipeline.filters.own.texts import FOUND, judged, url_of
-from webtext.pipeline.sources import forms, row_writer
-from webtext.pipeline.sources.chunks import Chunk, pieces
-from webtext.pipeline.sources.decoding import PLAIN, Fields, Rows, check, rows_of
-from webtext.pipeline.sources.forms import TABLES, Source
+from webtext.pipeline.filters.own.own_documents import FOUND, judged, url_of
+from webtext.pipeline.sources import row_writer, source_files
 from webtext.pipeline.sources.row_writer import as_lines
+from webtext.pipeline.sources.source_chunks import Chunk, pieces
+from webtext.pipeline.sources.source_files import TABLES, Source
+from webtext.pipeline.sources.source_rows import PLAIN, Fields, Rows, check, rows_of
 from webtext.pipeline.text.extraction.extract import Extract
 
 REASONS = tuple(field.name for field in WHY)
@@ -75,7 +75,7 @@ def filter_files(
         row_writer.form_of(path)
         if path.resolve() in {given.resolve() for given in paths}:
             raise UserError(f"{path}: is read, so it cannot be written; name another file")
-    sources = forms.found(paths, without=outputs)
+    sources = source_files.found(paths, without=outputs)
     check(sources, fields, setting)
     schema = common_schema(sources, fields, outputs)
     sieve = Sieve(tuple(chain), fields, schema)

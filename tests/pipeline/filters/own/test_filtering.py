@@ -15,7 +15,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.own import filtering
 from webtext.pipeline.filters.own.filtering import filter_files
 from webtext.pipeline.filters.step import chain_of
-from webtext.pipeline.sources.decoding import PLAIN, Fields
+from webtext.pipeline.sources.source_rows import PLAIN, Fields
 
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from webtext.pipeline.archive.framing import Record, Stream, records
 from webtext.pipeline.core.compressed import ArchiveError, blocks, chunks, cut, utf8
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.sources.forms import FILES, Source
+from webtext.pipeline.sources.source_files import FILES, Source
 
 LONGEST_ROW: Final = 1 << 30  # bytes of a line, a field of CSV or a record
 CHUNK_BYTES: Final = 1 << 18  # of rows that one worker gets at a time, or one row that is longer

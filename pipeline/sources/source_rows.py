@@ -15,8 +15,8 @@ from webtext.pipeline.core import tables
 from webtext.pipeline.core.compressed import ArchiveError, blocks
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.jsonlines import mended
-from webtext.pipeline.sources.chunks import LONGEST_ROW, Chunk, pieces
-from webtext.pipeline.sources.forms import TABLES, Source
+from webtext.pipeline.sources.source_chunks import LONGEST_ROW, Chunk, pieces
+from webtext.pipeline.sources.source_files import TABLES, Source
 
 BROKEN: Final = "read.broken"
 NO_TEXT: Final = "read.no_text"

@@ -20,13 +20,13 @@ from starlette.staticfiles import StaticFiles
 
 from webtext.flows.inspector.bounds import Bounds
 from webtext.flows.inspector.browsing import Browser, bounded
-from webtext.flows.inspector.cache import Table
 from webtext.flows.inspector.funnel_page import Funnel
 from webtext.flows.inspector.labelling import Labels
 from webtext.flows.inspector.one_document import VIEWS, Documents
-from webtext.flows.inspector.search_index import Search
-from webtext.flows.inspector.selection import page_number, read
-from webtext.flows.inspector.texts import Texts
+from webtext.flows.inspector.reading.cache import Table
+from webtext.flows.inspector.reading.search_index import Search
+from webtext.flows.inspector.reading.selection import page_number, read
+from webtext.flows.inspector.reading.texts import Texts
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.visible import visible
 from webtext.pipeline.insight.render import web

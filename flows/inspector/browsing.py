@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from webtext.flows.inspector.cache import Table
-from webtext.flows.inspector.search_index import KEY, MOST, Search, patterns
-from webtext.flows.inspector.selection import (
+from webtext.flows.inspector.reading.cache import Table
+from webtext.flows.inspector.reading.search_index import KEY, MOST, Search, patterns
+from webtext.flows.inspector.reading.selection import (
     FACETS,
     PAGE,
     Range,
@@ -19,7 +19,7 @@ from webtext.flows.inspector.selection import (
     numbers,
     read,
 )
-from webtext.flows.inspector.texts import Texts, excerpt, found_in, marked
+from webtext.flows.inspector.reading.texts import Texts, excerpt, found_in, marked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.corpus.labels import Label
 

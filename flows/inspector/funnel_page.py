@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from webtext.flows.inspector.cache import Table, listed
+from webtext.flows.inspector.reading.cache import Table, listed
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.step import Step
 from webtext.pipeline.insight.report import funnel_lines, stage_bars

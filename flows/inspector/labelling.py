@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 
-from webtext.flows.inspector.cache import KEPT, Table
+from webtext.flows.inspector.reading.cache import KEPT, Table
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.corpus import labels as stored
 from webtext.pipeline.corpus.labels import DROP, KEEP, UNSURE, Label, Share, share

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from tests.pipeline import fake_data, warcfile
 from webtext.flows.building.settings import load
 from webtext.flows.inspector.app import make_app
-from webtext.flows.inspector.cache import FOLDER, opened
 from webtext.flows.inspector.gate import FIELD, Gate
-from webtext.flows.inspector.search_index import make
+from webtext.flows.inspector.reading.cache import FOLDER, opened
+from webtext.flows.inspector.reading.search_index import make
 from webtext.pipeline.build import Build
 
 PORT, SECRET = 8123, "a secret of this test"

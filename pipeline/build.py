@@ -188,6 +188,18 @@ class Build:
         """
         return trace.follow(self.made(), url)
 
+    def measures(self) -> Any:
+        """Return a DuckDB relation with a row for each document, kept or dropped, and no text.
+
+        Its columns are in `insight.joined`: all that was measured, and what later steps found.
+
+        Raises:
+            UserError: there are no documents, or none with measures.
+        """
+        from webtext.pipeline.insight.joined import joined
+
+        return joined(self.made())
+
     def report(self, path: Path, run: Path | None = None) -> None:
         """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
 

@@ -106,8 +106,9 @@ def test_each_document_has_one_row_sorted_by_id_that_says_where_it_is(made):
                 pages.path / row["source_file"], row["source_offset"], row["source_length"], 10**6
             )
             assert found.url == row["url"]
-    assert {KEPT, "rules.gopher_quality.word_count.low", "language.other"} <= fates
-    assert any(fate.startswith("extract.") for fate in fates)
+    assert {KEPT, "language.other"} <= fates
+    for stage in ("extract.", "rules."):
+        assert any(fate.startswith(stage) for fate in fates)
 
 
 def test_the_bounds_decide_by_the_table_as_they_did_by_the_texts(made):
@@ -130,6 +131,20 @@ def test_the_bounds_decide_by_the_table_as_they_did_by_the_texts(made):
                 assert row["fate"] == next(objections, KEPT)
                 decided += 1
     assert decided >= 24
+
+
+def test_a_measure_is_the_very_number_that_asking_the_rule_gives(made):
+    _, out, rules = made
+    for number in out.numbers():
+        texts = stored(out, number)
+        for row in pq.read_table(out.shard(number, under=UNDER)).to_pylist():
+            text = texts[row["id"]]["text"]
+            edited = row["fate"] == KEPT and rules is EDITING
+            if text is not None and not edited:
+                asked = {one.rule: one.measure for one in rules.measures(text, row["url"])}
+                assert {name: row[name] for name in rules.measured} == {
+                    name: asked[name] for name in rules.measured
+                }
 
 
 def test_what_is_measured_on_every_document_is_what_is_on_or_cheap():

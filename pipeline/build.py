@@ -192,12 +192,12 @@ class Build:
     def measures(self) -> Any:
         """Return a DuckDB relation with a row for each document, kept or dropped, and no text.
 
-        Its columns are in `insight.joined`: all that was measured, and what later steps found.
+        Its columns are listed in `insight.figures.joined`.
 
         Raises:
             UserError: there are no documents, or none with measures.
         """
-        from webtext.pipeline.insight.joined import joined
+        from webtext.pipeline.insight.figures.joined import joined
 
         return joined(self.made())
 

@@ -24,7 +24,7 @@ from webtext.pipeline.core.shards import Directory, row_count
 from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
-from webtext.pipeline.filters.measures import UNDER, Table
+from webtext.pipeline.filters.measuring.measures import UNDER, Table
 from webtext.pipeline.filters.rules import Rules, reasons
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction import extract

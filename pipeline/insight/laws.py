@@ -28,8 +28,8 @@ from webtext.pipeline.core.shards import (
 from webtext.pipeline.core.stage import fates
 from webtext.pipeline.corpus.card import STATS
 from webtext.pipeline.corpus.verdicts import numbers_of
-from webtext.pipeline.filters.measures import KEPT
-from webtext.pipeline.filters.measures import UNDER as MEASURES
+from webtext.pipeline.filters.measuring.measures import KEPT
+from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
 from webtext.pipeline.tokens import bpe, tokens
 from webtext.pipeline.urls import urls
 

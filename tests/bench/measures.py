@@ -22,7 +22,7 @@ from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_b
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Stage, run_chain
-from webtext.pipeline.filters.measures import Table
+from webtext.pipeline.filters.measuring.measures import Table
 from webtext.pipeline.filters.step import chain_of
 
 WANTED = 3.0  # per cent

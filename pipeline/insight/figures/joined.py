@@ -4,8 +4,8 @@
 who wants to count, plot or look: `joined(build.made()).aggregate("domain, count(*)")`. It reads
 Parquet files where it needs them and holds none in memory; `.to_arrow_reader()` gives batches.
 
-Its columns are those of the table `measures` (`filters.measures.FACTS`, and one for each rule),
-with the last `fate` and `value` of all steps in place of those of the documents step, and then:
+Its columns are those of the table of measures (`FACTS` of `filters.measuring.measures`, and one for
+each rule), with the last `fate` and `value` of all steps in place of the documents step's, and then
 
 - `cluster`: the smallest id of its cluster; null, as are the next three, where it has no copies
 - `cluster_documents`: how many documents the cluster has
@@ -26,7 +26,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DUPLICATE, TOKENS, WHY
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
-from webtext.pipeline.filters.measures import tables
+from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.tokens.tokens import INDEX
 
 ABSENT = "no table of measures: it was made by an earlier version, or is not made yet"

@@ -5,9 +5,9 @@ import pytest
 from tests.pipeline import fake_data
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.filters.measures import FACTS, UNDER
+from webtext.pipeline.filters.measuring.measures import FACTS, UNDER
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.insight.joined import joined
+from webtext.pipeline.insight.figures.joined import joined
 from webtext.pipeline.insight.laws import measured
 from webtext.pipeline.tokens.tokens import INDEX
 

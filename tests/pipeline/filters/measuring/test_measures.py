@@ -15,7 +15,7 @@ from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
-from webtext.pipeline.filters.measures import FACTS, KEPT, UNDER, schema
+from webtext.pipeline.filters.measuring.measures import FACTS, KEPT, UNDER, schema
 from webtext.pipeline.filters.rules import Rules, objection_of
 from webtext.pipeline.filters.step import documents
 from webtext.pipeline.text.clean import Clean

@@ -22,6 +22,7 @@ from webtext.flows.commands.corpus import (
     corpus_checks,
     crawl,
     demo,
+    inspecting,
     keep,
     recipes,
     robots_rules,
@@ -72,6 +73,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         builds.path: "the newest whole directory of a step",
     },
     "See what is in it, and why": {
+        inspecting.inspect_data: "every document, kept or dropped, in the browser",
         builds.report: "the funnel, and a page with plots",
         builds.trace: "the life of one URL",
         corpus_checks.audit: "what each rule drops, and what another bound would",

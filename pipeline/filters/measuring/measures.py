@@ -46,7 +46,7 @@ FACTS = pa.schema(
         ("words", pa.int64()),  # between white space
         ("lines", pa.int64()),  # between newlines
         # The share of its letters in each script; null where it has no letter.
-        *((f"script.{name}", pa.float32()) for name in SCRIPTS),
+        *((f"script_{name}", pa.float32()) for name in SCRIPTS),
         ("source_file", pa.string()),  # the WARC file with the page's body, relative to the pages
         ("source_offset", pa.int64()),  # of its record, in bytes; null: read from the file's start
         ("source_length", pa.int64()),  # of the record, in bytes of the file
@@ -139,7 +139,7 @@ class Table:
             "row": pa.array(np.arange(first, first + count)),
         }
         for place, name in enumerate(SCRIPTS):
-            numbers[f"script.{name}"] = pa.array(scripts[:, place], from_pandas=True)
+            numbers[f"script_{name}"] = pa.array(scripts[:, place], from_pandas=True)
         if self.rules:
             found = np.array(self._measures(part, texts), np.float64).reshape(count, -1)
             for place, name in enumerate(self.rules.measured):

@@ -24,6 +24,7 @@ from webtext.flows.commands.corpus import (
     demo,
     inspecting,
     keep,
+    own,
     recipes,
     robots_rules,
     serve,
@@ -89,6 +90,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         tools.replay: "serve WARC files as the web that they recorded",
     },
     "Use one step on files of your own": {
+        own.filter_texts: "clean texts, and drop bad ones, with reasons",
         tools.extract: "the main text of HTML or WARC files",
         tools.judge: "the language and every rule's measure of texts",
         tools.dedup: "clusters of near-duplicates",

@@ -14,7 +14,9 @@ from pathlib import Path
 from uuid import uuid4
 
 MARK = "WEBTEXT_CHAOS"
-STILL_SECONDS = 120.0  # s in which no process of the command uses any CPU time: it hangs
+TICKS = os.sysconf("SC_CLK_TCK")  # of CPU time a second
+STILL_SECONDS = 240.0  # s in which the command and all its processes only wait: it hangs
+STILL = 0.01  # share of a core that is waiting; polling takes half of that
 MOST_SECONDS = 900.0  # s for a command that takes 30 on two busy cores, whatever it does meanwhile
 GONE_SECONDS = 60.0  # s for what a killed command has started to end; they look twice a second
 
@@ -64,19 +66,22 @@ class Running:
         Raises:
             TimeoutError: it hangs; it and all that it has started have been killed.
         """
-        used, moved, began = -1, time.monotonic(), time.monotonic()
+        began = moved = time.monotonic()
+        used = self.used()
         while True:
             try:
                 return self.process.wait(0.5)
             except subprocess.TimeoutExpired:
                 pass
-            now = self.used()
-            if now != used:
-                used, moved = now, time.monotonic()
-            still, took = time.monotonic() - moved, time.monotonic() - began
-            if still > STILL_SECONDS or took > MOST_SECONDS:
+            now = time.monotonic()
+            still = False
+            if now - moved > STILL_SECONDS:
+                more = (self.used() - used) / TICKS  # less than none where a process has ended
+                still = 0.0 <= more < STILL * (now - moved)
+                used, moved = self.used(), now
+            if still or now - began > MOST_SECONDS:
                 self.kill()
-                raise TimeoutError(f"it hangs after {took:.0f} s, {still:.0f} s without CPU time")
+                raise TimeoutError(f"it hangs, after {now - began:.0f} s")
 
     def kill(self) -> None:
         """Kill it and all that it has started."""

@@ -349,7 +349,8 @@ def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
     if before and before[-1]["kept"] != passages[0].read:
         raise PipelineError(
             f"{step.inputs[0].name} kept {before[-1]['kept']} rows, but {step.name} read "
-            f"{passages[0].read}; the difference was lost between them"
+            f"{passages[0].read}; the difference was lost between them: `webtext verify "
+            f"{step.data}` says whether a file is damaged, else it is a mistake of webtext"
         )
 
 

@@ -47,7 +47,8 @@ class Passage:
         if self.read != self.kept + sum(self.dropped.values()):
             raise PipelineError(
                 f"{self.stage}: {self.read} rows read, but {self.kept} kept and "
-                f"{sum(self.dropped.values())} dropped; the difference was lost or made up"
+                f"{sum(self.dropped.values())} dropped; the difference was lost or made up, "
+                "which is a mistake of this stage; nothing of the shard was kept"
             )
 
 

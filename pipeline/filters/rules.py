@@ -241,7 +241,10 @@ class Rules:
                         setting = f"rules.{name}.{rule_name}"
                         file = Path(getattr(rule, item.name))
                         if not file.is_file():
-                            raise UserError(f"{setting}.{item.name}: {file}: no such file")
+                            raise UserError(
+                                f"{setting}.{item.name}: {file}: no such file; a path begins where "
+                                "the command is run"
+                            )
                         rule.load()
                         found[setting] = sha256(file)
         return found

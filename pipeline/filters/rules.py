@@ -1,6 +1,8 @@
 """The stage that applies the rules, and the measure of each rule."""
 
+import inspect
 import math
+import traceback
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -105,8 +107,13 @@ class Rules:
                 )
 
     def bounds(self) -> Iterator[tuple[str, str, float]]:
-        """Yield the bounds of the rules that have a say: setting, side and number."""
+        """Yield the bounds of the rules that have a say: setting, side and number.
+
+        Not those of a user's own rules, whose measures may be negative.
+        """
         for name, group in self.groups():
+            if own(group):
+                continue
             for rule_name, rule in rules_of(group) if group.enabled else ():
                 for side in ("at_least", "at_most"):
                     if (bound := getattr(rule, side, None)) is not None:
@@ -188,10 +195,20 @@ class Rules:
 
 
 def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
-    """Yield what each rule of a group measures, one after the other."""
+    """Yield what each rule of a group measures, one after the other.
+
+    Raises:
+        UserError: a rule of the user's own raised an error, or returned no number.
+    """
     for rule_name, rule in rules_of(group):
         low, high = getattr(rule, "at_least", None), getattr(rule, "at_most", None)
-        measure = float(rule(doc))
+        try:
+            measure = float(rule(doc))
+        except Exception as error:
+            if not own(group):
+                raise
+            about = f"rule {name}.{rule_name}, on {doc.url or repr(doc.text[:60])}"
+            raise UserError(f"{fault(error, inspect.getfile(type(rule)))} ({about})") from error
         yield Asked(f"{name}.{rule_name}", measure, low, high, group.enabled)
 
 
@@ -200,6 +217,19 @@ def rules_of(group: Any) -> Iterator[tuple[str, Any]]:
     for item in fields(group):
         if callable(rule := getattr(group, item.name)):
             yield item.name, rule
+
+
+def own(group: Any) -> bool:
+    """Whether a group of rules is a user's own: it knows the sha256 of its file."""
+    return hasattr(group, "source")
+
+
+def fault(error: Exception, path: str) -> str:
+    """Return what went wrong in a user's file, and in which line of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    where = f"{path}:{lines[-1]}" if lines else path
+    return f"{where}: {type(error).__name__}: {error}"
 
 
 def edited(group: Any, doc: Document) -> Document:

@@ -220,6 +220,7 @@ def card(
     environment.filters |= {"cell": cell, "size_category": size_category, "json": plain}
     return environment.get_template("card.md.jinja").render(
         title=title,
+        origin=origin({manifest.get("stage") for manifest in manifests}),
         stats=stats,
         languages=sorted(language for language in stats["languages"] if len(language) == 2),
         stages=[
@@ -237,6 +238,15 @@ def card(
         ],
         settings=[*recorded_settings(manifests, steps), setting("corpus", recorded)],
     )
+
+
+def origin(steps: Collection[Any]) -> str:
+    """Return what the texts are, by the steps that made them."""
+    if "links" in steps or not {"pages", "documents"} & set(steps):
+        return "the main text of web pages that people linked to and others voted for"
+    if "pages" in steps:
+        return "the main text of web pages from WARC files"
+    return "texts of the user's own"
 
 
 def why(stage: dict[str, Any], varying: bool) -> str:

@@ -189,6 +189,18 @@ class Build:
         """
         return trace.follow(self.made(), url)
 
+    def measures(self) -> Any:
+        """Return a DuckDB relation with a row for each document, kept or dropped, and no text.
+
+        Its columns are listed in `insight.figures.joined`.
+
+        Raises:
+            UserError: there are no documents, or none with measures.
+        """
+        from webtext.pipeline.insight.figures.joined import joined
+
+        return joined(self.made())
+
     def report(self, path: Path, run: Path | None = None) -> None:
         """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
 

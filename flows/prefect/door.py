@@ -108,7 +108,7 @@ class Door:
 
 
 def confined(send: Send) -> Send:
-    """Return a `send` that keeps a page here: it asks no other site, and no other page frames it."""
+    """Return a `send` that lets a page ask no other site, and no other page show it in a frame."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -108,7 +108,8 @@ class Build:
         identity = [[stage.name, stage.version, settings(stage, identity=True)] for stage in stages]
         names = [given.name for given in blank.inputs]
         name = f"{step.name}-{digest(step.name, identity, names, outside.known_by)}"
-        return replace(blank, home=Directory(self.data / name), recorded=recorded)
+        idle = tuple(step.idle(self.recipe))
+        return replace(blank, home=Directory(self.data / name), recorded=recorded, idle=idle)
 
     def run(
         self,

@@ -1,12 +1,14 @@
 """The step `pages` by crawling: fetch every link once, politely, and archive its response."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from webtext.pipeline.archive.step import follow
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.core.step import Planned, Step
+from webtext.pipeline.core.step import Planned, Step, changed
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import MEANING
 from webtext.pipeline.crawl.frontier.schema import FILES
@@ -21,10 +23,16 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
     return crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
 
 
+def idle(recipe: Any) -> Iterator[str]:
+    """Yield which settings speak of WARC files, where there are none."""
+    if importing := changed("pages", recipe.pages):
+        yield f"no effect on a crawl without pages.warc: {', '.join(importing)}"
+
+
 def foretell(planned: Planned) -> str:
-    """Say the minimum time of a crawl, and which host decides it."""
+    """Say the minimum time of a crawl, which host decides it, and which settings are idle."""
     (settings,) = planned.settings
-    return politeness(settings, planned.read["links"])
+    return "; ".join([politeness(settings, planned.read["links"]), *planned.idle])
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
@@ -62,6 +70,8 @@ STEP = Step(
     bookkeeping=FILES,
     wanted=lambda recipe: not recipe.pages.warc,
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
+    idle=idle,
     foretell=foretell,
+    remarks=lambda planned: planned.idle,
     follow=follow,
 )

@@ -52,6 +52,9 @@ HEADER = 256
 SPLITS = ("train", "val")
 WORK = "parts"  # gone when the directory is whole
 INDEX = "documents.parquet"
+# Of val, below which a note says that its loss tells little: some hundred texts make the standard
+# error of a mean loss of spread 1 a tenth, and a site or two are no sample of the web.
+FEW_DOCUMENTS, FEW_DOMAINS = 100, 10
 STATS = "stats.json"  # written last, so a directory that has it lacks nothing but its manifest
 BLOCK = 1 << 22  # tokens copied at a time, 8 MB
 INDEX_ROWS = 1 << 14  # in a row group of the index, so that one document is found without the rest
@@ -228,6 +231,22 @@ def empty_val(settings: Tokens, totals: Counts) -> str:
     )
 
 
+def small_val(val: Mapping[str, int]) -> str:
+    """Say that `val` is too small to judge by, or return "".
+
+    >>> small_val({"documents": 1, "domains": 1, "tokens": 900})[:44]
+    'val is only 1 document of 1 domain: a loss o'
+    """
+    if val["documents"] >= FEW_DOCUMENTS and val["domains"] >= FEW_DOMAINS:
+        return ""
+    documents = f"{val['documents']:,} document{'s' * (val['documents'] != 1)}"
+    domains = f"{val['domains']:,} domain{'s' * (val['domains'] != 1)}"
+    return (
+        f"val is only {documents} of {domains}: a loss on it says little; raise "
+        "tokens.val_fraction or build from more"
+    )
+
+
 def pack_all(
     settings: Tokens, out: Directory, totals: Counts, workers: int, progress: Progress
 ) -> None:
@@ -318,6 +337,7 @@ def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
         found[split]["domains"] = len(domains[split])
         found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
     note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
+    note = note or small_val(found["val"])
     tokenizer = {"name": bpe.NAME, "vocabulary": bpe.VOCABULARY, "sha256": bpe.SHA256}
     return {"tokenizer": tokenizer, "splits": found, "notes": [note] if note else []}
 

@@ -44,14 +44,21 @@ def overlap(sets: tuple[Path, ...], data: Path, corpus: Path | None, as_json: bo
 @click.command()
 @click.argument("recipe")
 @options.data
-@click.option("--sample", type=click.IntRange(1), default=5000, show_default=True)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    help="Read the texts of so many documents and measure all rules, also dear ones that are off.",
+)
 @options.overrides
 @options.as_json
-def audit(recipe: str, data: Path, sample: int, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Apply every rule of RECIPE to a sample of the newest documents.
+def audit(
+    recipe: str, data: Path, sample: int | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Apply every rule of RECIPE to the newest documents.
 
     Shows what each drops alone and together with the others, ten URLs per reason, and the effect of
-    other bounds. Rules that are off are applied too.
+    other bounds. All documents are asked by the build's table of measures; where RECIPE measures
+    something else, the texts of 5,000.
     """
     from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import meters

@@ -50,22 +50,25 @@ SELECT
     places.shard AS token_shard,
     places.start AS token_start,
     places.length AS tokens
-FROM measured
-LEFT JOIN shortened USING (id)
-LEFT JOIN duplicates USING (id)
+FROM {before}measured AS measured
+LEFT JOIN {before}shortened AS shortened USING (id)
+LEFT JOIN {before}duplicates AS duplicates USING (id)
 LEFT JOIN (
-    SELECT cluster, count(*) AS documents FROM duplicates GROUP BY cluster
+    SELECT cluster, count(*) AS documents FROM {before}duplicates GROUP BY cluster
 ) AS clusters ON clusters.cluster = duplicates.cluster
-LEFT JOIN places USING (id)
+LEFT JOIN {before}places AS places USING (id)
 """
 
 
 def joined(
-    made: Sequence[Made], connection: duckdb.DuckDBPyConnection | None = None
+    made: Sequence[Made],
+    connection: duckdb.DuckDBPyConnection | None = None,
+    before: str = "",
 ) -> duckdb.DuckDBPyRelation:
     """Return the table of all documents of a build, in a connection of its own if none is given.
 
     `made` are the build's complete directories (`Build.made`). What is not made yet is null.
+    `before` is put before the names of the views that the connection gets.
 
     Raises:
         UserError: there are no documents, they have no measures, or a file is damaged.
@@ -81,12 +84,12 @@ def joined(
             "the pages and fetches nothing"
         )
     asked = connection or duckdb.connect()
-    _view(asked, "measured", files)
-    _view(asked, "shortened", _files(there.get("paragraphs"), "dropped"), SHORTENED)
-    _view(asked, "duplicates", _files(there.get("duplicates")), DUPLICATE)
+    _view(asked, f"{before}measured", files)
+    _view(asked, f"{before}shortened", _files(there.get("paragraphs"), "dropped"), SHORTENED)
+    _view(asked, f"{before}duplicates", _files(there.get("duplicates")), DUPLICATE)
     tokens = there.get("tokens")
-    _view(asked, "places", [tokens.path / INDEX] if tokens else [], TOKENS)
-    return asked.sql(QUERY)
+    _view(asked, f"{before}places", [tokens.path / INDEX] if tokens else [], TOKENS)
+    return asked.sql(QUERY.format(before=before))
 
 
 def _files(directory: Directory | None, under: str = "") -> list[Path]:

@@ -6,6 +6,7 @@ each can be counted again from the shards.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +16,8 @@ import duckdb
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
 from webtext.pipeline.filters.measuring.measures import KEPT
+from webtext.pipeline.filters.own.own_rules import recorded_rules
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.filters.step import rebuilt
 from webtext.pipeline.insight.figures.joined import joined
 from webtext.pipeline.words.scripts import SCRIPTS
 
@@ -186,8 +187,9 @@ def rules(ask: Asker, documents: Directory) -> Iterator[dict[str, Any]]:
     recorded = documents.manifest().get("stages", {}).get(Rules.name)
     known: dict[str, Any] = {}
     if recorded and recorded["version"] == Rules.version:
-        chosen: Rules = rebuilt(Rules, recorded["settings"])
-        known = {line.rule: line for line in chosen.measures("")}
+        with suppress(TypeError, ValueError):  # they fit no rules of this version: no bounds then
+            chosen = recorded_rules(recorded["settings"])
+            known = {line.rule: line for line in chosen.measures("")}
     names = [row[0] for row in ask("DESCRIBE documents") if "." in row[0]]
     for name in names:
         asked = known.get(name)

@@ -40,6 +40,7 @@ from webtext.pipeline.core.shards import (
 )
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens.held_out import small_val
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,6 @@ HEADER = 256
 SPLITS = ("train", "val")
 WORK = "parts"  # gone when the directory is whole
 INDEX = "documents.parquet"
-# Of val, below which a note says that its loss tells little: some hundred texts make the standard
-# error of a mean loss of spread 1 a tenth, and a site or two are no sample of the web.
-FEW_DOCUMENTS, FEW_DOMAINS = 100, 10
 STATS = "stats.json"  # written last, so a directory that has it lacks nothing but its manifest
 BLOCK = 1 << 22  # tokens copied at a time, 8 MB
 INDEX_ROWS = 1 << 14  # in a row group of the index, so that one document is found without the rest
@@ -228,22 +226,6 @@ def empty_val(settings: Tokens, totals: Counts) -> str:
     return (
         f"val is empty: no domain fell into it at tokens.val_fraction = {settings.val_fraction}; "
         "raise it if there should be a validation loss"
-    )
-
-
-def small_val(val: Mapping[str, int]) -> str:
-    """Say that `val` is too small to judge by, or return "".
-
-    >>> small_val({"documents": 1, "domains": 1, "tokens": 900})[:44]
-    'val is only 1 document of 1 domain: a loss o'
-    """
-    if val["documents"] >= FEW_DOCUMENTS and val["domains"] >= FEW_DOMAINS:
-        return ""
-    documents = f"{val['documents']:,} document{'s' * (val['documents'] != 1)}"
-    domains = f"{val['domains']:,} domain{'s' * (val['domains'] != 1)}"
-    return (
-        f"val is only {documents} of {domains}: a loss on it says little; raise "
-        "tokens.val_fraction or build from more"
     )
 
 

@@ -19,7 +19,6 @@ from webtext.flows.building.output import echo
 from webtext.flows.commands.corpus import (
     band_parts,
     builds,
-    comparing,
     corpus_checks,
     crawl,
     demo,
@@ -79,8 +78,8 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         builds.report: "the funnel, and a page with plots",
         builds.trace: "the life of one URL",
         corpus_checks.audit: "what each rule drops, and what another bound would",
-        comparing.compare: "what came, went and changed between two builds, and why",
-        comparing.similar: "near-duplicates of a text of yours in the corpus",
+        corpus_checks.compare: "what came, went and changed between two builds, and why",
+        corpus_checks.similar: "near-duplicates of a text of yours in the corpus",
         corpus_checks.overlap: "what evaluation sets share with the corpus",
         keep.verify: "recompute and prove all that is on the disk",
         keep.gc: "remove what nothing needs, after asking",

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
 from webtext.pipeline.filters.measuring.measures import KEPT
@@ -25,7 +26,7 @@ TOP = 20  # domains, hosts and languages listed
 BINS = 40  # bars of a rule's histogram
 EDGE = 0.005  # share of the documents beyond each end of a histogram, which are in its last bars
 MEMORY = "1GB"  # of the table in memory at once; the rest is in a temporary file
-UNASKED = frozenset({"id", "url", "final_url", "text_digest", "digest", "source_file"})
+UNASKED = frozenset({"id", "url", "final_url", "text_digest", "digest", "source_file", "nearest"})
 LENGTHS = ("bytes", "characters", "words", "lines", "tokens")
 POINTS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -187,7 +188,9 @@ def rules(ask: Asker, documents: Directory) -> Iterator[dict[str, Any]]:
     recorded = documents.manifest().get("stages", {}).get(Rules.name)
     known: dict[str, Any] = {}
     if recorded and recorded["version"] == Rules.version:
-        with suppress(TypeError, ValueError):  # they fit no rules of this version: no bounds then
+        with suppress(
+            TypeError, ValueError, UserError
+        ):  # they fit no rules of this version: no bounds then
             chosen = recorded_rules(recorded["settings"])
             known = {line.rule: line for line in chosen.measures("")}
     names = [row[0] for row in ask("DESCRIBE documents") if "." in row[0]]

@@ -11,6 +11,9 @@ each rule), with the last `fate` and `value` of all steps in place of the docume
 - `cluster_documents`: how many documents the cluster has
 - `keeper`: the id of the document that is kept for the cluster
 - `similarity`: its Jaccard similarity to the keeper; 1 for the keeper itself
+- `nearest` and `nearest_similarity`: the id of the document that is most like it, of those that the
+  deduplication compared it with, near enough or not, and their Jaccard similarity; null if there is
+  none, or the build is of an earlier version
 - `split`, `token_shard`, `token_start`, `tokens`: where its tokens are, and how many, with the
   <|endoftext|> before the document; null if it has none.
 """
@@ -26,6 +29,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DUPLICATE, TOKENS, WHY
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
+from webtext.pipeline.dedup.neighbours import NEAREST, NEIGHBOUR
 from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.tokens.tokens import INDEX
 
@@ -46,6 +50,8 @@ SELECT
     clusters.documents AS cluster_documents,
     duplicates.keeper,
     duplicates.jaccard AS similarity,
+    neighbours.nearest,
+    neighbours.similarity AS nearest_similarity,
     places.split,
     places.shard AS token_shard,
     places.start AS token_start,
@@ -56,6 +62,7 @@ LEFT JOIN {before}duplicates AS duplicates USING (id)
 LEFT JOIN (
     SELECT cluster, count(*) AS documents FROM {before}duplicates GROUP BY cluster
 ) AS clusters ON clusters.cluster = duplicates.cluster
+LEFT JOIN {before}neighbours AS neighbours USING (id)
 LEFT JOIN {before}places AS places USING (id)
 """
 
@@ -87,6 +94,8 @@ def joined(
     _view(asked, f"{before}measured", files)
     _view(asked, f"{before}shortened", _files(there.get("paragraphs"), "dropped"), SHORTENED)
     _view(asked, f"{before}duplicates", _files(there.get("duplicates")), DUPLICATE)
+    near = there["duplicates"].path / NEAREST if "duplicates" in there else None
+    _view(asked, f"{before}neighbours", [near] if near and near.exists() else [], NEIGHBOUR)
     tokens = there.get("tokens")
     _view(asked, f"{before}places", [tokens.path / INDEX] if tokens else [], TOKENS)
     return asked.sql(QUERY.format(before=before))

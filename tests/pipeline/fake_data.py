@@ -21,7 +21,7 @@ from webtext.pipeline.core.records import (
 from webtext.pipeline.core.shards import Directory, write_json, write_parquet
 from webtext.pipeline.core.stage import fates, settings
 from webtext.pipeline.corpus.corpus import Corpus, corpus
-from webtext.pipeline.dedup.neighbours import NEAREST, NEIGHBOUR
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.filters.measuring.measures import Table
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.tokens.tokens import Tokens, tokens

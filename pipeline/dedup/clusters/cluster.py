@@ -32,7 +32,7 @@ from webtext.pipeline.dedup.clusters.members import Choice, Evidence, assemble, 
 from webtext.pipeline.dedup.clusters.pair_texts import Measure, Texts, spill, texts_of
 from webtext.pipeline.dedup.clusters.same_page import Repeats, page_groups, repeats
 from webtext.pipeline.dedup.clusters.snapshots import Compared, Snapshot, compared
-from webtext.pipeline.dedup.neighbours import NEAREST, NEIGHBOUR, neighbours
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR, neighbours
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
 HISTOGRAM = "histogram.json"  # how many clusters there are of each size

@@ -29,7 +29,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DUPLICATE, TOKENS, WHY
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
-from webtext.pipeline.dedup.neighbours import NEAREST, NEIGHBOUR
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.tokens.tokens import INDEX
 

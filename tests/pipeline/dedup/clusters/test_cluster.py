@@ -27,7 +27,7 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.dedup.clusters import bands
 from webtext.pipeline.dedup.clusters import cluster as module
 from webtext.pipeline.dedup.clusters.cluster import Cluster, cluster
-from webtext.pipeline.dedup.neighbours import NEAREST, NEIGHBOUR
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.dedup.signatures.sign import Sign
 
 

@@ -137,7 +137,8 @@ def outside(recipe: Any, _data: Path) -> Outside:
     """Return a fingerprint of the files, and of what rules and sets read."""
     of_files = fingerprint([source.path for source in files(recipe.documents)])
     inner = of_pages.outside(recipe, _data)
-    return Outside([of_files, inner.known_by], inner.directories)
+    others = [] if inner.known_by is None else [inner.known_by]
+    return Outside([*of_files, *others], inner.directories)
 
 
 def stages(recipe: Any) -> tuple[Any, ...]:

@@ -21,8 +21,9 @@ from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
 from webtext.pipeline.filters.lists import Urls, Words
 from webtext.pipeline.filters.quality import Quality
 from webtext.pipeline.filters.refinedweb import RefinedWeb
-from webtext.pipeline.filters.webtext import WebText
+from webtext.pipeline.filters.webtext import Prose, Scripts, WebText
 from webtext.pipeline.words.document import Document
+from webtext.pipeline.words.tongues import ENGLISH
 
 
 class Asked(NamedTuple):
@@ -76,9 +77,11 @@ class Rules:
     """
 
     urls: Urls = field(default_factory=Urls)
+    scripts: Scripts = field(default_factory=Scripts)
     gopher_repetition: GopherRepetition = field(default_factory=GopherRepetition)
     dolma_repetition: DolmaRepetition = field(default_factory=DolmaRepetition)
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
+    prose: Prose = field(default_factory=Prose)
     c4: C4 = field(default_factory=C4)
     fineweb: FineWeb = field(default_factory=FineWeb)
     refinedweb: RefinedWeb = field(default_factory=RefinedWeb)
@@ -87,7 +90,7 @@ class Rules:
     quality: Quality = field(default_factory=Quality)
 
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
 
@@ -129,8 +132,9 @@ class Rules:
         reasons: list[str | None] = []
         values: list[float | None] = []
         urls = pc.coalesce(batch["final_url"], batch["url"], "")
-        for text, url in zip(batch["text"].to_pylist(), urls.to_pylist(), strict=True):
-            objection, doc = self.judge(text or "", url)
+        columns = (batch["text"].to_pylist(), urls.to_pylist(), batch["language"].to_pylist())
+        for text, url, language in zip(*columns, strict=True):
+            objection, doc = self.judge(text or "", url, language)
             reasons.append(f"rules.{objection.rule}.{objection.objection}" if objection else None)
             values.append(objection.measure if objection else None)
             texts.append(text if objection else doc.text)
@@ -139,9 +143,11 @@ class Rules:
         edited_batch = batch.set_column(column, field, pa.array(texts, field.type))
         return judged(edited_batch, reasons, values)
 
-    def judge(self, text: str, url: str = "") -> tuple[Asked | None, Document]:
+    def judge(
+        self, text: str, url: str = "", language: str | None = ENGLISH
+    ) -> tuple[Asked | None, Document]:
         """Return the first objection, or None, and the document as edited up to there."""
-        doc = Document(text, url=url)
+        doc = Document(text, url=url, language=language or "")
         for name, group in self.groups():
             if not group.enabled:
                 continue
@@ -151,9 +157,9 @@ class Rules:
                     return asked, doc
         return None, doc
 
-    def measures(self, text: str, url: str = "") -> Iterator[Asked]:
+    def measures(self, text: str, url: str = "", language: str | None = ENGLISH) -> Iterator[Asked]:
         """Yield what every rule measures, those of disabled groups among them."""
-        doc = Document(text, url=url)
+        doc = Document(text, url=url, language=language or "")
         for name, group in self.groups():
             seen = edited(group, doc)
             yield from ask(name, group, seen)
@@ -188,7 +194,11 @@ class Rules:
 
 
 def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
-    """Yield what each rule of a group measures, one after the other."""
+    """Yield what each rule of a group measures, one after the other.
+
+    A group with a `lens` has its rules look at a part of the document, which itself stays.
+    """
+    doc = group.lens(doc) if hasattr(group, "lens") else doc
     for rule_name, rule in rules_of(group):
         low, high = getattr(rule, "at_least", None), getattr(rule, "at_most", None)
         measure = float(rule(doc))

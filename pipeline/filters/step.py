@@ -188,7 +188,7 @@ def facts_of(stages: Row, row: Row, shard: int) -> Iterator[Fact]:
     yield Fact(Extract.name, {**size, **about, "shard": shard}, tuple(lines))
     yield Fact(Clean.name, {})
     yield language(stages, row)
-    found = measures(stages, text, row["final_url"] or row["url"] or "")
+    found = measures(stages, text, row["final_url"] or row["url"] or "", row["language"])
     yield Fact(Rules.name, found, tuple(judgements(found)))
     yield Fact(Decontaminate.name, {})
 
@@ -206,7 +206,7 @@ def language(stages: Row, row: Row) -> Fact:
     return Fact(Language.name, {**told, "wanted": wanted}, (line,))
 
 
-def measures(stages: Row, text: str, url: str = "") -> Row:
+def measures(stages: Row, text: str, url: str = "", language: str | None = None) -> Row:
     """Return every rule's measure and threshold, by the settings that the build recorded.
 
     The text is the stored one: if a rule edits kept texts, it is the edited text.
@@ -223,7 +223,7 @@ def measures(stages: Row, text: str, url: str = "") -> Row:
         rules: Rules = rebuilt(Rules, recorded["settings"])
     except (TypeError, ValueError) as error:
         return {"note": f"the recorded settings fit no rules of this version ({error})"}
-    return {"measures": {asked.rule: asked.told for asked in rules.measures(text, url)}}
+    return {"measures": {asked.rule: asked.told for asked in rules.measures(text, url, language)}}
 
 
 def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
@@ -285,6 +285,7 @@ STEP = Step(
         "numba",
         "numpy",
         "pyarrow",
+        "regex",
         "Resiliparse",
         "safetensors",
         "tiktoken",

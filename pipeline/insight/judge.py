@@ -45,15 +45,16 @@ def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str,
     guess = language.guess(text)
     dropped_by = language.objection(guess)
     if dropped_by is None:
-        objection, _ = rules.judge(text)
+        objection, _ = rules.judge(text, language=guess.language)
         if objection is not None:
             dropped_by = f"rules.{objection.rule}.{objection.objection}"
+    measured = rules.measures(text, language=guess.language)
     return {
         "id": doc_id,
         "language": guess.language,
         "confidence": guess.probability,
         "dropped_by": dropped_by,
-        "measures": {asked.rule: asked.told for asked in rules.measures(text)},
+        "measures": {asked.rule: asked.told for asked in measured},
     }
 
 

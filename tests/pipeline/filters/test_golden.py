@@ -16,6 +16,7 @@ from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.fineweb import FineWeb
 from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
 from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.filters.webtext import Scripts
 from webtext.pipeline.words.document import Document
 
 FOLDER = Path(__file__).parents[2] / "golden"
@@ -24,9 +25,10 @@ PUNKT = json.loads((FOLDER / "punkt.json").read_text())
 NOTHING = {
     "gopher_repetition": GopherRepetition(enabled=False),
     "gopher_quality": GopherQuality(enabled=False),
+    "scripts": Scripts(enabled=False),
 }
 ALONE = {
-    "gopher_quality": Rules(gopher_repetition=NOTHING["gopher_repetition"]),
+    "gopher_quality": Rules(**{**NOTHING, "gopher_quality": GopherQuality(running=0)}),
     "gopher_repetition": Rules(**{**NOTHING, "gopher_repetition": GopherRepetition(enabled=True)}),
     "c4": Rules(**NOTHING, c4=C4(enabled=True)),
     "c4_loose": Rules(**NOTHING, c4=C4(enabled=True, terminal=False)),

@@ -154,7 +154,10 @@ class StopWords:
             return doc.words.stop_words
         if doc.tongue.letters_a_word is not None:
             return sum(word in doc.text for word in known)
-        return len(known.intersection(word.strip(AROUND) for word in doc.text.lower().split()))
+        words = {word.strip(AROUND) for word in doc.text.lower().split()}
+        if doc.tongue.name == "ko":
+            return sum(any(word.endswith(ending) for word in words) for ending in known)
+        return len(known & words)
 
 
 @dataclass(frozen=True)

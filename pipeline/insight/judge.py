@@ -92,9 +92,7 @@ def judge(
 
     `threshold` is the bound that decided or is nearest; `enabled` says whether the rule is on.
     """
-    text = CLEAN.text(text)
-    guess = language.guess(text)
-    dropped_by = language.objection(guess)
+    guess, text, dropped_by, _ = language.read(CLEAN.text(text))
     if dropped_by is None:
         objection, _ = rules.judge(text, url, guess.language)
         if objection is not None:

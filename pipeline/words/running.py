@@ -63,7 +63,7 @@ def sentence_words(line: str, tongue: Tongue) -> int:
     plain = sum(map(str.isalpha if line.isascii() else spelt, bare))
     if plain < PLAIN * len(bare):
         return 0
-    if tongue.stop_words and tongue.stop_words.isdisjoint(map(str.lower, bare)):
+    if tongue.stop_words and not tongue.frequent(map(str.lower, bare)):
         return 0
     return len(chunks)
 

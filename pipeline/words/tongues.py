@@ -4,6 +4,7 @@ The data are in `data/languages.tsv`, with their sources; a language that is not
 one without data.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -28,6 +29,17 @@ class Tongue(NamedTuple):
     longest: float | None
     letters_a_word: float | None  # where words are not set apart by spaces
     stop_words: frozenset[str]
+
+    def frequent(self, words: Iterable[str]) -> int:
+        """Return how many of these words, in lower case, are frequent ones; Korean ones end so.
+
+        >>> tongue("de").frequent(["der", "hund", "und"]), tongue("ko").frequent(["항구에", "배"])
+        (2, 1)
+        """
+        if "Hang" in self.scripts:
+            endings = tuple(self.stop_words)
+            return sum(word.endswith(endings) for word in words)
+        return sum(word in self.stop_words for word in words)
 
 
 UNKNOWN = Tongue("", frozenset(), None, None, None, frozenset())

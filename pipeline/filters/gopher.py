@@ -14,6 +14,7 @@ from webtext.pipeline.words.document import Document, share
 from webtext.pipeline.words.kernels import NOTHING, SPACE_HASH, repeated, top
 from webtext.pipeline.words.running import AROUND, AROUND_LINES
 from webtext.pipeline.words.tongues import ENGLISH, tongue
+from webtext.pipeline.words.words import STOP_WORDS
 
 BULLETS = ("•", "-")
 ELLIPSES = ("...", "…")
@@ -129,7 +130,7 @@ class LetterWords:
     datatrove counts each punctuation mark as a word without a letter; that drops technical pages.
     """
 
-    marks: bool = True  # whether punctuation marks count among the words
+    marks: bool = False  # whether punctuation marks count among the words
     at_least: float | None = 0.8
 
     def __call__(self, doc: Document) -> float:
@@ -140,18 +141,24 @@ class LetterWords:
 
 @dataclass(frozen=True)
 class StopWords:
-    """How many of eight English stop words occur, in lower case, or of its language's.
+    """How many of eight English stop words occur, or of those of the document's language.
+
+    datatrove counts those in lower case alone, and so drops all that is written in capitals.
 
     Source: Gopher A.1.1, "at least two of: the, be, to, of, and, that, have, with"; of other
     languages those of data/languages.tsv, anywhere in a text without spaces between words.
     """
 
+    any_case: bool = True  # count them in capitals too
     at_least: float | None = 2.0
 
     def __call__(self, doc: Document) -> float:
         known = doc.tongue.stop_words
         if doc.language == ENGLISH or not known:
-            return doc.words.stop_words
+            found = doc.words.stop_words
+            if not self.any_case or found == len(STOP_WORDS):
+                return found
+            known = frozenset(STOP_WORDS)
         if doc.tongue.letters_a_word is not None:
             return sum(word in doc.text for word in known)
         words = {word.strip(AROUND) for word in doc.text.lower().split()}

@@ -4,6 +4,7 @@ Manuals and posts have it between code, tables and lists of links; a page that o
 has none. What a line must have was chosen on the mini-web (LOG.md).
 """
 
+import re
 from typing import NamedTuple
 
 import regex
@@ -17,6 +18,7 @@ PLAIN = 0.6  # share of the words that are letters alone, but for the marks arou
 ENDS = TERMINAL | set(":;,：；，、،")  # also of a sentence that leads to code, and of verse
 CLOSING = " \"'”’»)]*_"  # may follow the mark
 AROUND_LINES = " \t-•*–·"
+NUMBERED = re.compile(r"[A-Z\d]{1,3}(?:\.\d+)+\.?\s")  # a heading, as "12.1.2. What Is a Document?"
 SPELT = regex.compile(r"[\p{L}\p{M}\u200c\u200d]+")  # and joiners, as in Persian
 AROUND = ".,;:!?¿¡()[]\"'’‘“”„«»…*_"
 
@@ -46,6 +48,8 @@ def running(text: str, tongue: Tongue) -> Running:
 
 def sentence_words(line: str, tongue: Tongue) -> int:
     """Return how many words a line has that reads as a sentence, 0 for one that does not."""
+    if NUMBERED.match(line):
+        return 0
     end = line.rstrip(CLOSING)
     ended = end[-1:] in ENDS and not end.endswith("...")
     if tongue.letters_a_word:

@@ -34,6 +34,7 @@ def test_sentences_are_running_text_whatever_stands_before_them(line):
     [
         "Home | News | About us | Contact the team",
         "12.1.2. Starting the pump and the valve",
+        "F.2.1 How does the pump affect the valve?",
         "Using tmux over ssh in iTerm2 with the new shell",  # a title has no mark at its end
         "18 The Florida Fish and Wildlife Conservation Commission is...",  # a teaser
         "#> 3 setosa 4.7 3.2 1.3 0.2 and 1.1;",

@@ -34,6 +34,10 @@ KEPT = "kept"  # the fate of documents that no step has dropped
 COLUMNS = ("id", "url", "title", "domain", "language", "language_probability", "score",
            "subreddit", "linked")  # fmt: skip
 
+# Columns of the measures that the texts' own tables have as well.
+MEASURED_TOO = ("url", "domain", "language", "language_probability", "score", "subreddit", "linked",
+                "fate", "value", "shard", "row")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Table:
@@ -240,4 +244,5 @@ def measures(documents: Directory) -> str:
     paths = documents.shards("measures")
     if not paths:
         return "SELECT NULL::VARCHAR AS id WHERE false"
-    return f"SELECT * FROM read_parquet({listed(paths)})"
+    there = ", ".join(MEASURED_TOO)
+    return f"SELECT * EXCLUDE ({there}) FROM read_parquet({listed(paths)})"

@@ -93,6 +93,13 @@ class Table:
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def elsewhere(self, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return the answer of other files of the build, without the table."""
+        with duckdb.connect(config=CONFIG) as connection:
+            cursor = connection.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def value(self, sql: str, *given: Any) -> Any:
         """Return the one value of an answer."""
         row = self.ask(sql, *given).fetchone()

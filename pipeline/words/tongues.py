@@ -53,8 +53,12 @@ def tongues() -> dict[str, Tongue]:
         if line.startswith("#"):
             continue
         name, scripts, shortest, longest, letters, stops = line.split("\t")
-        numbers = [None if text == "-" else float(text) for text in (shortest, longest, letters)]
-        found[name] = Tongue(name, frozenset(scripts.split()), *numbers, frozenset(stops.split()))
+        low, high, each = (
+            None if text == "-" else float(text) for text in (shortest, longest, letters)
+        )
+        found[name] = Tongue(
+            name, frozenset(scripts.split()), low, high, each, frozenset(stops.split())
+        )
     return found
 
 

@@ -194,7 +194,8 @@ class GopherQuality:
         """Return the document that the rules are asked of: the running text, if there is enough."""
         if not self.running or doc.running.words < self.running:
             return doc
-        return doc.reading()
+        part = doc.reading()
+        return part if part.counts.words >= self.running else doc
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ from webtext.pipeline.filters.webtext import Prose, Scripts, WebText
 from webtext.pipeline.words.document import Document
 from webtext.pipeline.words.tongues import ENGLISH
 
+# Groups whose bounds nobody has chosen anew for other languages, as FineWeb-2 did for its own.
+ENGLISH_ONLY = {
+    *("gopher_repetition", "dolma_repetition", "c4", "fineweb", "refinedweb", "webtext")
+}
+
 
 def objection_of(measure: float, at_least: float | None, at_most: float | None) -> str | None:
     """Return "low" or "high" where a measure is out of its bounds; NaN is outside all bounds.
@@ -156,6 +161,11 @@ class Rules:
                 and (bound == math.inf or (bound >= 1 and "_repetition." in setting))
             )
         ]
+
+    def for_english(self) -> list[str]:
+        """Return the groups that have a say and whose bounds were chosen for English alone."""
+        return [f"rules.{name}" for name, group in self.groups() if name in ENGLISH_ONLY
+                and group.enabled]  # fmt: skip
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
         return self.weighed(batch, measuring=False)[0]

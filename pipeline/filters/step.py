@@ -32,6 +32,7 @@ from webtext.pipeline.text.language import REASONS as LANGUAGE_REASONS
 from webtext.pipeline.text.language import Language
 from webtext.pipeline.text.pii import Pii
 from webtext.pipeline.urls.urls import shard_of
+from webtext.pipeline.words.tongues import ENGLISH
 
 NAME = "documents"
 
@@ -79,9 +80,16 @@ def outside(recipe: Any, _data: Path) -> Outside:
 
 
 def foretell(planned: Planned) -> str:
-    """Return which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    """Return which bounds are idle or were made for English, and which limits are lacking."""
     rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
+    kept = next(stage.keep for stage in planned.settings if isinstance(stage, Language))
     said = [f"{bound} cannot drop anything" for bound in rules.idle()]
+    if kept != (ENGLISH,) and (groups := rules.for_english()):
+        others = ", ".join(name for name in kept if name != ENGLISH) or "all languages"
+        said.append(
+            f"{', '.join(groups)}: the bounds were chosen for English, and {others} is judged by "
+            "them as they are; look at what is dropped first"
+        )
     if sys.platform != "linux":
         said.append(
             "extract.memory_mb: this system does not limit a process's memory as Linux does, so a "

@@ -125,6 +125,21 @@ def test_lengths_of_words_are_told_on_the_scale_of_english(language, text, measu
     assert WordLength()(Document(text, language=language)) == pytest.approx(measure)
 
 
+def test_rules_whose_bounds_are_for_english_are_named():
+    assert Rules().for_english() == []
+    strict = Rules(c4=C4(enabled=True), refinedweb=RefinedWeb(enabled=True))
+    assert strict.for_english() == ["rules.c4", "rules.refinedweb"]
+
+
+def test_a_document_with_enough_words_is_not_too_short_for_its_sentences():
+    """Fifty chunks of running text may be fewer than fifty words, where some are formulas."""
+    chunks = "the axis of the quaternion = is equal to the versor ( part ) - that we have here. "
+    text = chunks * 3 + "\n" + "Matrix Vector Scalar Tensor\n" * 20
+    document = Document(text)
+    assert document.running.words >= 50 > document.reading().counts.words
+    assert fate(text) is None
+
+
 def test_each_document_of_a_mixed_corpus_is_judged_in_its_own_language():
     from tests.pipeline.filters.test_rules import batch
 

@@ -114,7 +114,9 @@ def remake(
         for home in homes:
             added = [one.path for one in found if one.home == home and "no manifest" in one.said]
             if home in archives or home.name.startswith("pages-"):
-                set_aside(home, DAMAGED, [home / "manifest.json", home / "started.json", *added])
+                # Without its outcomes the crawl looks into each record before it believes it.
+                made_by_it = ("manifest.json", "started.json", "outcomes", "index.cdxj")
+                set_aside(home, DAMAGED, [*(home / name for name in made_by_it), *added])
             else:
                 home.rename(_free(home))
         sync_directory(data)

@@ -46,7 +46,7 @@ class Profile:
 
         A setting that an earlier version did not have has its default.
         """
-        known = {
+        known: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in settings.items()
             if name in _NAMES

@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 from webtext.pipeline.archive.step import follow
+from webtext.pipeline.core.directories.keeping import noted_references
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.crawl.frontier.held import sources
 from webtext.pipeline.crawl.frontier.schema import FILES
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
@@ -24,7 +26,11 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
 def foretell(planned: Planned) -> str:
     """Say the minimum time of a crawl, and which host decides it."""
     (settings,) = planned.settings
-    return politeness(settings, planned.read["links"])
+    said = politeness(settings, planned.read["links"])
+    others = [] if planned.before else sources(planned.home.path, settings)
+    if others:
+        said += f"; less where {len(others)} earlier crawls hold pages of these links"
+    return said
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
@@ -36,6 +42,12 @@ def politeness(settings: Crawl, links: Directory) -> str:
         f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
         f"{settings.delay:g} s apart"
     )
+
+
+def facts(pages: Directory) -> dict[str, int]:
+    """Return how many outcomes came from other crawls, if any did."""
+    taken = sum(noted_references(pages.path).values())
+    return {"links that earlier crawls had fetched": taken} if taken else {}
 
 
 STEP = Step(
@@ -64,4 +76,5 @@ STEP = Step(
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
     foretell=foretell,
     follow=follow,
+    facts=facts,
 )

@@ -15,7 +15,7 @@ from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.crawl.fetch import Exchange, Fetched
 from webtext.pipeline.crawl.settings import Crawl, Gate
-from webtext.pipeline.urls.urls import url_id
+from webtext.pipeline.urls.urls import key_id, url_id
 
 EAGER = Crawl(
     contact="test", delay=0, delay_per_ip=0, latency_factor=0, backoff=0, hosts_in_flight=20
@@ -121,7 +121,11 @@ class FakeWeb:
 
 
 def key(url: str) -> str:
-    return url_id(url)
+    """Return the id of a URL; of other text, as harvests do not write it, some id."""
+    try:
+        return url_id(url)
+    except ValueError:
+        return key_id(url)
 
 
 def links(path: Path, *shards: list[str]) -> Directory:

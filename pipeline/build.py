@@ -107,7 +107,8 @@ class Build:
         )
         names = [given.name for given in blank.inputs]
         name = directory_name(step.name, stages, names, outside.known_by)
-        return replace(blank, home=Directory(self.data / name), recorded=recorded)
+        idle = tuple(step.idle(self.recipe))
+        return replace(blank, home=Directory(self.data / name), recorded=recorded, idle=idle)
 
     def run(
         self,

@@ -24,6 +24,7 @@ UNSEEN = {
 }
 # Imported, though not declared: comes with another, or is used only where the user has it.
 IMPLIED = {
+    "markupsafe": "jinja2's own, of the version that it wants",
     "llvmlite": "numba's own, of the version that it wants",
     "triton": "comes with torch where there is CUDA",
     "wandb": "a tracker that a recipe may name",

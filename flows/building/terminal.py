@@ -1,14 +1,14 @@
 """Show progress while webtext works: bars on a terminal, a line now and then in a log file."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -25,6 +25,7 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.visible import visible
 
 SIZES_SHOWN = 20  # of clusters
+FIRST_SECONDS = 2.0  # until the first of them: people want to know that it works
 LOG_SECONDS = 30.0  # between the log lines of one step if no terminal shows a bar
 
 console = Console(stderr=True, highlight=False)
@@ -47,27 +48,45 @@ def rendered(table: Table) -> str:
 class Meter:
     """Progress of one step, shown as a bar on a terminal and as lines elsewhere."""
 
-    def __init__(self, name: str, bars: Bars | None) -> None:
+    def __init__(self, name: str, bars: Bars | None, unit: str = "") -> None:
         self.name = name
         self.bars = bars
+        self.unit = unit  # "B": bytes; "": counted things
         self.row: TaskID | None = None
         self.started = time.monotonic()
-        self.said = self.started
+        self.due = self.started + FIRST_SECONDS
         self.first: int | None = None  # done before the step was continued here
+        self.now = 0  # done, as last reported
         self.last: int | None = None  # as in the last line
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Show that `done` of `total` is done."""
         if self.first is None:
             self.first = done
+        elif done < self.now:  # the next task of the step, which counts anew: its rate is its own
+            self.first, self.started = done, time.monotonic()
+        self.now = done
         if self.bars is not None:
             if self.row is None:
-                self.row = self.bars.add_task(self.name, total=total, note=note)
-            self.bars.update(self.row, completed=done, total=total, note=self.told(done, note))
-        elif time.monotonic() - self.said >= LOG_SECONDS or done == total != self.last:
-            self.said = time.monotonic()
+                self.row = self.bars.add_task(self.name, total=total, note=note, amount="")
+            said, amount = self.told(done, note), self.amount(done, total)
+            self.bars.update(self.row, completed=done, total=total, note=said, amount=amount)
+        elif time.monotonic() >= self.due or done == total != self.last:
+            self.due = time.monotonic() + LOG_SECONDS
             self.last = done
             echo(self.line(done, total, note), err=True)
+
+    def amount(self, done: int, total: int | None) -> str:
+        """Return how much is done of how much.
+
+        >>> Meter("filter", None, "B").amount(1_234_567, 20_000_000)
+        '1.2/20.0 MB'
+        """
+        if self.unit == "B":
+            return (
+                "/".join(f"{size / 1e6:.1f}" for size in (done, total) if size is not None) + " MB"
+            )
+        return f"{done}/{'?' if total is None else total}"
 
     def finish(self) -> None:
         """Stop the bar's clock: the step is done, whatever it reported last."""
@@ -83,7 +102,8 @@ class Meter:
     def told(self, done: int, note: str) -> str:
         """Return the rate, and the step's own live figures."""
         rate, note = self.rate(done), visible(note)
-        return "  ".join(part for part in (f"{rate:,.{0 if rate >= 10 else 1}f}/s", note) if part)
+        speed = f"{rate / 1e6:,.1f} MB/s" if self.unit else f"{rate:,.{0 if rate >= 10 else 1}f}/s"
+        return "  ".join(part for part in (speed, note) if part)
 
     def line(self, done: int, total: int | None, note: str) -> str:
         """Return one line for a log.
@@ -91,22 +111,24 @@ class Meter:
         >>> Meter("crawl", None).line(0, 200, "3 hosts").split(",")[0]
         'crawl: 0 of 200 (0 %)'
         """
-        share = f" of {total:,} ({done / total:.0%})".replace("%", " %") if total else ""
+        count = f"{done / 1e6:,.1f}" if self.unit else f"{done:,}"
+        whole = f"{total / 1e6:,.1f} MB" if self.unit and total else f"{total:,}" if total else ""
+        share = f" of {whole} ({done / total:.0%})".replace("%", " %") if total else ""
         rate = self.rate(done)
         left = f", {(total - done) / rate:,.0f} s left" if total and rate > 0 else ""
-        return f"{self.name}: {done:,}{share}, {self.told(done, note)}{left}"
+        return f"{self.name}: {count}{share}, {self.told(done, note)}{left}"
 
 
 @contextmanager
 def meters() -> Iterator[Any]:
     """Give a function from a step's name to its meter; afterwards the bars are removed."""
     if not console.is_terminal:
-        yield lambda name: Meter(name, None)
+        yield lambda name, unit="": Meter(name, None, unit)
         return
     columns = (
         TextColumn("{task.description:<11}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[amount]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn(
@@ -115,7 +137,7 @@ def meters() -> Iterator[Any]:
         ),
     )
     with Bars(*columns, console=console, expand=True) as bars:
-        yield lambda name: Meter(name, bars)
+        yield lambda name, unit="": Meter(name, bars, unit)
 
 
 @contextmanager
@@ -192,6 +214,11 @@ def funnel_table(funnel: dict[str, Any]) -> Table:
     return table
 
 
+def passages_table(passages: Sequence[Passage]) -> str:
+    """Return the lines of a funnel as a table."""
+    return rendered(funnel_table({"stages": [asdict(passage) for passage in passages]}))
+
+
 def passage_line(passage: Passage) -> str:
     """Return one line: how many of a step's rows were kept and dropped.
 
@@ -232,7 +259,8 @@ def judgement(found: dict[str, Any]) -> str:
             if asked[key] is not None
         ]
         mark = " " if asked["kept"] else "x" if asked["enabled"] else "-"
-        lines.append(f"  {mark} {rule:<47} {asked['measure']:>8.4g}   {', '.join(bounds)}")
+        off = [] if asked["enabled"] else ["off"]
+        lines.append(f"  {mark} {rule:<47} {asked['measure']:>8.4g}   {', '.join(bounds + off)}")
     return "\n".join(lines)
 
 

@@ -22,7 +22,9 @@ from webtext.flows.commands.corpus import (
     corpus_checks,
     crawl,
     demo,
+    inspecting,
     keep,
+    own,
     recipes,
     robots_rules,
     serve,
@@ -72,6 +74,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         builds.path: "the newest whole directory of a step",
     },
     "See what is in it, and why": {
+        inspecting.inspect_data: "every document, kept or dropped, in the browser",
         builds.report: "the funnel, and a page with plots",
         builds.trace: "the life of one URL",
         corpus_checks.audit: "what each rule drops, and what another bound would",
@@ -87,6 +90,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         tools.replay: "serve WARC files as the web that they recorded",
     },
     "Use one step on files of your own": {
+        own.filter_texts: "clean texts, and drop bad ones, with reasons",
         tools.extract: "the main text of HTML or WARC files",
         tools.judge: "the language and every rule's measure of texts",
         tools.dedup: "clusters of near-duplicates",

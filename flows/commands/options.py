@@ -3,7 +3,11 @@
 import math
 import os
 import re
-from collections.abc import Callable
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,16 @@ overrides = click.option(
     metavar="'KEY = VALUE'",
     help="A line of TOML laid over the recipe, such as 'rules.gopher_quality.enabled = false'.",
 )
+text_field = click.option(
+    "--text-field", default="text", show_default=True, help="Field that holds the text."
+)
+output = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File, in the form of its name: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .csv; or -.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -66,6 +80,17 @@ class Duration(click.ParamType[float]):
         if not found or not float(found[1]):
             self.fail(f"{value!r} is no time; wanted e.g. 90s, 5m, 12h, 20d or 4w", param, ctx)
         return float(found[1]) * self.UNITS[found[2]]
+
+
+@contextmanager
+def given(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Give files that can be read more than once: the standard input, -, is copied to one."""
+    with tempfile.TemporaryDirectory(prefix="webtext-") as folder:
+        spooled = Path(folder) / "stdin"
+        if any(str(path) == "-" for path in files):
+            with spooled.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [spooled if str(path) == "-" else path for path in files]
 
 
 def ending(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,12 +8,17 @@ from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_war
 from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
+from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step, changed
 from webtext.pipeline.links.links import fingerprint, resolve
 from webtext.pipeline.links.step import day
 from webtext.pipeline.urls.urls import shard_of
 
 NAME = "pages"
+# Settings of links that a page in a WARC file cannot meet or fail.
+OF_LINKS = (
+    *("min_score", "merge", "after", "before"),
+    *("keep_nsfw", "keep_deleted", "exclude_subreddits"),
+)
 TRACED = "crawl"  # the name of the fetching in a trace, whoever did it
 
 
@@ -28,9 +33,26 @@ def files(settings: ImportWarc) -> list[Path]:
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
     """Make outcomes from the records of WARC files."""
-    (settings,) = planned.settings
+    settings, *exclusions = planned.settings
     links = planned.read.get("links")
-    return import_warc(settings, files(settings), links, planned.home, workers, progress)
+    sources = files(settings)
+    return import_warc(settings, sources, links, planned.home, workers, progress, *exclusions)
+
+
+def in_force(recipe: Any) -> tuple[Any, ...]:
+    """Return the import's settings, and without links what these would have been chosen by."""
+    return (recipe.pages,) if recipe.links.sources else (recipe.pages, recipe.links.exclusions())
+
+
+def idle(recipe: Any) -> Iterator[str]:
+    """Yield which settings say nothing about WARC files."""
+    if crawling := changed("crawl", recipe.crawl):
+        yield f"no effect on pages from WARC files, which nobody fetches: {', '.join(crawling)}"
+    if not recipe.links.sources and (choosing := changed("links", recipe.links, OF_LINKS)):
+        yield (
+            f"no effect without links.sources, as WARC files do not say who linked to a page: "
+            f"{', '.join(choosing)}"
+        )
 
 
 def outside(recipe: Any, _data: Path) -> Outside:
@@ -86,6 +108,10 @@ STEP = Step(
     ),
     fates=REASONS,
     wanted=lambda recipe: bool(recipe.pages.warc),
+    stages=in_force,
     outside=outside,
+    idle=idle,
+    foretell=lambda planned: "; ".join(planned.idle),
+    remarks=lambda planned: planned.idle,
     follow=follow,
 )

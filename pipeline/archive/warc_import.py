@@ -4,6 +4,7 @@ An import makes one shard of outcomes for each WARC file, with a row for every r
 it, in the file's order. Of all records of one page (one id) exactly one stands for it: the first
 that is a page to keep, otherwise the first. All others are `pages.duplicate_url`.
 
+Without links, the addresses that a harvest would not take are dropped by the same rules.
 If links are given, only their pages are kept, and every link has exactly one row: the record that
 stands for it, or a `pages.not_in_warc` row in one more shard after those of the files. Records
 without a link have their rows, but are not part of the funnel, which then counts links.
@@ -48,11 +49,13 @@ from webtext.pipeline.core.records import OUTCOME, PAGE
 from webtext.pipeline.core.shards import Directory, read_batches, read_shard, write_parquet
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import urls
+from webtext.pipeline.urls.exclusions import OBJECTIONS, Exclusions
 
 log = logging.getLogger(__name__)
 
 BATCH_ROWS = 256
 BATCH_BYTES = 32_000_000  # of bodies in a batch, unless a single body has more
+Barred = Exclusions | None  # the addresses that are not wanted
 PLACE = ("warc_file", "warc_offset", "warc_length")
 ROWS = 4096  # outcomes written at a time
 SCAN = "scan"  # the rows of each WARC file, before the records of one page are compared
@@ -70,6 +73,7 @@ REASONS: Final[dict[str, str]] = {
     "pages.conversion": "a conversion record: the text of a page, as WET files have it, not a page",
     "pages.other_record": "a record of a type that holds no page, such as a continuation",
     BAD_URL: "the record's target is no http or https URL",
+    **{f"pages.{reason}": meaning for reason, meaning in OBJECTIONS.items()},
     HTTP_STATUS: "a status other than 200; value: the status",
     NOT_HTML: "not one of the content types asked for",
     "pages.bad_encoding": "the body's transfer or content encoding cannot be undone",
@@ -128,8 +132,11 @@ def import_warc(
     out: Directory,
     workers: int,
     progress: Progress,
+    exclusions: Barred = None,
 ) -> list[Passage]:
     """Make a pages directory from WARC files; shard N is the Nth of them, sorted by path.
+
+    `exclusions` decide about addresses where no links have been chosen by them before.
 
     Raises:
         UserError: no sources, or one that is missing or too damaged to skip the damage.
@@ -145,7 +152,7 @@ def import_warc(
             for number, path in enumerate(files)
             if not out.shard(number, under=SCAN).exists()
         ]
-        each(partial(_scan, settings, out), missing, workers, progress)
+        each(partial(_scan, settings, exclusions, out), missing, workers, progress)
         _settle(out, len(files), links)
     for path in out.shards(SCAN):
         path.unlink()
@@ -154,11 +161,11 @@ def import_warc(
     return [_passage(out, links is not None)]
 
 
-def _scan(settings: ImportWarc, out: Directory, item: tuple[int, Path]) -> None:
+def _scan(settings: ImportWarc, barred: Barred, out: Directory, item: tuple[int, Path]) -> None:
     """Write a row for every response record of one WARC file."""
     number, path = item
     found = responses(path, settings.max_body)
-    rows = (_row(settings, path, response) for response in found)
+    rows = map(partial(_row, settings, barred, path), found)
     write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 
 
@@ -174,7 +181,7 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(gathered, SCANNED)
 
 
-def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]:
+def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -> dict[str, Any]:
     """Return the facts of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
@@ -201,6 +208,9 @@ def _row(settings: ImportWarc, path: Path, response: Response) -> dict[str, Any]
     except ValueError:
         if response.url or reason is None:
             reason, value = BAD_URL, None
+    else:
+        if barred and (objection := barred.objection(url)):
+            reason, value = f"pages.{objection.reason}", objection.value
     return row | {"dropped_by": reason, "dropped_value": value}
 
 

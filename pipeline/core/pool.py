@@ -10,7 +10,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.progress import Progress, silent
 
 POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer ones
+AHEAD = 4  # items a worker that `in_order` takes before their turn
+_END = object()
 
 _ticks: "Synchronized[int] | None" = None  # this process's progress counter, set by the pool
 
@@ -71,6 +74,57 @@ def each(
             "the kernel's out-of-memory killer, run with fewer --workers, then build again"
         )
     return [results[number] for number in range(len(items))]
+
+
+def in_order(
+    work: Callable[[Any], Any],
+    items: Iterable[Any],
+    workers: int,
+    waiting: Callable[[], None] = lambda: None,
+) -> Iterator[Any]:
+    """Yield what `work` returns for each item, in the order of the items, which may be endless.
+
+    Only a few items are taken from `items` ahead of the results. With fewer than two workers the
+    work is done in this process. `waiting` is called some times a second.
+
+    Raises:
+        PipelineError: a worker was killed; an item cannot be tried again, for it may be gone.
+    """
+    if workers < 2:
+        for item in items:
+            waiting()
+            yield work(item)
+        return
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(multiprocessing.get_context("spawn").Value("q", 0), os.getpid()),
+    )
+    ahead: deque[Future[Any]] = deque()
+    source = iter(items)
+    try:
+        while True:
+            while len(ahead) < AHEAD * workers and (item := next(source, _END)) is not _END:
+                with deaf_children():
+                    ahead.append(pool.submit(work, item))
+                waiting()
+            if not ahead:
+                break
+            while not wait([ahead[0]], timeout=POLL_SECONDS).done:
+                waiting()
+            yield ahead.popleft().result()
+            waiting()
+    except BrokenProcessPool:
+        kill(pool)
+        raise PipelineError(
+            "a worker process was killed; look for the kernel's out-of-memory killer, run with "
+            "fewer --workers, and try again"
+        ) from None
+    except BaseException:
+        kill(pool)
+        raise
+    pool.shutdown()
 
 
 def _meter(

@@ -6,7 +6,7 @@ command line, Prefect, plan, report, trace and card read the step and declare no
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,6 +77,8 @@ class Step:
     rounds: Callable[[Recipe], int] = lambda _recipe: 1
     outside: Callable[[Recipe, Path], Outside] = lambda _recipe, _data: Outside()
     check: Callable[[Recipe], None] = lambda _recipe: None  # raise UserError: tables contradict
+    # Lines that name its settings that have no effect in this recipe, for whoever set them.
+    idle: Callable[[Recipe], Iterable[str]] = lambda _recipe: ()
 
     # Of a planned step: the message before it starts, and its text in a plan.
     foretell: "Callable[[Planned], str]" = lambda _planned: ""
@@ -111,6 +113,7 @@ class Planned:
     home: Directory
     recorded: Mapping[str, Any]  # versions and settings in full, for the manifest
     steps: tuple[Step, ...]  # all of the build, in order
+    idle: tuple[str, ...] = ()  # what its step says of settings without effect
 
     @property
     def name(self) -> str:
@@ -147,6 +150,19 @@ class Made(NamedTuple):
 
     step: Step
     directory: Directory
+
+
+def changed(table: str, settings: Any, names: Iterable[str] = ()) -> list[str]:
+    """Return the settings of a recipe's table that are not the defaults, as the recipe spells them.
+
+    `names` are the settings that are looked at, by default all.
+    """
+    usual = type(settings)()
+    return [
+        f"{table}.{name}"
+        for name in names or [item.name for item in fields(settings)]
+        if getattr(settings, name) != getattr(usual, name)
+    ]
 
 
 def maker(manifest: Mapping[str, Any], steps: Iterable[Step]) -> Step | None:

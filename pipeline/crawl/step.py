@@ -1,13 +1,15 @@
 """The step `pages` by crawling: fetch every link once, politely, and archive its response."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from webtext.pipeline.archive.step import follow
 from webtext.pipeline.core.directories.keeping import noted_references
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.core.step import Planned, Step
+from webtext.pipeline.core.step import Planned, Step, changed
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import MEANING
 from webtext.pipeline.crawl.frontier.held import sources
@@ -23,14 +25,19 @@ def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
     return crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
 
 
+def idle(recipe: Any) -> Iterator[str]:
+    """Yield which settings speak of WARC files, where there are none."""
+    if importing := changed("pages", recipe.pages):
+        yield f"no effect on a crawl without pages.warc: {', '.join(importing)}"
+
+
 def foretell(planned: Planned) -> str:
-    """Say the minimum time of a crawl, and which host decides it."""
+    """Say the minimum time of a crawl, which host decides it, and which settings are idle."""
     (settings,) = planned.settings
-    said = politeness(settings, planned.read["links"])
-    others = [] if planned.before else sources(planned.home.path, settings)
-    if others:
-        said += f"; less where {len(others)} earlier crawls hold pages of these links"
-    return said
+    said = [politeness(settings, planned.read["links"]), *planned.idle]
+    if others := [] if planned.before else sources(planned.home.path, settings):
+        said.insert(1, f"less where {len(others)} earlier crawls hold pages of these links")
+    return "; ".join(said)
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
@@ -74,7 +81,9 @@ STEP = Step(
     bookkeeping=FILES,
     wanted=lambda recipe: not recipe.pages.warc,
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
+    idle=idle,
     foretell=foretell,
+    remarks=lambda planned: planned.idle,
     follow=follow,
     facts=facts,
 )

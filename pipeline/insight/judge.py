@@ -1,6 +1,6 @@
 """Apply the stages to a user's own texts and pages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,11 @@ from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container, lines, utf8
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.jsonlines import mended
+from webtext.pipeline.filters.own.own_documents import read_files, url_of
 from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.sources import source_files
+from webtext.pipeline.sources.source_chunks import pieces
+from webtext.pipeline.sources.source_rows import Fields, check, rows_of
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
@@ -34,7 +38,54 @@ class Dropped(NamedTuple):
     value: float | None
 
 
-def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str, Any]:
+class OwnText(NamedTuple):
+    """A text of a user's own."""
+
+    id: str
+    url: str
+    text: str
+
+
+class Unjudged(NamedTuple):
+    """A row without a text, and why."""
+
+    place: str
+    why: str
+
+
+def own_texts(
+    paths: Sequence[Path], fields: Fields, extract: Extract, setting: str = "--text-field"
+) -> Iterator[OwnText | Unjudged]:
+    """Yield the texts of files of any form, and the rows that have none; of pages the main text.
+
+    A row is called by its id, or by its place.
+
+    Raises:
+        UserError: a file cannot be read, or its first rows have no field of that name.
+    """
+    sources = source_files.found(paths)
+    check(sources, fields, setting)
+    for chunk in pieces(sources):
+        rows = rows_of(chunk, fields)
+        form = chunk.source.form
+        read_files(rows, form)
+        for at, record in enumerate(rows.records):
+            name = record.get(fields.id)
+            name = rows.places[at] if name is None else str(name)
+            if form != "html":
+                yield OwnText(name, url_of(record, fields) or "", rows.texts[at])
+                continue
+            article = extract.article(Page(rows.bodies[at], "text/html", None))
+            if isinstance(article, Unread):
+                yield Unjudged(name, f"extract.{article.reason}")
+            else:
+                yield OwnText(name, "", article.text)
+        yield from (Unjudged(bad.place, bad.why) for bad in rows.bad)
+
+
+def judge(
+    rules: Rules, language: Language, doc_id: str, text: str, url: str = ""
+) -> dict[str, Any]:
     """Return a text's language, its first objection, and every rule's measure and threshold.
 
     The text is cleaned first, as in a build.
@@ -45,7 +96,7 @@ def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str,
     guess = language.guess(text)
     dropped_by = language.objection(guess)
     if dropped_by is None:
-        objection, _ = rules.judge(text)
+        objection, _ = rules.judge(text, url)
         if objection is not None:
             dropped_by = f"rules.{objection.rule}.{objection.objection}"
     return {
@@ -53,7 +104,7 @@ def judge(rules: Rules, language: Language, doc_id: str, text: str) -> dict[str,
         "language": guess.language,
         "confidence": guess.probability,
         "dropped_by": dropped_by,
-        "measures": {asked.rule: asked.told for asked in rules.measures(text)},
+        "measures": {asked.rule: asked.told for asked in rules.measures(text, url)},
     }
 
 

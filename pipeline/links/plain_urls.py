@@ -73,7 +73,7 @@ _ODD = r"/\.|\.\.|;"  # as `urls.forms`; `urls.plain_name` decides about hosts
 
 
 def ending(extensions: frozenset[str]) -> str:
-    r"""Return a pattern of the paths that end in one of some extensions, as `spill.extension`.
+    r"""Return a pattern of the paths that end in one of some extensions, as `exclusions.extension`.
 
     >>> print(ending(frozenset({"pdf", "jpg"})))
     (?i)/[^/:]*\.(?:jpg|pdf)\z

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time
 from typing import ClassVar
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.urls.exclusions import Exclusions
 
 LISTS = ("domains", "extensions", "subreddits")
 MERGES = ("max", "sum", "each")
@@ -64,6 +65,11 @@ class Harvest:
         for name, least in (("shards", 1), ("max_url_length", 20)):
             if getattr(self, name) < least:
                 raise UserError(f"links.{name} = {getattr(self, name)}: wanted {least} or more")
+
+    def exclusions(self) -> Exclusions:
+        """Return the part that asks nothing but an address, for those who have no links."""
+        lists = tuple(name for name in LISTS if name in self.lists and name != "subreddits")
+        return Exclusions(self.exclude_domains, lists, self.max_url_length)
 
     def window(self) -> tuple[int | None, int | None]:
         """Return the first wanted second and the first one after the window, as Unix time."""

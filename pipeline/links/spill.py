@@ -6,7 +6,6 @@ compressed, some 200 bytes a record, because it is soon read and removed.
 """
 
 import json
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from webtext.pipeline.links import plain_urls
 from webtext.pipeline.links.columns import Found, batches
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls import urls
-from webtext.pipeline.urls.named_lists import read_names
+from webtext.pipeline.urls.exclusions import extension, listed
 
 CHUNK = 1 << 16  # records in memory at a time: with fewer, calls would cost more than their work
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, so that batches are not mostly overhead
@@ -145,11 +144,11 @@ class Judge:
     def __init__(self, settings: Harvest, home: int) -> None:
         """Prepare for one source; its rows without a URL belong to no site and go to `home`."""
         self.settings = settings
-        self.subreddits = excluded(settings, "subreddits", settings.exclude_subreddits)
-        self.extensions = excluded(settings, "extensions", ())
+        self.subreddits = listed("subreddits", settings.lists, settings.exclude_subreddits)
+        exclusions = settings.exclusions()
+        self.extensions = exclusions.extensions
         self.endings = plain_urls.ending(self.extensions)
-        self.domains = excluded(settings, "domains", settings.exclude_domains)
-        self.site = lru_cache(1 << 16)(self._site)
+        self.site = exclusions.site
         self.home = home
 
     def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
@@ -226,10 +225,6 @@ class Judge:
         which = np.where(unknown, ~_flags(columns["listed"]), out)
         return which, np.where(unknown, np.nan, seconds)
 
-    def _site(self, host: str) -> tuple[str, bool]:
-        """Return the registrable domain of a host, and whether the host is excluded."""
-        return urls.registrable(host), _is_under(host, self.domains)
-
     def shards(self, domains: pa.Array) -> Array:
         """Return the shard of each row, as `urls.bucket`: all rows of a site are in one."""
         told = domains.dictionary_encode()
@@ -291,33 +286,3 @@ def _cut(column: pa.Array, which: Array, longest: int) -> pa.Array:
 
 def _flags(column: pa.Array) -> Array:
     return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # pyarrow has none
-
-
-def extension(url: str) -> str:
-    """Return the text after the last dot of a normal URL's path, in lower case; "" for none.
-
-    >>> extension("http://example.com/a.JPG?x=1.png"), extension("http://example.com/")
-    ('jpg', '')
-    >>> extension("http://en.wikipedia.org/wiki/File:Flag.svg")  # a page about the file
-    ''
-    """
-    path = url.partition("?")[0] if "?" in url else url
-    last = path.rfind("/")
-    dot = path.rfind(".")
-    return path[dot + 1 :].lower() if dot > last and ":" not in path[last:] else ""
-
-
-def excluded(settings: Harvest, file: str, more: tuple[str, ...]) -> frozenset[str]:
-    """Return the names that a list and the recipe exclude."""
-    shipped = read_names(f"{file}.txt") if file in settings.lists else frozenset()
-    return shipped | {
-        entry.lower().removeprefix("r/").removeprefix("*.").strip(".") for entry in more
-    }
-
-
-def _is_under(host: str, names: frozenset[str]) -> bool:
-    """Whether a host is one of some names, or a subdomain of one."""
-    name = host.removesuffix(".")
-    while name and name not in names:
-        name = name.partition(".")[2]
-    return bool(name)

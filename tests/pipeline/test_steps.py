@@ -81,6 +81,29 @@ def test_directories_that_users_have_still_fit_their_recipes(sources):
     assert found == json.loads(GOLDEN.read_text())
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ([WARC], ["links.before"]),  # the recipe has it; its min_score is the default
+        ([WARC, "links.min_score = 5", "links.max_url_length = 99"], ["links.min_score"]),
+        ([WARC, LINKS, "links.min_score = 5", "crawl.delay = 9.0"], ["crawl.delay"]),
+        ([WARC, LINKS], []),
+        ([LINKS], []),
+        ([LINKS, "pages.max_body = 9"], ["pages.max_body"]),
+    ],
+)
+def test_settings_without_effect_are_told_by_their_names(sources, overrides, said):
+    planned = {one.name: one for one in Build(load("webtext", overrides), Path("data")).plan()}
+    lines = list(planned["pages"].step.remarks(planned["pages"]))
+    assert bool(lines) == bool(said)
+    for name in said:
+        assert name in " ".join(lines)
+    for other in ("links.exclude_domains", "links.max_url_length", "links.shards"):
+        assert other not in " ".join(lines)  # these have one
+    if WARC in overrides:
+        assert planned["pages"].step.foretell(planned["pages"]) == "; ".join(lines)
+
+
 @by_step
 def test_the_libraries_that_a_step_names_are_those_that_it_imports(step):
     known = packages_distributions()

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import shutil
-import sys
-import tempfile
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -16,48 +14,78 @@ from webtext.flows.commands import options
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File for a row a page, in the form of its name: .jsonl, .jsonl.zst, .parquet or .csv.",
+)
 @options.as_json
-def extract(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Print the main text of HTML or WARC files."""
+def extract(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+    """Print the main text of HTML or WARC files, or write it to a file."""
+    from webtext.flows.building.terminal import meters
     from webtext.pipeline.insight.judge import extract_file
+    from webtext.pipeline.sources.row_writer import as_lines, writer
 
-    for path in paths:
-        for page in extract_file(path):
-            if as_json:
-                echo(json.dumps(page, ensure_ascii=False))
-                continue
-            name = page["url"] or page["source"]
-            echo(f"== {name}\n{page['text'] or ''}\n")
-            if page["dropped_by"]:
-                echo(f"{name}: {page['dropped_by']}", err=True)
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--recipe", default="webtext", show_default=True, help="Whose rules to ask.")
-@options.overrides
-@options.as_json
-def judge(file: Path, recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Print the language and every rule's measure of each {id, text} of a JSONL or Parquet file.
-
-    A text is cleaned first, as in a build.
-    """
-    from webtext.flows.building.settings import load
-    from webtext.flows.building.terminal import judgement
-    from webtext.pipeline.insight.judge import judge as judge_text
-    from webtext.pipeline.insight.judge import texts
-
-    loaded = load(recipe, overrides)
-    for identity, text in texts(file):
-        found = judge_text(loaded.rules, loaded.language, identity, loaded.clean.text(text))
-        echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
+    if output is not None:
+        with writer(output) as file, meters() as meter:
+            show = meter("extract")
+            for number, page in enumerate(chain.from_iterable(map(extract_file, paths)), 1):
+                file.lines(as_lines([page]))
+                show(number, None)
+        return
+    for page in chain.from_iterable(map(extract_file, paths)):
+        if as_json:
+            echo(json.dumps(page, ensure_ascii=False))
+            continue
+        name = page["url"] or page["source"]
+        echo(f"== {name}\n{page['text'] or ''}\n")
+        if page["dropped_by"]:
+            echo(f"{name}: {page['dropped_by']}", err=True)
 
 
 @click.command()
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+@options.text_field
+@click.option("--recipe", default="webtext", show_default=True, help="Whose rules to ask.")
+@options.overrides
+@options.as_json
+def judge(
+    files: tuple[Path, ...],
+    text_field: str,
+    recipe: str,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Print the language and every rule's measure of each text of some files.
+
+    FILEs are of any form that `webtext filter` reads. A text is cleaned first, as in a build. Of a
+    rule that objects the line begins with x, or with - where the rule is off.
+    """
+    from webtext.flows.building.settings import load
+    from webtext.flows.building.terminal import judgement
+    from webtext.pipeline.insight.judge import Unjudged, own_texts
+    from webtext.pipeline.insight.judge import judge as judge_text
+    from webtext.pipeline.sources.source_rows import Fields
+
+    loaded = load(recipe, overrides)
+    with options.given(files) as paths:
+        for row in own_texts(paths, Fields(text=text_field), loaded.extract):
+            if isinstance(row, Unjudged):
+                echo(f"{row.place}: {row.why}", err=True)
+                continue
+            text = loaded.clean.text(row.text)
+            found = judge_text(loaded.rules, loaded.language, row.id, text, row.url)
+            echo(json.dumps(found, ensure_ascii=False) if as_json else judgement(found))
+
+
+@click.command()
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@options.output
 @click.option("--keep", type=click.Path(path_type=Path), help="Write the rows kept here, whole.")
 @click.option("--id", "identity", default="id", show_default=True, help="Column of the id.")
 @click.option("--text", default="text", show_default=True, help="Column of the text.")
@@ -94,8 +122,7 @@ def dedup(
     settings = loaded.duplicates
     echo(verified_line(settings.bands, settings.rows, settings.verify_at), err=True)
     names = {identity: "id", text: "text", "score": "score"}
-    with tempfile.TemporaryDirectory(prefix="webtext-") as scratch, meters() as meter:
-        paths = [_spooled(Path(scratch)) if str(path) == "-" else path for path in files]
+    with options.given(files) as paths, meters() as meter:
         passage, sizes = dedup_files(
             paths,
             output,
@@ -108,15 +135,8 @@ def dedup(
         )
     for line in cluster_lines(passage, sizes):
         echo(line, err=True)
-    echo(output, err=True)
-
-
-def _spooled(folder: Path) -> Path:
-    """Copy the standard input to a file, because it must be read more than once."""
-    path = folder / "stdin"
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return path
+    if str(output) != "-":
+        echo(output, err=True)
 
 
 @click.command()

@@ -15,13 +15,13 @@ from webtext.pipeline.core import tables
 from webtext.pipeline.core.compressed import container
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import write_parquet
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters.cluster import Cluster, clusters, passage
 from webtext.pipeline.dedup.files.kept import check_kept, write_kept
 from webtext.pipeline.dedup.files.lines import ROWS, read_lines
 from webtext.pipeline.dedup.signatures.sign import READ_ROWS, Sign, sign_batches
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
+from webtext.pipeline.sources import row_writer
 
 NAMES = MappingProxyType(
     {"id": "id", "text": "text", "score": "score"}
@@ -41,6 +41,8 @@ def dedup_files(
 ) -> tuple[Passage, dict[str, Any]]:
     """Write id, cluster, keeper and jaccard for every row of JSON Lines or Parquet files.
 
+    The output is in the form of its name (`row_writer.FORMS`); "-" is the standard output.
+
     The format follows from the first bytes, not from the name; JSON Lines may be compressed (gzip,
     zstd, xz, bz2). The rows keep their order; one without a near copy is its own cluster and
     keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they
@@ -52,6 +54,7 @@ def dedup_files(
     """
     if cluster.keeper == "earliest":
         raise UserError(f"{paths[0]}: a file has no link times; set keeper to score or longest")
+    row_writer.form_of(out_path)  # says at once what name is wanted
     if keep is not None:
         check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1
@@ -76,7 +79,9 @@ def dedup_files(
         write_kept(paths, keep, pc.equal(table["id"], table["keeper"]).to_numpy())
     if whole_numbers[0]:
         table = _numbered(table)
-    write_parquet(out_path, [table], table.schema)
+    with row_writer.writer(out_path, table.schema) as file:
+        for batch in table.combine_chunks().to_batches():
+            file.batch(batch)
     return passage("dedup", len(ids), members), sizes
 
 

@@ -2,7 +2,11 @@
 
 import json
 
+import pyarrow.parquet as pq
+
+from tests.pipeline.warcfile import http, record
 from webtext.flows.building.settings import load
+from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.links.links import harvest
 
@@ -38,3 +42,28 @@ def test_webtext_drops_wikipedia_and_keeps_google_and_github(tmp_path):
     assert sorted(links) == sorted(kept)
     dropped = {"links.domain": 3, "links.low_score": 1, "links.out_of_window": 1}
     assert passage.dropped == dropped
+
+
+def test_webtext_takes_the_same_addresses_out_of_warc_files(tmp_path):
+    kept = ["https://docs.google.com/document/d/1/edit", "https://notwikipedia.org/wiki/Dog"]
+    gone = ["http://en.wikipedia.org/wiki/Dog", "https://WIKIPEDIA.org./", "https://imgur.com/a"]
+    path = tmp_path / "pages.warc"
+    path.write_bytes(b"".join(record(url, http()) for url in kept + gone))
+    recipe = load("webtext", [f"pages.warc = ['{path}']"])
+    build = Build(recipe, tmp_path / "data")
+    build.run("pages")
+    (shard,) = build.path("pages").shards("outcomes")
+    fates = {row["final_url"]: row["dropped_by"] for row in pq.read_table(shard).to_pylist()}
+    assert fates == dict.fromkeys(kept) | dict.fromkeys(gone, "pages.domain")
+    # a rule on addresses sees them as it does after a crawl
+    listed = tmp_path / "sites.txt"
+    listed.write_text("google.com\n")
+    recipe = load("webtext", [f"pages.warc = ['{path}']", f"rules.urls.domains.file = '{listed}'"])
+    build = Build(recipe, tmp_path / "data")
+    build.run("documents")
+    dropped = [
+        row["url"]
+        for row in pq.read_table(build.path("documents").shard(0, under="dropped")).to_pylist()
+        if row["dropped_by"] == "rules.urls.domains.high"
+    ]
+    assert dropped == kept[:1]

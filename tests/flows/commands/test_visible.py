@@ -94,6 +94,13 @@ def test_the_words_above_bars_the_bars_and_the_log(capsys, monkeypatch):
     assert harmless(capsys.readouterr().err)
 
 
+def test_a_task_that_counts_anew_has_a_rate_of_its_own():
+    meter = terminal.Meter("dedup", None)
+    for done in (0, 14_000_000, 3, 5):
+        meter(done, 20_000_000)
+        assert not meter.line(done, 20_000_000, "").count("-")
+
+
 def test_no_command_speaks_in_another_way():
     """So that a new one cannot forget it."""
     for path in (ROOT / "flows").rglob("*.py"):

@@ -21,12 +21,13 @@ from webtext.pipeline.core.records import LINK, OUTCOME, PAGE
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.core.stage import fates
 from webtext.pipeline.urls import urls
+from webtext.pipeline.urls.exclusions import Exclusions
 
 
-def imported(tmp_path, sources, links=None, workers=0, name="pages-0", **settings):
+def imported(tmp_path, sources, links=None, workers=0, name="pages-0", barred=None, **settings):
     """Import files; return the directory and the line of the funnel."""
     out = Directory(tmp_path / name)
-    (passage,) = import_warc(ImportWarc(**settings), sources, links, out, workers, silent)
+    (passage,) = import_warc(ImportWarc(**settings), sources, links, out, workers, silent, barred)
     return out, passage
 
 
@@ -105,6 +106,9 @@ FATES = {
         record(URL, http(b"\x1f\x8b\x08zzzzzzzzzzzz", headers={"Content-Encoding": "gzip",
                "Content-Type": "text/html"})), None),
     "pages.bad_url": (record("ftp://h.test/"), None),
+    "pages.url_too_long": (record(URL + "a" * 200), 214),
+    "pages.domain": (record("http://en.m.Wiki.test/tea"), None),
+    "pages.extension": (record(URL + "film.MP4?page=1"), None),
     "pages.torn": (record(URL)[:-30], None),
     "pages.damaged": (b"WARC/1.1 nonsense", None),
     "pages.revisit": (record(URL, http(b""), kind="revisit"), None),
@@ -116,7 +120,21 @@ FATES = {
 @pytest.mark.parametrize("reason", FATES)
 def test_what_is_no_page_to_keep_has_its_reason(tmp_path, reason):
     stored, value = FATES[reason]
-    assert fate_of(tmp_path, stored, max_body=1000) == (reason, value)
+    barred = Exclusions(exclude_domains=("wiki.test",), max_url_length=200)
+    assert fate_of(tmp_path, stored, max_body=1000, barred=barred) == (reason, value)
+
+
+def test_an_excluded_page_goes_even_if_its_payload_is_told_elsewhere(tmp_path):
+    """A revisit record is given the payload of an earlier one, but not another address."""
+    url = "http://wiki.test/tea"
+    again = record(url, http(b""), kind="revisit", WARC_Refers_To_Target_URI=url)
+    path = write(
+        tmp_path / "a.warc.gz", members([record(url), again, record("http://mywiki.test/")])
+    )
+    out, passage = imported(tmp_path, [path], barred=Exclusions(("*.wiki.test",)))
+    assert [row["dropped_by"] for row in rows(out)] == [
+        "pages.domain", "pages.duplicate_url", None]  # fmt: skip
+    assert passage.dropped == {"pages.domain": 1, "pages.duplicate_url": 1}
 
 
 def test_every_reason_is_listed_and_every_listed_one_is_tested():

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.pipeline.urls.test_urls import ANYTHING
 from webtext.pipeline.links import plain_urls
-from webtext.pipeline.links.spill import extension
 from webtext.pipeline.urls import urls
+from webtext.pipeline.urls.exclusions import extension
 
 PIECES = ["a", "Z", "7", "/", ".", "-", "x", "n", "w", "www.", "?", "&", "=", "utm_x=1", "FBCLID=2"]
 PIECES += [

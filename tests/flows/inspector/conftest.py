@@ -1,0 +1,124 @@
+"""A small build of pages, some of them written with the worst intentions, and its inspector."""
+
+import gzip
+import json
+import random
+from html import escape
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.pipeline import fake_data, warcfile
+from webtext.flows.building.settings import load
+from webtext.flows.inspector.app import make_app
+from webtext.flows.inspector.cache import FOLDER, opened
+from webtext.flows.inspector.gate import FIELD, Gate
+from webtext.flows.inspector.search_index import make
+from webtext.pipeline.build import Build
+
+PORT, SECRET = 8123, "a secret of this test"
+WORDS = [*fake_data.WORDS, "lantern", "orchard", "village", "machine", "captain", "river"]
+HOSTILE_TITLE = (
+    "</title><script>alert('title')</script>\u202e<img src=//evil.example/x onerror=alert(1)>"
+)
+HOSTILE_TEXT = (
+    "</pre></div><script>alert('text')</script><img src=//evil.example/y onerror=alert(2)> "
+    "{{ 7 * 7 }} &lt;b&gt; <meta http-equiv=refresh content='0;url=//evil.example/'>"
+)
+VOTES_TITLE = '"><svg onload=alert(3)>\x1b[31m\u202egnp'
+
+
+def prose(number, words=160):
+    """Sentences that pass the rules, of other words for each number."""
+    rng = random.Random(number)
+    lines = []
+    for _ in range(words // 10):
+        said = rng.choices(WORDS, k=9)
+        lines.append(f"The {' '.join(said)} and that is of {number}{rng.randint(100, 999)}.")
+    return lines
+
+
+def page(title, lines):
+    """One page with a menu beside its text."""
+    menu = "".join(f"<li><a href='/{n}'>menu entry {n}</a></li>" for n in range(6))
+    body = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    html = (
+        f"<!doctype html><html lang=en><head><title>{escape(title)}</title>"
+        f"<meta http-equiv=refresh content='0; url=https://evil.example/'></head>"
+        f"<body><nav><ul>{menu}</ul></nav><article><h1>{escape(title)}</h1>{body}</article>"
+        f"<script>document.title = 'taken over'</script></body></html>"
+    )
+    return html.encode()
+
+
+def pages():
+    """Yield URL and HTML: plain ones, hostile ones, near-duplicates, and some that rules drop."""
+    for number in range(30):
+        yield f"https://site{number % 5}.example/{number}", page(f"Page {number}", prose(number))
+    hostile = [
+        *prose(100)[:8],
+        HOSTILE_TEXT,
+        "A zebra \u202e of \u2066their \u200b own.",
+        *prose(101),
+    ]
+    yield (
+        "https://evil.example/?q=%22%3E%3Cscript%3Ealert(4)%3C/script%3E",
+        page(HOSTILE_TITLE, hostile),
+    )
+    twin = prose(7)
+    yield "https://copy.example/7", page("Page 7, copied", [*twin[:-1], "Another end of the text."])
+    for number in range(6):
+        yield f"https://short.example/{number}", page(f"Short {number}", prose(200 + number, 30))
+    yield (
+        "https://list.example/",
+        page("A list", [f"- {word} and the rest of it" for word in WORDS]),
+    )
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The data directory of a build of these pages."""
+    work = tmp_path_factory.mktemp("inspected")
+    records, submissions = [], []
+    for number, (url, html) in enumerate(pages()):
+        block = warcfile.http(html)
+        records.append(gzip.compress(warcfile.record(url, block, number=number)))
+        submissions.append(
+            {
+                "id": f"s{number}",
+                "url": url,
+                "title": VOTES_TITLE if "evil" in url else f"See {number}",
+                "score": 3 + number * 7,
+                "subreddit": "science",
+                "created_utc": 1_388_000_000 + number * 1_000_000,
+            }
+        )
+    (work / "pages.warc.gz").write_bytes(b"".join(records))
+    dump = work / "submissions.jsonl"
+    dump.write_text("".join(json.dumps(row) + "\n" for row in submissions))
+    recipe = work / "recipe.toml"
+    recipe.write_text(
+        f"[links]\nsources = [{json.dumps(str(dump))}]\nshards = 2\n"
+        f"[pages]\nwarc = [{json.dumps(str(work / 'pages.warc.gz'))}]\n"
+        "[tokens]\nval_fraction = 0.2\n"
+    )
+    Build(load(str(recipe), ()), work / "data").run(workers=1)
+    return work / "data"
+
+
+@pytest.fixture(scope="session")
+def app(built):
+    """The inspector of that build, its text index made."""
+    table = opened(Build(None, built).made(), built / FOLDER)
+    made = make_app(built, table, built / FOLDER)
+    if not made.state.search.ready:
+        make(made.state.search.documents, made.state.search.path)
+    return made
+
+
+@pytest.fixture(scope="session")
+def client(app):
+    """Somebody who has opened the address with the secret."""
+    found = TestClient(Gate(app, PORT, SECRET), base_url=f"http://127.0.0.1:{PORT}")
+    assert found.get("/", params={FIELD: SECRET}).status_code == 200
+    return found

@@ -52,7 +52,7 @@ fmt: .venv/dev ## put the code in its usual form
 bench: .venv/dev ## ratios against the tools that one would take instead
 	$(BIN)/python -m tests.bench
 
-chaos: .venv/dev ## change every file of a build in every way: is each change named?
+chaos: .venv/dev ## change every file of a build in every way, and kill its processes: what is lost?
 	$(BIN)/python -m tests.chaos
 
 gpu: .types/webtext ## is training right and fast on this GPU? Needs python3 with torch 2.11 or newer, nothing else

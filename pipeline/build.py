@@ -188,6 +188,18 @@ class Build:
         """
         return trace.follow(self.made(), url)
 
+    def measures(self) -> Any:
+        """Return a DuckDB relation with a row for each document, kept or dropped, and no text.
+
+        Its columns are listed in `insight.figures.joined`.
+
+        Raises:
+            UserError: there are no documents, or none with measures.
+        """
+        from webtext.pipeline.insight.figures.joined import joined
+
+        return joined(self.made())
+
     def report(self, path: Path, run: Path | None = None) -> None:
         """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
 
@@ -336,7 +348,8 @@ def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
     if before and before[-1]["kept"] != passages[0].read:
         raise PipelineError(
             f"{step.inputs[0].name} kept {before[-1]['kept']} rows, but {step.name} read "
-            f"{passages[0].read}; the difference was lost between them"
+            f"{passages[0].read}; the difference was lost between them: `webtext verify "
+            f"{step.data}` says whether a file is damaged, else it is a mistake of webtext"
         )
 
 

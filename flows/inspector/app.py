@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import jinja2
 from markupsafe import Markup
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -18,17 +20,20 @@ from starlette.staticfiles import StaticFiles
 
 from webtext.flows.inspector.bounds import Bounds
 from webtext.flows.inspector.browsing import Browser, bounded
-from webtext.flows.inspector.cache import Table
+from webtext.flows.inspector.funnel_page import Funnel
+from webtext.flows.inspector.labelling import Labels
 from webtext.flows.inspector.one_document import VIEWS, Documents
-from webtext.flows.inspector.search_index import Search
-from webtext.flows.inspector.selection import page_number, read
-from webtext.flows.inspector.texts import Texts
+from webtext.flows.inspector.reading.cache import Table
+from webtext.flows.inspector.reading.search_index import Search
+from webtext.flows.inspector.reading.selection import page_number, read
+from webtext.flows.inspector.reading.texts import Texts
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.visible import visible
-from webtext.pipeline.insight.render import percent, web
+from webtext.pipeline.insight.render import web
 
 HERE = Path(__file__).parent
-OF_A_DOCUMENT = {"at", "show", "with"}  # in its address, beside the list that it is in
+LARGEST = 1 << 16  # bytes of a label that is sent
+OF_A_DOCUMENT = {"at", "show", "with", "draw"}  # in its address, beside the list that it is in
 
 
 def figure(value: float | None) -> str:
@@ -42,6 +47,19 @@ def figure(value: float | None) -> str:
     if value == int(value) if abs(value) < 1e15 else False:
         return f"{int(value):,}"
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def portion(share: float) -> str:
+    """Return a share in per cent; only nothing is 0 % and only all is 100 %.
+
+    >>> portion(0.5), portion(0.9997), portion(0.00004), portion(1), portion(0)
+    ('50 %', '99.97 %', '0.004 %', '100 %', '0 %')
+    """
+    for digits in range(8):
+        said = f"{100 * share:.{digits}f}"
+        if float(said) not in {0.0, 100.0} or share in {0, 1}:
+            return f"{said} %"
+    return "under 0.0000001 %" if share < 0.5 else "over 99.9999999 %"
 
 
 def breakable(name: str) -> Markup:
@@ -64,7 +82,7 @@ def environment() -> jinja2.Environment:
         # A title may hold marks that turn the order of what follows, or hide it.
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    made.filters |= {"n": "{:,}".format, "percent": percent, "web": web, "figure": figure}
+    made.filters |= {"n": "{:,}".format, "portion": portion, "web": web, "figure": figure}
     made.filters["breakable"] = breakable
     return made
 
@@ -79,11 +97,14 @@ class Inspector:
     browser: Browser
     documents: Documents
     bounds: Bounds
+    funnel: Funnel
+    labels: Labels
     templates: jinja2.Environment
 
     def page(self, template: str, status: int = 200, **view: Any) -> Response:
         """Return a page."""
-        about = {"data": self.data.resolve().name, "path": str(self.data.resolve())}
+        here = self.data.resolve()
+        about = {"data": "/".join(here.parts[-2:]).lstrip("/"), "path": str(here)}
         made = self.templates.get_template(template).render(**about, **view)
         return HTMLResponse(made, status)
 
@@ -97,7 +118,7 @@ class Inspector:
         pairs = [pair for pair in request.query_params.multi_items() if pair[0] != "measure"
                  and pair[0] not in {"low", "high"}]  # fmt: skip
         selection = read(self.table, pairs)
-        view = self.browser.view(selection)
+        view = self.browser.view(selection, self.labels.all())
         return self.page("browse.html.jinja", here="browse", index=self.index(), **view)
 
     def index(self) -> dict[str, Any]:
@@ -118,7 +139,54 @@ class Inspector:
             raise HTTPException(404)
         at = page_number(str(int(own["at"]) + 1)) - 1 if own.get("at", "").isdecimal() else 0
         view = self.documents.view(row, selection, at, show, own.get("with", ""))
-        return self.page("document.html.jinja", here="browse", **view)
+        view["label"] = self.labels.all().get(row["id"])
+        view["draw"] = own.get("draw", "")
+        if view["draw"]:
+            view |= {"before": None, "after": None, "list": "/labels"}
+        view["address"] = request.url.path + "?" + request.url.query
+        return self.page("document.html.jinja", here="labels" if view["draw"] else "browse", **view)
+
+    def funnelled(self, _request: Request) -> Response:
+        """Show where rows were lost."""
+        return self.page("funnel.html.jinja", here="funnel", **self.funnel.view())
+
+    def rows(self, request: Request) -> Response:
+        """List rows that became no document."""
+        fields = dict(request.query_params)
+        view = self.funnel.rows(fields, page_number(fields.get("page", "1")))
+        return self.page("rows.html.jinja", here="funnel", **view)
+
+    # --- labels ----------------------------------------------------------------------------------
+
+    def labelling(self, _request: Request) -> Response:
+        """Show what the labels say."""
+        return self.page("labels.html.jinja", here="labels", **self.labels.view())
+
+    def draw(self, request: Request) -> Response:
+        """Go to the next document of a stratum's sample."""
+        name = request.query_params.get("from", "")
+        found = self.labels.next(name)
+        if found is None:
+            raise UserError(f"{name or '-'}: there is no document without a label in it")
+        return RedirectResponse(f"/document/{found}?" + urlencode({"draw": name}), 303)
+
+    async def label(self, request: Request) -> Response:
+        """Label a document; then the next of the sample, or the same document, is shown."""
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LARGEST:
+                raise HTTPException(413)
+        fields = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        identity = request.path_params["identity"]
+        given = (identity, fields.get("label", ""), fields.get("reason", ""))
+        await run_in_threadpool(self.labels.add, *given)
+        draw = fields.get("draw", "")
+        if draw and fields.get("label"):
+            return RedirectResponse("/draw?" + urlencode({"from": draw}), 303)
+        back = fields.get("back", "")
+        own = back.startswith(f"/document/{identity}?") and back.isprintable()
+        return RedirectResponse(back if own else f"/document/{identity}", 303)
 
     def state(self, _request: Request) -> Response:
         """Say how far the full-text index is, for the page that waits for it."""
@@ -140,19 +208,33 @@ class Inspector:
 def make_app(data: Path, table: Table, folder: Path) -> Starlette:
     """Return the inspector's pages of an open table; nobody is kept out yet."""
     documents = table.directories["documents"]
+    labels = Labels(data, table)
     search = Search(documents, folder)
     browser = Browser(table, search, Texts(documents))
     bounds = Bounds(table)
     pages = Inspector(
-        data, table, search, browser, Documents(browser, bounds), bounds, environment()
+        data,
+        table,
+        search,
+        browser,
+        Documents(browser, bounds),
+        bounds,
+        Funnel(table),
+        labels,
+        environment(),
     )
     routes: list[Route | Mount] = [Route(path, page) for path, page in addresses(pages).items()]
     static = StaticFiles(directory=HERE / "static")
     app = Starlette(
-        routes=[*routes, Mount("/static", static, name="static")],
+        routes=[
+            *routes,
+            Route("/document/{identity}/label", pages.label, methods=["POST"]),
+            Mount("/static", static, name="static"),
+        ],
         exception_handlers={UserError: pages.mistaken, HTTPException: pages.missing},
     )
     app.state.search = search
+    app.state.inspector = pages
     return app
 
 
@@ -162,4 +244,8 @@ def addresses(pages: Inspector) -> dict[str, Callable[[Request], Response]]:
         "/": pages.browse,
         "/document/{identity}": pages.document,
         "/state": pages.state,
+        "/funnel": pages.funnelled,
+        "/rows": pages.rows,
+        "/labels": pages.labelling,
+        "/draw": pages.draw,
     }

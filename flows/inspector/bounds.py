@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from webtext.flows.inspector.cache import Table
-from webtext.flows.inspector.selection import quoted
+from webtext.flows.inspector.reading.cache import Table
+from webtext.flows.inspector.reading.selection import quoted
 
 SAMPLE = 50_000  # documents whose measures the small pictures show, those with the smallest ids
 BINS = 60

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from webtext.flows.inspector.cache import Table
-from webtext.flows.inspector.search_index import KEY, MOST, Search, patterns
-from webtext.flows.inspector.selection import (
+from webtext.flows.inspector.reading.cache import Table
+from webtext.flows.inspector.reading.search_index import KEY, MOST, Search, patterns
+from webtext.flows.inspector.reading.selection import (
     FACETS,
     PAGE,
     Range,
@@ -19,8 +19,9 @@ from webtext.flows.inspector.selection import (
     numbers,
     read,
 )
-from webtext.flows.inspector.texts import Texts, excerpt, found_in, marked
+from webtext.flows.inspector.reading.texts import Texts, excerpt, found_in, marked
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.corpus.labels import Label
 
 SHOWN = {"fate": 14, "domain": 10, "language": 10, "month": 12}  # values of each facet in the list
 TITLES = {"fate": "Fate", "domain": "Domain", "language": "Language", "month": "Month linked"}
@@ -153,7 +154,7 @@ class Browser:
 
     # --- the page --------------------------------------------------------------------------------
 
-    def view(self, selection: Selection) -> dict[str, Any]:
+    def view(self, selection: Selection, labels: Mapping[str, Label]) -> dict[str, Any]:
         """Return all that the page of a selection shows."""
         total, facets = self._counts(replace(selection, page=1, sort="", down=True).address)
         skip = PAGE * (selection.page - 1)
@@ -165,6 +166,7 @@ class Browser:
         hits = self.found(selection).matches
         sides = {side: selection.sided(side) for side in ("", "kept", "dropped")}
         return {
+            "labels": labels,
             "selection": selection,
             "total": total,
             "documents": self.table.documents,

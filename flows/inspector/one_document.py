@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 from webtext.flows.inspector.bounds import Bounds
 from webtext.flows.inspector.browsing import Browser
-from webtext.flows.inspector.search_index import patterns
-from webtext.flows.inspector.selection import Selection
-from webtext.flows.inspector.source import outcome, source
-from webtext.flows.inspector.texts import difference, found_in, marked, tokenised
+from webtext.flows.inspector.reading.search_index import patterns
+from webtext.flows.inspector.reading.selection import Selection
+from webtext.flows.inspector.reading.source import outcome, source
+from webtext.flows.inspector.reading.texts import difference, found_in, marked, tokenised
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.step import measures

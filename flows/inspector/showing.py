@@ -7,8 +7,8 @@ from pathlib import Path
 import uvicorn
 
 from webtext.flows.inspector.app import make_app
-from webtext.flows.inspector.cache import FOLDER, opened
 from webtext.flows.inspector.gate import FIELD, HOST, Gate, new_secret
+from webtext.flows.inspector.reading.cache import FOLDER, opened
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 

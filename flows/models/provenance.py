@@ -87,7 +87,9 @@ def opened(config: runs.Config, tokens: Path | None) -> Batches:
     if tokens_fingerprint(folder) != config.sha256:
         raise UserError(f"{folder}: not the tokens that the run was begun with; name those")
     if not (folder / INDEX).exists():
-        raise UserError(f"{folder / INDEX}: no such file, so nobody knows whose the tokens are")
+        raise UserError(
+            f"{folder / INDEX}: no such file, so nobody knows whose the tokens are; put it back"
+        )
     return batches
 
 

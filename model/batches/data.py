@@ -67,7 +67,10 @@ class Stream:
         """
         names = [path.name for path in self.files]
         if file not in names:
-            raise UserError(f"{self.folder / file}: no such shard of the {self.split} split")
+            raise UserError(
+                f"{self.folder / file}: no such shard of the {self.split} split; put it back, or "
+                "make the tokens again"
+            )
         return self.starts[names.index(file)]
 
     def _pieces(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -51,6 +51,7 @@ SHAPE = {
 }
 # The files of the weights, the preferred first; a model in several files has an index instead.
 FILES = ("model.safetensors", "pytorch_model.bin")
+WANTED = "wanted a folder of config.json and weights, as transformers writes it"
 
 
 def to_transformers(model: GPT) -> dict[str, Tensor]:
@@ -177,7 +178,7 @@ def fingerprint(folder: Path) -> str:
     """
     path = weights_file(folder)
     if path is None:
-        raise UserError(f"{folder / FILES[0]}: no such file, and no {FILES[1]}")
+        raise UserError(f"{folder / FILES[0]}: no such file, and no {FILES[1]}; {WANTED}")
     names = ["config.json", path.name, *_parts(path)]
     whole = hashlib.sha256()
     for name in names:
@@ -185,7 +186,7 @@ def fingerprint(folder: Path) -> str:
             with (folder / name).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
-            raise UserError(f"{folder / name}: no such file") from None
+            raise UserError(f"{folder / name}: no such file; {WANTED}") from None
         whole.update(f"{name} {digest}\n".encode())
     return whole.hexdigest()
 
@@ -230,9 +231,9 @@ def _config(folder: Path) -> dict[str, Any]:
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; {WANTED}") from None
     except ValueError as error:
-        raise UserError(f"{path}: damaged ({error})") from None
+        raise UserError(f"{path}: damaged ({error}); get it anew") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: holds no table; wanted transformers' config.json of a GPT-2")
     return found
@@ -246,7 +247,7 @@ def _state(folder: Path) -> dict[str, Tensor]:
     """
     path = weights_file(folder)
     if path is None:
-        raise UserError(f"{folder / FILES[0]}: no such file, and no {FILES[1]}")
+        raise UserError(f"{folder / FILES[0]}: no such file, and no {FILES[1]}; {WANTED}")
     try:
         if path.suffix != ".json":
             return _read(path)
@@ -255,7 +256,9 @@ def _state(folder: Path) -> dict[str, Tensor]:
         raise UserError(f"{error.filename}: no such file, though {path.name} names it") from None
     except (OSError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: damaged ({type(error).__name__}: {reason})") from None
+        raise UserError(
+            f"{path}: damaged ({type(error).__name__}: {reason}); get it anew"
+        ) from None
 
 
 def _parts(path: Path) -> list[str]:

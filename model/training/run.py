@@ -193,7 +193,10 @@ def read(run: Path) -> Config:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; wanted the directory of a training run") from None
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not as this version writes it ({error})") from None
+        raise UserError(
+            f"{path}: not as this version writes it ({error}); put a copy of it back, or "
+            "go on with the version that wrote it"
+        ) from None
 
 
 class Log:

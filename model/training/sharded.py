@@ -70,7 +70,10 @@ def save(folder: Path, model: nn.Module, moments: Moments, us: Group) -> dict[st
         )
     except CheckpointException as error:
         reasons = {str(reason) for reason, _ in error.failures.values()}
-        raise UserError(f"{partial}: could not be written ({'; '.join(sorted(reasons))})") from None
+        raise UserError(
+            f"{partial}: could not be written ({'; '.join(sorted(reasons))}); make room, start "
+            "again, and the run goes on from its last checkpoint"
+        ) from None
     mine = [path for path in partial.iterdir() if path.name.startswith(f"__{us.rank}_")]
     digests = {path.name: _sha256(path) for path in mine}
     if us.leads:

@@ -200,7 +200,10 @@ def _gather(
     """Run on an executor that is not ours."""
     results, broken = _gather_by_number(executor, work, items, show)
     if broken:
-        raise PipelineError(f"the executor lost the workers of {[items[n] for n in broken]}")
+        raise PipelineError(
+            f"the executor lost the workers of {[items[n] for n in broken]}; what is finished is "
+            "kept: run the same command again"
+        )
     return [results[number] for number in items], broken
 
 

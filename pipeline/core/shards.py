@@ -18,7 +18,7 @@ from webtext.pipeline.core.directories.checked import MANIFEST, sha256
 from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 
-MANIFEST_REMEDY = "move it away and build again; what the stage made is made anew"
+GO_ON = "run the same build again: it makes what is missing"
 PARTIAL = ".partial"  # a file with this suffix is being written, or was when the process died
 
 
@@ -175,7 +175,7 @@ class Directory:
         try:
             return checked.manifest(self.path)
         except FileNotFoundError:
-            raise UserError(f"{self.path}: no manifest.json; run the stage that makes it") from None
+            raise UserError(f"{self.path}: no {MANIFEST}, so it is not whole; {GO_ON}") from None
 
     def fingerprint(self) -> str:
         """Return the sha256 of the manifest, which holds the sha256 of every file."""
@@ -233,7 +233,7 @@ def parquet(path: Path) -> Iterator[pq.ParquetFile]:
         raise
     except FileNotFoundError:
         home = checked.home_of(path)
-        what = checked.advice(home) if home else "run the stage that makes it"
+        what = checked.advice(home) if home else GO_ON
         raise UserError(f"{path}: no such shard; {what}") from None
     except (pa.ArrowException, OSError, ValueError) as error:  # after a flipped bit
         raise damaged(path, error) from error

@@ -47,7 +47,8 @@ class Passage:
         if self.read != self.kept + sum(self.dropped.values()):
             raise PipelineError(
                 f"{self.stage}: {self.read} rows read, but {self.kept} kept and "
-                f"{sum(self.dropped.values())} dropped; the difference was lost or made up"
+                f"{sum(self.dropped.values())} dropped; the difference was lost or made up, "
+                "which is a mistake of this stage; nothing of the shard was kept"
             )
 
 
@@ -88,13 +89,27 @@ def machine_facts(kind: Any) -> list[str]:
     return [field.name for field in fields(kind) if field.metadata.get("machine")]
 
 
+class Beside(Protocol):
+    """What makes another file from the rows of a shard, such as a table about them."""
+
+    def add(self, left: pa.RecordBatch, gone: Sequence[pa.RecordBatch], /) -> None:
+        """Take what is left of a batch, and what each stage dropped of it, as they are written."""
+
+    def finish(self) -> None:
+        """Write the file, completely or not at all."""
+
+
 def run_chain(
-    chain: Sequence[Stage], batches: Iterable[pa.RecordBatch], kept: Path, dropped: Path
+    chain: Sequence[Stage],
+    batches: Iterable[pa.RecordBatch],
+    kept: Path,
+    dropped: Path,
+    beside: Beside | None = None,
 ) -> dict[str, int]:
     """Run one shard's batches through `chain`; write the kept and the dropped rows.
 
-    Both files are complete or absent, and the dropped rows are written first, so a shard whose
-    `kept` file exists is done.
+    All files are complete or absent, and `kept` is the last, so a shard whose `kept` file exists is
+    done.
 
     Raises:
         PipelineError: a stage lost, added or reordered rows.
@@ -112,10 +127,14 @@ def run_chain(
             kept_writer.write(left)
             for part in gone:
                 dropped_writer.write(part)
+            if beside:
+                beside.add(left, gone)
             lost = sum(part.num_rows for part in gone)
             counts["read"] += batch.num_rows
             counts["kept"] += left.num_rows
             counts["dropped"] += lost
+        if beside:
+            beside.finish()
     return counts
 
 

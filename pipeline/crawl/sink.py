@@ -90,7 +90,7 @@ class Sink:
             if size < end:
                 raise UserError(
                     f"{path}: {size} bytes, but {end} were written; the disk lost some: put the "
-                    f"file back; or move {self.directory / 'frontier.sqlite'} elsewhere and run "
+                    f"file back; or move {self.directory / 'frontier.sqlite'}* elsewhere and run "
                     "the same command again, which fetches anew what is lost and keeps the rest"
                 )
             self._last[shard] = max(number_of(name), self._last.get(shard, 0))

@@ -58,7 +58,9 @@ class Decontaminate:
         """
         for path in map(Path, self.against):
             if not path.is_file():
-                raise UserError(f"decontaminate.against: {path}: no such file")
+                raise UserError(
+                    f"decontaminate.against: {path}: no such file; wanted evaluation sets"
+                )
         return {Path(path).name: sha256(Path(path)) for path in self.against}
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:

@@ -11,7 +11,7 @@ n-grams, so with it as it is those three rules decide nothing; here they do.
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +104,8 @@ def grams(chunks: Chunks, n: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[An
 @dataclass(frozen=True)
 class DolmaRepetition:
     """Dolma's rules on repetition."""
+
+    costly: ClassVar[bool] = True
 
     enabled: bool = False
     duplicate_lines: DuplicateLines = DuplicateLines()

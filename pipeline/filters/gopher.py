@@ -9,6 +9,7 @@ as what a word is, is as in datatrove 0.10, which made FineWeb.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from webtext.pipeline.words.document import Document, share
 from webtext.pipeline.words.kernels import NOTHING, SPACE_HASH, repeated, top
@@ -206,6 +207,8 @@ class TopGram:
     n: int
     at_most: float | None
 
+    costly: ClassVar[bool] = True
+
     def __call__(self, doc: Document) -> float:
         return share(top(doc.grams(self.n, SPACE_HASH), doc.rows.lengths, self.n), len(doc.text))
 
@@ -219,6 +222,8 @@ class RepeatedGrams:
 
     n: int
     at_most: float | None
+
+    costly: ClassVar[bool] = True
 
     def __call__(self, doc: Document) -> float:
         return share(repeated(doc.grams(self.n, NOTHING), doc.rows.lengths, self.n), len(doc.text))

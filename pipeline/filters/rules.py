@@ -4,6 +4,7 @@ import math
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,6 +26,19 @@ from webtext.pipeline.filters.webtext import WebText
 from webtext.pipeline.words.document import Document
 
 
+def objection_of(measure: float, at_least: float | None, at_most: float | None) -> str | None:
+    """Return "low" or "high" where a measure is out of its bounds; NaN is outside all bounds.
+
+    >>> objection_of(0.2, None, 0.1), objection_of(0.1, None, 0.1), objection_of(49, 50, None)
+    ('high', None, 'low')
+    """
+    if at_least is not None and not measure >= at_least:
+        return "low"
+    if at_most is not None and not measure <= at_most:
+        return "high"
+    return None
+
+
 class Asked(NamedTuple):
     """What one rule measured on one document."""
 
@@ -36,15 +50,8 @@ class Asked(NamedTuple):
 
     @property
     def objection(self) -> str | None:
-        """Return "low" or "high" where the measure is out of bounds, also of a disabled rule.
-
-        NaN is outside all bounds.
-        """
-        if self.at_least is not None and not self.measure >= self.at_least:
-            return "low"
-        if self.at_most is not None and not self.measure <= self.at_most:
-            return "high"
-        return None
+        """Return "low" or "high" where the measure is out of bounds, also of a disabled rule."""
+        return objection_of(self.measure, self.at_least, self.at_most)
 
     @property
     def threshold(self) -> float | None:
@@ -65,6 +72,16 @@ class Asked(NamedTuple):
             "kept": self.objection is None,
             "enabled": self.enabled,
         }
+
+
+class Line(NamedTuple):
+    """One rule in the order in which they are asked."""
+
+    name: str  # "group.rule"
+    rule: Any
+    at_least: float | None
+    at_most: float | None
+    always: bool  # whether it is measured on every document
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,12 @@ class Rules:
                     if (bound := getattr(rule, side, None)) is not None:
                         yield f"rules.{name}.{rule_name}", side, bound
 
+    def order_of_bounds(self) -> Iterator[tuple[str, float | None, float | None]]:
+        """Yield the rules that have a say, "group.rule", with their bounds, in order."""
+        for group, lines in self._order:
+            for line in lines if group.enabled else ():
+                yield line.name, line.at_least, line.at_most
+
     def idle(self) -> list[str]:
         """Return the settings of bounds that cannot drop anything, as a recipe writes them."""
         return [
@@ -125,31 +148,73 @@ class Rules:
         ]
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
+        return self.weighed(batch, measuring=False)[0]
+
+    def weighed(
+        self, batch: pa.RecordBatch, measuring: bool = True
+    ) -> tuple[pa.RecordBatch, list[list[float]]]:
+        """Return the batch with its objections, and a list of `measured` for each row."""
         texts: list[str | None] = []
         reasons: list[str | None] = []
         values: list[float | None] = []
+        found: list[list[float]] = []
         urls = pc.coalesce(batch["final_url"], batch["url"], "")
         for text, url in zip(batch["text"].to_pylist(), urls.to_pylist(), strict=True):
-            objection, doc = self.judge(text or "", url)
+            objection, doc, measures = self.weigh(text or "", url, measuring)
             reasons.append(f"rules.{objection.rule}.{objection.objection}" if objection else None)
             values.append(objection.measure if objection else None)
             texts.append(text if objection else doc.text)
+            found.append(measures)
         column = batch.schema.get_field_index("text")
         field = DOCUMENT.field("text")
         edited_batch = batch.set_column(column, field, pa.array(texts, field.type))
-        return judged(edited_batch, reasons, values)
+        return judged(edited_batch, reasons, values), found
 
     def judge(self, text: str, url: str = "") -> tuple[Asked | None, Document]:
         """Return the first objection, or None, and the document as edited up to there."""
-        doc = Document(text, url=url)
-        for name, group in self.groups():
-            if not group.enabled:
+        return self.weigh(text, url, measuring=False)[:2]
+
+    def weigh(
+        self, text: str, url: str = "", measuring: bool = True
+    ) -> tuple[Asked | None, Document, list[float]]:
+        """Return the first objection, the document as edited up to there, and all measures.
+
+        The measures are those of `measured`; without `measuring`, those up to the objection.
+        """
+        seen = doc = Document(text, url=url)
+        first: Asked | None = None
+        found: list[float] = []
+        for group, lines in self._order:
+            if not (group.enabled or measuring):
                 continue
-            doc = edited(group, doc)
-            for asked in ask(name, group, doc):
-                if asked.objection:
-                    return asked, doc
-        return None, doc
+            if group.enabled and hasattr(group, "edit"):
+                seen = group.edit(seen)
+            doc = doc if first else seen
+            for line in lines:
+                if not (line.always if measuring else group.enabled):
+                    continue
+                measure = float(line.rule(seen))
+                found.append(measure)
+                if first is None and group.enabled:
+                    asked = Asked(line.name, measure, line.at_least, line.at_most, enabled=True)
+                    first = asked if asked.objection else None
+                    if first and not measuring:
+                        return first, doc, found
+        return first, doc, found
+
+    @property
+    def measured(self) -> list[str]:
+        """The rules that are measured on every document, as "group.rule", in their order.
+
+        Those of the groups that are on; of those that are off, the ones that are cheap: a rule or a
+        group that is not says `costly`, and a group that edits would have to edit first.
+        """
+        return [line.name for _, lines in self._order for line in lines if line.always]
+
+    @cached_property
+    def _order(self) -> list[tuple[Any, list["Line"]]]:
+        """All groups and their rules, in order."""
+        return [(group, list(ordered(name, group))) for name, group in self.groups()]
 
     def measures(self, text: str, url: str = "") -> Iterator[Asked]:
         """Yield what every rule measures, those of disabled groups among them."""
@@ -176,7 +241,10 @@ class Rules:
                         setting = f"rules.{name}.{rule_name}"
                         file = Path(getattr(rule, item.name))
                         if not file.is_file():
-                            raise UserError(f"{setting}.{item.name}: {file}: no such file")
+                            raise UserError(
+                                f"{setting}.{item.name}: {file}: no such file; a path begins where "
+                                "the command is run"
+                            )
                         rule.load()
                         found[setting] = sha256(file)
         return found
@@ -187,12 +255,20 @@ class Rules:
             yield group.name, getattr(self, group.name)
 
 
-def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
-    """Yield what each rule of a group measures, one after the other."""
+def ordered(name: str, group: Any) -> Iterator[Line]:
+    """Yield the rules of a group, in the order in which they are asked."""
+    cheap = not (hasattr(group, "edit") or getattr(group, "costly", False))
     for rule_name, rule in rules_of(group):
         low, high = getattr(rule, "at_least", None), getattr(rule, "at_most", None)
-        measure = float(rule(doc))
-        yield Asked(f"{name}.{rule_name}", measure, low, high, group.enabled)
+        always = group.enabled or (cheap and not getattr(rule, "costly", False))
+        yield Line(f"{name}.{rule_name}", rule, low, high, always)
+
+
+def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
+    """Yield what each rule of a group measures, one after the other."""
+    for line in ordered(name, group):
+        measure = float(line.rule(doc))
+        yield Asked(line.name, measure, line.at_least, line.at_most, group.enabled)
 
 
 def rules_of(group: Any) -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,8 @@
 """The step `documents`: from pages to filtered documents, by a chain of stages over every shard.
 
 One pass: the text is not written between the stages. A shard of pages gives a shard of documents
-with the same number, and beside it the rows that a stage dropped, with their text at that stage.
+with the same number, and beside it the rows that a stage dropped, with their text at that stage,
+and a table of what was measured on both (`measures`).
 """
 
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from webtext.pipeline.archive.warc_import import page_batches, page_count
-from webtext.pipeline.core.directories.lookup import Row, first_row
+from webtext.pipeline.core.directories.lookup import Row, first_row, lookup
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress
@@ -23,6 +24,7 @@ from webtext.pipeline.core.shards import Directory, row_count
 from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
+from webtext.pipeline.filters.measuring.measures import UNDER, Table
 from webtext.pipeline.filters.rules import Rules, reasons
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction import extract
@@ -118,11 +120,13 @@ def documents(
 
 def run_shard(chain: Sequence[Stage], pages: Directory, out: Directory, number: int) -> None:
     """Run one shard of pages through the chain."""
+    table = Table(chain, pages, out, number)
     run_chain(
-        chain,
+        table.chain,
         _ticking(page_batches(pages, number)),
         out.shard(number),
         out.shard(number, under="dropped"),
+        table,
     )
 
 
@@ -165,7 +169,10 @@ def follow(sought: Sought) -> Iterator[Fact]:
         return
     shard, _, row = document
     fate = row.get("dropped_by")
-    for fact in facts_of(directory.manifest().get("stages", {}), row, shard):
+    noted: Row = {}
+    if shard in directory.numbers(UNDER):
+        noted = dict(next(lookup(directory.shard(shard, under=UNDER), sought.id), (0, {}))[1])
+    for fact in facts_of(directory.manifest().get("stages", {}), row, shard, noted):
         if fate and fact.stage == fate.partition(".")[0]:
             value = row["dropped_value"]
             why = {"dropped_by": fate, "dropped_value": value}
@@ -175,10 +182,10 @@ def follow(sought: Sought) -> Iterator[Fact]:
             yield fact
 
 
-def facts_of(stages: Row, row: Row, shard: int) -> Iterator[Fact]:
+def facts_of(stages: Row, row: Row, shard: int, noted: Row | None = None) -> Iterator[Fact]:
     """Yield the record of each stage for a document; empty if the stage records only drops.
 
-    `stages` are the settings that the build recorded.
+    `stages` are the settings that the build recorded, `noted` its row of the table of measures.
     """
     text = row["text"] or ""
     about = {name: row[name] for name in ("title", "author", "date", "sitename")}
@@ -188,7 +195,7 @@ def facts_of(stages: Row, row: Row, shard: int) -> Iterator[Fact]:
     yield Fact(Extract.name, {**size, **about, "shard": shard}, tuple(lines))
     yield Fact(Clean.name, {})
     yield language(stages, row)
-    found = measures(stages, text, row["final_url"] or row["url"] or "")
+    found = measures(stages, text, row["final_url"] or row["url"] or "", noted)
     yield Fact(Rules.name, found, tuple(judgements(found)))
     yield Fact(Decontaminate.name, {})
 
@@ -206,10 +213,11 @@ def language(stages: Row, row: Row) -> Fact:
     return Fact(Language.name, {**told, "wanted": wanted}, (line,))
 
 
-def measures(stages: Row, text: str, url: str = "") -> Row:
+def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) -> Row:
     """Return every rule's measure and threshold, by the settings that the build recorded.
 
-    The text is the stored one: if a rule edits kept texts, it is the edited text.
+    What the build noted is told as it was; the rest is measured on the stored text, which is the
+    edited one if a rule edits kept texts.
     """
     if Rules.name not in stages:
         return {}
@@ -223,7 +231,12 @@ def measures(stages: Row, text: str, url: str = "") -> Row:
         rules: Rules = rebuilt(Rules, recorded["settings"])
     except (TypeError, ValueError) as error:
         return {"note": f"the recorded settings fit no rules of this version ({error})"}
-    return {"measures": {asked.rule: asked.told for asked in rules.measures(text, url)}}
+    known = noted or {}
+    found = [
+        asked if known.get(asked.rule) is None else asked._replace(measure=known[asked.rule])
+        for asked in rules.measures(text, url)
+    ]
+    return {"measures": {asked.rule: asked.told for asked in found}}
 
 
 def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:

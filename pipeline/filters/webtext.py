@@ -5,6 +5,7 @@ cleaning"; that Wikipedia goes is a matter of links (`links.exclude_domains`).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from webtext.pipeline.tokens.bpe import encode
 from webtext.pipeline.words.document import Document
@@ -18,6 +19,8 @@ class Tokens:
     """
 
     at_least: float | None = 128.0
+
+    costly: ClassVar[bool] = True
 
     def __call__(self, doc: Document) -> float:
         return len(encode(doc.text))

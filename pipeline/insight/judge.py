@@ -140,7 +140,7 @@ def parquet_texts(path: Path) -> Iterator[tuple[str, str]]:
                     yield checked(record, f"{path}: row {row}")
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]})"
+            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); get it anew"
         ) from None
 
 

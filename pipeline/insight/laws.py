@@ -4,6 +4,7 @@ No row is lost or added: the rows that a step kept and dropped are those that it
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,18 @@ import pyarrow.compute as pc
 from webtext.pipeline.archive.warc import MAX_BODY, read_response
 from webtext.pipeline.archive.warc_records import sha1
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import Directory, read_batches, read_json, row_count
+from webtext.pipeline.core.shards import (
+    Directory,
+    read_batches,
+    read_json,
+    read_shard,
+    row_count,
+)
 from webtext.pipeline.core.stage import fates
 from webtext.pipeline.corpus.card import STATS
 from webtext.pipeline.corpus.verdicts import numbers_of
+from webtext.pipeline.filters.measuring.measures import KEPT
+from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
 from webtext.pipeline.tokens import bpe, tokens
 from webtext.pipeline.urls import urls
 
@@ -184,6 +193,27 @@ def documents(case: Case) -> Iterator[str]:
         found = np.concatenate([ids(home), ids(home, "dropped")])
         yield from same(found, wanted, "documents", source.name)
     yield from named(home)
+    yield from measured(home)
+
+
+def measured(home: Directory) -> Iterator[str]:
+    """Each document has one row of measures, with its fate, and the rows are in order."""
+    if not home.numbers(MEASURES):
+        return  # it is of paragraphs, or was made before there were measures
+    wanted = np.concatenate([ids(home), ids(home, "dropped")])
+    yield from same(ids(home, MEASURES), wanted, "rows of measures", "the documents")
+    counts: Counter[str] = Counter()
+    for path in home.shards(MEASURES):
+        table = read_shard(path, ["id", "fate"])
+        numbers = numbers_of(table["id"])
+        if np.any(numbers[1:] < numbers[:-1]):
+            yield f"{path.name}: the rows of measures are not sorted by id"
+        counts.update(table["fate"].to_pylist())
+    told = {**fates(home.shards("dropped")), KEPT: sum(map(row_count, home.shards()))}
+    for name in sorted({*told, *counts}):
+        if counts[name] != told.get(name, 0):
+            sides = counts[name], told.get(name, 0)
+            yield f"the measures count {sides[0]} rows of {name}, its other files {sides[1]}"
 
 
 def signatures(case: Case) -> Iterator[str]:

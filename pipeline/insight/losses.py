@@ -107,7 +107,7 @@ def write_page(run: Path) -> Path:
     try:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{run / 'config.json'}: not to be read ({error})") from None
+        raise UserError(f"{run / 'config.json'}: not to be read ({error}); put it back") from None
     steps = train[-1][0] + 1 if train else 0
     tiles = {
         "of {:,} steps".format(config["train"]["steps"]): f"{steps:,}",

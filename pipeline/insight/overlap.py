@@ -59,7 +59,7 @@ def read_sets(paths: Sequence[Path]) -> list[tuple[str, Hashes]]:
         parts = [ngrams(text, WORDS) for text in examples(path)]
         asked = np.concatenate([np.empty(0, np.uint64), *parts])
         if not len(asked):
-            raise UserError(f"{path}: no text of {WORDS} words or more in it")
+            raise UserError(f"{path}: no text of {WORDS} words or more in it; leave it out")
         found.append((path.name, asked))
     return found
 

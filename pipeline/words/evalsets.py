@@ -21,7 +21,9 @@ def examples(path: Path) -> Iterator[str]:
     try:
         text = b"".join(blocks(path)).decode("utf-8", "replace")
     except (OSError, ArchiveError) as error:
-        raise UserError(f"{path}: not to be read as an evaluation set ({error})") from None
+        raise UserError(
+            f"{path}: not to be read as an evaluation set ({error}); get it anew"
+        ) from None
     if ".jsonl" not in path.name:
         yield text
         return
@@ -29,7 +31,7 @@ def examples(path: Path) -> Iterator[str]:
         try:
             yield " ".join(strings(json.loads(line)))
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}: line {number}: not JSON ({error})") from None
+            raise UserError(f"{path}: line {number}: not JSON ({error}); get it anew") from None
 
 
 def strings(value: Any) -> Iterator[str]:

@@ -21,6 +21,7 @@ from webtext.pipeline.core.records import (
 from webtext.pipeline.core.shards import Directory, write_json, write_parquet
 from webtext.pipeline.core.stage import fates, settings
 from webtext.pipeline.corpus.corpus import Corpus, corpus
+from webtext.pipeline.filters.measuring.measures import Table
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.tokens.tokens import Tokens, tokens
 from webtext.pipeline.urls import urls
@@ -221,6 +222,11 @@ class World:
                 if row["id"] in lost
             ]
             write(out.shard(number, under="dropped"), dropped, with_reasons(DOCUMENT))
+            table = Table([Rules()], self.directories["pages"], out, number)
+            kept = [row for row in mine if row["id"] not in lost]
+            gone = pa.RecordBatch.from_pylist(dropped, with_reasons(DOCUMENT))
+            table.add(pa.RecordBatch.from_pylist(kept, DOCUMENT), [gone])
+            table.finish()
         first, second = len(known), len(known) - len(foreign)
         stages = {
             "language": {"version": 1, "settings": {"keep": ["en"], "min_probability": 0.99}},

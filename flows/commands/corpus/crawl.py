@@ -107,7 +107,10 @@ def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, 
     recipe = overridden({"crawl": settings}, overrides, str(pages.manifest_path))
     links = Directory(pages.path.parent / next(iter(manifest["inputs"])))
     if not links.whole:
-        raise UserError(f"{pages}: its links are gone; wanted {links}")
+        raise UserError(
+            f"{pages}: its links are gone; wanted {links}: put them back, or make them again from "
+            "the same dumps with `webtext build RECIPE --until links`"
+        )
     return recipe, [Build(recipe, data).planned(STEP, {"links": links}, pages)]
 
 

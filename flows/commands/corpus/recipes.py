@@ -80,7 +80,7 @@ def init(file: Path, yes: bool) -> None:
     from webtext.flows.building.settings import build
 
     if file.exists():
-        raise UserError(f"{file} is there already; name another file, or remove it yourself")
+        raise UserError(f"{file} is there already; name another file, or move that one elsewhere")
     kind, paths, contact, languages = "dumps", "dumps/*", "", "en"
     if not yes:
         kind = click.prompt("Begin with link dumps and lists, or with WARC files?",

@@ -43,8 +43,9 @@ const step = (by) => {
 const keys = {
   j: () => step(1),
   k: () => step(-1),
-  n: () => go("page-after"),
-  p: () => go("page-before"),
+  n: () => go("page-after") || go("after"),
+  p: () => go("page-before") || go("before"),
+  r: () => document.getElementById("reason")?.focus(),
   b: () => go("back"),
   "?": () => dialog.showModal(),
   "/": () => {
@@ -59,6 +60,8 @@ document.addEventListener("keydown", (event) => {
   if (typing(event.target)) return;
   const tab = document.querySelector(`.tabs a[data-key="${CSS.escape(event.key)}"]`);
   if (tab) { event.preventDefault(); tab.click(); return; }
+  const label = document.querySelector(`button[data-label="${CSS.escape(event.key)}"]`);
+  if (label) { event.preventDefault(); label.click(); return; }
   if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
 });
 if (location.hash === "#q") document.getElementById("q")?.focus();

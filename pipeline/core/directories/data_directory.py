@@ -169,7 +169,9 @@ def locked(directory: Path, wait: bool = False) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         file = _taken(directory, wait)
     except OSError as error:
-        raise UserError(f"{directory}: cannot be written to ({error.strerror})") from error
+        raise UserError(
+            f"{directory}: cannot be written to ({error.strerror}); name another with --data"
+        ) from error
     me, record, stop = myself(), directory / ".holder.json", threading.Event()
     write_json(record, asdict(me))
     beat = threading.Thread(target=_beat, args=(record, me, stop), daemon=True)

@@ -151,10 +151,8 @@ class Frontier:
                     "stop it, and run again"
                 ) from None
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise DamagedError(
-                    f"{self.path}: damaged ({error}); move it elsewhere and run the same command "
-                    "again: it is rebuilt from the WARC files beside it, and nothing is lost"
-                ) from error
+                said = f"{self.path}: damaged ({error}); {schema.remedy(self.path)}"
+                raise DamagedError(said) from error
             if code in DISK:
                 raise OSError(DISK[code], str(error), str(self.path)) from error
             raise
@@ -322,7 +320,8 @@ class Frontier:
             (last,),
         ).rowcount
         if count != len(done):
-            raise PipelineError(f"{self.path}: {len(done)} outcomes of {count} URLs")
+            found = f"{len(done)} outcomes of {count} URLs"
+            raise PipelineError(f"{self.path}: {found}; {schema.remedy(self.path)}")
 
     def give_up(self, host: int, errors: int) -> int:
         """Give up a host's remaining URLs; return their number."""

@@ -118,3 +118,11 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         for statement in MOVE:
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def remedy(path: Path) -> str:
+    """Return what to do about a damaged frontier; its log beside it (-wal) belongs to it."""
+    return (
+        f"move {path}* elsewhere and run the same command again: it is rebuilt from the WARC files "
+        "beside it, and nothing is lost"
+    )

@@ -71,7 +71,8 @@ class Sandbox:
     """A killable stand-in for `work`, a function that can be pickled by name.
 
     An item that kills a child which has done others before is retried once in a new one, so that
-    other items do not affect its result. Safe to share between threads, which then take turns.
+    other items do not affect its result; so is one whose child somebody else has killed. Safe to
+    share between threads, which then take turns.
     """
 
     def __init__(
@@ -230,12 +231,17 @@ class Nursery:
         self.pipe: Connection | None = None
         self.done = 0
         self.born_with = 0  # resident bytes
+        self.died_by = 0  # the signal that ended the last child, or 0
 
     def answer(self, request: bytes) -> bytes:
-        """Return the pickled answer to a request; if an old child fails, retry in a new one."""
+        """Return the pickled answer to a request; if an old child fails, retry in a new one.
+
+        SIGKILL comes from outside (a user, the out-of-memory killer), so it is retried too.
+        """
         fresh = self.pipe is None
         kind, answer = self.attempt(request)
-        if kind in (Death.CRASH, Death.MEMORY) and not fresh:
+        killed = kind is Death.CRASH and self.died_by == signal.SIGKILL
+        if killed or (kind in (Death.CRASH, Death.MEMORY) and not fresh):
             kind, answer = self.attempt(request)
         if kind is not None:
             return pickle.dumps(("died", kind.value))
@@ -254,7 +260,7 @@ class Nursery:
             if death is None:
                 answer = self.pipe.recv_bytes()
         except (EOFError, OSError):
-            return self.end() or Death.CRASH, b""
+            return self.end() or Death.CRASH, b""  # it has closed its pipe, so it has ended
         self.done += 1
         if death is not None or not answer or self.done >= self.limits.recycle:
             self.end()
@@ -301,13 +307,13 @@ class Nursery:
         """Kill the child; return TIMEOUT if its CPU timer had already killed it."""
         if self.pipe is None:
             return None
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # one that has ended keeps its status
             os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         self.pipe.close()
         self.pipe = None
-        overran = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF
-        return Death.TIMEOUT if overran else None
+        self.died_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        return Death.TIMEOUT if self.died_by == signal.SIGPROF else None
 
 
 def toil(work: Callable[[Any], Any], limits: Limits, pipe: Connection, supervisor: int) -> NoReturn:

@@ -1,7 +1,9 @@
 """A small build of pages, some of them written with the worst intentions, and its inspector."""
 
+import fcntl
 import gzip
 import json
+import os
 import random
 from html import escape
 
@@ -11,9 +13,9 @@ from starlette.testclient import TestClient
 from tests.pipeline import fake_data, warcfile
 from webtext.flows.building.settings import load
 from webtext.flows.inspector.app import make_app
-from webtext.flows.inspector.cache import FOLDER, opened
 from webtext.flows.inspector.gate import FIELD, Gate
-from webtext.flows.inspector.search_index import make
+from webtext.flows.inspector.reading.cache import FOLDER, opened
+from webtext.flows.inspector.reading.search_index import make
 from webtext.pipeline.build import Build
 
 PORT, SECRET = 8123, "a secret of this test"
@@ -77,8 +79,20 @@ def pages():
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """The data directory of a build of these pages."""
-    work = tmp_path_factory.mktemp("inspected")
+    """The data directory of a build of these pages; processes that share a run share it."""
+    base = tmp_path_factory.getbasetemp()
+    work = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "inspected"
+    work.mkdir(exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (work / "data" / "whole").exists():
+            build(work)
+            (work / "data" / "whole").touch()
+    return work / "data"
+
+
+def build(work):
+    """Write the pages and what links to them, build, and make the inspector's cache."""
     records, submissions = [], []
     for number, (url, html) in enumerate(pages()):
         block = warcfile.http(html)
@@ -88,7 +102,7 @@ def built(tmp_path_factory):
                 "id": f"s{number}",
                 "url": url,
                 "title": VOTES_TITLE if "evil" in url else f"See {number}",
-                "score": 3 + number * 7,
+                "score": 0 if number == 4 else 3 + number * 7,
                 "subreddit": "science",
                 "created_utc": 1_388_000_000 + number * 1_000_000,
             }
@@ -102,18 +116,17 @@ def built(tmp_path_factory):
         f"[pages]\nwarc = [{json.dumps(str(work / 'pages.warc.gz'))}]\n"
         "[tokens]\nval_fraction = 0.2\n"
     )
-    Build(load(str(recipe), ()), work / "data").run(workers=1)
-    return work / "data"
+    data = work / "data"
+    Build(load(str(recipe), ()), data).run(workers=1)
+    made = make_app(data, opened(Build(None, data).made(), data / FOLDER), data / FOLDER)
+    make(made.state.search.documents, made.state.search.path)
 
 
 @pytest.fixture(scope="session")
 def app(built):
     """The inspector of that build, its text index made."""
     table = opened(Build(None, built).made(), built / FOLDER)
-    made = make_app(built, table, built / FOLDER)
-    if not made.state.search.ready:
-        make(made.state.search.documents, made.state.search.path)
-    return made
+    return make_app(built, table, built / FOLDER)
 
 
 @pytest.fixture(scope="session")

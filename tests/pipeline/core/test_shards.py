@@ -72,7 +72,7 @@ def test_a_damaged_shard_is_named_with_what_to_do(tmp_path):
 def test_a_missing_shard_and_a_missing_manifest_are_said_in_a_line(tmp_path):
     with pytest.raises(UserError, match=r"00000\.parquet: no such shard"):
         read_shard(tmp_path / "00000.parquet")
-    with pytest.raises(UserError, match=r"no manifest\.json; run the stage"):
+    with pytest.raises(UserError, match=r"no manifest\.json, so it is not whole; run the same"):
         Directory(tmp_path).manifest()
 
 

@@ -147,7 +147,7 @@ def test_a_second_crawl_is_refused(frontier):
 def test_a_damaged_frontier_is_named(tmp_path):
     path = tmp_path / "frontier.sqlite"
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(UserError, match=r"frontier\.sqlite: damaged .* move it elsewhere"):
+    with pytest.raises(UserError, match=r"frontier\.sqlite: damaged .* move .*sqlite\* elsewhere"):
         Frontier(path)
 
 

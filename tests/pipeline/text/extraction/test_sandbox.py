@@ -18,7 +18,7 @@ from webtext.pipeline.text.extraction.sandbox import Death, Limits, Sandbox
 QUICK = Limits(seconds=0.3, memory_mb=100, recycle=50)
 # To touch 200 MB takes a busy machine more CPU time than 0.3 s, so memory has a limit of its own.
 SMALL = Limits(seconds=60, memory_mb=100, recycle=50)
-SPIN = "[None for _ in iter(int, 1)]"
+SPIN = "any(None for _ in iter(int, 1))"  # needs no memory, or that ends it first
 SPIN_IN_C = "10 ** 10 ** 8"
 CRASH = "__import__('ctypes').string_at(0)"
 PID = "__import__('os').getpid()"
@@ -129,6 +129,17 @@ def test_a_killed_supervisor_is_replaced(sandbox):
     os.kill(supervisor, signal.SIGKILL)
     assert sandbox("1") == 1
     assert gone(child, supervisor)
+
+
+def test_an_item_whose_child_somebody_killed_is_tried_again(tmp_path):
+    """Also where it was the child's first, so that nothing else can have spoilt it."""
+    sandbox, mark = Sandbox(eval), tmp_path / "mark"
+    once = (
+        f"__import__('pathlib').Path({str(mark)!r}).exists() or (open({str(mark)!r}, 'w').close(), "
+        "__import__('os').kill(__import__('os').getpid(), 9))"
+    )
+    assert sandbox(once) is True
+    sandbox.close()
 
 
 def test_a_supervisor_that_cannot_start_is_an_error(monkeypatch):

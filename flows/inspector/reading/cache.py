@@ -34,6 +34,10 @@ KEPT = "kept"  # the fate of documents that no step has dropped
 COLUMNS = ("id", "url", "title", "domain", "language", "language_probability", "score",
            "subreddit", "linked")  # fmt: skip
 
+# Columns of the measures that the texts' own tables have as well.
+MEASURED_TOO = ("url", "domain", "language", "language_probability", "score", "subreddit", "linked",
+                "fate", "value", "shard", "row")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Table:
@@ -88,6 +92,13 @@ class Table:
         cursor = self.ask(sql, *given)
         names = [column[0] for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def elsewhere(self, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return the answer of other files of the build, without the table."""
+        with duckdb.connect(config=CONFIG) as connection:
+            cursor = connection.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def value(self, sql: str, *given: Any) -> Any:
         """Return the one value of an answer."""
@@ -240,4 +251,5 @@ def measures(documents: Directory) -> str:
     paths = documents.shards("measures")
     if not paths:
         return "SELECT NULL::VARCHAR AS id WHERE false"
-    return f"SELECT * FROM read_parquet({listed(paths)})"
+    there = ", ".join(MEASURED_TOO)
+    return f"SELECT * EXCLUDE ({there}) FROM read_parquet({listed(paths)})"

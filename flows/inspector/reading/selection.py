@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from webtext.flows.inspector.cache import KEPT, Table
+from webtext.flows.inspector.reading.cache import KEPT, Table
 from webtext.pipeline.core.errors import UserError
 
 PAGE = 25  # documents a page: their beginnings are read for it, a row group each

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from webtext.flows.inspector.texts import Piece, marked
+from webtext.flows.inspector.reading.texts import Piece, marked
 from webtext.pipeline.archive import packing
 from webtext.pipeline.archive.warc import response_at
 from webtext.pipeline.core.directories.lookup import first_row

@@ -1,0 +1,1 @@
+"""The table of what was measured on every document."""

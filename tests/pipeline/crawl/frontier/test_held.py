@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.pipeline.crawl.fakes import EAGER, FakeWeb, failure, links, page, unsteady
-from webtext.pipeline.archive.warc_import import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, page_batches
 from webtext.pipeline.build import Build, make
 from webtext.pipeline.core.directories.keeping import DAMAGED, noted_references, set_aside
 from webtext.pipeline.core.progress import silent
@@ -53,7 +53,9 @@ def crawled(data, name, urls, web, settings=BUSY):
     def work(one, *_):
         return crawl(settings, made, one.home, fetcher=web)
 
-    build = Build(SimpleNamespace(crawl=settings), data, (replace(STEP, work=work),))
+    build = Build(
+        SimpleNamespace(crawl=settings, pages=ImportWarc()), data, (replace(STEP, work=work),)
+    )
     planned = build.planned(build.steps[0], {"links": made})
     if not planned.done:
         make(planned, 1, silent)

@@ -1,6 +1,8 @@
 """The stage that applies the rules, and the measure of each rule."""
 
+import inspect
 import math
+import traceback
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -122,8 +124,13 @@ class Rules:
                 )
 
     def bounds(self) -> Iterator[tuple[str, str, float]]:
-        """Yield the bounds of the rules that have a say: setting, side and number."""
+        """Yield the bounds of the rules that have a say: setting, side and number.
+
+        Not those of a user's own rules, whose measures may be negative.
+        """
         for name, group in self.groups():
+            if own(group):
+                continue
             for rule_name, rule in rules_of(group) if group.enabled else ():
                 for side in ("at_least", "at_most"):
                     if (bound := getattr(rule, side, None)) is not None:
@@ -193,7 +200,7 @@ class Rules:
             for line in lines:
                 if not (line.always if measuring else group.enabled):
                     continue
-                measure = float(line.rule(seen))
+                measure = measure_of(group, line, seen)
                 found.append(measure)
                 if first is None and group.enabled:
                     asked = Asked(line.name, measure, line.at_least, line.at_most, enabled=True)
@@ -267,8 +274,23 @@ def ordered(name: str, group: Any) -> Iterator[Line]:
 def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
     """Yield what each rule of a group measures, one after the other."""
     for line in ordered(name, group):
-        measure = float(line.rule(doc))
+        measure = measure_of(group, line, doc)
         yield Asked(line.name, measure, line.at_least, line.at_most, group.enabled)
+
+
+def measure_of(group: Any, line: Line, doc: Document) -> float:
+    """Return what a rule measures.
+
+    Raises:
+        UserError: a rule of the user's own raised an error, or returned no number.
+    """
+    try:
+        return float(line.rule(doc))
+    except Exception as error:
+        if not own(group):
+            raise
+        about = f"rule {line.name}, on {doc.url or repr(doc.text[:60])}"
+        raise UserError(f"{fault(error, inspect.getfile(type(line.rule)))} ({about})") from error
 
 
 def rules_of(group: Any) -> Iterator[tuple[str, Any]]:
@@ -276,6 +298,19 @@ def rules_of(group: Any) -> Iterator[tuple[str, Any]]:
     for item in fields(group):
         if callable(rule := getattr(group, item.name)):
             yield item.name, rule
+
+
+def own(group: Any) -> bool:
+    """Whether a group of rules is a user's own: it knows the sha256 of its file."""
+    return hasattr(group, "source")
+
+
+def fault(error: Exception, path: str) -> str:
+    """Return what went wrong in a user's file, and in which line of it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    where = f"{path}:{lines[-1]}" if lines else path
+    return f"{where}: {type(error).__name__}: {error}"
 
 
 def edited(group: Any, doc: Document) -> Document:

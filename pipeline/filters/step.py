@@ -6,9 +6,7 @@ and a table of what was measured on both (`measures`).
 """
 
 import sys
-import typing
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
 from webtext.pipeline.filters.measuring.measures import UNDER, Table
+from webtext.pipeline.filters.own.own_rules import recorded_rules
 from webtext.pipeline.filters.rules import Rules, reasons
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction import extract
@@ -228,7 +227,7 @@ def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) ->
             f"{Rules.version}: what they measured is not known any more"
         }
     try:
-        rules: Rules = rebuilt(Rules, recorded["settings"])
+        rules = recorded_rules(recorded["settings"])
     except (TypeError, ValueError) as error:
         return {"note": f"the recorded settings fit no rules of this version ({error})"}
     known = noted or {}
@@ -237,24 +236,6 @@ def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) ->
         for asked in rules.measures(text, url)
     ]
     return {"measures": {asked.rule: asked.told for asked in found}}
-
-
-def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
-    """Return a frozen dataclass from the plain values in a manifest.
-
-    Raises:
-        TypeError: a value that it has no field for.
-        ValueError: a value that it does not accept.
-    """
-    hints = typing.get_type_hints(kind)
-    known = {field.name for field in fields(kind)}
-    arguments = {}
-    for name, value in values.items():
-        if name in known and is_dataclass(hints[name]) and isinstance(value, dict):
-            arguments[name] = rebuilt(typing.cast("type", hints[name]), value)
-        else:
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**arguments)
 
 
 def judgements(found: Row) -> Iterator[str]:

@@ -96,14 +96,14 @@ def test_addresses_at_a_cut_are_read_whole():
 
 
 @pytest.mark.parametrize("length", [LONGEST, 200])
-def test_declarations_of_human_rights_are_told_apart(shared, length):
-    known = [row for row in lines(shared / "langid/udhr.jsonl.zst") if row["langdetect_label"]]
+def test_declarations_of_human_rights_are_told_apart(real, length):
+    known = [row for row in lines(real / "langid/udhr.jsonl.zst") if row["langdetect_label"]]
     right = sum(detect(row["text"][:length]).language == row["langdetect_label"] for row in known)
     assert (len(known), right) >= (80, 78)
 
 
-def test_no_other_language_but_scots_passes_for_english(shared):
-    others = [row for row in lines(shared / "langid/udhr.jsonl.zst") if row["iso639_3"] != "eng"]
+def test_no_other_language_but_scots_passes_for_english(real):
+    others = [row for row in lines(real / "langid/udhr.jsonl.zst") if row["iso639_3"] != "eng"]
     fates = Language()(batch(*(row["text"] for row in others)))["dropped_by"].to_pylist()
     kept = {row["iso639_3"] for row, fate in zip(others, fates, strict=True) if fate is None}
     assert kept <= {"sco"}

@@ -40,6 +40,7 @@ def test_all_planted_copies_are_found_and_nothing_else(tmp_path):
     assert passage.dropped == {"dedup.near": pairs}
 
 
+@pytest.mark.slow
 def test_the_planted_copies_of_a_public_collection_are_found(tmp_path, shared):
     given = json_lines(shared / "dedup" / "mccormick_1000.jsonl.zst")
     truth = (shared / "dedup" / "mccormick_1000.truth.tsv").read_text().splitlines()
@@ -47,14 +48,14 @@ def test_the_planted_copies_of_a_public_collection_are_found(tmp_path, shared):
     assert sets(out) == sorted(sorted(line.split("\t")) for line in truth)
 
 
-def test_precision_and_recall_on_labelled_web_pages_hold(tmp_path, shared):
-    given = json_lines(shared / "dedup" / "miniweb_texts.jsonl.zst")
-    labelled = json_lines_of_pairs(shared / "dedup" / "miniweb_pairs.tsv.zst")
+def test_precision_and_recall_on_labelled_web_pages_hold(tmp_path, real):
+    given = json_lines(real / "dedup" / "miniweb_texts.jsonl.zst")
+    labelled = json_lines_of_pairs(real / "dedup" / "miniweb_pairs.tsv.zst")
     out, _ = clustered(tmp_path, documents(tmp_path / "d", given, shards=2))
     pairs = {pair for ids in sets(out) for pair in itertools.combinations(ids, 2)}
     true = {pair for pair, similarity in labelled.items() if similarity >= 0.7}
-    assert len(pairs & true) / len(pairs) > 0.98  # measured: 0.987
-    assert len(pairs & true) / len(true) > 0.98  # measured: 0.985
+    assert len(pairs & true) / len(pairs) > 0.98  # measured: 0.987, of the samples 1
+    assert len(pairs & true) / len(true) > 0.98  # measured: 0.985, of the samples 1
     assert {pair for pair, similarity in labelled.items() if similarity >= 0.9} <= pairs
 
 

@@ -111,9 +111,9 @@ for command in chain.from_iterable(BY_PURPOSE.values()):
 
 def main() -> None:
     """Run a command; report errors that a user can correct in one line, with exit code 2."""
-    _settle()
     stdout = sys.stdout
     try:
+        _settle()
         cli(standalone_mode=False)
         sys.stdout.flush()
     except SystemExit:

@@ -180,7 +180,8 @@ def built(tmp_path, web, urls=MANY, **more):
     """Run the crawl as a step of a build; return its directory."""
     made = whole_links(tmp_path, urls, **more)
     step = replace(STEP, work=lambda one, *_: crawl(BUSY, made, one.home, fetcher=web))
-    build = Build(SimpleNamespace(crawl=BUSY, pages=ImportWarc()), tmp_path, (step,))
+    recipe = SimpleNamespace(crawl=BUSY, pages=ImportWarc())
+    build = Build(recipe, tmp_path, (step,))
     whole = build.planned(step, {"links": made})
     if not whole.done:
         make(whole, 1, silent)

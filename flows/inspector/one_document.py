@@ -58,7 +58,7 @@ class Documents:
         """Return all that the page of a document shows."""
         text = self.browser.texts.of(row)
         stages = self.browser.table.directories["documents"].manifest().get("stages", {})
-        told = measures(stages, text, row["url"] or "")
+        told = measures(stages, text, row["final_url"] or row["url"] or "", row)
         here = "&".join(filter(None, (urlencode({"at": at}), selection.at(1).address)))
         view: dict[str, Any] = {
             "row": row,
@@ -134,7 +134,7 @@ class Documents:
             return {"members": [], "mine": [], "theirs": []}
         members = self.browser.table.rows(
             "SELECT * FROM documents WHERE cluster = ? AND passed "
-            "ORDER BY id <> keeper, jaccard DESC, id LIMIT ?",
+            "ORDER BY id <> keeper, similarity DESC, id LIMIT ?",
             [seen.row["cluster"], MEMBERS],
         )
         size = self.browser.table.value(

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from webtext.flows.inspector.reading.cache import KEPT, Table
+from webtext.flows.inspector.reading.cache import Table
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.filters.measuring.measures import KEPT
 
 PAGE = 25  # documents a page: their beginnings are read for it, a row group each
 SIDES = {
@@ -34,7 +35,9 @@ NUMBERS = {  # measures beside those of the rules: column, and what it is
     "characters": "characters",
     "words": "words",
     "bytes": "bytes",
-    "jaccard": "similarity to the document kept instead",
+    "lines": "lines",
+    "similarity": "similarity to the document kept instead",
+    "cluster_documents": "documents in its cluster",
     "value": "the measure that decided",
 }
 NONE = "-"  # in an address: the documents for which a facet has no value
@@ -164,7 +167,12 @@ class Selection:
 def numbers(table: Table) -> list[tuple[str, str]]:
     """Return the measures that documents can be ordered and bounded by, and what each is."""
     plain = [(name, said) for name, said in NUMBERS.items() if name in table.columns]
-    return plain + [(name, name) for name in table.rules]
+    scripts = [
+        (name, f"share of letters: {name.partition('.')[2]}")
+        for name in table.columns
+        if name.startswith("script.")
+    ]
+    return plain + scripts + [(name, name) for name in table.rules]
 
 
 def quoted(name: str) -> str:

@@ -247,7 +247,7 @@ def make_app(data: Path, table: Table, folder: Path) -> Starlette:
         Documents(browser, bounds),
         bounds,
         Funnel(table),
-        Mover(table, bounds),
+        Mover(table, bounds, browser.texts),
         labels,
         environment(),
     )

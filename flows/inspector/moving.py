@@ -15,6 +15,7 @@ import numpy as np
 from webtext.flows.inspector.bounds import BINS, Bounds, Scale, scale_of
 from webtext.flows.inspector.reading.cache import Bound, Table, objects
 from webtext.flows.inspector.reading.selection import number, quoted
+from webtext.flows.inspector.reading.texts import Texts
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import reasons
 
@@ -38,6 +39,7 @@ class Mover:
 
     table: Table
     bounds: Bounds
+    texts: Texts
 
     @cached_property
     def moved(self) -> Any:
@@ -148,12 +150,14 @@ class Mover:
         )
         examples = {
             side: self.table.rows(
-                f"SELECT id, url, title, {quoted(bound.rule)} AS measure FROM documents "
+                f"SELECT *, {quoted(bound.rule)} AS measure FROM documents "
                 f"WHERE objections IS NOT NULL AND {which} ORDER BY id LIMIT {EXAMPLES}"
             )
             for side, which in (("coming", comes), ("going", goes))
             if counts["comes" if side == "coming" else "goes"]
         }
+        for row in [*examples.get("coming", []), *examples.get("going", [])]:
+            row["title"] = self.texts.title(row)
         counts["kept_then"] = counts["kept"] + counts["comes"] - counts["goes"]
         return {**counts, "coming": examples.get("coming", []), "going": examples.get("going", [])}
 

@@ -63,7 +63,7 @@ class Documents:
         view: dict[str, Any] = {
             "row": row,
             "meaning": self.browser.table.meanings.get(row["fate"], ""),
-            "title": row["title"] or row["url"] or row["id"],
+            "title": self.browser.texts.title(row),
             "text": text,
             "characters": len(text),
             "words": len(text.split()),
@@ -150,7 +150,7 @@ class Documents:
             theirs = self.browser.texts.of(against)
             view["mine"], view["theirs"] = difference(seen.text[:LONGEST], theirs[:LONGEST])
             view["cut"] = max(len(seen.text), len(theirs)) > LONGEST
-            view["their_title"] = against["title"] or against["url"]
+            view["their_title"] = self.browser.texts.title(against)
             view["their_link"] = f"/document/{against['id']}?{seen.here}&show=duplicates"
         return view
 

@@ -25,7 +25,7 @@ from webtext.pipeline.filters.step import rebuilt
 from webtext.pipeline.insight.figures.joined import joined
 
 FOLDER = "inspector"  # of the cache, below the data directory
-FORMAT = 2  # of the table; another number makes it anew
+FORMAT = 3  # of the table; another number makes it anew
 # Nothing is fetched from anywhere, whatever a query names.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -33,6 +33,8 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 
 BEFORE = ("extract", "clean", "language")  # the stages of the documents step before the rules
+
+UNSEEN = ("source_file", "source_offset", "source_length", "digest", "token_shard", "token_start")
 
 
 class Bound(NamedTuple):
@@ -176,16 +178,13 @@ def statements(made: Sequence[Made]) -> Iterator[str]:
     before = ", ".join(f"'{stage}'" for stage in BEFORE)
     bounds = list(bounds_of(documents))
     counted = " + ".join(f"({objects(one)})::UTINYINT" for one in bounds if one.enabled) or "0"
-    yield f"CREATE TEMP VIEW titles AS {titles(documents)}"
     yield f"""
         CREATE TABLE made.documents AS
-        SELECT known.* EXCLUDE ("row", linked, passed), known.linked::TIMESTAMP AS linked,
-            known."row"::INTEGER AS place, titles.passed, titles.title,
-            CASE WHEN split_part(known.fate, '.', 1) NOT IN ({before}) THEN {counted} END
-            AS objections
-        FROM (SELECT *, split_part(fate, '.', 1) NOT IN ({named}) AS passed FROM known) AS known
-        JOIN titles ON titles.passed = known.passed AND titles.shard = known.shard
-            AND titles.place = known."row"
+        SELECT * EXCLUDE ("row", linked, {", ".join(UNSEEN)}),
+            linked::TIMESTAMP AS linked, "row"::INTEGER AS place,
+            split_part(fate, '.', 1) NOT IN ({named}) AS passed,
+            CASE WHEN split_part(fate, '.', 1) NOT IN ({before}) THEN {counted} END AS objections
+        FROM known
     """
     yield """
         CREATE TABLE made.bounds (
@@ -214,21 +213,6 @@ def filled(bounds: Sequence[Bound]) -> str:
         f"INSERT INTO made.bounds WITH counts AS MATERIALIZED (SELECT {counts} FROM made.documents "
         f"WHERE objections IS NOT NULL) {lines}"
     )
-
-
-def titles(documents: Directory) -> str:
-    """Return the query of the titles, which the measures do not have, each with its place."""
-    place = (
-        r"regexp_extract(filename, '(\d{5})\.parquet$', 1)::INTEGER AS shard, "
-        "file_row_number AS place"
-    )
-    parts = [
-        f"SELECT title, {passed} AS passed, {place} FROM read_parquet({listed(paths)}, "
-        "filename = true, file_row_number = true)"
-        for under, passed in (("", True), ("dropped", False))
-        if (paths := documents.shards(under))
-    ]
-    return " UNION ALL ".join(parts)
 
 
 def bounds_of(documents: Directory) -> Iterator[Bound]:

@@ -55,7 +55,7 @@ class Selection:
     """Which documents are shown, and in which order."""
 
     query: str = ""  # full-text search
-    inside: str = ""  # part of the URL or of the title
+    inside: str = ""  # part of the URL
     side: str = ""  # "kept", "dropped", or both
     facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Selection:
         if self.query:
             yield f"text: {self.query}", replace(self, query="", page=1)
         if self.inside:
-            yield f"URL or title: {self.inside}", replace(self, inside="", page=1)
+            yield f"URL: {self.inside}", replace(self, inside="", page=1)
         for name, values in self.facets.items():
             for value in values:
                 said = "none" if value == NONE else value
@@ -135,8 +135,8 @@ class Selection:
         parts = [SIDES[self.side]] if self.side else []
         values: list[Any] = []
         if self.inside:
-            parts.append("(contains(lower(url), lower(?)) OR contains(lower(title), lower(?)))")
-            values += [self.inside, self.inside]
+            parts.append("contains(lower(url), lower(?))")
+            values.append(self.inside)
         for name, chosen in self.facets.items():
             if name != skip:
                 named = [value for value in chosen if value != NONE]

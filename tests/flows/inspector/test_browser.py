@@ -73,6 +73,7 @@ def opened(browser, served):
         here.goto(f"{served[0]}/?secret={SECRET.replace(' ', '+')}")
         return here
 
+    page.complaints = complaints
     yield page
     for context in contexts:
         context.close()
@@ -134,22 +135,21 @@ def test_a_bound_is_moved(opened, served):
     page.get_by_role("link", name=re.compile("word_count")).first.click()
     assert page.locator("#comes").inner_text() == "0"
     page.locator("#at").fill("20")
-    page.wait_for_function("document.getElementById('comes').textContent !== '0'")
-    assert page.locator("#comes").inner_text() == "6"
+    sync_api.expect(page.locator("#comes")).to_have_text("6", timeout=60_000)
     assert page.locator("#coming li").count() == 6
     assert page.locator("#line").inner_text() == "rules.gopher_quality.word_count.at_least = 20"
     page.wait_for_url("**at=20")
     page.locator("#range").focus()
-    for _ in range(3):
-        page.keyboard.press("End")
-    page.wait_for_function("document.getElementById('goes').textContent !== '0'")
-    assert page.locator("#going li").count() == 10
+    page.keyboard.press("End")
+    sync_api.expect(page.locator("#going li")).to_have_count(10, timeout=60_000)
+    assert page.locator("#comes").inner_text() == "0"
 
 
 def test_documents_are_drawn_and_labelled(opened, served):
     page = opened()
     page.goto(f"{served[0]}/labels")
     page.get_by_role("link", name="Draw").nth(1).click()
+    page.wait_for_load_state()
     for key in ("k", "d", "u"):
         address = page.url
         assert "draw=dropped" in address
@@ -178,6 +178,8 @@ def test_hostile_text_does_nothing(opened, served):
         "() => { try { document.body.innerHTML = 'x' } catch (e) { return e.name } }"
     )
     assert said == "TypeError"
+    assert "TrustedHTML" in opened.complaints.pop()
+    assert opened.complaints == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -80,38 +80,44 @@ def opened(browser, served):
     assert complaints == []
 
 
+def press(page, key):
+    """Press a key, once the page's scripts listen."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
+
+
 def test_the_keyboard_alone_is_enough(opened, served):
     page = opened()
-    page.keyboard.press("/")
+    press(page, "/")
     page.keyboard.type('"another end"')
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     page.wait_for_url("**q=**")
     assert page.locator("li.found").count() == 1
     page.goto(f"{served[0]}/?side=kept")
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    page.keyboard.press("k")
-    page.keyboard.press("j")
+    press(page, "j")
+    press(page, "j")
+    press(page, "k")
+    press(page, "j")
     second = page.locator("a.open").nth(1)
     assert second.evaluate("link => link === document.activeElement")
     title = second.inner_text()
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     page.wait_for_url("**/document/**")
     assert page.locator("h1").inner_text() == title
-    page.keyboard.press("4")
+    press(page, "4")
     page.wait_for_url("**show=tokens**")
     assert page.locator("mark.t1").count() > 5
-    page.keyboard.press("d")
+    press(page, "d")
     page.wait_for_load_state()
     page.locator("button[aria-pressed=true]").wait_for()
     assert page.locator("button[aria-pressed=true]").get_attribute("value") == "drop"
-    page.keyboard.press("n")
+    press(page, "n")
     page.wait_for_url("**at=2**")
-    page.keyboard.press("b")
+    press(page, "b")
     page.wait_for_url(f"{served[0]}/?side=kept")
-    page.keyboard.press("?")
+    press(page, "?")
     assert page.locator("dialog").is_visible()
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     page.locator("dialog").wait_for(state="hidden")
 
 
@@ -140,7 +146,7 @@ def test_a_bound_is_moved(opened, served):
     assert page.locator("#line").inner_text() == "rules.gopher_quality.word_count.at_least = 20"
     page.wait_for_url("**at=20")
     page.locator("#range").focus()
-    page.keyboard.press("End")
+    press(page, "End")
     sync_api.expect(page.locator("#going li")).to_have_count(10, timeout=60_000)
     assert page.locator("#comes").inner_text() == "0"
 
@@ -153,7 +159,7 @@ def test_documents_are_drawn_and_labelled(opened, served):
     for key in ("k", "d", "u"):
         address = page.url
         assert "draw=dropped" in address
-        page.keyboard.press(key)
+        press(page, key)
         page.wait_for_url(lambda url, before=address: url != before and "draw=dropped" in url)
     page.goto(f"{served[0]}/labels")
     assert "Of the dropped documents, 50 %" in page.locator("p.finding").first.inner_text()
@@ -182,8 +188,16 @@ def test_hostile_text_does_nothing(opened, served):
     assert opened.complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(
+    ("viewport", "scheme"),
+    [
+        (WIDE, "light"),
+        (NARROW, "dark"),
+        pytest.param(WIDE, "dark", marks=pytest.mark.slow),
+        pytest.param(NARROW, "light", marks=pytest.mark.slow),
+    ],
+    ids=["wide-light", "narrow-dark", "wide-dark", "narrow-light"],
+)
 def test_every_page_fits_and_can_be_read_by_all(opened, served, viewport, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe")
     page = opened(viewport, scheme)

@@ -201,6 +201,14 @@ class Build:
 
         return joined(self.made())
 
+    def figures(self) -> dict[str, Any]:
+        """Return what is counted of all documents, and the likeness to WebText, for JSON.
+
+        Raises:
+            UserError: nothing has been built there.
+        """
+        return report.figures(self.made())
+
     def report(self, path: Path, run: Path | None = None) -> None:
         """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.
 

@@ -14,13 +14,15 @@ os.environ["DO_NOT_TRACK"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
 # And never a server that `webtext serve` keeps for the developer.
 os.environ["XDG_STATE_HOME"] = os.environ["PREFECT_HOME"]
+# The tests take a process a core: torch's own threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import orjson
 import pytest
 import zstandard
 
-from webtext.flows.demo.docstrings import sources
+from tests.samples.where import AT_HAND, WHOLE
 
 atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 
@@ -38,7 +40,6 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 OWN_DISK = ["unshare", "--user", "--map-root-user", "--mount"]  # no right of root is needed
-SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -62,18 +63,27 @@ def no_waiting_for_the_disk(monkeypatch):
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data that developers have beside the checkout."""
-    if not SHARED.is_dir():
-        pytest.skip(f"needs the real data in {SHARED}, which is not part of the project")
-    return SHARED
+    """The folder of real data beside a developer's checkout, for what needs all of it."""
+    if not WHOLE.is_dir():
+        pytest.skip(f"needs all of the real data in {WHOLE}, most of which may not be handed on")
+    return WHOLE
 
 
 @pytest.fixture(scope="session")
-def texts() -> list[str]:
-    """Some thousand documents that people wrote: of the web, or else of Python's own modules."""
-    kept = SHARED / "dedup" / "miniweb_texts.jsonl.zst"
-    if kept.is_file():
-        with zstandard.open(kept, "rb") as file:
-            return [orjson.loads(line)["text"] for line in file.read().splitlines()]
-    _, found = next(sources())
-    return [text.body for text in found]
+def real() -> Path:
+    """That folder, or else the samples of it that are part of the project."""
+    return AT_HAND
+
+
+@pytest.fixture(scope="session")
+def real_pages(real) -> Path:
+    """A WARC file of real pages in several languages: 460 of the news, or else 121 of manuals."""
+    whole = real / "miniweb" / "news.warc.zst"
+    return whole if whole.is_file() else real / "miniweb" / "sites.warc.zst"
+
+
+@pytest.fixture(scope="session")
+def texts(real) -> list[str]:
+    """Documents that people wrote for the web: 1,385, or else 327."""
+    with zstandard.open(real / "dedup" / "miniweb_texts.jsonl.zst", "rb") as file:
+        return [orjson.loads(line)["text"] for line in file.read().splitlines()]

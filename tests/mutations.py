@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
 
 import pyarrow as pa
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+from tests.samples.where import AT_HAND, SAMPLES
 from webtext.pipeline.core.records import DOCUMENT, PAGE
 from webtext.pipeline.core.stage import Stage, pass_batch
 from webtext.pipeline.filters.c4 import C4
@@ -37,7 +37,6 @@ from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import REASONS, Extract
 from webtext.pipeline.text.language import Language
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 BATCH = 100
 LONGEST = 6_000  # bytes of a page before it is spoiled: small ones are many
 RULES = Rules(
@@ -57,25 +56,18 @@ ODDITIES = ("\0", "\ufeff", "\u202e", "\u0301" * 50, "\U0001f468\u200d" * 9, "\u
             "&#0;", "&#xD800;", "&#1114112;", "&amp" * 30, "...", "…", "\r", "\x1b$B", "ß", "İ",
             "\ufffe", "\U0010ffff", "{", "#" * 99, "-\n" * 40, "٣", "\u3000",
             "http://")  # fmt: skip
-PAGE_AT_HAND = (
-    b"<html><head><title>A page</title><meta charset=utf-8></head><body><nav><a href=/>Home</a>"
-    b"</nav><article><h1>A page</h1><p>These are some words of a page that has something to say, "
-    b"and it says it twice.<p>It is the custom of the page, and that of <b>its</b> author, to have "
-    b"a list: <ul><li>one<li>two</ul></article><table><tr><td>a<td>b</table></body></html>"
-)
 
 
 @cache
 def originals() -> tuple[list[bytes], list[str]]:
-    """Return real pages and texts, or the one at hand where there is no shared data."""
-    if not DATA.is_dir():
-        return [PAGE_AT_HAND], ["It is the custom of the page to have a list.\n- one\n- two\n" * 9]
-    with zstandard.open(DATA / "miniweb" / "news.warc.zst") as file:
+    """Return real pages and texts, of the samples where there is no shared data."""
+    name = "sites" if AT_HAND == SAMPLES else "news"
+    with zstandard.open(AT_HAND / "miniweb" / f"{name}.warc.zst") as file:
         records = ArchiveIterator(file, WarcRecordType.response, parse_http=True)
         pages = [record.reader.read() for record in records]
-    with zstandard.open(DATA / "dedup" / "miniweb_texts.jsonl.zst") as file:
+    with zstandard.open(AT_HAND / "dedup" / "miniweb_texts.jsonl.zst") as file:
         texts = [json.loads(line)["text"][:4000] for line in file.read().splitlines()]
-    with zstandard.open(DATA / "langid" / "udhr.jsonl.zst") as file:
+    with zstandard.open(AT_HAND / "langid" / "udhr.jsonl.zst") as file:
         texts += [json.loads(line)["text"][:4000] for line in file.read().splitlines()]
     return pages, texts
 

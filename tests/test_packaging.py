@@ -4,7 +4,9 @@ import ast
 import os
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,14 +66,21 @@ def test_no_room_is_a_corridor(folder):
     assert len([path for path in folder.glob("*.py") if path.stem != "__init__"]) <= 12
 
 
-def test_a_wheel_holds_one_package_with_all_its_files(tmp_path):
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The package as it would be published."""
+    made = tmp_path_factory.mktemp("wheel")
+    source = made / "source"
     source.mkdir()
     for name in (*FOLDERS, "pyproject.toml", "README.md", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
-    subprocess.run([*build, "-w", tmp_path, "."], cwd=source, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*build, "-w", made, "."], cwd=source, check=True, capture_output=True)
+    [path] = made.glob("*.whl")
+    return path
+
+
+def test_a_wheel_holds_one_package_with_all_its_files(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"webtext"}
     shipped = {name for name in names if ".dist-info/" not in name}
@@ -100,10 +109,27 @@ def test_importing_webtext_imports_nothing_else():
 
 @pytest.fixture
 def hostile(tmp_path):
-    """A working directory of somebody who has files called like modules."""
+    """A working directory of somebody who has files called like modules.
+
+    Each leaves a mark, for a process that fails may be started again by another one.
+    """
     for name in HOSTILE:
-        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was imported')\n")
+        mark = f"open({str(tmp_path / name)!r} + '.imported', 'w').close()"
+        (tmp_path / f"{name}.py").write_text(f"{mark}\nraise SystemExit('was imported')\n")
     return tmp_path
+
+
+@pytest.fixture
+def installed(wheel, tmp_path_factory):
+    """A Python where the wheel is installed; its libraries are those of the tests' own."""
+    home = tmp_path_factory.mktemp("installed")
+    venv.create(home, symlinks=True)
+    [site] = home.glob("lib/python*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    (site / "libraries.pth").write_text(
+        sysconfig.get_path("purelib")
+    )  # not their .pth: no checkout
+    return home / "bin" / "python"
 
 
 def run(folder, *arguments):
@@ -139,7 +165,29 @@ def test_nor_in_the_processes_that_are_started(hostile, way):
     words = ["dedup", "rows.jsonl", "-o", "out.parquet", "--workers", "2"]
     done = run(hostile, *way, *words)  # in those that multiprocessing starts
     assert done.returncode == 0, done.stderr
-    assert "was imported" not in done.stderr
+    assert not list(hostile.glob("*.imported"))
+
+
+def test_what_is_installed_builds_a_corpus_beside_a_users_files(hostile, installed):
+    archive = ROOT / "tests" / "samples" / "miniweb" / "sites.warc.zst"
+    sets = [f"pages.warc = [{str(archive)!r}]", "links.shards = 2", "tokens.val_fraction = 0.2"]
+    options = [part for line in sets for part in ("--set", line)]
+    done = run(hostile, installed, "-m", "webtext", "build", "webtext", "--no-prefect", *options)
+    assert done.returncode == 0, done.stderr
+    assert list(hostile.glob("data/tokens-*/train-*.bin"))
+    assert not list(hostile.glob("*.imported"))
+    code = "import webtext; print(webtext.__file__)"
+    where = run(hostile, installed, "-P", "-c", code).stdout.strip()
+    assert Path(where).is_relative_to(installed.parents[1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_what_is_installed_runs_the_demo_beside_a_users_files(hostile, installed):
+    done = run(hostile, installed, "-m", "webtext", "demo")
+    assert done.returncode == 0, done.stderr
+    assert list(hostile.glob("demo/runs/tiny/checkpoints/*"))
+    assert not list(hostile.glob("*.imported"))
 
 
 def test_what_is_installed_is_found_from_anywhere(tmp_path):

@@ -11,7 +11,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import field, fields, is_dataclass, make_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass, replace
 from importlib.resources import files
 from itertools import chain, islice
 from pathlib import Path
@@ -19,9 +19,12 @@ from typing import Any
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
 from webtext.model.settings import GPT2, Train
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.filters.own.own_rules import KEYS, group_of, with_own
+from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.steps import STEPS
 
 SHIPPED = Path(str(files("webtext.flows"))) / "recipes"
@@ -216,11 +219,14 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     Raises:
         UserError: one line for each error: the source, the key's path and what was wanted.
     """
-    mistakes = chain(unknown_keys(Recipe, tree, ""), not_finite(tree, ""), out_of_bounds(tree))
+    ours, own = without_own(tree)
+    mistakes = chain(unknown_keys(Recipe, ours, ""), not_finite(tree, ""), out_of_bounds(tree))
     errors = list(islice(mistakes, SHOWN))
     if not errors:
         try:
-            found = TypeAdapter(Recipe).validate_json(orjson.dumps(tree), strict=True)
+            found = TypeAdapter(Recipe).validate_json(orjson.dumps(ours), strict=True)
+            if own:
+                found = replace(found, rules=with_own(found.rules, own_rules(own)))
             for step in STEPS:
                 step.check(found)
         except ValidationError as error:
@@ -232,9 +238,47 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     raise UserError(f"{source}:\n" + "\n".join(f"  {line}" for line in errors))
 
 
-def _said(error: Any) -> str:
+def without_own(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a recipe's values without the tables of the user's own rules, and those tables."""
+    known = {item.name for item in fields(Rules)}
+    rules: Any = tree.get("rules")
+    own = {
+        name: table
+        for name, table in (rules.items() if isinstance(rules, dict) else ())
+        if name not in known and isinstance(table, dict) and not table.keys().isdisjoint(KEYS)
+    }
+    if not own:
+        return tree, {}
+    return tree | {"rules": {name: rules[name] for name in rules if name not in own}}, own
+
+
+def own_rules(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the groups of the user's own rules with the settings that their tables give.
+
+    Raises:
+        UserError: a file that cannot be used; a key or value that its rules do not have.
+    """
+    groups: dict[str, Any] = {}
+    for name, table in tables.items():
+        kind, where = group_of(name, table), f"rules.{name}."
+        errors = list(unknown_keys(kind, table, where))
+        errors += [f"{where}source: is found by webtext"] * ("source" in table)
+        if not errors:
+            try:
+                groups[name] = TypeAdapter(kind).validate_json(orjson.dumps(table), strict=True)
+            except ValidationError as error:
+                errors = [_said(item, where) for item in error.errors()]
+            except PydanticUserError as error:
+                errors = [f"{where[:-1]}: a field whose type is not understood: {error.message}"]
+        if errors:
+            raise UserError("\n  ".join(errors))
+    return groups
+
+
+def _said(error: Any, where: str = "") -> str:
     """Write one of pydantic's errors in the form of our own."""
-    path = ".".join(str(part) for part in error["loc"] if not str(part).startswith("dataclass"))
+    parts = [str(part) for part in error["loc"] if not str(part).startswith("dataclass")]
+    path = where + ".".join(parts)
     message = error["msg"].removeprefix("Value error, ")
     found = error["input"]
     shown = "" if isinstance(found, dict) else f" = {found!r}"

@@ -1,5 +1,6 @@
 """Options that several commands share, so that name and meaning are the same everywhere."""
 
+import json
 import math
 import os
 import re
@@ -54,6 +55,14 @@ overrides = click.option(
 text_field = click.option(
     "--text-field", default="text", show_default=True, help="Field that holds the text."
 )
+own_rules = click.option(
+    "--rule",
+    "own_rules",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    help="Ask the rules in a file of your own too; docs/own-rule.md has one.",
+)
 output = click.option(
     "-o",
     "--output",
@@ -80,6 +89,16 @@ class Duration(click.ParamType[float]):
         if not found or not float(found[1]):
             self.fail(f"{value!r} is no time; wanted e.g. 90s, 5m, 12h, 20d or 4w", param, ctx)
         return float(found[1]) * self.UNITS[found[2]]
+
+
+def with_rules(overrides: tuple[str, ...], files: Sequence[Path]) -> list[str]:
+    """Return overrides that also name files of rules, each under the name of its file."""
+    lines = []
+    for path in files:
+        name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+        name = name if name[:1].isalpha() else f"own_{name}"
+        lines.append(f"rules.{name}.file = {json.dumps(str(path))}")
+    return [*overrides, *lines]
 
 
 @contextmanager

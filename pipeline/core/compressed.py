@@ -177,7 +177,7 @@ def utf8(stream: Iterable[bytes]) -> Iterator[bytes]:
     blocks = iter(stream)
     first = next(blocks, b"")
     name = next((name for bom, name in WIDE if first.startswith(bom)), None)
-    if name is None and first[:2] in (b"{\0", b"[\0", b"h\0"):
+    if name is None and _wide.match(first):
         name = "utf-16-le"
     if name is not None:
         blocks = _as_utf8(chain([first], blocks), name)
@@ -197,6 +197,7 @@ def _as_utf8(stream: Iterable[bytes], name: str) -> Iterator[bytes]:
 
 
 _cr_ends = re.compile(rb"[!-~]{2}\r[!-~]{4}")
+_wide = re.compile(rb"[{\[h]\0[\t\n\r -~]\0")  # the first two characters of JSON, or of a URL
 WIDE = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 

@@ -6,9 +6,7 @@ and a table of what was measured on both (`measures`).
 """
 
 import sys
-import typing
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
 from webtext.pipeline.filters.measuring.measures import UNDER, Table
+from webtext.pipeline.filters.own.own_rules import recorded_rules
 from webtext.pipeline.filters.rules import Rules, reasons
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction import extract
@@ -33,6 +32,7 @@ from webtext.pipeline.text.language import REASONS as LANGUAGE_REASONS
 from webtext.pipeline.text.language import Language
 from webtext.pipeline.text.pii import Pii
 from webtext.pipeline.urls.urls import shard_of
+from webtext.pipeline.words.tongues import ENGLISH
 
 NAME = "documents"
 
@@ -80,9 +80,16 @@ def outside(recipe: Any, _data: Path) -> Outside:
 
 
 def foretell(planned: Planned) -> str:
-    """Return which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    """Return which bounds are idle or were made for English, and which limits are lacking."""
     rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
+    kept = next(stage.keep for stage in planned.settings if isinstance(stage, Language))
     said = [f"{bound} cannot drop anything" for bound in rules.idle()]
+    if kept != (ENGLISH,) and (groups := rules.for_english()):
+        others = ", ".join(name for name in kept if name != ENGLISH) or "all languages"
+        said.append(
+            f"{', '.join(groups)}: the bounds were chosen for English, and {others} is judged by "
+            "them as they are; look at what is dropped first"
+        )
     if sys.platform != "linux":
         said.append(
             "extract.memory_mb: this system does not limit a process's memory as Linux does, so a "
@@ -195,7 +202,8 @@ def facts_of(stages: Row, row: Row, shard: int, noted: Row | None = None) -> Ite
     yield Fact(Extract.name, {**size, **about, "shard": shard}, tuple(lines))
     yield Fact(Clean.name, {})
     yield language(stages, row)
-    found = measures(stages, text, row["final_url"] or row["url"] or "", noted)
+    url = row["final_url"] or row["url"] or ""
+    found = measures(stages, text, url, row["language"], noted)
     yield Fact(Rules.name, found, tuple(judgements(found)))
     yield Fact(Decontaminate.name, {})
 
@@ -213,7 +221,13 @@ def language(stages: Row, row: Row) -> Fact:
     return Fact(Language.name, {**told, "wanted": wanted}, (line,))
 
 
-def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) -> Row:
+def measures(
+    stages: Row,
+    text: str,
+    url: str = "",
+    language: str | None = None,
+    noted: Row | None = None,
+) -> Row:
     """Return every rule's measure and threshold, by the settings that the build recorded.
 
     What the build noted is told as it was; the rest is measured on the stored text, which is the
@@ -228,33 +242,15 @@ def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) ->
             f"{Rules.version}: what they measured is not known any more"
         }
     try:
-        rules: Rules = rebuilt(Rules, recorded["settings"])
+        rules = recorded_rules(recorded["settings"])
     except (TypeError, ValueError) as error:
         return {"note": f"the recorded settings fit no rules of this version ({error})"}
     known = noted or {}
     found = [
         asked if known.get(asked.rule) is None else asked._replace(measure=known[asked.rule])
-        for asked in rules.measures(text, url)
+        for asked in rules.measures(text, url, language)
     ]
     return {"measures": {asked.rule: asked.told for asked in found}}
-
-
-def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
-    """Return a frozen dataclass from the plain values in a manifest.
-
-    Raises:
-        TypeError: a value that it has no field for.
-        ValueError: a value that it does not accept.
-    """
-    hints = typing.get_type_hints(kind)
-    known = {field.name for field in fields(kind)}
-    arguments = {}
-    for name, value in values.items():
-        if name in known and is_dataclass(hints[name]) and isinstance(value, dict):
-            arguments[name] = rebuilt(typing.cast("type", hints[name]), value)
-        else:
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**arguments)
 
 
 def judgements(found: Row) -> Iterator[str]:
@@ -298,6 +294,7 @@ STEP = Step(
         "numba",
         "numpy",
         "pyarrow",
+        "regex",
         "Resiliparse",
         "safetensors",
         "tiktoken",

@@ -59,10 +59,10 @@ RULES = Rules(
 RECIPE = (Extract(), Clean(), Language(keep=(), min_probability=0.0), RULES)
 
 
-def pages() -> Iterator[tuple[str, bytes]]:
-    """Yield address and body of the mini-web's pages."""
-    for name in ("sites", "news"):
-        with zstandard.open(DATA / "miniweb" / f"{name}.warc.zst") as file:
+def pages(data: Path = DATA) -> Iterator[tuple[str, bytes]]:
+    """Yield address and body of the pages of all WARC files there, of the sites and of the news."""
+    for path in sorted((data / "miniweb").glob("*.warc.zst"), reverse=True):
+        with zstandard.open(path) as file:
             records = ArchiveIterator(file, WarcRecordType.response, parse_http=True)
             for record in records:
                 if "html" in (record.http_headers.get("Content-Type") or ""):

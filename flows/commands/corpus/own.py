@@ -21,6 +21,7 @@ from webtext.flows.commands import options
 @options.text_field
 @click.option("--url-field", default="url", show_default=True, help="Field of the URL, if any.")
 @click.option("--recipe", default="webtext", show_default=True, help="Whose settings to use.")
+@options.own_rules
 @options.workers
 @options.overrides
 def filter_texts(
@@ -30,6 +31,7 @@ def filter_texts(
     text_field: str,
     url_field: str,
     recipe: str,
+    own_rules: tuple[Path, ...],
     workers: int,
     overrides: tuple[str, ...],
 ) -> None:
@@ -47,7 +49,7 @@ def filter_texts(
     from webtext.pipeline.sources.row_writer import STDOUT, beside
     from webtext.pipeline.sources.source_rows import Fields
 
-    loaded = load(recipe, overrides)
+    loaded = load(recipe, options.with_rules(overrides, own_rules))
     loaded.rules.fingerprints()  # says what file of a rule is missing
     if dropped is None and output != STDOUT:
         dropped = beside(output, "dropped")

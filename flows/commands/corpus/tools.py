@@ -50,12 +50,14 @@ def extract(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None
 )
 @options.text_field
 @click.option("--recipe", default="webtext", show_default=True, help="Whose rules to ask.")
+@options.own_rules
 @options.overrides
 @options.as_json
 def judge(
     files: tuple[Path, ...],
     text_field: str,
     recipe: str,
+    own_rules: tuple[Path, ...],
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def judge(
     from webtext.pipeline.insight.judge import judge as judge_text
     from webtext.pipeline.sources.source_rows import Fields
 
-    loaded = load(recipe, overrides)
+    loaded = load(recipe, options.with_rules(overrides, own_rules))
     with options.given(files) as paths:
         for row in own_texts(paths, Fields(text=text_field), loaded.extract):
             if isinstance(row, Unjudged):

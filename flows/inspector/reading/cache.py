@@ -21,7 +21,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.step import Made
 from webtext.pipeline.filters.rules import Rules, rules_of
-from webtext.pipeline.filters.step import rebuilt
+from webtext.pipeline.filters.step import recorded_rules
 from webtext.pipeline.insight.figures.joined import joined
 
 FOLDER = "inspector"  # of the cache, below the data directory
@@ -201,11 +201,11 @@ def filled(bounds: Sequence[Bound]) -> str:
     counts = ", ".join(
         f"count(*) FILTER ({objects(one)}) AS o{at}, count(*) FILTER (({objects(one)}) AND "
         f"objections = {int(one.enabled)}) AS a{at}, "
-        f"count(*) FILTER (fate = 'rules.{one.rule}.{one.side}') AS f{at}"
+        f"count(*) FILTER (fate = '{quote(f'rules.{one.rule}.{one.side}')}') AS f{at}"
         for at, one in enumerate(bounds)
     )
     lines = " UNION ALL ".join(
-        f"SELECT {at}, '{one.rule}', '{one.side}', {one.bound!r}::DOUBLE, {one.enabled}, "
+        f"SELECT {at}, '{quote(one.rule)}', '{one.side}', {one.bound!r}::DOUBLE, {one.enabled}, "
         f"o{at}, a{at}, f{at} FROM counts"
         for at, one in enumerate(bounds)
     )
@@ -221,7 +221,7 @@ def bounds_of(documents: Directory) -> Iterator[Bound]:
     if recorded is None or recorded["version"] != Rules.version:
         return
     try:
-        rules: Rules = rebuilt(Rules, recorded["settings"])
+        rules = recorded_rules(recorded["settings"])
     except (TypeError, ValueError):
         return  # of another version: there are measures, and no bounds to put beside them
     measured = set(rules.measured)
@@ -240,8 +240,8 @@ def objects(bound: Bound) -> str:
     return f"{column} IS NULL OR isnan({column}) OR {column} {sign} {bound.bound!r}::DOUBLE"
 
 
-def quote(path: Path) -> str:
-    """Return a path for a text of SQL."""
+def quote(path: Path | str) -> str:
+    """Return what a literal of SQL has between its quotes."""
     return str(path).replace("'", "''")
 
 

@@ -7,8 +7,7 @@ import pytest
 from tests.flows.inspector.test_pages import rows, seen
 from webtext.flows.inspector.reading.cache import bounds_of
 from webtext.flows.inspector.reading.texts import Texts
-from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.filters.step import rebuilt
+from webtext.pipeline.filters.step import recorded_rules
 
 WORDS = "/moved?rule=gopher_quality.word_count&side=low"
 
@@ -21,11 +20,13 @@ def table(app):
 def test_objections_are_those_of_the_rules(table):
     """Read every text again, and ask the rules as the build had them."""
     documents = table.directories["documents"]
-    rules = rebuilt(Rules, documents.manifest()["stages"]["rules"]["settings"])
+    rules = recorded_rules(documents.manifest()["stages"]["rules"]["settings"])
     texts = Texts(documents)
     seen_rows = 0
     for row in table.rows("SELECT * FROM documents WHERE objections IS NOT NULL"):
-        asked = [one for one in rules.measures(texts.of(row), row["url"]) if one.enabled]
+        asked = [
+            one for one in rules.measures(texts.of(row), row["url"], row["language"]) if one.enabled
+        ]
         objecting = [one for one in asked if one.objection]
         assert row["objections"] == len(objecting), row["url"]
         assert (row["objections"] == 0) == (not row["fate"].startswith("rules."))

@@ -56,6 +56,15 @@ def test_what_cannot_be_told_apart_gets_a_mark_and_comes_back():
     assert WIKITEXT.raw_lines(" right \nwrong\n \n") == 1
 
 
+@pytest.mark.parametrize("name", STYLES)
+def test_texts_that_people_wrote_come_back(texts, name):
+    style = STYLES[name]
+    for text in texts:
+        split = style.split_text(text)
+        assert style.split_text(style.join(split)) == split
+
+
+@pytest.mark.slow
 def test_wikitext2_is_joined_whole_and_hardly_a_word_of_it_needs_a_mark(shared):
     text = read_text(shared / "eval" / "wikitext2_test.txt.zst")
     joined = WIKITEXT.join(text)

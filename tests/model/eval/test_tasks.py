@@ -271,6 +271,7 @@ def test_a_model_in_training_goes_on_training(gpt, tmp_path):
     gpt.eval()
 
 
+@pytest.mark.slow
 def test_the_real_sets_are_read_whole(shared):
     folder = shared / "eval"
     found = {name: sets.find(name, folder) for name in sets.present(folder)}
@@ -284,7 +285,8 @@ def test_the_real_sets_are_read_whole(shared):
     assert len(text.split()) + text.count("\n") == 245_569  # as Merity et al. count them
 
 
-def test_the_judge_takes_no_more_items_than_asked(gpt, shared):
+def test_the_judge_takes_no_more_items_than_asked(gpt, tmp_path):
     judge = Judge(gpt, Gpt2(), 64, limit=3)
-    path = sets.find("copa", shared / "eval")
+    jsonl(tmp_path / "copa.jsonl", [{"query": "a, so", "choices": ["b", "c"], "gold": 0}] * 5)
+    path = sets.find("copa", tmp_path)
     assert TASKS["copa"](judge, path)[0].items == 3

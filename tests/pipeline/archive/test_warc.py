@@ -1,11 +1,14 @@
 import gzip
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 import warcio
+import zstandard
 
 from tests.pipeline import warcfile
 from tests.pipeline.warcfile import (
@@ -19,6 +22,7 @@ from tests.pipeline.warcfile import (
     site,
     write,
 )
+from tests.samples.where import SAMPLES
 from webtext.pipeline.archive.warc import read_response, responses
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.fetch import Exchange
@@ -246,8 +250,22 @@ def test_an_offset_of_another_kind_of_record_is_named(tmp_path):
         read_response(path, 0)
 
 
+@pytest.mark.slow
 def test_real_archives_of_wget_are_read_as_warcio_reads_them(shared):
-    for path in sorted((shared / "miniweb").glob("*.warc.gz")):
+    read_alike(sorted((shared / "miniweb").glob("*.warc.gz")))
+
+
+def test_an_archive_that_warcio_wrote_is_read_as_warcio_reads_it(tmp_path):
+    plain, packed = tmp_path / "a.warc", tmp_path / "a.warc.gz"
+    with zstandard.open(SAMPLES / "miniweb" / "sites.warc.zst") as file:
+        plain.write_bytes(file.read())
+    rewrite = [sys.executable, "-m", "warcio.cli", "recompress", plain, packed]
+    subprocess.run(rewrite, check=True, capture_output=True)
+    read_alike([packed])
+
+
+def read_alike(paths):
+    for path in paths:
         ours = [(page.url, page.body) for page in responses(path) if page.head]
         with path.open("rb") as file:
             theirs = [

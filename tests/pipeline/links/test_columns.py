@@ -74,9 +74,9 @@ def test_tables_and_lists_are_read_as_columns_too(name, tmp_path):
     assert list(in_columns(path, 7)) == list(records(path))
 
 
-def test_the_real_dumps_are_read_alike_in_columns_and_line_by_line(shared):
+def test_the_real_dumps_are_read_alike_in_columns_and_line_by_line(dumps_of_all_eras):
     for name in ("RS_2005-07.zst", "RS_v2_2005-07.xz", "reddit_api_submissions_praw.jsonl.zst"):
-        path = shared / "links" / name
+        path = dumps_of_all_eras / name
         assert list(in_columns(path)) == list(records(path))
 
 
@@ -88,8 +88,8 @@ DUMPS = {
 
 
 @pytest.mark.parametrize("name", DUMPS)
-def test_lines_of_real_dumps_are_usual(name, shared):
-    for chunk in chunks(blocks(shared / "links" / name)):
+def test_lines_of_real_dumps_are_usual(name, dumps_of_all_eras):
+    for chunk in chunks(blocks(dumps_of_all_eras / name)):
         assert decoded(chunk, _usual) is not None
 
 
@@ -143,8 +143,10 @@ def spoilt(line, rng):
 
 
 @pytest.mark.parametrize(("name", "count"), DUMPS.items())
-def test_spoilt_lines_of_real_dumps_are_read_as_one_by_one(name, count, shared, tmp_path):
-    originals = b"".join(blocks(shared / "links" / name)).splitlines()
+def test_spoilt_lines_of_real_dumps_are_read_as_one_by_one(
+    name, count, dumps_of_all_eras, tmp_path
+):
+    originals = b"".join(blocks(dumps_of_all_eras / name)).splitlines()
     rng = random.Random(name)
     path = tmp_path / "dump.jsonl"
     lines = [spoilt(rng.choice(originals), rng) for _ in range(count)]

@@ -102,6 +102,15 @@ def test_any_figures_give_a_day_of_the_web_or_none(text):
     assert found is None or "1995-01-01" <= found <= "2035-12-31"
 
 
+def test_posts_say_themselves_the_day_that_their_addresses_say(real):
+    posts = ((in_address(url), body) for url, body in pages(real) if url.startswith("https://fb"))
+    said = [(day, decode(body).text) for day, body in posts if day]
+    assert len(said) >= 5
+    for day, html in said:
+        assert byline(parse(html), "http://a.test/", html).date == day
+
+
+@pytest.mark.slow
 def test_the_dates_of_real_pages_are_found_as_often_as_htmldate_finds_them(shared):
     with zstandard.open(shared / "extraction/trafilatura_segments.jsonl.zst", "rt") as file:
         stated = {row["url"]: row["date"] for row in map(json.loads, file) if row.get("date")}

@@ -149,10 +149,10 @@ def test_a_language_that_is_none_is_refused():
         Extract(languages=("english",))
 
 
-def test_no_page_that_the_rules_keep_is_lost(shared):
+def test_no_page_that_the_rules_keep_is_lost(real_pages):
     """Under one in 200 was wanted; of the mini-web's 6,394 pages none is."""
     pages = others = lost = 0
-    with zstandard.open(shared / "miniweb/news.warc.zst") as file:
+    with zstandard.open(real_pages) as file:
         for record in ArchiveIterator(file, WarcRecordType.response, parse_http=True):
             body = record.reader.read()
             pages += 1
@@ -162,6 +162,6 @@ def test_no_page_that_the_rules_keep_is_lost(shared):
                 found = read(Reading(metadata=False), Page(body, "text/html", None))
                 if isinstance(found, Article) and Rules().judge(found.text)[0] is None:
                     lost += not foreign or detect(found.text).language == "en"
-    assert pages == 460
-    assert others > 50
+    assert pages > 100
+    assert others > pages / 10
     assert lost == 0

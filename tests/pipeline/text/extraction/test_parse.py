@@ -46,8 +46,8 @@ def test_odd_pages_give_trafilaturas_tree_or_none(html):
     assert whole == seen(theirs) or (theirs is None and whole is None)
 
 
-def test_real_pages_give_trafilaturas_tree(shared):
-    for _, body in list(pages())[::60]:
+def test_real_pages_give_trafilaturas_tree(real):
+    for _, body in list(pages(real)):
         html = decode(body).text
         tail = "" if "\n" in html else "\n"  # which it adds to a page of one line
         ours, theirs = seen(parse(html + tail)), seen(trafilatura.load_html(html))

@@ -20,8 +20,8 @@ import pyarrow as pa
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.step import Made
+from webtext.pipeline.filters.own.own_rules import recorded_rules
 from webtext.pipeline.filters.rules import Rules, rules_of
-from webtext.pipeline.filters.step import recorded_rules
 from webtext.pipeline.insight.figures.joined import joined
 
 FOLDER = "inspector"  # of the cache, below the data directory

@@ -7,7 +7,7 @@ import pytest
 from tests.flows.inspector.test_pages import rows, seen
 from webtext.flows.inspector.reading.cache import bounds_of
 from webtext.flows.inspector.reading.texts import Texts
-from webtext.pipeline.filters.step import recorded_rules
+from webtext.pipeline.filters.own.own_rules import recorded_rules
 
 WORDS = "/moved?rule=gopher_quality.word_count&side=low"
 

@@ -36,6 +36,7 @@ class Sampled(NamedTuple):
 
     url: str
     text: str
+    language: str | None
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,8 @@ def audit(
     if not sample:
         raise UserError(f"{documents}: no document came as far as the rules, so there is no sample")
     asked: list[list[Asked]] = []
-    for done, (url, text) in enumerate(sample, start=1):
-        asked.append(list(rules.measures(text, url)))
+    for done, (url, text, language) in enumerate(sample, start=1):
+        asked.append(list(rules.measures(text, url, language)))
         progress(done, len(sample))
     values = np.array([[one.measure for one in answers] for answers in asked])
     return judged([document.url for document in sample], asked[0], values)
@@ -178,12 +179,12 @@ def sampled(documents: Directory, count: int) -> Iterator[Sampled]:
             if dropped:
                 chosen = chosen.filter(pc.starts_with(chosen["dropped_by"], "rules."))
             for row in chosen.to_pylist():
-                yield Sampled(row["url"], row["text"] or "")
+                yield Sampled(row["url"], row["text"] or "", row["language"])
 
 
 def columns(dropped: bool) -> list[str]:
     """Return the columns that are read from a file."""
-    return ["id", "url", "text", *(["dropped_by"] if dropped else [])]
+    return ["id", "url", "text", "language", *(["dropped_by"] if dropped else [])]
 
 
 def candidate_ids(path: Any, dropped: bool) -> Iterator[pa.Array]:

@@ -164,13 +164,14 @@ class Table:
         urls = pc.coalesce(part["final_url"], part["url"], "").to_pylist()
         blank = [0.0] * len(self.rules.measured)
         found = []
-        for identity, text, url in zip(part["id"].to_pylist(), texts, urls, strict=True):
+        columns = (part["id"].to_pylist(), texts, urls, part["language"].to_pylist())
+        for identity, text, url, language in zip(*columns, strict=True):
             if text is None:
                 found.append(blank)
             elif identity in noted:
                 found.append(noted[identity])
             else:
-                found.append(self.rules.weigh(text, url)[2])
+                found.append(self.rules.weigh(text, url, language=language)[2])
         return found
 
 

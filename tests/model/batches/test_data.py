@@ -111,7 +111,14 @@ def test_a_val_split_shorter_than_a_window_is_told(tokens, write_shard):
         (np.array([20240520, 1, 9] + [0] * 253, "<i4").tobytes(), "wanted 1042 for the 9 tokens"),
         (np.array([20240520, 1, -1] + [0] * 253, "<i4").tobytes(), "1024 bytes, wanted"),
     ],
-    ids=["empty", "of nanoGPT", "of another version", "cut off, 32 bits", "cut off", "of negative length"],
+    ids=[
+        "empty",
+        "of nanoGPT",
+        "of another version",
+        "cut off, 32 bits",
+        "cut off",
+        "of negative length",
+    ],
 )
 def test_a_file_that_is_no_whole_shard_is_named(tmp_path, content, message):
     path = tmp_path / "train-00000.bin"

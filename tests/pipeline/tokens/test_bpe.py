@@ -118,9 +118,9 @@ def test_cutting_at_long_blanks_changes_no_token(blank, length):
 
 def test_runs_just_too_short_to_cut_cost_no_more_time():
     text = ("x" + " " * 99_999) * 40
-    started = time.perf_counter()
+    started = time.process_time()
     assert list(bpe.cut(text)) == [text]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_million_blanks_are_encoded_all_the_same():

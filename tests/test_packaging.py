@@ -186,7 +186,7 @@ def test_what_is_installed_builds_beside_a_users_files(hostile, installed):
 def test_what_is_installed_runs_the_demo_beside_a_users_files(hostile, installed):
     done = run(hostile, installed, "-m", "webtext", "demo")
     assert done.returncode == 0, done.stderr
-    assert list(hostile.glob("demo/runs/tiny/*.pt"))
+    assert list(hostile.glob("demo/runs/tiny/checkpoints/*"))
     assert not list(hostile.glob("*.imported"))
 
 

@@ -10,7 +10,15 @@ os.environ["PYTHONSAFEPATH"] = "1"
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]
 
-from webtext.flows.commands.command_line import main  # after the path is put right
+import signal  # from here on the path is right
+
+# Ctrl-C ends the process without a traceback while it imports; from then on `main` answers it.
+_before = signal.getsignal(signal.SIGINT)
+if _before is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+from webtext.flows.commands.command_line import main  # noqa: E402 -- which takes a second
+
+signal.signal(signal.SIGINT, _before)
 
 if __name__ == "__main__":
     main()

@@ -58,7 +58,7 @@ class Documents:
         """Return all that the page of a document shows."""
         text = self.browser.texts.of(row)
         stages = self.browser.table.directories["documents"].manifest().get("stages", {})
-        told = measures(stages, text, row["url"] or "")
+        told = measures(stages, text, row["url"] or "", row["language"])
         here = "&".join(filter(None, (urlencode({"at": at}), selection.at(1).address)))
         view: dict[str, Any] = {
             "row": row,

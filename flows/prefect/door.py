@@ -19,6 +19,14 @@ SECRET_BYTES = 32  # of random data. Source: the default of Python's `secrets`
 LOGIN = "/webtext"  # the page that gives the secret to Prefect's own pages
 PROOF = "/webtext/proof"  # where the server proves that it knows the secret
 
+# Prefect's pages run scripts of their own, also inline ones; whatever they ask for must come from
+# here. Without this its login page asks a maker of statistics for settings, although
+# PREFECT_SERVER_ANALYTICS_ENABLED is false: it cannot read that setting before the login.
+POLICY = (
+    b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'self'; "
+    b"base-uri 'self'; frame-ancestors 'none'"
+)
+
 # Both versions of Prefect's pages look for the secret in base64 under this name.
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>webtext</title>
 <p>This page needs JavaScript, as Prefect's do.</p>
@@ -84,7 +92,7 @@ class Door:
             shown = proof(self.secret, scope.get("query_string", b"").decode("latin-1"))
             await answer(send, 200, shown.encode())
         else:
-            await self.app(scope, receive, unframed(send))
+            await self.app(scope, receive, confined(send))
 
     def objection(self, headers: list[tuple[bytes, bytes]]) -> str | None:
         """Return why a request with these headers is rejected, None if it is accepted."""
@@ -99,12 +107,12 @@ class Door:
         return None
 
 
-def unframed(send: Send) -> Send:
-    """Return a `send` that forbids other pages to show this one in a frame."""
+def confined(send: Send) -> Send:
+    """Return a `send` that lets a page ask no other site, and no other page show it in a frame."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            policy = (b"content-security-policy", b"frame-ancestors 'none'")
+            policy = (b"content-security-policy", POLICY)
             message["headers"] = [*message.get("headers", []), policy]
         await send(message)
 
@@ -129,7 +137,7 @@ async def answer(
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
         (b"referrer-policy", b"no-referrer"),
-        (b"content-security-policy", b"frame-ancestors 'none'"),
+        (b"content-security-policy", POLICY),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -329,10 +329,17 @@ def sentence(event: str, facts: Mapping[str, Any]) -> str:
 
     >>> sentence("step_retried", {"step": "pages", "error": "reset", "seconds": 5})
     'step retried: step pages, error reset, seconds 5'
+    >>> passages = [{"stage": "crawl", "read": 2947, "kept": 2921, "dropped": {}}]
+    >>> sentence("step_finished", {"step": "pages", "passages": passages})
+    'step finished: step pages, crawl kept 2,921 of 2,947'
     """
     plain = {k: v for k, v in facts.items() if v is not None and not isinstance(v, (list, dict))}
-    told = ", ".join(f"{name} {value}" for name, value in plain.items())
-    return f"{event.replace('_', ' ')}: {told}"
+    told = [f"{name} {value}" for name, value in plain.items()]
+    told += [
+        f"{one['stage']} kept {one['kept']:,} of {one['read']:,}"
+        for one in facts.get("passages") or ()
+    ]
+    return f"{event.replace('_', ' ')}: {', '.join(told)}"
 
 
 @contextmanager

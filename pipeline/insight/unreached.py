@@ -7,7 +7,12 @@ from pathlib import Path
 
 from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories.data_directory import LATEST, step_of
-from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, made_of
+from webtext.pipeline.core.directories.keeping import (
+    STARTED,
+    json_or_none,
+    made_of,
+    noted_references,
+)
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
 
@@ -47,6 +52,7 @@ def unreached(
                 if isinstance(inputs, dict):
                     inputs = inputs.get("inputs", inputs)
             waiting += inputs if isinstance(inputs, dict) else ()
+            waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
     return [_measured(path, names) for path in left]

@@ -40,6 +40,7 @@ from webtext.pipeline.core.shards import (
 )
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens.held_out import small_val
 
 log = logging.getLogger(__name__)
 
@@ -318,6 +319,7 @@ def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
         found[split]["domains"] = len(domains[split])
         found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
     note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
+    note = note or small_val(found["val"])
     tokenizer = {"name": bpe.NAME, "vocabulary": bpe.VOCABULARY, "sha256": bpe.SHA256}
     return {"tokenizer": tokenizer, "splits": found, "notes": [note] if note else []}
 

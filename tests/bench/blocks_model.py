@@ -6,9 +6,10 @@ Boosted trees (scikit-learn's) over the evidence of each block of the pages in f
 development set, scrapinghub's and readability's pages, and those of trafilatura's segments, where
 trafilatura is the teacher of what no segment tells. A block weighs as its words in its page's
 text, so that pages weigh alike. What trafilatura takes is evidence too, but not of blocks that
-it is itself the teacher of. `--halves` tells first how well each half of each set is read by a
+it is itself the teacher of. The trees of the second look learn from guesses about pages that
+their guesser has not seen. `--halves` tells first how well each half of each set is read by a
 model of the other halves: that is what to expect of a page that no one has seen. It takes some
-minutes and 3 GB.
+minutes and 4 GB.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from webtext.pipeline.text.extraction.blocks import scoring
 from webtext.pipeline.text.extraction.blocks.blocks import Block
 from webtext.pipeline.text.extraction.blocks.evidence import BITS, NAMES, TOKEN
 from webtext.pipeline.text.extraction.blocks.hints import HINTS
+from webtext.pipeline.text.extraction.blocks.neighbours import AGAIN, Neighbours
 from webtext.pipeline.text.extraction.blocks.opinion import NOT_ASKED, OPINION
 from webtext.pipeline.text.extraction.blocks.reader import Wishes, chosen, seen
 from webtext.pipeline.text.extraction.blocks.writing import written
@@ -47,11 +49,13 @@ SETTINGS = {
     "max_bins": 64,
     "random_state": 0,
 }
-COLUMNS: list[tuple[int, int | None]] = [
+SECOND = {"max_iter": 250, "learning_rate": 0.1}  # of the second look, where they differ
+COLUMNS: list[tuple[int, int | None]] = [  # of the first look; the second has AGAIN after them
     (number, bit)
     for number in range(len(NAMES))
     for bit in (range(len(HINTS)) if number in BITS else [None])
 ]
+FEATURES = (*NAMES, *AGAIN)
 OPINIONS = [at for at, (number, _) in enumerate(COLUMNS) if NAMES[number] in OPINION]
 
 
@@ -95,7 +99,7 @@ def spread(rows: list[list[float]]) -> Any:
     return found
 
 
-def train(several: list[Known]) -> Any:
+def train(several: list[Known], settings: dict[str, Any]) -> Any:
     """Return boosted trees that tell the right blocks of some pages."""
     rows, truths, weights = [], [], []
     for one in several:
@@ -110,22 +114,49 @@ def train(several: list[Known]) -> Any:
         truths.append(one.right[told] >= 0.5)
         weights.append(weighed)
     weight = np.concatenate(weights)
-    trees = HistGradientBoostingClassifier(**SETTINGS)
+    trees = HistGradientBoostingClassifier(**settings)
     return trees.fit(np.concatenate(rows), np.concatenate(truths), weight / weight.mean())
+
+
+def looks(several: list[Known]) -> dict[str, Any]:
+    """Return the trees of both looks at a page."""
+    folds = several[0::2], several[1::2]
+    seconds = []
+    for fold, other in (folds, folds[::-1]):
+        guesser = train(other, SETTINGS)
+        seconds += [with_guesses(one, guessed(guesser, one)) for one in fold]
+    return {
+        scoring.ALONE: train(several, SETTINGS),
+        scoring.AMONG: train(seconds, SETTINGS | SECOND),
+    }
+
+
+def guessed(trees: Any, one: Known) -> list[float]:
+    """Return the probability of each block of a page."""
+    found: list[float] = trees.predict_proba(one.rows)[:, 1].tolist()
+    return found
+
+
+def with_guesses(one: Known, guesses: list[float]) -> Known:
+    """Return a page with the features of a second look."""
+    around = Neighbours(one.blocks, one.words.tolist(), guesses)
+    more = np.array([around.row(at) for at in range(len(guesses))], np.float32)
+    return one._replace(rows=np.concatenate([one.rows, more], 1))
 
 
 def exported(trees: Any) -> dict[str, Any]:
     """Return trees as data: `[[evidence, bound], where it holds, where not]`, or a value."""
+    columns = [*COLUMNS, *((len(NAMES) + number, None) for number in range(len(AGAIN)))]
 
     def tree(nodes: Any, at: int) -> Any:
         node = nodes[at]
         if node["is_leaf"]:
             return round(float(node["value"]), 4)
-        number, bit = COLUMNS[node["feature_idx"]]
+        number, bit = columns[node["feature_idx"]]
         less, more = tree(nodes, int(node["left"])), tree(nodes, int(node["right"]))
         if bit is None:
-            return [[NAMES[number], float(f"{node['num_threshold']:.6g}")], less, more]
-        return [[NAMES[number], HINTS[bit]], more, less]
+            return [[FEATURES[number], float(f"{node['num_threshold']:.6g}")], less, more]
+        return [[FEATURES[number], HINTS[bit]], more, less]
 
     found = [tree(predictor.nodes, 0) for (predictor,) in trees._predictors]
     return {"first": round(float(trees._baseline_prediction.item()), 4), "trees": found}
@@ -137,7 +168,7 @@ def halves(several: list[Known]) -> None:
     parts = [[one for pages in sets for one in pages[half::2]] for half in (0, 1)]
     found: list[tuple[str, Told]] = []
     for half in (0, 1):
-        model = train(parts[1 - half])
+        model = looks(parts[1 - half])
         its = [(read(model, one), one.page) for one in parts[half]]
         tell(f"half {half}", its)
         found += its
@@ -155,8 +186,14 @@ def tell(name: str, found: list[tuple[str, Told]]) -> None:
         print(f"{name}: {one} {score(its):.4f}{said}", flush=True)
 
 
-def read(model: Any, one: Known) -> str:
-    chances = model.predict_proba(one.rows)[:, 1].tolist()
+def read(model: dict[str, Any], one: Known) -> str:
+    """Return the main text of a page."""
+    first = guessed(model[scoring.ALONE], one)
+    second = guessed(model[scoring.AMONG], with_guesses(one, first))
+    sure = [not scoring.SURE < guess < 1 - scoring.SURE for guess in first]
+    chances = [
+        guess if known else again for guess, again, known in zip(first, second, sure, strict=True)
+    ]
     return written(chosen(one.blocks, chances, Wishes()))
 
 
@@ -182,9 +219,12 @@ def main() -> None:
     several = [one for page in pages() if (one := known(page))]
     if asked.halves:
         halves(several)
-    told = exported(train(several))
-    lines = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in told["trees"])
-    FILE.write_text(f'{{"first":{told["first"]},"trees":[\n{lines}\n]}}\n', encoding="utf-8")
+    parts = []
+    for look, trees in looks(several).items():
+        told = exported(trees)
+        lines = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in told["trees"])
+        parts.append(f'"{look}":{{"first":{told["first"]},"trees":[\n{lines}\n]}}')
+    FILE.write_text("{" + ",\n".join(parts) + "}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ sha256 of its files, is another. After a crawl it is, for WARC files hold the ti
 the step is made, a process is killed:
 
 - `main`: the command itself. Then all that it has started ends, and the same command goes on.
-- `worker`, `sandbox`, `tracker`: of the pool, of what reads pages, of the pool's bookkeeping.
+- `worker`, `sandbox`, `tracker`: of the pool, of what reads pages, Python's own tracker of the
+  pool's locks. A new tracker complains of locks that it doesn't know; these are Python's words.
 - `lock`: a worker while it holds the lock of the progress (`holding`).
 - `server`: Prefect's.
 - `any`: one of all of these, by chance.
@@ -19,6 +20,7 @@ no traceback was shown.
 
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -39,6 +41,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BYTES = ("corpus-*/**/*.parquet", "corpus-*/README.md", "tokens-*/*.bin", "tokens-*/*.parquet")
 CRAWL = "pages"
 NAMES = tuple(dict.fromkeys(step.name for step in STEPS))
+TRACKERS = re.compile(
+    r"Traceback \(most recent call last\):\n"
+    r"(  File \"[^\"]*multiprocessing/resource_tracker\.py\".*\n(    .*\n)*)+KeyError: .*"
+)
 SHOWN = 2_000  # last characters of what a command said, where something is wrong
 AFTER_SECONDS = 300.0  # s for a command to begin a step, on busy cores
 SOONER = 0.6  # the share of the last moment that the next may be drawn from
@@ -203,7 +209,7 @@ def wrong(
         allowed = {"main": (-signal.SIGKILL,), "term": (130,), "any": (0, -signal.SIGKILL)}
         if code not in allowed.get(trial.kind, (0,)):
             return f"{trial}: exit code {code}: {running.words()[-SHOWN:]}"
-        if "Traceback" in running.words():
+        if "Traceback" in TRACKERS.sub("", running.words()):
             return f"{trial}: a traceback: {running.words()[-SHOWN:]}"
         again = start(whole, "again", data, place, "again")
         try:

@@ -29,7 +29,7 @@ class SmallWeb:
         lines = [
             f"links.sources = [{str(self.dump)!r}]",
             f"crawl.connect_to = ['*:80:127.0.0.1:{self.port}', '*:443:127.0.0.1:{self.port}']",
-            "crawl.first_byte_timeout = 1.0",
+            "crawl.first_byte_timeout = 3.0",
             "links.shards = 4",
             "tokens.shard_tokens = 20_000",
         ]

@@ -1,6 +1,7 @@
 """Damaged files, closed and full outputs, folders that take nothing: one line and an exit code."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,31 @@ def test_a_damaged_note_of_the_newest_is_written_anew(built, told, tmp_path):
     code, said = told("build", "webtext", "--no-prefect", "--data", copy, *lines)
     assert (code, "nothing to do" in said) == (0, True), said
     assert (copy / "latest.json").read_bytes() == (built / "latest.json").read_bytes()
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Hook:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Hook())
+sys.argv = ["webtext", "plan", "demo"]
+runpy.run_module("webtext", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("click", -signal.SIGINT), ("webtext.flows.building.settings", 130)]
+)
+def test_ctrl_c_while_a_command_starts_shows_no_traceback(tmp_path, name, code):
+    """The first is imported before a command is known, the second by the command itself."""
+    program = [sys.executable, "-P", "-c", INTERRUPTED.format(name=name)]
+    done = subprocess.run(
+        program, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("the same command goes on" in done.stderr) == (code == 130)

@@ -162,6 +162,7 @@ def test_prefect_s_own_pages_open_and_find_the_secret(server):
     status, answered, page = ask(server, ("GET", "/", None), {"Accept": "text/html"})
     assert status in (200, 302, 307)
     assert "frame-ancestors 'none'" in answered["content-security-policy"]
+    assert "default-src 'self' " in answered["content-security-policy"]  # no statistics elsewhere
     assert json.loads(ask(server, ("GET", "/ui-settings", None))[2])["auth"] == "BASIC"
     status, _, page = ask(server, ("GET", door.LOGIN, None))
     stored = re.search(rb'setItem\("([^"]+)", btoa', page)

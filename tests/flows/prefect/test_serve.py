@@ -97,7 +97,7 @@ def serving(tmp_path_factory) -> Iterator[Serving]:
         wait_until(lambda: not found.processes())
 
 
-def wait_until(holds, seconds: float = 120) -> None:
+def wait_until(holds, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -3,12 +3,11 @@
 import os
 import random
 import signal
-import threading
 from dataclasses import replace
 
 import pytest
 
-from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, links, unsteady
+from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, links, page, unsteady
 from tests.pipeline.crawl.survival import (
     AMID,
     EARLY,
@@ -72,12 +71,14 @@ def test_a_crawl_that_dies_at_any_step_goes_on(tmp_path, monkeypatch, owner, ste
 
 
 def test_a_crawl_that_is_asked_to_stop_keeps_what_it_has(tmp_path):
-    web = FakeWeb(latency=0.02)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
+    def answer(url, _times):
+        if len(web.asked) == 40:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return page(url)
+
+    web = FakeWeb(answer, latency=0.02)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, web, replace(EAGER, hosts_in_flight=4))
-    timer.join()
     asked = len(web.asked)
     assert asked < 200
     run(tmp_path, web, replace(EAGER, hosts_in_flight=50))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, failure, links, page, unsteady
 from tests.pipeline.crawl.survival import conserved
+from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.build import Build, make
 from webtext.pipeline.core.directories.keeping import set_aside_folders
 from webtext.pipeline.core.progress import silent
@@ -179,7 +180,8 @@ def built(tmp_path, web, urls=MANY, **more):
     """Run the crawl as a step of a build; return its directory."""
     made = whole_links(tmp_path, urls, **more)
     step = replace(STEP, work=lambda one, *_: crawl(BUSY, made, one.home, fetcher=web))
-    build = Build(SimpleNamespace(crawl=BUSY), tmp_path, (step,))
+    recipe = SimpleNamespace(crawl=BUSY, pages=ImportWarc())
+    build = Build(recipe, tmp_path, (step,))
     whole = build.planned(step, {"links": made})
     if not whole.done:
         make(whole, 1, silent)

@@ -92,6 +92,12 @@ NAMES = (
 BITS = {NAMES.index("under"), NAMES.index("near")}
 
 
+def group_of(place: Place) -> tuple[str, ...]:
+    """Return the names of a place and of the two around it, which similar blocks share."""
+    up = place.up
+    return (place.key, up.key, up.up.key) if up and up.up else (place.key,)
+
+
 class Group:
     """Blocks in elements with the same names: the cells of a column, the posts of a thread."""
 
@@ -206,8 +212,7 @@ class Survey:
             fours = list(zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False))
             told = sum(map(runs.__contains__, fours)) / len(fours)
             runs.update(fours)
-        up = place.up
-        key = (place.key, up.key, up.up.key) if up and up.up else (place.key,)
+        key = group_of(place)
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(number)

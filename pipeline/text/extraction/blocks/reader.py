@@ -8,7 +8,7 @@ from webtext.pipeline.text.extraction.blocks.embedded import SHOWN, embedded
 from webtext.pipeline.text.extraction.blocks.evidence import TOKEN, evidence
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.opinion import opinion
-from webtext.pipeline.text.extraction.blocks.scoring import best_choice, probabilities
+from webtext.pipeline.text.extraction.blocks.scoring import best_choice, judged
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, written
 
 LIKELY = 0.5  # probability below which nothing is taken if precision is favoured
@@ -34,7 +34,7 @@ class Wishes:
 def main_text(tree: Any, wishes: Wishes = Wishes()) -> str:
     """Return the main text of a page, "" if it shows nothing; the tree is not changed."""
     found, rows = seen(tree)
-    return written(chosen(found, probabilities(rows), wishes))
+    return written(chosen(found, judged(found, lengths(found), rows), wishes))
 
 
 def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
@@ -50,6 +50,11 @@ def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
     return found, evidence(found, places, named, opinion(page, len(found)))
 
 
+def lengths(found: list[Block]) -> list[int]:
+    """Return the number of words of each of some blocks."""
+    return [len(TOKEN.findall(block.text)) for block in found]
+
+
 def shown(found: list[Block]) -> int:
     """Return the number of characters of some blocks."""
     return sum(len(block.text) for block in found)
@@ -57,7 +62,7 @@ def shown(found: list[Block]) -> int:
 
 def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Block]:
     """Return the blocks of the main text, given each block's probability of being part of it."""
-    words = [len(TOKEN.findall(block.text)) for block in found]
+    words = lengths(found)
     if wishes.generous:
         chances = [min(1.0, GENEROUS * chance) for chance in chances]
     takes = best_choice(chances, words)

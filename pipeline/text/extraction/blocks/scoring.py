@@ -1,34 +1,54 @@
 """The probability that a block belongs to a page's main text, by boosted decision trees.
 
-The trees are data (`pipeline/data/blocks.json`, made by `tests/bench/blocks_model.py`): about a
-hundred small ones whose values add up to a logit. They are compiled to Python expressions at their
-first use, which is several times as fast as walking them, and needs no NumPy in the sandbox.
+The trees are data (`pipeline/data/blocks.json`, made by `tests/bench/blocks_model.py`): some
+hundred small ones whose values add up to a logit, and more for a second look. They are compiled to
+Python expressions at their first use, which is several times as fast as walking them, and needs no
+NumPy in the sandbox.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from math import exp
 from typing import Any
 
+from webtext.pipeline.text.extraction.blocks.blocks import Block
 from webtext.pipeline.text.extraction.blocks.evidence import NAMES
 from webtext.pipeline.text.extraction.blocks.hints import BIT
+from webtext.pipeline.text.extraction.blocks.neighbours import AGAIN, Neighbours
 
 FILE = "blocks.json"
+ALONE, AMONG = "alone", "among"  # the two looks, as the file names them
 TREES_AT_ONCE = 25  # trees between two checks of the sum
 HOPELESS = 0.2  # probability below which no block is taken, not even the best of a page
 NO_TEXT = 0.3  # a page whose best block is less probable has menus and notices alone
 UNLIKELY = 0.3  # probability below which words are not expected in the text at all
 DECIDED = 5.0  # logit at which the remaining trees are skipped; each of them adds < 1
+SURE = 0.08  # probability at which, and at 1 less it, a second look changes no text (LOG.md)
 
 Tree = float | list[Any]  # a value, or a test, the tree if it is true and the tree if not
 Row = list[float]
 
 
-def probabilities(rows: list[Row]) -> list[float]:
+def judged(blocks: Sequence[Block], words: Sequence[int], rows: list[Row]) -> list[float]:
+    """Return the probability of each block, after a second look at those that are in doubt.
+
+    `words` are the blocks' numbers of words, `rows` their features.
+    """
+    guesses = probabilities(rows, ALONE)
+    around = Neighbours(blocks, words, guesses)
+    doubtful = [at for at, guess in enumerate(guesses) if SURE < guess < 1 - SURE]
+    again = probabilities([rows[at] + around.row(at) for at in doubtful], AMONG)
+    found = guesses.copy()
+    for at, probability in zip(doubtful, again, strict=True):
+        found[at] = probability
+    return found
+
+
+def probabilities(rows: list[Row], look: str) -> list[float]:
     """Return for each row of features the probability that its block is main text."""
-    first, parts = model()
+    first, parts = model(look)
     found = []
     for row in rows:
         logit = first
@@ -41,9 +61,9 @@ def probabilities(rows: list[Row]) -> list[float]:
 
 
 @cache
-def model() -> tuple[float, tuple[Callable[[Row], float], ...]]:
-    """Return the initial logit, and functions that return values to add to it."""
-    told = json.loads((files("webtext.pipeline.data") / FILE).read_text(encoding="utf-8"))
+def model(look: str) -> tuple[float, tuple[Callable[[Row], float], ...]]:
+    """Return a look's initial logit, and functions that return values to add to it."""
+    told = json.loads((files("webtext.pipeline.data") / FILE).read_text(encoding="utf-8"))[look]
     trees: list[Tree] = told["trees"]
     parts = [
         " + ".join(map(expression, trees[at : at + TREES_AT_ONCE]))
@@ -60,7 +80,7 @@ def expression(tree: Tree) -> str:
     '(0.25 if row[32] <= 4.5 else (-1.0 if row[62] & 1 else 0.5))'
 
     Raises:
-        KeyError: the tree uses a feature that `evidence` does not have.
+        KeyError: the tree uses a feature that no block has.
     """
     if not isinstance(tree, list):
         return repr(float(tree))
@@ -77,7 +97,7 @@ def expression(tree: Tree) -> str:
 @cache
 def positions() -> dict[str, int]:
     """Return the index of each feature in a row."""
-    return {name: number for number, name in enumerate(NAMES)}
+    return {name: number for number, name in enumerate((*NAMES, *AGAIN))}
 
 
 def best_choice(chances: list[float], words: list[int]) -> list[bool]:

@@ -52,7 +52,7 @@ def test_a_list_of_urls_is_crawled_and_killed_and_gone_on_with(small_web, urls, 
     slow = options(small_web, "crawl.delay = 0.3")
     arguments = ("crawl", urls, "--data", tmp_path, "--contact", "me@example.org", *slow)
     with subprocess.Popen(command(*arguments), env=environment(), stderr=subprocess.PIPE) as begun:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while sum(path.stat().st_size for path in tmp_path.glob("pages-*/*.warc.gz")) < 4_000:
             assert time.monotonic() < deadline, begun.poll()
             time.sleep(0.05)

@@ -66,11 +66,11 @@ def test_a_page_reserves_or_does_not(markup, reserves):
 
 
 def test_a_page_of_meta_elements_is_read_quickly_and_recorded_briefly():
-    began = time.perf_counter()
+    began = time.process_time()
     assert optout.in_markup(b"<meta " * 50_000, "webtext") == ()
     many = optout.in_markup(b"<meta name=robots content=noai>" * 5000, "webtext")
     assert len(many) == optout.MAX_SIGNALS
-    assert time.perf_counter() - began < 2.0  # s; in truth some 20 ms
+    assert time.process_time() - began < 2.0  # s of CPU; in truth some 20 ms
 
 
 @given(st.binary(max_size=300), st.text(max_size=100))

@@ -148,9 +148,9 @@ def test_half_a_mebibyte_is_read_up_to_the_last_whole_line():
 )
 def test_no_rule_takes_long_to_apply(rule):
     rules = robots.parse(b"User-agent: *\n" + rule.encode(), "webtext")
-    began = time.perf_counter()
+    began = time.process_time()
     robots.judge(rules, "http://host.test/" + "a" * 5000)
-    assert time.perf_counter() - began < 1.0  # s; in truth about a millisecond
+    assert time.process_time() - began < 1.0  # s of CPU; in truth about a millisecond
 
 
 def test_content_usage_is_read_from_our_group_and_the_longest_path_decides():

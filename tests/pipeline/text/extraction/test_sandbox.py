@@ -40,7 +40,7 @@ def alive(pid):
     return status.rpartition(")")[2].split()[0] != "Z"  # a zombie is dead, only not yet buried
 
 
-def gone(*pids, within=60.0):
+def gone(*pids, within=240.0):
     until = time.monotonic() + within
     while time.monotonic() < until:
         if not any(alive(pid) for pid in pids):

@@ -256,6 +256,7 @@ def card(
             ("score", list(stats["scores"].items())),
         ],
         settings=[*recorded_settings(manifests, steps), setting("corpus", recorded)],
+        own=any("documents" in manifest.get("stages", ()) for manifest in manifests),
         crawled=any("crawl" in manifest.get("stages", ()) for manifest in manifests),
         sources=[row for manifest in manifests for row in manifest_sources(manifest)],
         near=next(

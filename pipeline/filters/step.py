@@ -304,6 +304,7 @@ STEP = Step(
         "zstandard",
     ),
     fates=FATES,
+    wanted=lambda recipe: not recipe.documents.sources,
     stages=chain_of,
     outside=outside,
     check=check,

@@ -49,8 +49,9 @@ def sources(recipe: Any) -> list[Path]:
     """
     if not recipe.links.sources:
         raise UserError(
-            "nothing to begin with: the recipe names no links.sources and no pages.warc; name "
-            "dumps or link lists, e.g. --set 'links.sources = [\"RS_2017-*.zst\"]'"
+            "nothing to begin with: the recipe names no links.sources, no pages.warc and no "
+            "documents.sources; name dumps or link lists, e.g. --set "
+            "'links.sources = [\"RS_2017-*.zst\"]', or texts of your own as documents.sources"
         )
     return resolve(recipe.links.sources, Path.cwd())
 
@@ -129,7 +130,9 @@ STEP = Step(
         "zstandard",
     ),
     fates=FATES,
-    wanted=lambda recipe: bool(recipe.links.sources) or not recipe.pages.warc,
+    wanted=lambda recipe: (
+        bool(recipe.links.sources) or not (recipe.pages.warc or recipe.documents.sources)
+    ),
     outside=lambda recipe, _data: Outside(fingerprint(sources(recipe))),
     follow=follow,
 )

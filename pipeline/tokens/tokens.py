@@ -69,7 +69,8 @@ class Tokens:
     """Encode the corpus with GPT-2's byte-pair encoding.
 
     All documents of a registrable domain are in the same split, chosen by a hash of its name, so
-    no site and no near-duplicates within a site are on both sides.
+    no site and no near-duplicates within a site are on both sides. A text without a domain is on
+    a side of its own.
     """
 
     shard_tokens: int = 100_000_000  # a file of 200 MB. Source: llm.c, dev/data/fineweb.py
@@ -174,7 +175,8 @@ def encode_shard(settings: Tokens, corpus: Directory, out: Directory, number: in
     ):
         files = {"train": train, "val": val}
         for batch in read_batches(corpus.shard(number), ["id", "url", "domain", "text"], rows=256):
-            splits = [settings.split(domain or "") for domain in batch["domain"].to_pylist()]
+            named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), strict=True)
+            splits = [settings.split(domain or identity) for domain, identity in named]
             lengths = []
             for split, text in zip(splits, batch["text"].to_pylist(), strict=True):
                 document = with_end(bpe.encode(text or ""))

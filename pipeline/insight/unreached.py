@@ -15,6 +15,7 @@ from webtext.pipeline.core.directories.keeping import (
 )
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
+from webtext.pipeline.links import remembered
 
 REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # moved aside by `verify --remake`
 
@@ -55,7 +56,21 @@ def unreached(
             waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
+    left += _forgotten(data, [home for name, home in there.items() if name in reached])
     return [_measured(path, names) for path in left]
+
+
+def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
+    """Return what was remembered of sources that none of these directories was made of."""
+    needed = set()
+    for home in homes:
+        if step_of(home) == "links" and home.whole:
+            manifest = home.manifest()
+            made = manifest["stages"].get("links", {})
+            for source in manifest.get("sources", ()):
+                needed.add(remembered.name_of(made["settings"], made["version"], source))
+    found = (data / remembered.FOLDER).glob("*")
+    return sorted(path for path in found if path.is_dir() and path.name not in needed)
 
 
 def _measured(path: Path, names: Sequence[str]) -> Unreached:

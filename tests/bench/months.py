@@ -3,10 +3,11 @@
 python -m tests.bench.months [--pages 3000] [--static] [--shares 60 10 10 10 9 1]
 
 The links of the demo's dump arrive in six parts, one file a month, in one folder; each month the
-same `webtext build` runs in the same data directory. After each month some of the pages that were
-linked change, and some die. At the end one build in a new data directory takes all six files from
-the web as it is by then. Printed are the requests that the web saw, wall and CPU seconds and the
-bytes that were archived, a month; and how the documents kept differ from those of that last build.
+same recipe is built in the same data directory, up to the corpus. After each month some of the
+pages that were linked change, and some die. At the end one build in a new data directory takes all
+six files from the web as it is by then. Printed are the requests that the web saw, wall and CPU
+seconds and the bytes that were archived, a month; and how the documents kept differ from those of
+that last build.
 
 A page that changed or died after it was fetched stays in the grown corpus as it was fetched: that
 is the difference that must be, with what it makes of duplicates. With --static nothing changes or
@@ -17,9 +18,7 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,11 +32,14 @@ import pyarrow.dataset as ds
 import zstandard
 from aiohttp import web as http
 
-from tests.bench.peers import ROOT
+from webtext.flows.building.settings import load
 from webtext.flows.demo.site import PAGES, Answer, Web, submissions, web
+from webtext.pipeline.build import Build
 from webtext.pipeline.urls.urls import url_id
 
 SHARES = (60, 10, 10, 10, 9, 1)  # per cent of the links, a month
+FEW = frozenset({"aiohttp", "click", "jinja2", "pyarrow", "rich"})  # whose texts are few pages
+MANY = 1_000  # pages for which all packages' texts are read
 CHANGING = 2  # per cent of all pages that change after a month
 DYING = 2  # ... and die
 
@@ -107,25 +109,13 @@ def parts(lines: list[bytes], shares: tuple[int, ...]) -> list[list[bytes]]:
 
 
 def build(data: Path, dumps: Path, port: int) -> None:
-    """Run the command that a user would run each month."""
+    """Build what the demo's recipe says, up to the corpus, as the command does each month."""
     lines = [
         f"links.sources = ['{dumps}/RS_*.zst']",
         f"crawl.connect_to = ['*:80:127.0.0.1:{port}', '*:443:127.0.0.1:{port}']",
         "crawl.first_byte_timeout = 2.0",
-        "tokens.shard_tokens = 100_000",
     ]
-    options = [part for line in lines for part in ("--set", line)]
-    command = [sys.executable, "-m", "webtext", "build", "demo", "--data", str(data)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "--no-prefect", "--workers", "2", *options],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
+    Build(load("demo", lines), data).run("corpus", workers=1)
 
 
 def size(data: Path, pattern: str = "**/*") -> int:
@@ -144,23 +134,28 @@ def corpus(data: Path) -> dict[str, str]:
     return dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
+def cpu() -> float:
+    """Return the CPU seconds of this process and of those that have ended, the web's included."""
+    found = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in found)
+
+
 def measured(data: Path, dumps: Path, served: Changing) -> tuple[int, int, float, float, int, int]:
     """Build; return requests for robots.txt and pages, wall and CPU seconds, WARC and all bytes."""
     asked, began = served.asked.copy(), time.monotonic()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = cpu()
     held, all_held = size(data, "pages-*/*.warc.gz"), size(data)
     build(data, dumps, served.port)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    spent = cpu() - spent
     new = served.asked - asked
     archived = size(data, "pages-*/*.warc.gz") - held
     grown = size(data) - all_held
-    return new["robots"], new["page"], time.monotonic() - began, cpu, archived, grown
+    return new["robots"], new["page"], time.monotonic() - began, spent, archived, grown
 
 
 def months(folder: Path, pages: int, static: bool, shares: tuple[int, ...]) -> bool:
     """Print the table; return whether the kept documents differ only where they must."""
-    table = web(pages)
+    table = web(pages, FEW if pages < MANY else frozenset())
     lines = list(submissions(table))
     dumps, data = folder / "dumps", folder / "data"
     dumps.mkdir()
@@ -168,10 +163,10 @@ def months(folder: Path, pages: int, static: bool, shares: tuple[int, ...]) -> b
     print(f"{'month':>8}" + "".join(f"{head:>9}" for head in heads))
 
     def tell(name: str, links: int, data: Path) -> None:
-        robots, asked, wall, cpu, archived, grown = measured(data, dumps, served)
+        robots, asked, wall, spent, archived, grown = measured(data, dumps, served)
         kept = len(corpus(data))
         print(
-            f"{name:>8}{links:>9,}{robots:>9,}{asked:>9,}{wall:>9.1f}{cpu:>9.1f}"
+            f"{name:>8}{links:>9,}{robots:>9,}{asked:>9,}{wall:>9.1f}{spent:>9.1f}"
             f"{archived / 1e3:>9,.0f}{grown / 1e3:>9,.0f}{kept:>9,}",
             flush=True,
         )

@@ -19,9 +19,9 @@ from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, kee
 from webtext.pipeline.core.directories.source_code import digest_of, forget
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, digest, write_json
+from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
-from webtext.pipeline.core.step import Made, Planned, Recipe, Step, maker
+from webtext.pipeline.core.step import Made, Planned, Recipe, Step, directory_name, maker
 from webtext.pipeline.insight import report, trace
 from webtext.pipeline.steps import STEPS
 
@@ -105,9 +105,8 @@ class Build:
         blank = Planned(
             step, self.data, stages, read, before, outside, Directory(self.data), {}, self.steps
         )
-        identity = [[stage.name, stage.version, settings(stage, identity=True)] for stage in stages]
         names = [given.name for given in blank.inputs]
-        name = f"{step.name}-{digest(step.name, identity, names, outside.known_by)}"
+        name = directory_name(step.name, stages, names, outside.known_by)
         idle = tuple(step.idle(self.recipe))
         return replace(blank, home=Directory(self.data / name), recorded=recorded, idle=idle)
 
@@ -200,6 +199,14 @@ class Build:
         from webtext.pipeline.insight.figures.joined import joined
 
         return joined(self.made())
+
+    def figures(self) -> dict[str, Any]:
+        """Return what is counted of all documents, and the likeness to WebText, for JSON.
+
+        Raises:
+            UserError: nothing has been built there.
+        """
+        return report.figures(self.made())
 
     def report(self, path: Path, run: Path | None = None) -> None:
         """Write the funnel, the statistics and (given a run) the loss curve as one HTML page.

@@ -7,6 +7,7 @@ from webtext.pipeline.dedup import step as paragraphs
 from webtext.pipeline.dedup.clusters import step as duplicates
 from webtext.pipeline.dedup.signatures import step as signatures
 from webtext.pipeline.filters import step as documents
+from webtext.pipeline.filters.own import step as own_documents
 from webtext.pipeline.links import step as links
 from webtext.pipeline.tokens import step as tokens
 
@@ -14,6 +15,7 @@ STEPS = (
     links.STEP,
     crawled_pages.STEP,  # or the next one, if the recipe names WARC files
     warc_pages.STEP,
+    own_documents.STEP,  # instead of all above and the next, if the recipe names own texts
     documents.STEP,
     paragraphs.STEP,
     signatures.STEP,

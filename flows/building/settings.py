@@ -47,6 +47,7 @@ MOST = {  # larger values have no meaning, and overflow or exhaust something
         ),
         YEAR,
     ),
+    "crawl.refresh_after": 36_525,  # days: a century
     "crawl.latency_factor": 1_000_000,
     "crawl.hosts_in_flight": 100_000,  # sockets
     "links.shards": 99_999,  # file names have five digits

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from webtext.flows.building.output import echo
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.core.visible import visible
+from webtext.pipeline.core.visible import per_cent, visible
 
 SIZES_SHOWN = 20  # of clusters
 FIRST_SECONDS = 2.0  # until the first of them: people want to know that it works
@@ -200,7 +200,7 @@ def funnel_table(funnel: dict[str, Any]) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("dropped, by reason", justify="left")
     for stage in funnel["stages"]:
-        share = f"{stage['kept'] / stage['read']:.1%}" if stage["read"] else ""
+        share = per_cent(stage["kept"] / stage["read"]) if stage["read"] else ""
         reasons = ", ".join(
             f"{count:,} {reason.partition('.')[2]}" for reason, count in stage["dropped"].items()
         )
@@ -208,7 +208,7 @@ def funnel_table(funnel: dict[str, Any]) -> Table:
             stage["stage"],
             f"{stage['read']:,}",
             f"{stage['kept']:,}",
-            share.rstrip("%"),
+            share,
             Text(visible(reasons)),  # which is not markup
         )
     return table

@@ -78,6 +78,8 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         builds.report: "the funnel, and a page with plots",
         builds.trace: "the life of one URL",
         corpus_checks.audit: "what each rule drops, and what another bound would",
+        corpus_checks.compare: "what came, went and changed between two builds, and why",
+        corpus_checks.similar: "near-duplicates of a text of yours in the corpus",
         corpus_checks.overlap: "what evaluation sets share with the corpus",
         keep.verify: "recompute and prove all that is on the disk",
         keep.gc: "remove what nothing needs, after asking",

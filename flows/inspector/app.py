@@ -1,6 +1,7 @@
 """The inspector's pages, and the server that shows them."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from webtext.flows.inspector.bounds import Bounds
 from webtext.flows.inspector.browsing import Browser, bounded
 from webtext.flows.inspector.funnel_page import Funnel
 from webtext.flows.inspector.labelling import Labels
+from webtext.flows.inspector.moving import Mover
 from webtext.flows.inspector.one_document import VIEWS, Documents
 from webtext.flows.inspector.reading.cache import Table
 from webtext.flows.inspector.reading.search_index import Search
@@ -98,6 +100,7 @@ class Inspector:
     documents: Documents
     bounds: Bounds
     funnel: Funnel
+    mover: Mover
     labels: Labels
     templates: jinja2.Environment
 
@@ -155,6 +158,30 @@ class Inspector:
         fields = dict(request.query_params)
         view = self.funnel.rows(fields, page_number(fields.get("page", "1")))
         return self.page("rows.html.jinja", here="funnel", **view)
+
+    def all_bounds(self, _request: Request) -> Response:
+        """List the bounds of all rules."""
+        return self.page("bounds.html.jinja", here="bounds", **self.mover.view())
+
+    def one_bound(self, request: Request) -> Response:
+        """Show a bound that can be moved."""
+        bound, at = self.mover.of(request.query_params)
+        return self.page("bound.html.jinja", here="bounds", **self.mover.slider(bound, at))
+
+    def moved(self, request: Request) -> Response:
+        """Say what a moved bound does, for the page's script, which shows it as text."""
+        told = self.mover.told(*self.mover.of(request.query_params))
+        for side in ("coming", "going"):
+            told[side] = [
+                {
+                    "id": row["id"],
+                    "title": visible(row["title"] or ""),
+                    "url": visible(row["url"] or ""),
+                    "measure": row["measure"] if math.isfinite(row["measure"]) else None,
+                }
+                for row in told[side]
+            ]
+        return Response(json.dumps(told), media_type="application/json")
 
     # --- labels ----------------------------------------------------------------------------------
 
@@ -220,6 +247,7 @@ def make_app(data: Path, table: Table, folder: Path) -> Starlette:
         Documents(browser, bounds),
         bounds,
         Funnel(table),
+        Mover(table, bounds, browser.texts),
         labels,
         environment(),
     )
@@ -246,6 +274,9 @@ def addresses(pages: Inspector) -> dict[str, Callable[[Request], Response]]:
         "/state": pages.state,
         "/funnel": pages.funnelled,
         "/rows": pages.rows,
+        "/bounds": pages.all_bounds,
+        "/bound": pages.one_bound,
+        "/moved": pages.moved,
         "/labels": pages.labelling,
         "/draw": pages.draw,
     }

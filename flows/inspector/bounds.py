@@ -109,7 +109,8 @@ class Bounds:
             return {}
         columns = ", ".join(map(quoted, self.table.rules))
         found = self.table.ask(
-            f"SELECT {columns} FROM documents ORDER BY id LIMIT {SAMPLE}"
+            f"SELECT {columns} FROM documents WHERE objections IS NOT NULL "
+            f"ORDER BY id LIMIT {SAMPLE}"
         ).fetchnumpy()
         return {
             name: np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
@@ -121,12 +122,11 @@ class Bounds:
     ) -> list[dict[str, Any]]:
         """Return each rule's measure of a document beside its bounds, with a picture.
 
-        `told` is what the rules say of the document's text; what the build wrote down goes before.
+        `told` is what the rules say of the document.
         """
         strips = []
         for name, asked in told.items():
-            stored = row.get(name)
-            measure = asked["measure"] if stored is None else stored
+            measure = asked["measure"]
             low, high = asked["at_least"], asked["at_most"]
             values = self.sampled.get(name, np.empty(0))
             scale = scale_of(values, (low, high))

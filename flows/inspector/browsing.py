@@ -85,7 +85,7 @@ class Browser:
                 "the process that makes the full-text index has failed; start the inspector again"
                 if self.search.failed
                 else f"the full-text index is being made ({share}); search again in a while, or "
-                "search in URLs and titles meanwhile"
+                "search in URLs meanwhile"
             )
         hits: Hits = self._hits(selection.query)
         return hits
@@ -110,12 +110,21 @@ class Browser:
         """Return rows of a selection, in its order."""
         source, tables = self.source(selection)
         where, values = selection.where()
-        return self.table.rows(
-            f"SELECT documents.* FROM {source} WHERE {where} ORDER BY {selection.order()} "
+        # First which rows, and then all their columns: a sort carries all that it returns.
+        found = self.table.ask(
+            f"SELECT documents.rowid FROM {source} WHERE {where} ORDER BY {selection.order()} "
             f"LIMIT {int(count)} OFFSET {int(skip)}",
             values,
             tables,
+        ).fetchall()
+        if not found:
+            return []
+        chosen = ", ".join(str(int(row)) for (row,) in found)
+        rows = self.table.rows(
+            f"SELECT rowid AS number, * FROM documents WHERE rowid IN ({chosen})"
         )
+        by_number = {row["number"]: row for row in rows}
+        return [by_number[row] for (row,) in found]
 
     def facet(self, selection: Selection, name: str) -> Facet:
         """Return the values of a facet, under all filters but its own."""
@@ -190,7 +199,8 @@ class Browser:
         self, row: dict[str, Any], at: int, selection: Selection, marks: list[re.Pattern[str]]
     ) -> dict[str, Any]:
         """Return a row of the list: what is known of a document, and a piece of its text."""
-        title = row["title"] or row["url"] or row["id"]
+        title, text = self.texts.read(row, "title", "text")
+        title = title or row["url"] or row["id"]
         ordered = selection.sort if selection.sort in dict(numbers(self.table)) else ""
         shown = {name for name, _ in selection.ranges.items()} | ({ordered} if ordered else set())
         if row["fate"].startswith("rules."):
@@ -199,7 +209,7 @@ class Browser:
             **row,
             "title": marked(title, found_in(title, marks)),
             "link": self.link(row, at, selection),
-            "excerpt": excerpt(self.texts.of(row), marks),
+            "excerpt": excerpt(text, marks),
             "measures": [(name, row[name]) for name in sorted(shown) if name in row],
         }
 

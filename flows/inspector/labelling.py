@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 
-from webtext.flows.inspector.reading.cache import KEPT, Table
+from webtext.flows.inspector.reading.cache import Table
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.corpus import labels as stored
 from webtext.pipeline.corpus.labels import DROP, KEEP, UNSURE, Label, Share, share
+from webtext.pipeline.filters.measuring.measures import KEPT
 
 DROPPED = "dropped"  # the stratum of all dropped documents; others are fates
 LATEST = 20  # labels that are listed

@@ -58,12 +58,13 @@ class Documents:
         """Return all that the page of a document shows."""
         text = self.browser.texts.of(row)
         stages = self.browser.table.directories["documents"].manifest().get("stages", {})
-        told = measures(stages, text, row["url"] or "")
+        url = row["final_url"] or row["url"] or ""
+        told = measures(stages, text, url, row["language"], row)
         here = "&".join(filter(None, (urlencode({"at": at}), selection.at(1).address)))
         view: dict[str, Any] = {
             "row": row,
             "meaning": self.browser.table.meanings.get(row["fate"], ""),
-            "title": row["title"] or row["url"] or row["id"],
+            "title": self.browser.texts.title(row),
             "text": text,
             "characters": len(text),
             "words": len(text.split()),
@@ -134,7 +135,7 @@ class Documents:
             return {"members": [], "mine": [], "theirs": []}
         members = self.browser.table.rows(
             "SELECT * FROM documents WHERE cluster = ? AND passed "
-            "ORDER BY id <> keeper, jaccard DESC, id LIMIT ?",
+            "ORDER BY id <> keeper, similarity DESC, id LIMIT ?",
             [seen.row["cluster"], MEMBERS],
         )
         size = self.browser.table.value(
@@ -150,7 +151,7 @@ class Documents:
             theirs = self.browser.texts.of(against)
             view["mine"], view["theirs"] = difference(seen.text[:LONGEST], theirs[:LONGEST])
             view["cut"] = max(len(seen.text), len(theirs)) > LONGEST
-            view["their_title"] = against["title"] or against["url"]
+            view["their_title"] = self.browser.texts.title(against)
             view["their_link"] = f"/document/{against['id']}?{seen.here}&show=duplicates"
         return view
 

@@ -53,6 +53,12 @@ def members(path: Path, start: int = 0) -> Iterator[Member]:
             start = found.end
 
 
+def whole(path: Path, start: int) -> bool:
+    """Whether an undamaged member with a record begins at `start`."""
+    with path.open("rb") as raw:
+        return _member(raw, start) is not None
+
+
 def _member(raw: BinaryIO, start: int) -> Member | None:
     """Return the member that begins at `start`, None if it is damaged or not a record."""
     inflater = isal_zlib.decompressobj(GZIP)

@@ -84,7 +84,9 @@ def fetched(row: Row) -> Iterator[str]:
     if row["robots"]:
         yield f"robots: {row['robots']}"
     if row["warc_file"]:
-        yield f"{row['warc_file']} at byte {row['warc_offset']}"
+        file = row["warc_file"]
+        whose = ", which an earlier crawl fetched" if file.startswith("../") else ""
+        yield f"{file.removeprefix('../')} at byte {row['warc_offset']}{whose}"
     if row.get("revisit"):
         yield f"unchanged since {row['payload_file']}"
 

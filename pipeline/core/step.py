@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from webtext.pipeline.core.directories.keeping import made_of
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.stage import settings as plain
 
 Recipe = Any  # has an attribute for every table of every step; its class is created in flows
 
@@ -134,6 +135,14 @@ class Planned:
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each input's manifest, by directory name."""
         return {given.name: given.fingerprint() for given in self.inputs}
+
+
+def directory_name(
+    step: str, stages: Iterable[Any], inputs: Sequence[str], known_by: Any = None
+) -> str:
+    """Return the name of the directory that a step makes with these settings, of these inputs."""
+    identity = [[stage.name, stage.version, plain(stage, identity=True)] for stage in stages]
+    return f"{step}-{digest(step, identity, list(inputs), known_by)}"
 
 
 class Made(NamedTuple):

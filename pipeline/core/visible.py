@@ -1,5 +1,7 @@
 r"""Make text from the web harmless for a terminal: no control sequences, no hidden characters.
 
+And a share as it is shown to people, which is never rounded to all or nothing.
+
 A title may hold escape sequences that rewrite the screen, rename the window or give input in the
 user's name, and marks that change the order in which a line is shown. Here each becomes its JSON
 escape, such as `\u001b`: people see it, and a line of JSON has the same meaning as before.
@@ -16,6 +18,7 @@ _HIDDEN = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _BREAKS = re.compile("[\t\n]")
+MOST_DECIMALS = 12  # of a per cent; a smaller part of a whole has no rows to be of
 
 
 def visible(text: str) -> str:
@@ -35,6 +38,19 @@ def on_one_line(text: str) -> str:
     a title\u000aand a line of its own\u0007
     """
     return _BREAKS.sub(_spelt, visible(text))
+
+
+def per_cent(share: float, decimals: int = 1) -> str:
+    """Return a share in per cent, with more decimals where fewer would say all or nothing.
+
+    >>> per_cent(0.5), per_cent(2896 / 2897), per_cent(1), per_cent(0.00004), per_cent(0)
+    ('50.0', '99.97', '100.0', '0.004', '0.0')
+    """
+    found = f"{100 * share:.{decimals}f}"
+    while 0 < share < 1 and float(found) in {0, 100} and decimals < MOST_DECIMALS:
+        decimals += 1
+        found = f"{100 * share:.{decimals}f}"
+    return found
 
 
 def _spelt(match: re.Match[str]) -> str:

@@ -94,6 +94,8 @@ def statistics(corpus: Directory) -> dict[str, Any]:
         "documents": len(sizes),
         "bytes": int(sizes.sum()),
         "domains": len(seen["domain"]),
+        "with_score": len(sizes) - seen["score"][None],
+        "copies": copies(corpus),
         "languages": ranked(seen["language"]),
         "top_domains": dict(list(ranked(seen["domain"]).items())[:TOP_DOMAINS]),
         "scores": score_histogram(seen["score"]),
@@ -102,6 +104,24 @@ def statistics(corpus: Directory) -> dict[str, Any]:
         "months_linked": dict(sorted(ranked(seen["month"]).items())),
         "cluster_sizes": {str(size): n for size, n in sorted(seen["cluster"].items())},
     }
+
+
+def copies(corpus: Directory) -> dict[str, dict[str, float]]:
+    """Return how many copies were dropped for each reason, and how similar they were measured."""
+    found: dict[str, list[npt.NDArray[np.float64]]] = {}
+    for path in corpus.shards("dropped"):
+        for batch in read_batches(path, ["dropped_by", "dropped_value"], rows=1 << 16):
+            for reason in batch["dropped_by"].unique().to_pylist():
+                mine = batch.filter(pc.equal(batch["dropped_by"], reason))["dropped_value"]
+                found.setdefault(reason, []).append(mine.to_numpy(zero_copy_only=False))
+    counted: dict[str, dict[str, float]] = {}
+    for reason, parts in sorted(found.items()):
+        values = np.concatenate(parts)
+        counted[reason] = {"documents": len(values)}
+        if len(known := values[~np.isnan(values.astype(np.float64))]):
+            points = ("min", known.min()), ("median", np.median(known)), ("max", known.max())
+            counted[reason] |= {name: round(float(value), 4) for name, value in points}
+    return counted
 
 
 def tally(column: pa.Array) -> dict[Any, int]:
@@ -236,7 +256,26 @@ def card(
             ("score", list(stats["scores"].items())),
         ],
         settings=[*recorded_settings(manifests, steps), setting("corpus", recorded)],
+        own=any("documents" in manifest.get("stages", ()) for manifest in manifests),
+        crawled=any("crawl" in manifest.get("stages", ()) for manifest in manifests),
+        sources=[row for manifest in manifests for row in manifest_sources(manifest)],
+        near=next(
+            (
+                manifest["stages"]["duplicates"]["settings"]
+                for manifest in manifests
+                if "duplicates" in manifest.get("stages", ())
+            ),
+            {},
+        ),
     )
+
+
+def manifest_sources(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the files that a step read from outside of the build, as its manifest lists them."""
+    listed = manifest.get("sources")
+    for row in listed if isinstance(listed, list) else ():
+        if isinstance(row, dict) and {"name", "bytes"} <= row.keys():
+            yield {"step": manifest.get("stage", ""), "name": row["name"], "bytes": row["bytes"]}
 
 
 def why(stage: dict[str, Any], varying: bool) -> str:

@@ -30,6 +30,7 @@ from webtext.pipeline.core.shards import (
     Directory,
     parquet_writer,
     read_batches,
+    read_json,
     replacing,
     row_count,
     write_parquet,
@@ -37,7 +38,9 @@ from webtext.pipeline.core.shards import (
 from webtext.pipeline.core.stage import Passage, conform, fates
 from webtext.pipeline.core.stage import settings as values_of
 from webtext.pipeline.core.step import Step
-from webtext.pipeline.corpus.card import write_card
+from webtext.pipeline.corpus.card import STATS, write_card
+from webtext.pipeline.corpus.croissant import FILE as CROISSANT
+from webtext.pipeline.corpus.croissant import write_croissant
 from webtext.pipeline.corpus.verdicts import (
     REASONS,
     Ids,
@@ -95,19 +98,20 @@ def corpus(
     progress: Progress = silent,
     steps: Sequence[Step] = (),
 ) -> list[Passage]:
-    """Write the corpus: shards, dropped rows, statistics and card.
+    """Write the corpus: shards, dropped rows, statistics, card and Croissant metadata.
 
     `steps` are all of the build: the card needs them to read the manifests of the inputs.
 
     Raises:
         PipelineError: two documents have one id, or rows were lost.
     """
-    if not (out.path / "README.md").exists():  # the last file to appear
+    if not (out.path / CROISSANT).exists():  # the last file to appear
         divide_all(documents, duplicates, out, workers, progress)
         merge_all(settings, documents, out, workers, progress)
         recorded = {"version": settings.version, "settings": values_of(settings, identity=True)}
         inputs = [documents, duplicates]
         write_card(settings.title, recorded, inputs, passage(documents, out), out, steps)
+        write_croissant(settings.title, read_json(out.path / STATS), out)
     shutil.rmtree(out.path / WORK, ignore_errors=True)
     return [passage(documents, out)]
 

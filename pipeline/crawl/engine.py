@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from webtext.pipeline.core.directories.keeping import DAMAGED, set_aside
+from webtext.pipeline.core.directories.keeping import DAMAGED, note_references, set_aside
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.crawl.fetch import Fetcher
-from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
+from webtext.pipeline.crawl.frontier import held, outcomes, recovery, schema
 from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.settings import Crawl
@@ -38,6 +38,7 @@ def crawl(
 ) -> list[Passage]:
     """Fetch every link, archive the answers in `out`, and write one outcome per link.
 
+    Links of which the crawls beside `out` hold a record that fits get that one's outcome instead.
     Where `earlier` holds pages of these links, hosts are asked whether those pages have changed.
 
     If it is called again after it was stopped or killed, it resumes.
@@ -57,7 +58,10 @@ def crawl(
             with room_needed(out, frontier), collecting_seldom():
                 frontier.fill(links, earlier)
                 recovery.take_up(frontier, out.path)
+                if earlier is None:
+                    held.take_over(frontier, out.path, settings)
                 Loop(settings, frontier, Sink(out.path, settings), progress).run(fetcher)
+                note_references(out.path, held.references(frontier))
                 outcomes.write_all(frontier, links, out)
             frontier.remove()
         except BaseException:

@@ -59,3 +59,31 @@ HOST_FAULTS: Final = frozenset({ROBOTS_UNREACHABLE, DNS, CONNECT, TLS, TIMEOUT, 
 
 A 503 counts as well; it is told from other 5xx by the fetcher's wish to try again.
 """
+
+PASSING: Final = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
+"""Temporary statuses: overload, maintenance, and a content network's errors about the server."""
+
+FINAL: Final = frozenset(
+    {
+        ROBOTS_DENIED,
+        OPTED_OUT,
+        TOO_LARGE,
+        BAD_HTTP,
+        BAD_ENCODING,
+        BAD_REDIRECT,
+        REDIRECT_LIMIT,
+        HTTP_4XX,
+        HTTP_OTHER,
+        EMPTY,
+        WRONG_TYPE,
+    }
+)
+"""Failures that a later crawl with the same settings takes over: the host has answered.
+
+All others may pass: it tries those again.
+"""
+
+
+def final(fate: str, status: int | None) -> bool:
+    """Whether a failure with this status is taken over by later crawls."""
+    return fate in FINAL and not (fate == HTTP_4XX and status in PASSING)

@@ -34,8 +34,6 @@ from webtext.pipeline.crawl.settings import Crawl, Gate
 
 NOT_MODIFIED = 304
 PAGES = frozenset({200, 203})  # 203: the same, modified by a proxy
-# Temporary statuses: overload, maintenance, and a content network's errors about the server.
-PASSING = frozenset({408, 425, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530})
 
 
 @dataclass(frozen=True)
@@ -266,7 +264,7 @@ class Fetcher:
             fate = fates.HTTP_4XX
         elif 500 <= status < 600:
             fate = fates.HTTP_5XX
-        again = status in PASSING
+        again = status in fates.PASSING
         raise Failed(
             fate, status, again, head.retry_after(self._settings.max_backoff) if again else None
         )

@@ -53,6 +53,8 @@ class Crawl:
     host_errors: int = 5  # failures in a row after which a host is given up
 
     refreshes: int = field(default=0, metadata=MACHINE)  # how often all links are requested again
+    # days after which a host is asked again for a page that an earlier crawl has; None: never
+    refresh_after: float | None = field(default=None, metadata=MACHINE)
 
     respect_robots: bool = True  # obey robots.txt
     enforce_opt_out: bool = True  # drop pages that refuse training or archiving
@@ -76,6 +78,8 @@ class Crawl:
             self.at_least(key, 1)
         self.at_least("max_redirects", 0)
         self.at_least("refreshes", 0)
+        if self.refresh_after is not None:
+            self.at_least("refresh_after", 0)
         if self.refreshes > MOST_REFRESHES:
             raise UserError(
                 f"crawl.refreshes: found {self.refreshes}, wanted {MOST_REFRESHES} at most"

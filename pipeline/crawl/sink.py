@@ -22,6 +22,7 @@ from webtext.pipeline.archive import warc_records
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import sync_directory
 from webtext.pipeline.crawl.fetch import Exchange
+from webtext.pipeline.crawl.profile import Profile
 from webtext.pipeline.crawl.settings import Crawl
 
 ROLL = 1 << 30  # bytes after which a series gets its next file. Source: WARC 1.1, annex C: 1 GB
@@ -314,6 +315,7 @@ def warcinfo(settings: Crawl, name: str) -> bytes:
         ),
         ("http-header-user-agent", settings.agent),
         ("robots", "obey" if settings.respect_robots else "ignore"),
+        Profile.of(settings).note(),
     ]
     if settings.contact:
         notes.append(("operator", settings.contact))

@@ -5,12 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from webtext.pipeline.archive.step import follow
+from webtext.pipeline.core.directories.keeping import noted_references
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step, changed
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.crawl.frontier.held import sources
 from webtext.pipeline.crawl.frontier.schema import FILES
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
@@ -32,7 +34,10 @@ def idle(recipe: Any) -> Iterator[str]:
 def foretell(planned: Planned) -> str:
     """Say the minimum time of a crawl, which host decides it, and which settings are idle."""
     (settings,) = planned.settings
-    return "; ".join([politeness(settings, planned.read["links"]), *planned.idle])
+    said = [politeness(settings, planned.read["links"]), *planned.idle]
+    if others := [] if planned.before else sources(planned.home.path, settings):
+        said.insert(1, f"less where {len(others)} earlier crawls hold pages of these links")
+    return "; ".join(said)
 
 
 def politeness(settings: Crawl, links: Directory) -> str:
@@ -44,6 +49,12 @@ def politeness(settings: Crawl, links: Directory) -> str:
         f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
         f"{settings.delay:g} s apart"
     )
+
+
+def facts(pages: Directory) -> dict[str, int]:
+    """Return how many outcomes came from other crawls, if any did."""
+    taken = sum(noted_references(pages.path).values())
+    return {"links that earlier crawls had fetched": taken} if taken else {}
 
 
 STEP = Step(
@@ -68,10 +79,11 @@ STEP = Step(
     fates=MEANING,
     archive=True,
     bookkeeping=FILES,
-    wanted=lambda recipe: not recipe.pages.warc,
+    wanted=lambda recipe: not recipe.pages.warc and not recipe.documents.sources,
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
     idle=idle,
     foretell=foretell,
     remarks=lambda planned: planned.idle,
     follow=follow,
+    facts=facts,
 )

@@ -9,8 +9,11 @@ The defaults here are datatrove's; the preset `c4-tfds` is the reference.
 import re
 from dataclasses import dataclass
 
+from webtext.pipeline.words.characters import TERMINAL
 from webtext.pipeline.words.document import Document
+from webtext.pipeline.words.tongues import ENGLISH, tongue, words_of
 
+MORE_MARKS = (*TERMINAL, *"”’»」』")
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 POLICIES = (
     "terms of use",
@@ -98,11 +101,14 @@ class C4:
 
     def edit(self, doc: Document) -> Document:
         """Return the document with the lines that C4 keeps, and those that condemn the page."""
-        lines = filter(None, map(self.line, doc.lines))
+        lines = filter(None, (self.line(line, doc.language) for line in doc.lines))
         return Document("\n".join(lines).strip(), before=doc)
 
-    def line(self, line: str) -> str | None:
-        """Return a line as it is kept, or None."""
+    def line(self, line: str, language: str = ENGLISH) -> str | None:
+        """Return a line as it is kept, or None.
+
+        In another language than English, every mark that ends sentences in some script is one.
+        """
         line = line.strip()
         words = line.split()
         if len(line) > self.max_word_length and max(map(len, words)) > self.max_word_length:
@@ -110,9 +116,10 @@ class C4:
         if not self.citations and "[" in line:
             line = CITATION.sub("", line)
             words = words if self.citation_words else line.split()
-        if self.terminal and (not line.endswith(tuple(self.marks)) or line.endswith("...")):
+        marks = (*self.marks, *(() if language == ENGLISH else MORE_MARKS))
+        if self.terminal and (not line.endswith(marks) or line.endswith("...")):
             return None
-        if len(words) < self.min_words:
+        if len(words) < self.min_words and words_of(line, tongue(language)) < self.min_words:
             return None
         lower = line.lower()
         if "lorem ipsum" in lower:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from webtext.pipeline.words.document import Document, share
+from webtext.pipeline.words.tongues import UNKNOWN, Tongue, words_of
 
 COUNTED = (
     "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views "
@@ -64,11 +65,11 @@ class RefinedWeb:
 
     def edit(self, doc: Document) -> Document:
         """Return the document with the lines that RefinedWeb keeps."""
-        lines = [self.line(line) for line in doc.text.split("\n")]
+        lines = [self.line(line, doc.tongue) for line in doc.text.split("\n")]
         text = "\n".join(line for line in lines if line is not None).strip()
         return Document(text, before=doc)
 
-    def line(self, line: str) -> str | None:
+    def line(self, line: str, tongue: Tongue = UNKNOWN) -> str | None:
         """Return a line as it is kept, or None."""
         if not line:
             return line
@@ -78,7 +79,7 @@ class RefinedWeb:
             return None
         if not self.counters and COUNTER.fullmatch(line):
             return None
-        words = len(line.split())
+        words = words_of(line, tongue)
         if words < self.min_words:
             return None
         if words > self.short:

@@ -24,8 +24,14 @@ from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
 from webtext.pipeline.filters.lists import Urls, Words
 from webtext.pipeline.filters.quality import Quality
 from webtext.pipeline.filters.refinedweb import RefinedWeb
-from webtext.pipeline.filters.webtext import WebText
+from webtext.pipeline.filters.webtext import Prose, Scripts, WebText
 from webtext.pipeline.words.document import Document
+from webtext.pipeline.words.tongues import ENGLISH
+
+# Groups whose bounds nobody has chosen anew for other languages, as FineWeb-2 did for its own.
+ENGLISH_ONLY = {
+    *("gopher_repetition", "dolma_repetition", "c4", "fineweb", "refinedweb", "webtext")
+}
 
 
 def objection_of(measure: float, at_least: float | None, at_most: float | None) -> str | None:
@@ -95,9 +101,11 @@ class Rules:
     """
 
     urls: Urls = field(default_factory=Urls)
+    scripts: Scripts = field(default_factory=Scripts)
     gopher_repetition: GopherRepetition = field(default_factory=GopherRepetition)
     dolma_repetition: DolmaRepetition = field(default_factory=DolmaRepetition)
     gopher_quality: GopherQuality = field(default_factory=GopherQuality)
+    prose: Prose = field(default_factory=Prose)
     c4: C4 = field(default_factory=C4)
     fineweb: FineWeb = field(default_factory=FineWeb)
     refinedweb: RefinedWeb = field(default_factory=RefinedWeb)
@@ -106,7 +114,7 @@ class Rules:
     quality: Quality = field(default_factory=Quality)
 
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
 
@@ -154,6 +162,11 @@ class Rules:
             )
         ]
 
+    def for_english(self) -> list[str]:
+        """Return the groups that have a say and whose bounds were chosen for English alone."""
+        return [f"rules.{name}" for name, group in self.groups() if name in ENGLISH_ONLY
+                and group.enabled]  # fmt: skip
+
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
         return self.weighed(batch, measuring=False)[0]
 
@@ -166,8 +179,9 @@ class Rules:
         values: list[float | None] = []
         found: list[list[float]] = []
         urls = pc.coalesce(batch["final_url"], batch["url"], "")
-        for text, url in zip(batch["text"].to_pylist(), urls.to_pylist(), strict=True):
-            objection, doc, measures = self.weigh(text or "", url, measuring)
+        columns = (batch["text"].to_pylist(), urls.to_pylist(), batch["language"].to_pylist())
+        for text, url, language in zip(*columns, strict=True):
+            objection, doc, measures = self.weigh(text or "", url, measuring, language)
             reasons.append(f"rules.{objection.rule}.{objection.objection}" if objection else None)
             values.append(objection.measure if objection else None)
             texts.append(text if objection else doc.text)
@@ -177,18 +191,24 @@ class Rules:
         edited_batch = batch.set_column(column, field, pa.array(texts, field.type))
         return judged(edited_batch, reasons, values), found
 
-    def judge(self, text: str, url: str = "") -> tuple[Asked | None, Document]:
+    def judge(
+        self, text: str, url: str = "", language: str | None = ENGLISH
+    ) -> tuple[Asked | None, Document]:
         """Return the first objection, or None, and the document as edited up to there."""
-        return self.weigh(text, url, measuring=False)[:2]
+        return self.weigh(text, url, measuring=False, language=language)[:2]
 
     def weigh(
-        self, text: str, url: str = "", measuring: bool = True
+        self,
+        text: str,
+        url: str = "",
+        measuring: bool = True,
+        language: str | None = ENGLISH,
     ) -> tuple[Asked | None, Document, list[float]]:
         """Return the first objection, the document as edited up to there, and all measures.
 
         The measures are those of `measured`; without `measuring`, those up to the objection.
         """
-        seen = doc = Document(text, url=url)
+        seen = doc = Document(text, url=url, language=language or "")
         first: Asked | None = None
         found: list[float] = []
         for group, lines in self._order:
@@ -197,10 +217,11 @@ class Rules:
             if group.enabled and hasattr(group, "edit"):
                 seen = group.edit(seen)
             doc = doc if first else seen
+            looked_at = through(group, seen)
             for line in lines:
                 if not (line.always if measuring else group.enabled):
                     continue
-                measure = measure_of(group, line, seen)
+                measure = measure_of(group, line, looked_at)
                 found.append(measure)
                 if first is None and group.enabled:
                     asked = Asked(line.name, measure, line.at_least, line.at_most, enabled=True)
@@ -223,9 +244,9 @@ class Rules:
         """All groups and their rules, in order."""
         return [(group, list(ordered(name, group))) for name, group in self.groups()]
 
-    def measures(self, text: str, url: str = "") -> Iterator[Asked]:
+    def measures(self, text: str, url: str = "", language: str | None = ENGLISH) -> Iterator[Asked]:
         """Yield what every rule measures, those of disabled groups among them."""
-        doc = Document(text, url=url)
+        doc = Document(text, url=url, language=language or "")
         for name, group in self.groups():
             seen = edited(group, doc)
             yield from ask(name, group, seen)
@@ -273,9 +294,18 @@ def ordered(name: str, group: Any) -> Iterator[Line]:
 
 def ask(name: str, group: Any, doc: Document) -> Iterator[Asked]:
     """Yield what each rule of a group measures, one after the other."""
+    doc = through(group, doc)
     for line in ordered(name, group):
         measure = measure_of(group, line, doc)
         yield Asked(line.name, measure, line.at_least, line.at_most, group.enabled)
+
+
+def through(group: Any, doc: Document) -> Document:
+    """Return the part of a document that a group with a `lens` looks at; the document stays."""
+    if not hasattr(group, "lens"):
+        return doc
+    part: Document = group.lens(doc)
+    return part
 
 
 def measure_of(group: Any, line: Line, doc: Document) -> float:

@@ -32,6 +32,7 @@ from webtext.pipeline.text.language import REASONS as LANGUAGE_REASONS
 from webtext.pipeline.text.language import Language
 from webtext.pipeline.text.pii import Pii
 from webtext.pipeline.urls.urls import shard_of
+from webtext.pipeline.words.tongues import ENGLISH
 
 NAME = "documents"
 
@@ -79,9 +80,16 @@ def outside(recipe: Any, _data: Path) -> Outside:
 
 
 def foretell(planned: Planned) -> str:
-    """Return which bounds of the rules cannot drop anything, and which limits this system lacks."""
+    """Return which bounds are idle or were made for English, and which limits are lacking."""
     rules = next(stage for stage in planned.settings if isinstance(stage, Rules))
+    kept = next(stage.keep for stage in planned.settings if isinstance(stage, Language))
     said = [f"{bound} cannot drop anything" for bound in rules.idle()]
+    if kept != (ENGLISH,) and (groups := rules.for_english()):
+        others = ", ".join(name for name in kept if name != ENGLISH) or "all languages"
+        said.append(
+            f"{', '.join(groups)}: the bounds were chosen for English, and {others} is judged by "
+            "them as they are; look at what is dropped first"
+        )
     if sys.platform != "linux":
         said.append(
             "extract.memory_mb: this system does not limit a process's memory as Linux does, so a "
@@ -194,7 +202,8 @@ def facts_of(stages: Row, row: Row, shard: int, noted: Row | None = None) -> Ite
     yield Fact(Extract.name, {**size, **about, "shard": shard}, tuple(lines))
     yield Fact(Clean.name, {})
     yield language(stages, row)
-    found = measures(stages, text, row["final_url"] or row["url"] or "", noted)
+    url = row["final_url"] or row["url"] or ""
+    found = measures(stages, text, url, row["language"], noted)
     yield Fact(Rules.name, found, tuple(judgements(found)))
     yield Fact(Decontaminate.name, {})
 
@@ -212,7 +221,13 @@ def language(stages: Row, row: Row) -> Fact:
     return Fact(Language.name, {**told, "wanted": wanted}, (line,))
 
 
-def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) -> Row:
+def measures(
+    stages: Row,
+    text: str,
+    url: str = "",
+    language: str | None = None,
+    noted: Row | None = None,
+) -> Row:
     """Return every rule's measure and threshold, by the settings that the build recorded.
 
     What the build noted is told as it was; the rest is measured on the stored text, which is the
@@ -233,7 +248,7 @@ def measures(stages: Row, text: str, url: str = "", noted: Row | None = None) ->
     known = noted or {}
     found = [
         asked if known.get(asked.rule) is None else asked._replace(measure=known[asked.rule])
-        for asked in rules.measures(text, url)
+        for asked in rules.measures(text, url, language)
     ]
     return {"measures": {asked.rule: asked.told for asked in found}}
 
@@ -279,6 +294,7 @@ STEP = Step(
         "numba",
         "numpy",
         "pyarrow",
+        "regex",
         "Resiliparse",
         "safetensors",
         "tiktoken",
@@ -288,6 +304,7 @@ STEP = Step(
         "zstandard",
     ),
     fates=FATES,
+    wanted=lambda recipe: not recipe.documents.sources,
     stages=chain_of,
     outside=outside,
     check=check,

@@ -1,4 +1,4 @@
-"""OpenWebText's rule on texts, in place of WebText's own unpublished cleaning.
+"""OpenWebText's rule on texts, in place of WebText's own unpublished cleaning; and rules of ours.
 
 "Language Models are Unsupervised Multitask Learners", section 2.2, says only "some heuristic based
 cleaning"; that Wikipedia goes is a matter of links (`links.exclude_domains`).
@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from webtext.pipeline.tokens.bpe import encode
 from webtext.pipeline.words.document import Document
+from webtext.pipeline.words.tongues import foreign
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,50 @@ class WebText:
 
     enabled: bool = False
     tokens: Tokens = Tokens()
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Share of the letters that are of no script of the document's language, Latin and Greek aside.
+
+    All languages write names and code in Latin, and formulas in Greek.
+
+    Source: ours. Of 4,133 documents of the mini-web that were taken for English 68 have more than
+    0.1, all of them pages in Korean, Chinese, Japanese or Russian with much code, and 2 less than
+    that and more than 0.05.
+    """
+
+    at_most: float | None = 0.05
+
+    def __call__(self, doc: Document) -> float:
+        return foreign(doc.text, doc.language)
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """Drop documents that are partly in a script that their language is not written in."""
+
+    enabled: bool = True
+    foreign: Foreign = Foreign()
+
+
+@dataclass(frozen=True)
+class RunningWords:
+    """How many words there are in lines that read as sentences.
+
+    Source: ours. Of 4,133 documents of the mini-web that Gopher's rules keep, 43 have fewer; most
+    are tables of contents, indexes and archives (LOG.md).
+    """
+
+    at_least: float | None = 15.0
+
+    def __call__(self, doc: Document) -> float:
+        return doc.running.words
+
+
+@dataclass(frozen=True)
+class Prose:
+    """Drop documents that have next to no sentence; a corpus of code or tables leaves it off."""
+
+    enabled: bool = False
+    words: RunningWords = RunningWords()

@@ -1,11 +1,14 @@
-"""Audit every rule on a sample of documents: alone, together, and with other bounds.
+"""Audit every rule: alone, together, and with other bounds.
 
-The sample is the documents with the smallest ids among all that reached the rules, kept or dropped
-by them. Ids are hashes, so the sample is random, and a larger sample contains the smaller one.
+Where the build left a table of measures, all documents that reached the rules are asked at once,
+and no text is read, unless a rule must be measured that the table lacks. Else every rule is applied
+to a sample of texts: the documents with the smallest ids among those. Ids are hashes, so the sample
+is random, and a larger sample contains the smaller one.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +18,13 @@ from numpy.typing import NDArray
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.core.shards import Directory, parquet, read_batches
+from webtext.pipeline.core.stage import settings
+from webtext.pipeline.filters.measuring.measures import KEPT
+from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
 from webtext.pipeline.filters.rules import Asked, Rules
 
+SAMPLE = 5000  # texts that are read where the table does not tell, or is not there
 MOVES = (0.5, 0.8, 0.9, 1.1, 1.25, 2.0)  # of a bound: other values that are tried
 URLS = 10  # shown for each reason
 
@@ -29,6 +36,7 @@ class Sampled(NamedTuple):
 
     url: str
     text: str
+    language: str | None
 
 
 @dataclass(frozen=True)
@@ -62,24 +70,94 @@ class Audit:
     sampled: int
     kept: int  # documents that no enabled rule rejects
     verdicts: tuple[Verdict, ...]
+    unmeasured: tuple[str, ...] = ()  # rules that are off and were not measured
 
 
 def audit(
-    rules: Rules, documents: Directory, count: int = 5000, progress: Progress = silent
+    rules: Rules, documents: Directory, count: int | None = None, progress: Progress = silent
 ) -> Audit:
-    """Apply every rule, including those of groups that are off, to a sample of documents.
+    """Apply every rule, including those of groups that are off, to documents.
+
+    Without `count` to all, by the table of measures, if it tells what these rules measure; else to
+    the texts of a sample of so many (SAMPLE by default).
 
     Raises:
         UserError: no document reached the rules.
     """
-    sample = list(sampled(documents, count))
+    if count is None and (found := by_measures(rules, documents)) is not None:
+        return found
+    sample = list(sampled(documents, SAMPLE if count is None else count))
     if not sample:
         raise UserError(f"{documents}: no document came as far as the rules, so there is no sample")
     asked: list[list[Asked]] = []
-    for done, (url, text) in enumerate(sample, start=1):
-        asked.append(list(rules.measures(text, url)))
+    for done, (url, text, language) in enumerate(sample, start=1):
+        asked.append(list(rules.measures(text, url, language)))
         progress(done, len(sample))
-    return judged([document.url for document in sample], asked)
+    values = np.array([[one.measure for one in answers] for answers in asked])
+    return judged([document.url for document in sample], asked[0], values)
+
+
+def by_measures(rules: Rules, documents: Directory) -> Audit | None:
+    """Ask the table of measures; None if it does not tell what these rules measure.
+
+    It does where the build had the same rules but for their bounds, and each that is on was
+    measured. Lists and models are asked anew, as their files may have changed.
+
+    Raises:
+        UserError: no document reached the rules; a file is damaged.
+    """
+    recorded = documents.manifest().get("stages", {}).get(Rules.name) if documents.whole else None
+    if not documents.numbers(MEASURES) or recorded is None:
+        return None
+    if recorded["version"] != Rules.version or rules.fingerprints():
+        return None
+    if unbounded(recorded["settings"]) != unbounded(settings(rules)):
+        return None
+    asked = list(rules.measures(""))
+    columns = parquet_names(documents.shards(MEASURES)[0])
+    if any(one.enabled and one.rule not in columns for one in asked):
+        return None
+    known = [one for one in asked if one.rule in columns]
+    urls: list[str] = []
+    parts: list[NDArray[np.float64]] = []
+    for path in documents.shards(MEASURES):
+        for batch in read_batches(
+            path, ["url", "fate", *(one.rule for one in known)], rows=1 << 16
+        ):
+            reached = pc.or_(pc.equal(batch["fate"], KEPT), pc.starts_with(batch["fate"], "rules."))
+            mine = batch.filter(reached)
+            urls += mine["url"].to_pylist()
+            parts.append(
+                np.stack([mine[one.rule].to_numpy(zero_copy_only=False) for one in known], axis=1)
+            )
+    if not urls:
+        raise UserError(f"{documents}: no document came as far as the rules, so there is no sample")
+    found = judged(urls, known, np.concatenate(parts))
+    return replace(found, unmeasured=tuple(one.rule for one in asked if one.rule not in columns))
+
+
+def unbounded(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of rules without what does not change their measures.
+
+    Those are the bounds, and whether a group is on that edits nothing.
+    """
+    groups = {name: getattr(Rules(), name) for name in recorded if hasattr(Rules(), name)}
+    return {
+        name: {
+            key: {k: v for k, v in value.items() if k not in {"at_least", "at_most"}}
+            if isinstance(value, dict)
+            else value
+            for key, value in group.items()
+            if key != "enabled" or hasattr(groups.get(name), "edit")
+        }
+        for name, group in recorded.items()
+    }
+
+
+def parquet_names(path: Path) -> set[str]:
+    """Return the names of a file's columns."""
+    with parquet(path) as file:
+        return set(file.schema_arrow.names)
 
 
 def sampled(documents: Directory, count: int) -> Iterator[Sampled]:
@@ -101,12 +179,12 @@ def sampled(documents: Directory, count: int) -> Iterator[Sampled]:
             if dropped:
                 chosen = chosen.filter(pc.starts_with(chosen["dropped_by"], "rules."))
             for row in chosen.to_pylist():
-                yield Sampled(row["url"], row["text"] or "")
+                yield Sampled(row["url"], row["text"] or "", row["language"])
 
 
 def columns(dropped: bool) -> list[str]:
     """Return the columns that are read from a file."""
-    return ["id", "url", "text", *(["dropped_by"] if dropped else [])]
+    return ["id", "url", "text", "language", *(["dropped_by"] if dropped else [])]
 
 
 def candidate_ids(path: Any, dropped: bool) -> Iterator[pa.Array]:
@@ -117,16 +195,18 @@ def candidate_ids(path: Any, dropped: bool) -> Iterator[pa.Array]:
         yield ids.filter(pc.starts_with(batch["dropped_by"], "rules.")) if dropped else ids
 
 
-def judged(urls: list[str], asked: list[list[Asked]]) -> Audit:
-    """Return the rules' results for documents with these URLs, a list for each."""
+def judged(urls: list[str], rules: Sequence[Asked], values: NDArray[np.float64]) -> Audit:
+    """Return the rules' results for documents with these URLs, whose measures are `values`.
+
+    Those are [document, rule]; of `rules` only the names and bounds count.
+    """
     tries = [
         (number, side, bound)
-        for number, one in enumerate(asked[0])
+        for number, one in enumerate(rules)
         for side, bound in (("low", one.at_least), ("high", one.at_most))
         if bound is not None
     ]
-    values = np.array([[one.measure for one in answers] for answers in asked])
-    enabled = np.array([asked[0][number].enabled for number, _, _ in tries])
+    enabled = np.array([rules[number].enabled for number, _, _ in tries])
     flags = np.stack([objects(values[:, n], side, bound) for n, side, bound in tries], axis=1)
     counted = flags & enabled
     many = counted.sum(axis=1)
@@ -138,7 +218,7 @@ def judged(urls: list[str], asked: list[list[Asked]]) -> Audit:
         moves = [bound * factor for factor in MOVES] if bound else []
         verdicts.append(
             Verdict(
-                reason=f"{asked[0][number].rule}.{side}",
+                reason=f"{rules[number].rule}.{side}",
                 bound=bound,
                 enabled=bool(enabled[at]),
                 objects=int(mine.sum()),
@@ -177,6 +257,11 @@ def describe(found: Audit) -> str:
     lines.append(
         "(- is off. alone: no other rule objects; first: so the document is dropped by it)"
     )
+    if found.unmeasured:
+        lines.append(
+            f"(not measured, as they are off and dear: {', '.join(found.unmeasured)}; --sample N "
+            "measures them on the texts of N documents)"
+        )
     lines += [line for one in ranked if one.objects for line in told(one)]
     return "\n".join(lines)
 

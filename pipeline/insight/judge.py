@@ -92,19 +92,18 @@ def judge(
 
     `threshold` is the bound that decided or is nearest; `enabled` says whether the rule is on.
     """
-    text = CLEAN.text(text)
-    guess = language.guess(text)
-    dropped_by = language.objection(guess)
+    guess, text, dropped_by, _ = language.read(CLEAN.text(text))
     if dropped_by is None:
-        objection, _ = rules.judge(text, url)
+        objection, _ = rules.judge(text, url, guess.language)
         if objection is not None:
             dropped_by = f"rules.{objection.rule}.{objection.objection}"
+    measured = rules.measures(text, url, guess.language)
     return {
         "id": doc_id,
         "language": guess.language,
         "confidence": guess.probability,
         "dropped_by": dropped_by,
-        "measures": {asked.rule: asked.told for asked in rules.measures(text, url)},
+        "measures": {asked.rule: asked.told for asked in measured},
     }
 
 

@@ -103,17 +103,10 @@ def named(directory: Directory, under: str = "") -> Iterator[str]:
     for path in directory.shards(under):
         for batch in read_batches(path, ["id", "url"], rows=ROWS):
             for row in batch.to_pylist():
-                if row["id"] and row["url"] and _id(row["url"]) != row["id"]:
+                if row["id"] and row["url"] and urls.text_id(row["url"]) != row["id"]:
                     wrong += 1
                     if wrong <= SAID:
                         yield f"{path.name}: {row['url']} has the id {row['id']}"
-
-
-def _id(url: str) -> str | None:
-    try:
-        return urls.url_id(url)
-    except ValueError:
-        return None
 
 
 # --- the steps -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 
 import jinja2
 
+from webtext.pipeline.core.visible import per_cent
 from webtext.pipeline.corpus.card import TEMPLATES
 
 
@@ -24,10 +25,10 @@ def render(template: str, view: Mapping[str, Any]) -> str:
 def percent(share: float) -> str:
     """Return a share in per cent, for people.
 
-    >>> percent(0.5), percent(0.0004), percent(0)
-    ('50 %', '0.04 %', '0 %')
+    >>> percent(0.5), percent(0.0004), percent(0), percent(0.9997)
+    ('50 %', '0.04 %', '0 %', '99.97 %')
     """
-    return f"{100 * share:.{0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2}f} %"
+    return f"{per_cent(share, 0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2)} %"
 
 
 def web(url: str | None) -> str | None:

@@ -17,6 +17,10 @@ import pyarrow.compute as pc
 from webtext.pipeline.core.shards import Directory, read_batches, read_json, write_text
 from webtext.pipeline.core.step import Made, Step
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
+from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
+from webtext.pipeline.insight.figures.counted import counted
+from webtext.pipeline.insight.figures.drawn import drawn, likeness_rows
+from webtext.pipeline.insight.figures.likeness import likeness, told
 from webtext.pipeline.insight.losses import curve, losses
 from webtext.pipeline.insight.render import render
 from webtext.pipeline.tokens import tokens as token_shards
@@ -170,12 +174,12 @@ def grouped_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
 def years(months: Mapping[str, int]) -> dict[str, int]:
     """Return counts by year.
 
-    >>> years({"2012-11": 1, "2013-01": 2, "2013-02": 3})
-    {'2012': 1, '2013': 5}
+    >>> years({"2012-11": 1, "2013-01": 2, "2013-02": 3, "unknown": 1})
+    {'2012': 1, '2013': 5, 'unknown': 1}
     """
     found: Counter[str] = Counter()
     for month, n in months.items():
-        found[month[:4]] += n
+        found[month.partition("-")[0]] += n
     return dict(sorted(found.items()))
 
 
@@ -205,9 +209,28 @@ def view(made: Sequence[Made], run: Path | None) -> dict[str, Any]:
         "crawl": crawl_view(*there["pages"]) if "pages" in there else None,
         "corpus": corpus_view(there["corpus"][1]) if "corpus" in there else None,
         "splits": split_bars(there["tokens"][1]) if "tokens" in there else None,
+        "figures": figures_view(made),
+        "likeness": likeness_rows(likeness(made)),
         "loss": curve(*losses(run)) if run else None,
         "run": run.name if run else None,
     }
+
+
+def figures(made: Sequence[Made]) -> dict[str, Any]:
+    """Return what is counted of all documents, and the likeness to WebText, as plain values.
+
+    `figures` is None if the documents are not made yet or have no measures.
+    """
+    documents = next((home for step, home in made if step.name == "documents"), None)
+    measured = documents is not None and documents.numbers(MEASURES)
+    return {"figures": counted(made) if measured else None, "likeness": told(likeness(made))}
+
+
+def figures_view(made: Sequence[Made]) -> dict[str, Any] | None:
+    """Return the figures as the page draws them."""
+    found = figures(made)["figures"]
+    meanings = {fate: meaning for step, _ in made for fate, meaning in step.fates.items()}
+    return drawn(found, meanings) if found else None
 
 
 def stage_bars(lines: list[tuple[dict[str, Any], Step]]) -> Iterator[dict[str, Any]]:

@@ -49,12 +49,13 @@ def follow(made: Sequence[Made], url: str) -> Story:
     try:
         key, identity, domain = urls.key(url), urls.url_id(url), urls.domain(url)
     except ValueError as error:
-        found = tuple(collected(made, Sought(url, None, "", directories)))
-        if not found:
-            raise UserError(
-                f"{url}: no URL that could be traced ({error}); give it as it was linked"
-            ) from None
-        return Story(url, None, None, fate_of(found), found)
+        named = urls.text_id(url)  # of a text of the user's own
+        for asked in (None, named):
+            if found := tuple(collected(made, Sought(url, asked, "", directories))):
+                return Story(url, None, asked, fate_of(found), found)
+        raise UserError(
+            f"{url}: no URL that could be traced ({error}); give it as it was linked"
+        ) from None
     found = tuple(collected(made, Sought(url, identity, domain, directories)))
     if not found:
         raise unknown(directories, url, key, identity)
@@ -116,7 +117,7 @@ def describe(story: Story) -> str:
     """Return a story as lines for people."""
     head = [story.url, f"fate: {story.fate}"]
     if story.id:
-        head.append(f"id: {story.id}, of the key {story.key}")
+        head.append(f"id: {story.id}" + f", of the key {story.key}" * bool(story.key))
     width = max([COLUMN, *(len(fact.stage) for fact in story.facts)])
     for fact in story.facts:
         lines = [line for line in fact.lines if line]

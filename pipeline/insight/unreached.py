@@ -7,9 +7,15 @@ from pathlib import Path
 
 from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories.data_directory import LATEST, step_of
-from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, made_of
+from webtext.pipeline.core.directories.keeping import (
+    STARTED,
+    json_or_none,
+    made_of,
+    noted_references,
+)
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
+from webtext.pipeline.links import remembered
 
 REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # moved aside by `verify --remake`
 
@@ -45,9 +51,24 @@ def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) ->
                 if isinstance(inputs, dict):
                     inputs = inputs.get("inputs", inputs)
             waiting += inputs if isinstance(inputs, dict) else ()
+            waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
+    left += _forgotten(data, [home for name, home in there.items() if name in reached])
     return [_measured(path) for path in left]
+
+
+def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
+    """Return what was remembered of sources that none of these directories was made of."""
+    needed = set()
+    for home in homes:
+        if step_of(home) == "links" and home.whole:
+            manifest = home.manifest()
+            made = manifest["stages"].get("links", {})
+            for source in manifest.get("sources", ()):
+                needed.add(remembered.name_of(made["settings"], made["version"], source))
+    found = (data / remembered.FOLDER).glob("*")
+    return sorted(path for path in found if path.is_dir() and path.name not in needed)
 
 
 def _measured(path: Path) -> Unreached:

@@ -14,6 +14,7 @@ from webtext.pipeline.core.shards import read_batches
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.links.links import fingerprint, harvest, resolve
+from webtext.pipeline.links.remembered import LIBRARIES
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls.urls import shard_of
 
@@ -49,8 +50,9 @@ def sources(recipe: Any) -> list[Path]:
     """
     if not recipe.links.sources:
         raise UserError(
-            "nothing to begin with: the recipe names no links.sources and no pages.warc; name "
-            "dumps or link lists, e.g. --set 'links.sources = [\"RS_2017-*.zst\"]'"
+            "nothing to begin with: the recipe names no links.sources, no pages.warc and no "
+            "documents.sources; name dumps or link lists, e.g. --set "
+            "'links.sources = [\"RS_2017-*.zst\"]', or texts of your own as documents.sources"
         )
     return resolve(recipe.links.sources, Path.cwd())
 
@@ -120,16 +122,11 @@ STEP = Step(
     name=NAME,
     tables={"links": Harvest},
     work=work,
-    bytes_depend_on=(
-        "ada-url",
-        "msgspec",
-        "numpy",
-        "pyarrow",
-        "tldextract",
-        "zstandard",
-    ),
+    bytes_depend_on=LIBRARIES,
     fates=FATES,
-    wanted=lambda recipe: bool(recipe.links.sources) or not recipe.pages.warc,
+    wanted=lambda recipe: (
+        bool(recipe.links.sources) or not (recipe.pages.warc or recipe.documents.sources)
+    ),
     outside=lambda recipe, _data: Outside(fingerprint(sources(recipe))),
     follow=follow,
 )

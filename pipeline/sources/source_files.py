@@ -5,6 +5,8 @@ each file is one text; a WET file has a text in each record. The form follows fr
 from the first bytes if the name does not tell.
 """
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from glob import glob
 from pathlib import Path
@@ -66,7 +68,16 @@ def found(given: Iterable[Path], without: Iterable[Path] = ()) -> list[Source]:
         if not inside:
             raise UserError(f"{path}: no file of {WANTED} in this folder")
         sources += inside
-    return sources
+    once = list({source.path.resolve(): source for source in sources}.values())
+    named = Counter(source.name for source in once)
+    twice = [source.path.resolve() for source in once if named[source.name] > 1]
+    above = Path(os.path.commonpath([path.parent for path in twice])) if twice else Path()
+    return [
+        source._replace(name=source.path.resolve().relative_to(above).as_posix())
+        if named[source.name] > 1
+        else source
+        for source in once
+    ]
 
 
 def matched(patterns: Sequence[str], base: Path, setting: str) -> list[Source]:

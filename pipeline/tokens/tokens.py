@@ -40,6 +40,7 @@ from webtext.pipeline.core.shards import (
 )
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens.held_out import small_val
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ class Tokens:
     """Encode the corpus with GPT-2's byte-pair encoding.
 
     All documents of a registrable domain are in the same split, chosen by a hash of its name, so
-    no site and no near-duplicates within a site are on both sides.
+    no site and no near-duplicates within a site are on both sides. A text without a domain is on
+    a side of its own.
     """
 
     shard_tokens: int = 100_000_000  # a file of 200 MB. Source: llm.c, dev/data/fineweb.py
@@ -173,7 +175,8 @@ def encode_shard(settings: Tokens, corpus: Directory, out: Directory, number: in
     ):
         files = {"train": train, "val": val}
         for batch in read_batches(corpus.shard(number), ["id", "url", "domain", "text"], rows=256):
-            splits = [settings.split(domain or "") for domain in batch["domain"].to_pylist()]
+            named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), strict=True)
+            splits = [settings.split(domain or identity) for domain, identity in named]
             lengths = []
             for split, text in zip(splits, batch["text"].to_pylist(), strict=True):
                 document = with_end(bpe.encode(text or ""))
@@ -318,6 +321,7 @@ def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
         found[split]["domains"] = len(domains[split])
         found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
     note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
+    note = note or small_val(found["val"])
     tokenizer = {"name": bpe.NAME, "vocabulary": bpe.VOCABULARY, "sha256": bpe.SHA256}
     return {"tokenizer": tokenizer, "splits": found, "notes": [note] if note else []}
 

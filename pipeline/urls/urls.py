@@ -242,6 +242,18 @@ def url_id(url: str) -> str:
     return key_id(key(url))
 
 
+def text_id(name: str) -> str:
+    """Return the id of a text that is called by a URL, or by any other name.
+
+    >>> text_id("http://example.com/") == url_id("http://example.com/")
+    True
+    """
+    try:
+        return url_id(name)
+    except ValueError:
+        return key_id(f"text {name}")
+
+
 def key_id(key: str) -> str:
     """Return the id of a key."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from webtext.pipeline.words.kernels import lengthened
+from webtext.pipeline.words.running import Running, running
+from webtext.pipeline.words.tongues import ENGLISH, Tongue, spaceless, tongue
 from webtext.pipeline.words.words import Counts, Rows, Words, read
 
 Grams = npt.NDArray[np.uint64]
@@ -31,10 +33,18 @@ class Chunks(NamedTuple):
 class Document:
     """A text and, lazily, its lines, paragraphs and words."""
 
-    def __init__(self, text: str, before: "Document | None" = None, url: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        before: "Document | None" = None,
+        url: str = "",
+        language: str = ENGLISH,
+    ) -> None:
         self.text = text
         self.before = before  # the text before the current group of rules edited it
         self.url: str = before.url if before else url  # empty where it is not known
+        self.language: str = before.language if before else language  # as langdetect names it
+        self.whole: Document | None = None  # of which this is the running text, if it is that
         self._grams: dict[int, tuple[int, Grams]] = {}  # the longest n-grams so far, by separator
 
     @cached_property
@@ -71,9 +81,30 @@ class Document:
         return read(self.text)
 
     @property
+    def tongue(self) -> Tongue:
+        """What is known of its language."""
+        return tongue(self.language)
+
+    @cached_property
     def counts(self) -> Counts:
-        """How many tokens and words there are, and of which kinds."""
-        return self.words.counts
+        """How many tokens and words there are, and of which kinds.
+
+        In a language that sets no spaces between words, so many letters stand for a word.
+        """
+        if self.tongue.letters_a_word is None:
+            return self.words.counts
+        return spaceless(self.text, self.tongue)
+
+    @cached_property
+    def running(self) -> Running:
+        """The lines that read as sentences, without bullets."""
+        return running(self.text, self.tongue)
+
+    def reading(self) -> "Document":
+        """Return its running text as a document, which knows the whole."""
+        found = Document("\n".join(self.running.lines), before=self)
+        found.whole = self
+        return found
 
     @property
     def rows(self) -> Rows:

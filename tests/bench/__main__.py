@@ -12,6 +12,7 @@ BENCHES = (
     ("harvest against merely parsing", "tests.bench.harvest", ()),
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
     ("a crawl against Scrapy and bare aiohttp", "tests.bench.crawl", ()),
+    ("six months of a corpus that grows", "tests.bench.months", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
     (
         "200,000 documents, against the fastest of them",

@@ -21,6 +21,7 @@ from webtext.pipeline.core.records import (
 from webtext.pipeline.core.shards import Directory, write_json, write_parquet
 from webtext.pipeline.core.stage import fates, settings
 from webtext.pipeline.corpus.corpus import Corpus, corpus
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.filters.measuring.measures import Table
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.tokens.tokens import Tokens, tokens
@@ -251,6 +252,8 @@ class World:
             duplicate(three, one, **name),
         ]
         write(out.shard(0), members, DUPLICATE)
+        near = {"id": three["id"], "nearest": one["id"], "similarity": 0.85}
+        write(out.path / NEAREST, [near], NEIGHBOUR)
         counts = {"dedup.exact": 1, "dedup.near": 1}
         rows = len(self.kept)
         self.finish("duplicates", [("duplicates", rows, rows - 2, counts)])

@@ -85,7 +85,7 @@ def test_stages_that_are_off_are_not_in_the_chain(sources, tmp_path):
 
 
 def test_a_recipe_without_sources_says_what_to_name(tmp_path):
-    with pytest.raises(UserError, match=r"names no links\.sources and no pages\.warc"):
+    with pytest.raises(UserError, match=r"names no links\.sources, no pages\.warc and no"):
         Build(load("webtext"), tmp_path).plan()
 
 

@@ -43,6 +43,7 @@ RECIPES = {
     ),
     "against": ("webtext", [LINKS, AGAINST]),
     "snapshot scope": ("webtext", [LINKS, AGAINST, "duplicates.scope = 'snapshot'"]),
+    "own texts": ("webtext", ["documents.sources = ['links.txt']"]),
     "until": ("webtext", [LINKS, "corpus.shard_bytes = 1_000_000"]),
 }
 # Imported on a step's behalf, but no byte of what it makes depends on them.
@@ -128,7 +129,7 @@ def test_the_fates_of_links_are_those_that_its_code_knows():
 
 
 def test_every_reason_that_a_rule_may_give_is_a_fate():
-    (documents,) = (step for step in STEPS if step.name == "documents")
+    of_own, of_pages = (step for step in STEPS if step.name == "documents")
     given = {
         f"rules.{name}.{rule_name}.{side}"
         for name, group in Rules().groups()
@@ -137,7 +138,8 @@ def test_every_reason_that_a_rule_may_give_is_a_fate():
         if hasattr(rule, bound)
     }
     brought = {"rules.words.listed.high", "rules.urls.domains.high", "rules.quality.score.low"}
-    assert {fate for fate in documents.fates if fate.startswith("rules.")} >= given | brought
+    assert {fate for fate in of_pages.fates if fate.startswith("rules.")} >= given | brought
+    assert of_own.fates.items() >= of_pages.fates.items()
 
 
 def test_a_recipe_has_a_table_for_each_of_the_steps_settings():

@@ -104,19 +104,27 @@ def path(step: str, data: Path) -> None:
 @options.data
 @options.as_json
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="A training run to plot.")
-def report(data: Path, as_json: bool, run_dir: Path | None) -> None:
-    """Show the funnel and the statistics; write them as a page with plots to DATA/report.html."""
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page; DATA/report.html if it is left out.",
+)
+def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -> None:
+    """Show the funnel; write it and all figures as one page with plots.
+
+    With --json the funnel, the figures and the likeness to WebText are printed instead.
+    """
     from webtext.flows.building import terminal
     from webtext.pipeline.build import Build
 
     built = Build(None, data)
     found = built.funnel()
     if as_json:
-        echo(json.dumps(found))
+        echo(json.dumps({**found, **built.figures()}))
         return
     echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
     echo(terminal.corpus_line(found))
-    page = data / "report.html"
+    page = html or data / "report.html"
     built.report(page, run_dir)
     echo(f"with plots: {page}", err=True)
 

@@ -98,13 +98,16 @@ def remake(
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
-    from webtext.pipeline.core.directories.keeping import DAMAGED, set_aside
+    from webtext.pipeline.core.directories.keeping import DAMAGED, noted_references, set_aside
     from webtext.pipeline.core.shards import sync_directory
 
     planned = Build(load(recipe, overrides), data).plan()
     archives = {step.home.path: step for step in planned if step.step.archive}
     made = {step.home.path.resolve() for step in planned}
     homes = list(dict.fromkeys(one.home for one in found if one.home != data))
+    # What other crawls fetched stays as it is; whoever uses a damaged record fetches it again.
+    used = {data / name for path in archives for name in noted_references(path)}
+    homes = [home for home in homes if home in archives or home not in used]
     if strangers := [home for home in homes if home.resolve() not in made]:
         raise UserError(
             f"{strangers[0]}: not made by {recipe}, so that cannot make it again; name the recipe "
@@ -114,7 +117,9 @@ def remake(
         for home in homes:
             added = [one.path for one in found if one.home == home and "no manifest" in one.said]
             if home in archives or home.name.startswith("pages-"):
-                set_aside(home, DAMAGED, [home / "manifest.json", home / "started.json", *added])
+                # Without its outcomes the crawl looks into each record before it believes it.
+                made_by_it = ("manifest.json", "started.json", "outcomes", "index.cdxj")
+                set_aside(home, DAMAGED, [*(home / name for name in made_by_it), *added])
             else:
                 home.rename(_free(home))
         sync_directory(data)

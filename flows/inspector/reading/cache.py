@@ -5,13 +5,14 @@ so that it is made anew when they change and never else. It holds no text: a row
 and at which place there, its text is.
 """
 
+import math
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -19,24 +20,30 @@ import pyarrow as pa
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.step import Made
+from webtext.pipeline.filters.own.own_rules import recorded_rules
+from webtext.pipeline.filters.rules import Rules, rules_of
+from webtext.pipeline.insight.figures.joined import joined
 
 FOLDER = "inspector"  # of the cache, below the data directory
-FORMAT = 1  # of the table; another number makes it anew
-CONFIG: dict[
-    str, str | bool | int | float | list[str]
-] = {  # nothing is fetched from anywhere, whatever a query names
+FORMAT = 3  # of the table; another number makes it anew
+# Nothing is fetched from anywhere, whatever a query names.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
 
-KEPT = "kept"  # the fate of documents that no step has dropped
+BEFORE = ("extract", "clean", "language")  # the stages of the documents step before the rules
 
-COLUMNS = ("id", "url", "title", "domain", "language", "language_probability", "score",
-           "subreddit", "linked")  # fmt: skip
+UNSEEN = ("source_file", "source_offset", "source_length", "digest", "token_shard", "token_start")
 
-# Columns of the measures that the texts' own tables have as well.
-MEASURED_TOO = ("url", "domain", "language", "language_probability", "score", "subreddit", "linked",
-                "fate", "value", "shard", "row")  # fmt: skip
+
+class Bound(NamedTuple):
+    """A bound of a rule, as the build had it."""
+
+    rule: str  # "group.rule"
+    side: str  # "low" or "high": on which side of it the rule objects
+    bound: float
+    enabled: bool  # whether the rule's group is on
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Table:
     @cached_property
     def rules(self) -> list[str]:
         """The rules whose measures are in the table."""
-        return [name for name in self.columns if "." in name]
+        return [name for name in self.columns if "." in name and not name.startswith("script.")]
 
     @cached_property
     def documents(self) -> int:
@@ -123,7 +130,7 @@ def opened(made: Sequence[Made], folder: Path, say: Any = lambda _said: None) ->
     path = folder / f"table-{known}.duckdb"
     if not path.exists():
         say("reading the documents' tables")
-        make(names, path)
+        make(made, path)
         for old in folder.glob("table-*.duckdb"):
             if old != path:
                 old.unlink(missing_ok=True)
@@ -137,21 +144,20 @@ def opened(made: Sequence[Made], folder: Path, say: Any = lambda _said: None) ->
     return Table(path, tuple(made), connection)
 
 
-def make(directories: Mapping[str, Directory], path: Path) -> None:
+def make(made: Sequence[Made], path: Path) -> None:
     """Write the table completely or not at all.
 
     Raises:
-        UserError: the folder cannot be written to, or a file of the build is damaged.
+        UserError: no documents with measures; the folder cannot be written to; a damaged file.
     """
     partial = path.with_name(f"{path.name}.{threading.get_native_id()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        config: dict[str, str | bool | int | float | list[str]] = {
-            **CONFIG,
-            "temp_directory": str(path.with_suffix(".tmp")),
-        }
-        with duckdb.connect(str(partial), config=config) as connection:
-            for statement in statements(directories):
+        config = {**CONFIG, "temp_directory": str(path.with_suffix(".tmp"))}
+        with duckdb.connect(config=config) as connection:  # views stay in memory
+            joined(made, connection).create_view("known")
+            connection.execute(f"ATTACH '{quote(partial)}' AS made")
+            for statement in statements(made):
                 connection.execute(statement)
         partial.replace(path)
     except (duckdb.IOException, duckdb.InvalidInputException, OSError) as error:
@@ -164,92 +170,81 @@ def make(directories: Mapping[str, Directory], path: Path) -> None:
         shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
 
 
-def statements(directories: Mapping[str, Directory]) -> Iterator[str]:
-    """Yield the statements that make the table."""
-    yield "SET TimeZone = 'UTC'"
-    yield f"CREATE TEMP VIEW texts AS {texts(directories['documents'])}"
-    yield f"CREATE TEMP VIEW later AS {later(directories)}"
-    yield f"CREATE TEMP VIEW duplicates AS {duplicates(directories)}"
-    yield f"CREATE TEMP VIEW tokens AS {tokens(directories)}"
-    yield f"CREATE TEMP VIEW measures AS {measures(directories['documents'])}"
+def statements(made: Sequence[Made]) -> Iterator[str]:
+    """Yield the statements that make the tables `documents` and `bounds`."""
+    step, documents = next(one for one in made if one.step.name == "documents")
+    stages = sorted({fate.partition(".")[0] for fate in step.fates})
+    named = ", ".join(f"'{stage}'" for stage in stages)
+    before = ", ".join(f"'{stage}'" for stage in BEFORE)
+    bounds = list(bounds_of(documents))
+    counted = " + ".join(f"({objects(one)})::UTINYINT" for one in bounds if one.enabled) or "0"
     yield f"""
-        CREATE TABLE documents AS
-        SELECT row_number() OVER () - 1 AS n, texts.* EXCLUDE (dropped_by, dropped_value),
-            coalesce(texts.dropped_by, later.dropped_by, '{KEPT}') AS fate,
-            coalesce(texts.dropped_value, later.dropped_value) AS value,
-            duplicates.* EXCLUDE (id), tokens.* EXCLUDE (id), measures.* EXCLUDE (id)
-        FROM texts
-        LEFT JOIN later ON later.id = texts.id AND texts.passed
-        LEFT JOIN duplicates ON duplicates.id = texts.id AND texts.passed
-        LEFT JOIN tokens ON tokens.id = texts.id AND texts.passed
-        LEFT JOIN measures ON measures.id = texts.id
+        CREATE TABLE made.documents AS
+        SELECT * EXCLUDE ("row", linked, {", ".join(UNSEEN)}),
+            linked::TIMESTAMP AS linked, "row"::INTEGER AS place,
+            split_part(fate, '.', 1) NOT IN ({named}) AS passed,
+            CASE WHEN split_part(fate, '.', 1) NOT IN ({before}) THEN {counted} END AS objections
+        FROM known
     """
+    yield """
+        CREATE TABLE made.bounds (
+            place INTEGER, rule VARCHAR, side VARCHAR, bound DOUBLE, enabled BOOLEAN,
+            objects BIGINT, alone BIGINT, first BIGINT
+        )
+    """
+    if bounds:
+        yield filled(bounds)
+
+
+def filled(bounds: Sequence[Bound]) -> str:
+    """Return the statement that counts what every bound does, in one pass over the documents."""
+    counts = ", ".join(
+        f"count(*) FILTER ({objects(one)}) AS o{at}, count(*) FILTER (({objects(one)}) AND "
+        f"objections = {int(one.enabled)}) AS a{at}, "
+        f"count(*) FILTER (fate = '{quote(f'rules.{one.rule}.{one.side}')}') AS f{at}"
+        for at, one in enumerate(bounds)
+    )
+    lines = " UNION ALL ".join(
+        f"SELECT {at}, '{quote(one.rule)}', '{one.side}', {one.bound!r}::DOUBLE, {one.enabled}, "
+        f"o{at}, a{at}, f{at} FROM counts"
+        for at, one in enumerate(bounds)
+    )
+    return (
+        f"INSERT INTO made.bounds WITH counts AS MATERIALIZED (SELECT {counts} FROM made.documents "
+        f"WHERE objections IS NOT NULL) {lines}"
+    )
+
+
+def bounds_of(documents: Directory) -> Iterator[Bound]:
+    """Yield the bounds of all rules that were measured on every document, as the build had them."""
+    recorded = documents.manifest().get("stages", {}).get(Rules.name)
+    if recorded is None or recorded["version"] != Rules.version:
+        return
+    try:
+        rules = recorded_rules(recorded["settings"])
+    except (TypeError, ValueError):
+        return  # of another version: there are measures, and no bounds to put beside them
+    measured = set(rules.measured)
+    for name, group in rules.groups():
+        for rule_name, rule in rules_of(group):
+            for side, field in (("low", "at_least"), ("high", "at_most")):
+                bound = getattr(rule, field, None)
+                if bound is not None and math.isfinite(bound) and f"{name}.{rule_name}" in measured:
+                    yield Bound(f"{name}.{rule_name}", side, float(bound), group.enabled)
+
+
+def objects(bound: Bound) -> str:
+    """Return the condition under which a rule objects; a measure that is no number always does."""
+    column = '"' + bound.rule.replace('"', '""') + '"'
+    sign = "<" if bound.side == "low" else ">"
+    return f"{column} IS NULL OR isnan({column}) OR {column} {sign} {bound.bound!r}::DOUBLE"
+
+
+def quote(path: Path | str) -> str:
+    """Return what a literal of SQL has between its quotes."""
+    return str(path).replace("'", "''")
 
 
 def listed(paths: Sequence[Path]) -> str:
     """Return paths as a list of SQL."""
-    return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths) + "]"
-
-
-def texts(documents: Directory) -> str:
-    """Return the query of the rows that the documents step wrote, and where their texts are."""
-    place = (
-        r"regexp_extract(filename, '(\d{5})\.parquet$', 1)::INTEGER AS shard, "
-        "file_row_number::INTEGER AS place"
-    )
-    names = ", ".join(name for name in COLUMNS if name != "linked")
-    names += ", linked::TIMESTAMP AS linked"
-    parts = []
-    for under, passed in (("", "true"), ("dropped", "false")):
-        if paths := documents.shards(under):
-            why = "NULL::VARCHAR AS dropped_by, NULL::DOUBLE AS dropped_value"
-            why = why if passed == "true" else "dropped_by, dropped_value"
-            parts.append(
-                f"SELECT {names}, {why}, {passed} AS passed, {place} FROM read_parquet("
-                f"{listed(paths)}, filename = true, file_row_number = true)"
-            )
-    return " UNION ALL ".join(parts)
-
-
-def later(directories: Mapping[str, Directory]) -> str:
-    """Return the query of the documents that a later step dropped, each with its reason."""
-    parts = [
-        f"SELECT id, dropped_by, dropped_value FROM read_parquet({listed(paths)})"
-        for name in ("paragraphs", "corpus")
-        if name in directories and (paths := directories[name].shards("dropped"))
-    ]
-    if not parts:
-        return "SELECT NULL::VARCHAR id, NULL::VARCHAR dropped_by, NULL::DOUBLE dropped_value"
-    return f"SELECT DISTINCT ON (id) * FROM ({' UNION ALL '.join(parts)})"
-
-
-def duplicates(directories: Mapping[str, Directory]) -> str:
-    """Return the query of the clusters of near-duplicates."""
-    columns = {"cluster": "VARCHAR", "keeper": "VARCHAR", "jaccard": "FLOAT"}
-    home = directories.get("duplicates")
-    return chosen(columns, home.shards() if home else [])
-
-
-def tokens(directories: Mapping[str, Directory]) -> str:
-    """Return the query of the lengths in tokens, and of the splits."""
-    home = directories.get("tokens")
-    index = home.path / "documents.parquet" if home else None
-    paths = [index] if index and index.is_file() else []
-    return chosen({"length AS tokens": "INTEGER", "split": "VARCHAR"}, paths)
-
-
-def chosen(columns: Mapping[str, str], paths: Sequence[Path]) -> str:
-    """Return the query of some columns of files; of no row where there are none."""
-    if paths:
-        return f"SELECT id, {', '.join(columns)} FROM read_parquet({listed(paths)})"
-    names = [f"NULL::{kind} AS {name.split()[-1]}" for name, kind in columns.items()]
-    return f"SELECT NULL::VARCHAR AS id, {', '.join(names)} WHERE false"
-
-
-def measures(documents: Directory) -> str:
-    """Return the query of what the rules measured, where the documents step wrote it."""
-    paths = documents.shards("measures")
-    if not paths:
-        return "SELECT NULL::VARCHAR AS id WHERE false"
-    there = ", ".join(MEASURED_TOO)
-    return f"SELECT * EXCLUDE ({there}) FROM read_parquet({listed(paths)})"
+    return "[" + ", ".join(f"'{quote(path)}'" for path in paths) + "]"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from webtext.flows.inspector.reading.cache import KEPT, Table
+from webtext.flows.inspector.reading.cache import Table
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.filters.measuring.measures import KEPT
 
 PAGE = 25  # documents a page: their beginnings are read for it, a row group each
 SIDES = {
@@ -34,7 +35,9 @@ NUMBERS = {  # measures beside those of the rules: column, and what it is
     "characters": "characters",
     "words": "words",
     "bytes": "bytes",
-    "jaccard": "similarity to the document kept instead",
+    "lines": "lines",
+    "similarity": "similarity to the document kept instead",
+    "cluster_documents": "documents in its cluster",
     "value": "the measure that decided",
 }
 NONE = "-"  # in an address: the documents for which a facet has no value
@@ -52,7 +55,7 @@ class Selection:
     """Which documents are shown, and in which order."""
 
     query: str = ""  # full-text search
-    inside: str = ""  # part of the URL or of the title
+    inside: str = ""  # part of the URL
     side: str = ""  # "kept", "dropped", or both
     facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
@@ -113,7 +116,7 @@ class Selection:
         if self.query:
             yield f"text: {self.query}", replace(self, query="", page=1)
         if self.inside:
-            yield f"URL or title: {self.inside}", replace(self, inside="", page=1)
+            yield f"URL: {self.inside}", replace(self, inside="", page=1)
         for name, values in self.facets.items():
             for value in values:
                 said = "none" if value == NONE else value
@@ -132,8 +135,8 @@ class Selection:
         parts = [SIDES[self.side]] if self.side else []
         values: list[Any] = []
         if self.inside:
-            parts.append("(contains(lower(url), lower(?)) OR contains(lower(title), lower(?)))")
-            values += [self.inside, self.inside]
+            parts.append("contains(lower(url), lower(?))")
+            values.append(self.inside)
         for name, chosen in self.facets.items():
             if name != skip:
                 named = [value for value in chosen if value != NONE]
@@ -164,7 +167,12 @@ class Selection:
 def numbers(table: Table) -> list[tuple[str, str]]:
     """Return the measures that documents can be ordered and bounded by, and what each is."""
     plain = [(name, said) for name, said in NUMBERS.items() if name in table.columns]
-    return plain + [(name, name) for name in table.rules]
+    scripts = [
+        (name, f"share of letters: {name.partition('.')[2]}")
+        for name in table.columns
+        if name.startswith("script.")
+    ]
+    return plain + scripts + [(name, name) for name in table.rules]
 
 
 def quoted(name: str) -> str:

@@ -34,7 +34,15 @@ class Texts:
     _lock: Lock = field(default_factory=Lock)
 
     def of(self, row: Mapping[str, Any]) -> str:
-        """Return the text of a row of the table, "" if it had none.
+        """Return the text of a row of the table, "" if it had none."""
+        return self.read(row, "text")[0]
+
+    def title(self, row: Mapping[str, Any]) -> str:
+        """Return what a document is called: by its title, or its URL where it has none."""
+        return self.read(row, "title")[0] or str(row["url"] or row["id"])
+
+    def read(self, row: Mapping[str, Any], *names: str) -> list[str]:
+        """Return some texts of a row of the table, each "" if it had none.
 
         Raises:
             UserError: the file is damaged, or is not the one that the table was made from.
@@ -48,9 +56,9 @@ class Texts:
                 for group in range(file.num_row_groups):
                     rows = file.metadata.row_group(group).num_rows
                     if place < rows:
-                        column = file.read_row_group(group, ["id", "text"])
-                        assert column["id"][place].as_py() == row["id"]
-                        return column["text"][place].as_py() or ""
+                        found = file.read_row_group(group, ["id", *names])
+                        assert found["id"][place].as_py() == row["id"]
+                        return [found[name][place].as_py() or "" for name in names]
                     place -= rows
             except (OSError, ValueError, AssertionError) as error:
                 raise damaged(path, error) from error

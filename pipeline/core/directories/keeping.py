@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 STARTED = "started.json"  # the inputs and versions of a directory that is not complete yet
 ASIDE = "aside"  # prefix of folders with files that were moved aside
 
+REFERENCES = "references.json"  # of a crawl: the neighbours that hold records of its outcomes
+
 CHANGED = "inputs-changed"
 DAMAGED = "damaged"
 
@@ -81,6 +83,21 @@ def keep(home: Directory, inputs: Mapping[str, str], bookkeeping: Iterable[str])
         why,
         moved,
     )
+
+
+def note_references(home: Path, found: Mapping[str, int]) -> None:
+    """Write down into which neighbouring directories the rows of one point.
+
+    The numbers say how many of its rows were taken over from each.
+    """
+    if found or (home / REFERENCES).exists():
+        write_json(home / REFERENCES, dict(found))
+
+
+def noted_references(home: Path) -> dict[str, int]:
+    """Return what `note_references` wrote, {} if that was nothing."""
+    found = json_or_none(home / REFERENCES)
+    return found if isinstance(found, dict) else {}
 
 
 def json_or_none(path: Path) -> object:

@@ -24,7 +24,7 @@ import orjson
 import pyarrow as pa
 
 from webtext.pipeline.archive import payload
-from webtext.pipeline.archive.gzip_members import Member, members
+from webtext.pipeline.archive.gzip_members import Member, members, whole
 from webtext.pipeline.core.directories.keeping import set_aside_folders
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_batches, sync_directory
@@ -65,7 +65,7 @@ def take_up(frontier: Frontier, out: Path) -> int:
     An incomplete end of a file, never acknowledged, is copied to `torn/` before the file is cut
     to its last whole record, so that every reader can read the records appended later.
     """
-    fresh, places = not taken_up(frontier), _Places(out)
+    fresh, places = not taken_up(frontier), Places(out, reading=True)
     known = {} if fresh else {name: end for name, _, end in frontier.files()}
     files = sorted(out.glob("*.warc.gz"))
     given_up: dict[str, int] = {}
@@ -78,14 +78,14 @@ def take_up(frontier: Frontier, out: Path) -> int:
             if path.stat().st_size > start:
                 for found in units(path, start, places.damage):
                     end = found.end
-                    yield from _rows(path.name, found, given_up)
+                    yield from rows_of_unit(path.name, found, given_up)
                 tear(path, end)
             ends.append((path.name, int(path.name[:5]), end))
 
     rows: list[Iterable[Row]] = [archived()]
     if fresh:  # later outcomes have priority, so the newest folder comes last
-        rows += [_of_frontier(folder / schema.NAME) for folder in set_aside_folders(out)[::-1]]
-        rows += [_of_outcomes(directory) for directory in _former(out)]
+        rows += [of_frontier(folder / schema.NAME) for folder in set_aside_folders(out)[::-1]]
+        rows += [of_outcomes(directory) for directory in former(out)]
     with frontier.explained(), frontier.transaction():
         there = filter(places.there, chain.from_iterable(rows))
         count = _put_down(frontier, there, ends, given_up)
@@ -201,7 +201,7 @@ def tear(path: Path, end: int) -> int:
     return size - end
 
 
-def _rows(name: str, unit: Unit, given_up: dict[str, int]) -> Iterator[Row]:
+def rows_of_unit(name: str, unit: Unit, given_up: dict[str, int]) -> Iterator[Row]:
     """Yield the outcome of a visit, if it has one; note a host that it gave up."""
     said: dict[str, list[str]] = {}
     for key, value in payload.headers(b"\n" + unit.note.block):
@@ -225,11 +225,15 @@ def _rows(name: str, unit: Unit, given_up: dict[str, int]) -> Iterator[Row]:
     yield found["url"], *(found.get(column) for column in FOUND)
 
 
-class _Places:
-    """Whether the bytes that an outcome names are on disk."""
+class Places:
+    """Whether the bytes that an outcome names are on disk; names are relative to `out`.
 
-    def __init__(self, out: Path) -> None:
+    With `reading`, records in other directories are read: damage there is not known otherwise.
+    """
+
+    def __init__(self, out: Path, reading: bool = False) -> None:
         self.out = out
+        self.reading = reading
         self.sizes: dict[str, int] = {}
         self.damage: Damage = {}
 
@@ -245,6 +249,8 @@ class _Places:
             self.sizes[name] = path.stat().st_size if path.exists() else 0
         if offset is None or length is None or offset + length > self.sizes[name]:
             return False
+        if self.reading and Path(name).parent != Path():
+            return whole(self.out / name, offset)
         spoilt = self.damage.get(name, ())
         return not any(start < offset + length and offset < end for start, end in spoilt)
 
@@ -293,13 +299,13 @@ def _as_before(said: dict[str, list[str]], response: Member) -> dict[str, Any]:
 # --- outcomes of finished crawls, and frontiers of unfinished ones -----------------------------
 
 
-def _former(out: Path) -> list[Directory]:
+def former(out: Path) -> list[Directory]:
     """Return the folders with outcomes: those set aside, the newest last, then the directory."""
     found = [*map(Directory, set_aside_folders(out)[::-1]), Directory(out)]
     return [each for each in found if each.numbers(outcomes.UNDER)]
 
 
-def _of_outcomes(directory: Directory) -> Iterator[Row]:
+def of_outcomes(directory: Directory) -> Iterator[Row]:
     """Yield the rows of outcomes as the frontier stores them."""
     columns = ["url", *FOUND]
     for path in directory.shards(outcomes.UNDER):
@@ -324,7 +330,7 @@ def _readable(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         log.warning("%s", error)
 
 
-def _of_frontier(path: Path) -> Iterator[Row]:
+def of_frontier(path: Path) -> Iterator[Row]:
     """Yield the outcomes of a frontier that was set aside, without its damaged parts."""
     if not path.exists():
         return

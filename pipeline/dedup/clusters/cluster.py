@@ -32,6 +32,7 @@ from webtext.pipeline.dedup.clusters.members import Choice, Evidence, assemble, 
 from webtext.pipeline.dedup.clusters.pair_texts import Measure, Texts, spill, texts_of
 from webtext.pipeline.dedup.clusters.same_page import Repeats, page_groups, repeats
 from webtext.pipeline.dedup.clusters.snapshots import Compared, Snapshot, compared
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR, neighbours
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 
 HISTOGRAM = "histogram.json"  # how many clusters there are of each size
@@ -117,6 +118,8 @@ def cluster(
 ) -> list[Passage]:
     """Write the clusters of all documents to one file, and their sizes to `histogram.json`.
 
+    And to `nearest.parquet` the nearest neighbour of each document that was compared with any.
+
     With `earlier` snapshots, what they kept is preferred to anything new, whatever the setting
     says, and clusters have rows for the new documents only. The bands are tasks for `executor`
     where one is given; its workers need to see the files and nothing else.
@@ -131,7 +134,11 @@ def cluster(
     pairs = out.path / PAIRS
     if not path.exists():
         texts = partial(texts_of, documents)
-        table, sizes = clusters(settings, found, pairs, workers, progress, earlier, executor, texts)
+        near: list[pa.Table] = []
+        table, sizes = clusters(
+            settings, found, pairs, workers, progress, earlier, executor, texts, near.append
+        )
+        write_parquet(out.path / NEAREST, near, NEIGHBOUR)
         write_json(out.path / HISTOGRAM, sizes)
         write_parquet(path, [table], DUPLICATE)
     rmtree(pairs, ignore_errors=True)
@@ -234,11 +241,13 @@ def clusters(
     earlier: Sequence[Snapshot] = (),
     executor: Executor | None = None,
     texts: Callable[[], Iterable[pa.RecordBatch]] | None = None,
+    note: Callable[[pa.Table], None] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Return the members of all clusters as DUPLICATE rows, and the histogram of sizes.
 
     `store` is a directory for the candidate pairs of each band, so that a killed run can continue.
     `texts` gives the documents' texts in their order, where they are to be verified by those.
+    `note` is given the nearest neighbour of each document that has one.
 
     Raises:
         UserError: the signatures are too short for the bands, damaged or mixed.
@@ -257,6 +266,8 @@ def clusters(
     chosen = _texts(found, pairs, texts, store) if settings.verify == "jaccard" else None
     measured = Measure(signatures, workers, chosen)
     jaccard = measured(pairs)
+    if note:
+        note(neighbours(signatures, found.copies, pairs, jaccard, found.given.earlier))
     alike = jaccard >= settings.verify_at
     pairs, jaccard = pairs[alike], jaccard[alike]
     progress(settings.bands + 1, steps, f"{len(pairs)} pairs verified")

@@ -9,6 +9,7 @@ a reason, with the exact number that is compared with the bounds; null where the
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,6 +46,7 @@ FACTS = pa.schema(
         ("characters", pa.int64()),
         ("words", pa.int64()),  # between white space
         ("lines", pa.int64()),  # between newlines
+        ("text_digest", pa.string()),  # BLAKE2b of it, 16 hexadecimal digits: is it the same text?
         # The share of its letters in each script; null where it has no letter.
         *((f"script_{name}", pa.float32()) for name in SCRIPTS),
         ("source_file", pa.string()),  # the WARC file with the page's body, relative to the pages
@@ -135,6 +137,7 @@ class Table:
             "characters": pc.utf8_length(text).cast(pa.int64()),
             "words": pa.array([each.words for each in looked], mask=lacking),
             "lines": pc.add(pc.count_substring(text, "\n"), 1).cast(pa.int64()),
+            "text_digest": pa.array([None if each is None else digest_of(each) for each in texts]),
             "shard": pa.array(np.full(count, self._number, np.int32)),
             "row": pa.array(np.arange(first, first + count)),
         }
@@ -161,14 +164,24 @@ class Table:
         urls = pc.coalesce(part["final_url"], part["url"], "").to_pylist()
         blank = [0.0] * len(self.rules.measured)
         found = []
-        for identity, text, url in zip(part["id"].to_pylist(), texts, urls, strict=True):
+        columns = (part["id"].to_pylist(), texts, urls, part["language"].to_pylist())
+        for identity, text, url, language in zip(*columns, strict=True):
             if text is None:
                 found.append(blank)
             elif identity in noted:
                 found.append(noted[identity])
             else:
-                found.append(self.rules.weigh(text, url)[2])
+                found.append(self.rules.weigh(text, url, language=language)[2])
         return found
+
+
+def digest_of(text: str) -> str:
+    """Return 64 bits of BLAKE2b of a text in UTF-8, in hexadecimal digits.
+
+    >>> digest_of("")
+    'e4a6a0577479b2b4'
+    """
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def with_sources(table: pa.Table, pages: Directory, number: int) -> pa.Table:

@@ -19,7 +19,7 @@ from webtext.pipeline.core.pool import in_order
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import WHY
 from webtext.pipeline.core.stage import Passage, Stage
-from webtext.pipeline.filters.own.own_documents import FOUND, judged, url_of
+from webtext.pipeline.filters.own.own_documents import FOUND, judged, read_files, url_of
 from webtext.pipeline.sources import row_writer, source_files
 from webtext.pipeline.sources.row_writer import as_lines
 from webtext.pipeline.sources.source_chunks import Chunk, pieces
@@ -192,6 +192,7 @@ def judge_chunk(sieve: Sieve, chunk: Chunk) -> Judged:
     form = (chunk.files[0] if chunk.files else chunk.source).form
     field = sieve.fields.text if form in TABLES else "text"
     rows = rows_of(chunk, sieve.fields)
+    read_files(rows, form)
     columns: dict[str, list[Any]] = {
         "id": [str(at) for at in range(len(rows))],
         "url": [url_of(record, sieve.fields) for record in rows.records],

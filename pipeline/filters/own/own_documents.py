@@ -30,13 +30,14 @@ def judged(
     if form == "html":
         given = columns | {"body": rows.bodies, "content_type": ["text/html"] * len(rows)}
         return pass_batch(chain, batch_of(given, PAGE), schema)
-    read_files(rows, form)
     stages = [stage for stage in chain if stage.name != Extract.name]
     return pass_batch(stages, batch_of(columns | {"text": rows.texts}, DOCUMENT), schema)
 
 
 def read_files(rows: Rows, form: str) -> None:
-    """Decode the bytes of files that are one text each, in place."""
+    """Decode the bytes of files that are one text each, but not of pages, in place."""
+    if form == "html":
+        return
     for at, body in enumerate(rows.bodies):
         text = decode(body).text
         said: dict[str, str] = {}

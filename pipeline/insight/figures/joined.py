@@ -11,6 +11,9 @@ each rule), with the last `fate` and `value` of all steps in place of the docume
 - `cluster_documents`: how many documents the cluster has
 - `keeper`: the id of the document that is kept for the cluster
 - `similarity`: its Jaccard similarity to the keeper; 1 for the keeper itself
+- `nearest` and `nearest_similarity`: the id of the document that is most like it, of those that the
+  deduplication compared it with, near enough or not, and their Jaccard similarity; null if there is
+  none, or the build is of an earlier version
 - `split`, `token_shard`, `token_start`, `tokens`: where its tokens are, and how many, with the
   <|endoftext|> before the document; null if it has none.
 """
@@ -26,10 +29,16 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DUPLICATE, TOKENS, WHY
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.tokens.tokens import INDEX
 
-ABSENT = "no table of measures: it was made by an earlier version, or is not made yet"
+ABSENT = "no table of measures, because an earlier version made it"
+OWN = "documents"  # the stage that reads texts of a user's own
+ABSENT_OF_OWN = (
+    "made of texts of your own, which have no table of measures; ask `webtext audit` and "
+    "`webtext judge`, which read the texts"
+)
 SHORTENED = pa.schema([DUPLICATE.field("id"), *WHY])
 
 QUERY = """
@@ -46,26 +55,32 @@ SELECT
     clusters.documents AS cluster_documents,
     duplicates.keeper,
     duplicates.jaccard AS similarity,
+    neighbours.nearest,
+    neighbours.similarity AS nearest_similarity,
     places.split,
     places.shard AS token_shard,
     places.start AS token_start,
     places.length AS tokens
-FROM measured
-LEFT JOIN shortened USING (id)
-LEFT JOIN duplicates USING (id)
+FROM {before}measured AS measured
+LEFT JOIN {before}shortened AS shortened USING (id)
+LEFT JOIN {before}duplicates AS duplicates USING (id)
 LEFT JOIN (
-    SELECT cluster, count(*) AS documents FROM duplicates GROUP BY cluster
+    SELECT cluster, count(*) AS documents FROM {before}duplicates GROUP BY cluster
 ) AS clusters ON clusters.cluster = duplicates.cluster
-LEFT JOIN places USING (id)
+LEFT JOIN {before}neighbours AS neighbours USING (id)
+LEFT JOIN {before}places AS places USING (id)
 """
 
 
 def joined(
-    made: Sequence[Made], connection: duckdb.DuckDBPyConnection | None = None
+    made: Sequence[Made],
+    connection: duckdb.DuckDBPyConnection | None = None,
+    before: str = "",
 ) -> duckdb.DuckDBPyRelation:
     """Return the table of all documents of a build, in a connection of its own if none is given.
 
     `made` are the build's complete directories (`Build.made`). What is not made yet is null.
+    `before` is put before the names of the views that the connection gets.
 
     Raises:
         UserError: there are no documents, they have no measures, or a file is damaged.
@@ -75,18 +90,22 @@ def joined(
         raise UserError("no documents have been made yet; run `webtext build` first")
     documents = there["documents"]
     files = tables(documents)
+    if not files and OWN in documents.manifest().get("stages", {}):
+        raise UserError(f"{documents}: {ABSENT_OF_OWN}")
     if not files:
         raise UserError(
             f"{documents}: {ABSENT}; move it elsewhere and build again, which makes it anew from "
             "the pages and fetches nothing"
         )
     asked = connection or duckdb.connect()
-    _view(asked, "measured", files)
-    _view(asked, "shortened", _files(there.get("paragraphs"), "dropped"), SHORTENED)
-    _view(asked, "duplicates", _files(there.get("duplicates")), DUPLICATE)
+    _view(asked, f"{before}measured", files)
+    _view(asked, f"{before}shortened", _files(there.get("paragraphs"), "dropped"), SHORTENED)
+    _view(asked, f"{before}duplicates", _files(there.get("duplicates")), DUPLICATE)
+    near = there["duplicates"].path / NEAREST if "duplicates" in there else None
+    _view(asked, f"{before}neighbours", [near] if near and near.exists() else [], NEIGHBOUR)
     tokens = there.get("tokens")
-    _view(asked, "places", [tokens.path / INDEX] if tokens else [], TOKENS)
-    return asked.sql(QUERY)
+    _view(asked, f"{before}places", [tokens.path / INDEX] if tokens else [], TOKENS)
+    return asked.sql(QUERY.format(before=before))
 
 
 def _files(directory: Directory | None, under: str = "") -> list[Path]:

@@ -81,7 +81,11 @@ PUBLISHED = {
     "webtext": {"webtext.tokens": (128, None)},
 }
 OTHERS = {  # settings that are no bounds
-    "gopher-quality": {"gopher_quality.letter_words.marks": True},
+    "gopher-quality": {
+        "gopher_quality.running": 0,
+        "gopher_quality.letter_words.marks": True,
+        "gopher_quality.stop_words.any_case": False,
+    },
     "c4-datatrove": {
         "c4.terminal": True,
         "c4.marks": ".?!\"'",

@@ -85,7 +85,7 @@ def test_kept_and_dropped_add_up_in_counts_and_facets(client):
         total(client, "/?min.score=100&side=kept") + total(client, "/?max.score=99.5&side=kept")
         == kept
     )
-    assert total(client, "/?in=PAGE+7") == 2
+    assert total(client, "/?in=SITE1.example") == 6
 
 
 def test_words_phrases_and_exclusions_are_found_and_marked(client):
@@ -193,7 +193,7 @@ def test_tokens_are_shown_one_by_one(client):
 
 
 def test_links_and_votes_are_there(client):
-    _, text = seen(client, f"{rows(client, '/?in=Page+3')[0]}&show=record")
+    _, text = seen(client, f"{rows(client, '/?in=site3')[0]}&show=record")
     assert "See " in text
     assert "warc_offset" in text
 

@@ -147,4 +147,4 @@ def wait_until(holds, seconds: float = 240) -> None:
 def test_the_flow_is_the_one_that_a_schedule_starts():
     done = webtext("serve", "demo", "--cron", "0 3 1 * *", "--data", "/dev/null/nowhere")
     assert done.returncode == 2
-    assert "names no links.sources and no pages.warc" in done.stderr
+    assert "names no links.sources, no pages.warc and no documents.sources" in done.stderr

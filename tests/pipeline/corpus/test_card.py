@@ -1,12 +1,17 @@
+import hashlib
+import json
 from collections import Counter
+from itertools import chain
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline import fake_data
-from webtext.pipeline.core.records import CORPUS
+from webtext.pipeline.core.records import CORPUS, CORPUS_DROPPED
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.corpus import card
+from webtext.pipeline.corpus.croissant import write_croissant
 from webtext.pipeline.steps import STEPS
 
 
@@ -64,6 +69,67 @@ def test_the_head_is_yaml_that_the_hub_reads(corpus):
     assert found["language"] == ["en"]
     (config,) = found["configs"]
     assert config["data_files"] == [{"split": "train", "path": "*.parquet"}]
+
+
+def test_votes_are_claimed_only_where_links_have_them(corpus, tmp_path):
+    scores = [pq.read_table(path)["score"].to_pylist() for path in corpus.shards()]
+    count = sum(score is not None for score in chain(*scores))
+    assert 0 < count < 30
+    assert f"The links of {count} have a score" in made(corpus)
+    rows = [fake_data.document(n, score=None) | {"bytes": 1, "duplicates": 0} for n in range(3)]
+    lists = Directory(tmp_path / "corpus-2")
+    fake_data.write(lists.shard(0), rows, CORPUS)
+    told = made(lists)
+    assert "nobody's votes chose these pages" in told
+    assert "people's votes" not in told
+    fake_data.write(lists.shard(0), [row | {"score": 3} for row in rows], CORPUS)
+    assert "The link of each has a score" in made(lists)
+
+
+def test_copies_are_told_with_the_similarity_measured_and_the_bound(corpus, tmp_path):
+    rows = [fake_data.document(100 + n) | {"keeper": "0" * 16} for n in range(4)]
+    for row, value in zip(rows, (None, 0.75, 0.8, 0.95), strict=True):
+        row |= {"dropped_by": "dedup.near" if value else "dedup.exact", "dropped_value": value}
+    fake_data.write(corpus.shard(0, under="dropped"), rows, CORPUS_DROPPED)
+    copies = card.statistics(corpus)["copies"]
+    assert copies["dedup.near"] == {"documents": 3, "min": 0.75, "median": 0.8, "max": 0.95}
+    assert copies["dedup.exact"] == {"documents": 1}
+    duplicates = Directory(tmp_path / "duplicates-1")
+    stage = {"version": 2, "settings": {"verify_at": 0.7, "verify": "signature"}}
+    fake_data.finish(duplicates, "duplicates", [], stages={"duplicates": stage})
+    told = made(corpus, [duplicates])
+    assert "| dedup.near | 3 | 0.75 | 0.8 | 0.95 |" in told
+    assert "`duplicates.verify_at = 0.7`" in told
+    assert "as the signatures estimate it" in told
+
+
+def test_sources_are_named_as_the_manifests_list_them(corpus, tmp_path):
+    links = Directory(tmp_path / "links-1")
+    links.path.mkdir()
+    sources = [{"name": "RS_2013-01.zst", "bytes": 12345, "sha256": "a" * 64}]
+    links.finish({"stage": "links", "stages": {}, "inputs": {}, "sources": sources, "passages": []})
+    assert "| links | RS_2013-01.zst | 12,345 |" in made(corpus, [links])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib, by mlcroissant
+def test_the_croissant_is_valid_and_reads_the_documents(corpus):
+    mlcroissant = pytest.importorskip("mlcroissant")
+    stats = card.statistics(corpus)
+    write_croissant("a corpus", stats, corpus)
+    path = corpus.path / "croissant.json"
+    found = mlcroissant.Dataset(jsonld=path)
+    assert not found.metadata.ctx.issues.errors
+    records = list(found.records("documents"))
+    assert len(records) == stats["documents"]
+    shards = [pq.read_table(shard)["id"].to_pylist() for shard in corpus.shards()]
+    assert sorted(row["documents/id"].decode() for row in records) == sorted(chain(*shards))
+    assert {name.partition("/")[2] for name in records[0]} == set(CORPUS.names) - {"pii"}
+    told = json.loads(path.read_text())
+    for one in told["distribution"][:-1]:
+        shard = corpus.path / one["contentUrl"]
+        assert one["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()
+        assert one["contentSize"] == f"{shard.stat().st_size} B"
+    assert f"{stats['bytes']:,} bytes" in told["description"]
 
 
 def test_what_a_host_is_called_stays_in_its_cell(corpus):

@@ -1,7 +1,6 @@
 """A web that lives in memory, behind the interface of the fetcher."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +15,7 @@ from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.crawl.fetch import Exchange, Fetched
 from webtext.pipeline.crawl.settings import Crawl, Gate
+from webtext.pipeline.urls.urls import key_id, url_id
 
 EAGER = Crawl(
     contact="test", delay=0, delay_per_ip=0, latency_factor=0, backoff=0, hosts_in_flight=20
@@ -121,7 +121,11 @@ class FakeWeb:
 
 
 def key(url: str) -> str:
-    return hashlib.sha256(url.encode()).hexdigest()[:16]
+    """Return the id of a URL; of other text, as harvests do not write it, some id."""
+    try:
+        return url_id(url)
+    except ValueError:
+        return key_id(url)
 
 
 def links(path: Path, *shards: list[str]) -> Directory:

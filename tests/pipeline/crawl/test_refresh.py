@@ -252,6 +252,21 @@ def test_a_refresh_that_breaks_off_goes_on(tmp_path, twice, host):
     assert (kinds["revisit"], kinds["response"]) == (5, 1)
 
 
+def test_pages_that_are_too_old_are_asked_for_as_in_a_refresh(tmp_path, host, twice):
+    first = twice[0]
+    host.heard.clear()
+    third = crawled(tmp_path, host, "pages-c", refresh_after=0.0)
+    asked = {name: (tag, since) for name, tag, since in host.heard}
+    assert asked["tagged"] == ('"tagged"', None)
+    told = rows(third)["tagged"]
+    assert told["revisit"] == "server-not-modified"
+    assert told["payload_file"] == f"../{first.path.name}/00000.warc.gz"
+    assert contents(third) == contents(twice[1])
+    host.heard.clear()
+    crawled(tmp_path, host, "pages-d", refresh_after=1.0)
+    assert host.heard == []
+
+
 def test_an_archive_that_is_gone_is_said(tmp_path, twice, host):
     next(twice[0].path.glob("00000.warc.gz")).unlink()
     with pytest.raises(UserError, match=r"pages-a.00000\.warc\.gz"):

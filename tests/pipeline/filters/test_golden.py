@@ -14,19 +14,24 @@ import zstandard
 
 from webtext.pipeline.filters.c4 import C4
 from webtext.pipeline.filters.fineweb import FineWeb
-from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
+from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition, LetterWords, StopWords
 from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.filters.webtext import Scripts
 from webtext.pipeline.words.document import Document
 
 FOLDER = Path(__file__).parents[2] / "golden"
 GOLDEN = json.loads((FOLDER / "datatrove.json").read_text())
 PUNKT = json.loads((FOLDER / "punkt.json").read_text())
+DATATROVE = GopherQuality(
+    running=0, letter_words=LetterWords(marks=True), stop_words=StopWords(any_case=False)
+)
 NOTHING = {
     "gopher_repetition": GopherRepetition(enabled=False),
     "gopher_quality": GopherQuality(enabled=False),
+    "scripts": Scripts(enabled=False),
 }
 ALONE = {
-    "gopher_quality": Rules(gopher_repetition=NOTHING["gopher_repetition"]),
+    "gopher_quality": Rules(**{**NOTHING, "gopher_quality": DATATROVE}),
     "gopher_repetition": Rules(**{**NOTHING, "gopher_repetition": GopherRepetition(enabled=True)}),
     "c4": Rules(**NOTHING, c4=C4(enabled=True)),
     "c4_loose": Rules(**NOTHING, c4=C4(enabled=True, terminal=False)),

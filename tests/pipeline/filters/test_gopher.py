@@ -1,11 +1,15 @@
 import pytest
 
-from webtext.pipeline.filters import gopher
-from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition
+from webtext.pipeline.filters.gopher import (
+    GopherQuality,
+    GopherRepetition,
+    LetterWords,
+    StopWords,
+)
 from webtext.pipeline.filters.rules import Asked
 from webtext.pipeline.words.document import Document
 
-QUALITY = GopherQuality()
+QUALITY = GopherQuality(letter_words=LetterWords(marks=True), stop_words=StopWords(any_case=False))
 REPETITION = GopherRepetition()
 
 
@@ -80,5 +84,10 @@ def test_each_length_of_n_gram_has_its_own_threshold(n):
     assert (rule.n, rule.at_most) == (n, pytest.approx(0.2 - n / 100))
 
 
-def test_letters_may_be_counted_without_punctuation_marks():
-    assert gopher.LetterWords(marks=False)(Document("one, two, three")) == 1
+def test_punctuation_marks_are_no_words_without_letters_by_default():
+    assert LetterWords()(Document("one, two, three")) == 1
+
+
+def test_stop_words_count_in_capitals_too_by_default():
+    assert StopWords()(Document("KEEP THE LID ON AND THE DOG OUT")) == 2
+    assert StopWords()(Document("The lid That is On")) == 2

@@ -12,8 +12,10 @@ from webtext.pipeline.filters.fineweb import FineWeb
 from webtext.pipeline.filters.gopher import GopherQuality, GopherRepetition, StopWords
 from webtext.pipeline.filters.refinedweb import RefinedWeb
 from webtext.pipeline.filters.rules import Asked, Rules
+from webtext.pipeline.filters.webtext import Prose
 
 ALL = Rules(
+    prose=Prose(enabled=True),
     gopher_repetition=GopherRepetition(enabled=True),
     dolma_repetition=DolmaRepetition(enabled=True),
     c4=C4(enabled=True),

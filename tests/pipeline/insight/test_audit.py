@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.pipeline import fake_data
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT, with_reasons
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.filters.gopher import GopherQuality
+from webtext.pipeline.filters.c4 import C4
+from webtext.pipeline.filters.gopher import GopherQuality, LetterWords, WordCount
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.insight.audit import audit, describe, sampled
 
@@ -83,3 +86,35 @@ def test_people_see_the_table_and_the_urls(documents):
 def test_no_document_is_no_audit(tmp_path):
     with pytest.raises(UserError, match="no document came as far as the rules"):
         audit(RULES, Directory(tmp_path))
+
+
+@pytest.mark.parametrize("moved", [None, 100.0])
+def test_the_table_of_measures_gives_what_the_texts_give(tmp_path, moved, monkeypatch):
+    """Of all documents, and without a text: the counts are those of asking every rule again."""
+    world = fake_data.World(tmp_path, 30)
+    home = world.directories["documents"]
+    rules = RULES
+    if moved:
+        rules = replace(
+            RULES, gopher_quality=GopherQuality(word_count=WordCount(at_least=moved, at_most=None))
+        )
+    by_texts = audit(rules, home, 10_000)
+    monkeypatch.setattr("webtext.pipeline.insight.audit.sampled", None)
+    by_table = audit(rules, home)
+    assert (by_table.sampled, by_table.kept) == (by_texts.sampled, by_texts.kept)
+    texts = {one.reason: one for one in by_texts.verdicts}
+    for one in by_table.verdicts:
+        same = texts.pop(one.reason)
+        assert replace(one, urls=()) == replace(same, urls=())
+        assert len(one.urls) == len(same.urls)
+    assert {reason.rpartition(".")[0] for reason in texts} <= set(by_table.unmeasured)
+    assert "c4.sentences" in by_table.unmeasured
+    assert "c4.sentences" in describe(by_table)
+
+
+def test_rules_that_measure_something_else_are_asked_about_the_texts(tmp_path):
+    home = fake_data.World(tmp_path, 3).directories["documents"]
+    other = GopherQuality(letter_words=LetterWords(marks=False))
+    for rules in (Rules(gopher_quality=other), Rules(c4=C4(enabled=True))):
+        assert not audit(rules, home).unmeasured
+    assert audit(Rules(gopher_quality=GopherQuality(enabled=False)), home).unmeasured

@@ -137,11 +137,78 @@ def test_several_languages_or_all_may_be_kept():
     [
         ({"min_probability": 1.1}, "min_probability = 1.1: use a number from 0 to 1"),
         ({"max_chars": 0}, "max_chars = 0: use 1 to 10000"),
+        ({"most_cut": -0.1}, "most_cut = -0.1: use a number from 0 to 1"),
+        ({"paragraphs": "drop"}, "paragraphs = 'drop': use cut or keep"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(setting, message):
     with pytest.raises(UserError, match=message):
         Language(**setting)
+
+
+PARAGRAPH = "The harbour is closed to boats of more than ten metres while the wall is being mended."
+GERMAN = (
+    "Der Hafen ist für Boote von mehr als zehn Metern geschlossen, während die Mauer von den "
+    "Leuten der Stadt mit Steinen aus dem alten Werk gebaut wird."
+)
+KOREAN = "성벽이 수리되는 동안 십 미터가 넘는 배는 항구에 들어올 수 없고, 이것은 시의 결정이다."
+
+
+def read(*lines, **wanted):
+    return Language(**wanted).read("\n".join(lines))
+
+
+@pytest.mark.parametrize("other", [GERMAN, KOREAN])
+def test_a_paragraph_in_another_language_is_cut_out(other):
+    kept = [PARAGRAPH, PARAGRAPH, "", PARAGRAPH, PARAGRAPH, PARAGRAPH]
+    found = read(*kept[:2], "", other, *kept[2:])
+    assert (found.guess.language, found.text, found.objection) == ("en", "\n".join(kept), None)
+    assert read(*kept, other, paragraphs="keep").text == "\n".join([*kept, other])
+    language = detect(other).language
+    assert read(*kept, other, keep=("en", language)).text == "\n".join([*kept, other])
+    assert read(*kept, other, keep=()).text == "\n".join([*kept, other])
+
+
+def test_a_document_that_is_half_in_another_language_is_dropped_with_all_its_text():
+    lines = [PARAGRAPH] * 3 + [KOREAN] * 3
+    share = 3 * sum(map(str.isalpha, KOREAN)) / sum(map(str.isalpha, "".join(lines)))
+    found = read(*lines)
+    assert found.objection == "language.mixed"
+    assert found.value == pytest.approx(share)
+    assert found.text == "\n".join(lines)
+    assert read(*lines, most_cut=0.5).text == "\n".join(lines[:3])
+    out = Language()(batch("\n".join(lines))).to_pylist()
+    assert [(row["dropped_by"], row["text"]) for row in out] == [
+        ("language.mixed", "\n".join(lines))
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- Müller, Weber, Krause, Lehmann: Baukunst. München 1987, Stuttgart 1991, Hamburg 1994.",
+        "for (der = von; die < und; das++) { mit(dem, den, des, zur, zum, aus, bei, nach, seit); }",
+        r"$$ \frac{\partial u}{\partial t} + \frac{\partial uu}{\partial x} + \frac{\pi v}{x}.$$",
+        "Der Hafen ist geschlossen.",  # short: quoted in a sentence of its own
+        "KEEP OUT OF REACH OF CHILDREN. RINSE THE BRUSHES IN WATER AND LEAVE THEM ALL ON THE RACK.",
+    ],
+)
+def test_names_code_formulas_and_short_quotations_stay(line):
+    assert line in read(*[PARAGRAPH] * 5, line).text
+
+
+def test_a_text_that_is_uncertain_for_its_paragraphs_is_asked_again_without_them():
+    lines = [PARAGRAPH] * 5 + [GERMAN] * 2
+    assert Language().objection(detect("\n".join(lines))) == "language.uncertain"
+    found = read(*lines, most_cut=0.5)
+    assert (found.objection, found.text) == (None, "\n".join(lines[:5]))
+    assert found.guess.probability > 0.99
+    assert read(*lines, most_cut=0.1).objection == "language.uncertain"
+
+
+def test_a_german_corpus_loses_its_english_paragraphs():
+    found = read(*[GERMAN] * 5, PARAGRAPH + " " + PARAGRAPH, keep=("de",))
+    assert (found.guess.language, found.text) == ("de", "\n".join([GERMAN] * 5))
 
 
 @settings(max_examples=30)

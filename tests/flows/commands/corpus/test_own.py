@@ -3,11 +3,17 @@
 import csv
 import io
 import json
+import re
+import shlex
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from webtext.flows.commands.command_line import cli
+from webtext.pipeline.build import Build
 
+ROOT = Path(__file__).resolve().parents[4]
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "
     "take. They would have to be home before dark, but the days were long in June and nobody had a "
@@ -83,3 +89,23 @@ def test_extract_writes_a_row_a_page(own, capfd):
     assert row["title"] == "A lake"
     run("filter", out, "-o", "-")
     assert json.loads(capfd.readouterr().out)["text"].startswith("The way")
+
+
+def test_the_documents_on_own_texts_say_what_works(tmp_path, monkeypatch, capfd):
+    text = (ROOT / "docs" / "own-texts.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": n, "text": f"{PROSE}{'lake ' * n}"} for n in range(1, 20)]
+    Path("own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("pages").mkdir()
+    Path("pages/lake.html").write_text(PAGE)
+    (recipe,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    Path("own.toml").write_text(recipe)
+    commands = re.findall(r"^webtext (.*)$", text, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["filter", "filter", "build"]
+    for command in commands:
+        more = ["--no-prefect", "--workers", "1", "--until", "documents"]
+        run(*shlex.split(command), *(more if command.startswith("build") else ["--workers", "1"]))
+    said = capfd.readouterr().err
+    assert "19" in said
+    assert len(pq.read_table("kept.parquet")) == 19
+    assert Build(None, Path("data")).follow("lake.html").fate == "kept"

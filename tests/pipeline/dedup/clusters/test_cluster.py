@@ -27,6 +27,7 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.dedup.clusters import bands
 from webtext.pipeline.dedup.clusters import cluster as module
 from webtext.pipeline.dedup.clusters.cluster import Cluster, cluster
+from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.dedup.signatures.sign import Sign
 
 
@@ -303,3 +304,22 @@ def test_a_preset_is_bands_and_rows_by_name():
     assert (Cluster(preset="refinedweb").bands, Cluster(preset="refinedweb").rows) == (450, 20)
     assert Cluster(preset="dclm").permutations == 1395
     assert Cluster(preset="fineweb", verify_at=0.8).bands == Cluster().bands == 14
+
+
+def test_the_nearest_neighbour_is_noted_with_its_similarity_also_below_the_bound(tmp_path):
+    texts = [prose(1), edited(prose(1), 2, 1), edited(prose(1), 9, 2), prose(2), prose(2), prose(3)]
+    given = rows(texts)
+    settings = Cluster(bands=56, rows=2, verify_at=0.8)
+    out, _ = clustered(tmp_path, documents(tmp_path / "d", given, shards=2), settings)
+    table = pq.read_table(out.path / NEAREST)
+    assert table.schema.equals(NEIGHBOUR)
+    found = {row["id"]: row for row in table.to_pylist()}
+    assert list(found) == sorted(found)
+    one, close, far, same, copy, alone = (row["id"] for row in given)
+    assert (found[one]["nearest"], found[close]["nearest"]) == (close, one)
+    assert (found[same]["nearest"], found[copy]["nearest"]) == (copy, same)
+    assert found[same]["similarity"] == found[copy]["similarity"] == 1
+    assert found[one]["similarity"] == pytest.approx(jaccard(texts[0], texts[1]), abs=0.1)
+    assert found[far]["nearest"] in {one, close}
+    assert found[far]["similarity"] < settings.verify_at
+    assert alone not in found

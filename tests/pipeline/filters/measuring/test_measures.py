@@ -1,6 +1,7 @@
 """The table of measures: a row for every document, with the numbers that the rules decided by."""
 
 import random
+from hashlib import blake2b
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -100,6 +101,7 @@ def test_each_document_has_one_row_sorted_by_id_that_says_where_it_is(made):
             else:
                 text = same["text"]
                 assert (row["bytes"], row["characters"]) == (len(text.encode()), len(text))
+                assert row["text_digest"] == blake2b(text.encode(), digest_size=8).hexdigest()
                 assert (row["words"], row["lines"]) == (len(text.split()), text.count("\n") + 1)
             assert row["digest"] is None or row["digest"].startswith("sha1:")
             found = read_response(
@@ -141,7 +143,8 @@ def test_a_measure_is_the_very_number_that_asking_the_rule_gives(made):
             text = texts[row["id"]]["text"]
             edited = row["fate"] == KEPT and rules is EDITING
             if text is not None and not edited:
-                asked = {one.rule: one.measure for one in rules.measures(text, row["url"])}
+                given = rules.measures(text, row["url"], row["language"])
+                asked = {one.rule: one.measure for one in given}
                 assert {name: row[name] for name in rules.measured} == {
                     name: asked[name] for name in rules.measured
                 }

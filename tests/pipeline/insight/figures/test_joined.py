@@ -55,6 +55,9 @@ def test_copies_have_their_cluster_and_similarity_and_others_none(world, rows):
     assert (near["keeper"], near["cluster_documents"]) == (world.keeper["id"], 3)
     assert near["similarity"] == near["value"] == pytest.approx(0.85)
     assert rows[world.keeper["id"]]["similarity"] == 1
+    assert near["nearest"] == world.keeper["id"]
+    assert near["nearest_similarity"] == pytest.approx(0.85)
+    assert rows[world.kept[7]["id"]]["nearest"] is None
     assert rows[world.kept[7]["id"]]["cluster"] is None
 
 
@@ -71,6 +74,7 @@ def test_tokens_are_those_of_the_index_and_only_of_what_was_tokenised(world, row
 def test_its_columns_are_the_measures_and_what_it_promises_besides(world):
     names = joined(Build(None, world.data).made()).columns
     more = ["cluster", "cluster_documents", "keeper", "similarity"]
+    more += ["nearest", "nearest_similarity"]
     more += ["split", "token_shard", "token_start", "tokens"]
     assert names == [*FACTS.names, *Rules().measured, *more]
     for name in more:
@@ -110,4 +114,10 @@ def test_documents_without_measures_are_named_with_what_to_do(tmp_path):
         path.unlink()
     anew(home)
     with pytest.raises(UserError, match=r"no table of measures.*build again"):
+        joined(Build(None, tmp_path).made())
+    manifest = home.manifest()
+    manifest["stages"]["documents"] = {"version": 1, "settings": {}}
+    home.manifest_path.unlink()
+    home.finish({key: manifest[key] for key in manifest if key not in {"files", "sha256"}})
+    with pytest.raises(UserError, match=r"texts of your own.*webtext audit"):
         joined(Build(None, tmp_path).made())

@@ -1,0 +1,190 @@
+import gzip
+import shutil
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from webtext.flows.building.settings import load
+from webtext.pipeline.build import Build
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.filters.own import step as own_step
+from webtext.pipeline.insight.report import funnel
+from webtext.pipeline.insight.trace import describe
+from webtext.pipeline.insight.verification import verify
+from webtext.pipeline.sources import source_chunks
+
+SENTENCES = (
+    "The way to the lake led through a small wood, and that was the way that the children liked. "
+    "They would have to be home before dark, but the days were long in June and nobody had one. "
+    "On the bank of the lake there was an old boat, and in the boat there was a box of wood. "
+)
+
+
+def prose(number):
+    """Return a text like no other: its words have the number in them."""
+    return " ".join(f"{word} {chr(97 + number % 26)}{number}x" for word in SENTENCES.split())
+
+
+ROWS = [
+    {"id": "a", "text": prose(1), "title": "First"},
+    {"id": "b", "url": "http://b.test/two", "text": prose(2), "date": "2017-01-02"},
+    {"id": "c", "text": "Too short."},
+    {"id": "a", "text": prose(3)},
+    {"url": "https://www.b.test/two", "text": prose(4)},
+    {"text": prose(5)},
+    {"text": prose(1)},
+]
+LINES = b"".join(orjson.dumps(row) + b"\n" for row in ROWS) + b"{broken\n"
+PAGE = "<html><head><title>A lake</title></head><body><p>{}</p></body></html>"
+
+
+def recipe(*lines):
+    any_language = ("language = {keep = [], min_probability = 0.0}", "extract.languages = []")
+    return load("webtext", [*any_language, *lines])
+
+
+def build(tmp_path, *lines, until=None):
+    found = Build(recipe(*lines), tmp_path / "data")
+    found.run(until=until, workers=0)
+    return found
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.jsonl").write_bytes(LINES)
+    return tmp_path
+
+
+def rows(directory, under=""):
+    return [row for path in directory.shards(under) for row in pq.read_table(path).to_pylist()]
+
+
+def test_each_row_of_own_texts_has_one_fate_from_the_file_to_the_tokens(own):
+    made = build(own, "documents.sources = ['own.jsonl']", "tokens.val_fraction = 0.0")
+    assert [planned.name for planned in made.plan()] == [
+        "documents", "signatures", "duplicates", "corpus", "tokens",
+    ]  # fmt: skip
+    stages = {stage["stage"]: stage for stage in made.funnel()["stages"]}
+    assert (stages["read"]["read"], stages["read"]["dropped"]) == (8, {"read.broken": 1})
+    assert stages["rules"]["dropped"] == {"rules.gopher_quality.word_count.low": 1}
+    assert stages["dedup"]["dropped"] == {"dedup.exact": 1, "dedup.url": 1}
+    assert stages["tokens"]["kept"] == 4
+    kept = {row["url"]: row for row in rows(made.path("corpus"))}
+    assert set(kept) >= {"http://b.test/two", "own.jsonl:4", "own.jsonl:6"}
+    assert kept["http://b.test/two"]["domain"] == "b.test"
+    assert kept["http://b.test/two"]["date"] == "2017-01-02"
+    assert not list(verify(own / "data"))
+    card = (made.path("corpus").path / "README.md").read_text()
+    assert "voted" not in card
+    assert "texts of the user's own" in card
+
+
+def test_a_row_is_traced_by_its_url_its_id_or_its_place(own):
+    made = build(own, "documents.sources = ['own.jsonl']", until="documents")
+    assert made.follow("http://b.test/two").fate == "kept"
+    assert made.follow("a").fate == "kept"
+    assert made.follow("own.jsonl:4").fate == "kept", "its id is that of an earlier row"
+    assert made.follow("c").fate == "rules.gopher_quality.word_count.low"
+    broken = made.follow("own.jsonl:8")
+    assert broken.fate == "read.broken"
+    assert "cannot be read" in describe(broken)
+    with pytest.raises(UserError, match="nothing"):
+        made.follow("nothing")
+
+
+def test_a_folder_of_pages_and_notes_becomes_documents(own):
+    folder = own / "notes"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a.html").write_text(PAGE.format(prose(1)))
+    (folder / "b.md").write_text(f"---\ntitle: B\nurl: http://b.test/b\n---\n{prose(2)}")
+    (folder / "c.txt").write_text(prose(3))
+    (folder / "empty.html").write_text("<html></html>")
+    made = build(own, "documents.sources = ['notes']", until="documents")
+    kept = {row["url"]: row for row in rows(made.path("documents"))}
+    assert {name: row["title"] for name, row in kept.items()} == {
+        "sub/a.html": "A lake", "http://b.test/b": "B", "c.txt": None,
+    }  # fmt: skip
+    assert made.follow("empty.html").fate == "extract.no_text"
+    assert [stage["stage"] for stage in made.funnel()["stages"]][:2] == ["read", "extract"]
+
+
+def test_tables_with_other_names_are_read_as_the_recipe_says(own):
+    table = pa.table({"body": [prose(1), None], "key": [7, 8], "headline": ["One", "Two"]})
+    (own / "set").mkdir()
+    pq.write_table(table, own / "set" / "train-00000.parquet")
+    (own / "set" / "README.md").write_text(prose(9))
+    with pytest.raises(UserError, match=r"'body', 'key', 'headline'.*documents.text_field"):
+        build(own, "documents.sources = ['set']", until="documents")
+    lines = [
+        f"documents.{name}_field = '{field}'"
+        for name, field in {"text": "body", "id": "key", "title": "headline"}.items()
+    ]
+    made = build(own, "documents.sources = ['set']", *lines, until="documents")
+    (row,) = rows(made.path("documents"))
+    assert (row["url"], row["title"], row["text"]) == ("7", "One", prose(1))
+    assert made.follow("8").fate == "clean.no_text"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["documents.sources = ['none.jsonl']"], "documents.sources: no file matches 'none.jsonl'"),
+        (["documents.sources = ['o*']", "links.sources = ['a']"], "documents.sources and links"),
+        (["documents.sources = ['o*']", "documents.shard_rows = 0"], "use 1 or more"),
+        (["documents.sources = ['empty.jsonl']"], "no row"),
+    ],
+)
+def test_mistakes_are_told(own, lines, said):
+    (own / "empty.jsonl").write_bytes(b"")
+    with pytest.raises(UserError, match=said):
+        build(own, *lines, until="documents")
+
+
+def test_two_files_of_one_name_are_told_apart(own):
+    for folder in ("x", "y"):
+        (own / folder).mkdir()
+        (own / folder / "same.jsonl").write_bytes(orjson.dumps({"text": prose(ord(folder))}))
+    made = build(own, "documents.sources = ['x/same.jsonl', 'y/*.jsonl']", until="documents")
+    assert len({row["id"] for row in rows(made.path("documents"))}) == 2
+    assert made.follow("x/same.jsonl:1").fate == "kept"
+
+
+class Killed(BaseException):
+    """As a kill: no handler catches it."""
+
+
+def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(own, monkeypatch):
+    monkeypatch.setattr(source_chunks, "CHUNK_BYTES", 4000)
+    many = [{"id": n % 37, "text": prose(n) if n % 5 else "Short."} for n in range(90)]
+    content = b"".join(orjson.dumps(row) + b"\n" for row in many)
+    (own / "own.jsonl.gz").write_bytes(gzip.compress(content))
+    lines = ["documents.sources = ['own.jsonl.gz']", "documents.shard_rows = 20"]
+    whole = build(own, *lines, until="documents").path("documents")
+    wanted = {p.relative_to(whole.path): p.read_bytes() for p in files(whole.path)}
+    assert len(whole.shards()) > 3
+    shutil.rmtree(own / "data")
+
+    judge, calls = own_step.judge_chunk, []
+
+    def dying(*arguments):
+        calls.append(1)
+        if len(calls) in (4, 9, 12):
+            raise Killed
+        return judge(*arguments)
+
+    monkeypatch.setattr(own_step, "judge_chunk", dying)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            build(own, *lines, until="documents")
+    again = build(own, *lines, until="documents").path("documents")
+    assert {p.relative_to(again.path): p.read_bytes() for p in files(again.path)} == wanted
+    assert len({row["id"] for under in ("", "dropped") for row in rows(again, under)}) == 90
+    assert funnel(Build(None, own / "data").made())["stages"][0]["read"] == 90
+
+
+def files(folder):
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.name != "manifest.json")

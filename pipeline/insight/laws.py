@@ -325,6 +325,14 @@ def _decoded(home: Directory, row: dict[str, Any], document: dict[str, Any] | No
     return None
 
 
+def counts(case: Case) -> Iterator[str]:
+    """Yield the stages that lost or added rows: all that is known of a step without a law here."""
+    for passage in case.manifest["passages"]:
+        kept, dropped = passage["kept"], sum(passage["dropped"].values())
+        if passage["read"] != kept + dropped:
+            yield f"{passage['stage']} read {passage['read']} rows, kept {kept}, dropped {dropped}"
+
+
 LAWS: dict[str, Callable[[Case], Iterator[str]]] = {
     "links": links,
     "pages": pages,

@@ -121,7 +121,7 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path, run):
     train(tmp_path / "run", tmp_path, small, Train(steps=1, batch_tokens=16, warmup=0), "cpu")
     done = webtext("export", tmp_path / "run", tmp_path / "out")
     assert done.returncode == 2
-    assert re.search(r"has 500 tokens, wanted GPT-2's 50257", done.stderr)
+    assert re.search(r"has 500 tokens, and its tokenizer gpt2 50257", done.stderr)
 
 
 def test_one_rule_for_what_a_run_argument_names(run, exported, tmp_path):

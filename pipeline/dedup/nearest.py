@@ -8,6 +8,7 @@ row here may still have a neighbour that is less similar.
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from webtext.pipeline.dedup.clusters.banding import Pairs, unpack
 from webtext.pipeline.dedup.clusters.exact import Copies
@@ -33,7 +34,7 @@ def neighbours(
     """Return NEIGHBOUR rows, sorted by id, of the documents from row number `start` on.
 
     `pairs` are all that were compared, `jaccard` their similarities. Of several neighbours with the
-    same similarity, the one with the smallest row number is taken.
+    same similarity, the one with the smallest id is taken, so the order of the rows is no matter.
     """
     left, right = (side.astype(np.int64) for side in unpack(pairs))
     copied = np.flatnonzero(copies.first != np.arange(len(copies.first)))
@@ -42,11 +43,14 @@ def neighbours(
     others = np.concatenate([right, left, first, copied])
     same = np.ones(len(copied), np.float32)
     values = np.concatenate([jaccard, jaccard, same, same])
-    order = np.lexsort((others, -values, rows))
+    ids = signatures.read("id")
+    known, place = np.unique(others, return_inverse=True)
+    rank = np.empty(len(known), np.int64)
+    rank[pc.sort_indices(ids.take(pa.array(known))).to_numpy()] = np.arange(len(known))
+    order = np.lexsort((rank[place], -values, rows))
     rows, others, values = rows[order], others[order], values[order]
     chosen = np.concatenate(([True], rows[1:] != rows[:-1])) if len(rows) else np.zeros(0, np.bool_)
     chosen &= rows >= start
-    ids = signatures.read("id")
     columns = [
         ids.take(pa.array(rows[chosen])).combine_chunks(),
         ids.take(pa.array(others[chosen])).combine_chunks(),

@@ -1,7 +1,7 @@
 """Find directories that no recipe, newest build or run needs, directly or through other steps."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +29,15 @@ class Unreached:
     fetched: bool  # whether its files were fetched from the network
 
 
-def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) -> list[Unreached]:
-    """Return the directories that nothing reaches, in the order of the steps.
+def unreached(
+    data: Path, wanted: Iterable[str], fingerprints: Iterable[str], names: Sequence[str] = NAMES
+) -> list[Unreached]:
+    """Return the directories that nothing reaches, in the order of the steps of these names.
 
     `wanted` are names of directories that recipes make; `fingerprints` are the sha256 of manifests
     that runs were trained on. All inputs of these and of the newest build are reached too.
     """
-    there = {home.name: home for home in directories(data)}
+    there = {home.name: home for home in directories(data, names)}
     named = json_or_none(data / LATEST)
     waiting = [*wanted, *(map(str, named.values()) if isinstance(named, dict) else ())]
     prints = set(fingerprints)
@@ -55,7 +57,7 @@ def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) ->
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
     left += _forgotten(data, [home for name, home in there.items() if name in reached])
-    return [_measured(path) for path in left]
+    return [_measured(path, names) for path in left]
 
 
 def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
@@ -71,8 +73,8 @@ def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
     return sorted(path for path in found if path.is_dir() and path.name not in needed)
 
 
-def _measured(path: Path) -> Unreached:
-    names = list(checked.there(path))
-    size = sum((path / name).stat().st_size for name in names)
-    archived = any(name.endswith(checked.ARCHIVE) for name in names)
-    return Unreached(path, size, archived and step_of(Directory(path)) in NAMES)
+def _measured(path: Path, names: Sequence[str]) -> Unreached:
+    files = list(checked.there(path))
+    size = sum((path / name).stat().st_size for name in files)
+    archived = any(name.endswith(checked.ARCHIVE) for name in files)
+    return Unreached(path, size, archived and step_of(Directory(path)) in names)

@@ -24,6 +24,7 @@ BENCHES = (
     ("from a page to a judged document against datatrove", "tests.bench.extraction", ()),
     ("what language a text is in, seven engines", "tests.bench.language", ()),
     ("main texts of seven kinds of pages", "tests.bench.wcxb", ()),
+    ("what checking the files costs a build", "tests.bench.checks", ()),
     ("memory over ten thousand pages", "tests.bench.flat", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),

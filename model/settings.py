@@ -44,6 +44,7 @@ class GPT2:
     width: int = 768  # size of a token's hidden state
     context: int = 1024  # tokens that the model sees at once
     vocab: int = 50_257  # 256 bytes, 50,000 merges, <|endoftext|>
+    end_of_text: int = -1  # token before each document; -1: 50,256, or the last of a smaller vocab
     dropout: float = 0.0  # 0, because a single epoch of much text does not overfit
 
     positions: str = "learned"  # or "rotary". Source: Su et al. (2021), RoFormer
@@ -58,7 +59,9 @@ class GPT2:
         _check_kinds(self, "model")
         for name in ("layers", "heads", "width", "context", "vocab"):
             _check(getattr(self, name) >= 1, "model", name, getattr(self, name), "1 or more")
-        _check(self.vocab <= 1 << 16, "model", "vocab", self.vocab, "65,536 at most, as uint16")
+        _check(self.vocab <= 1 << 20, "model", "vocab", self.vocab, "1,048,576 at most")
+        ends = f"-1, or a token of a vocab of {self.vocab}"
+        _check(-1 <= self.end_of_text < self.vocab, "model", "end_of_text", self.end_of_text, ends)
         _check(0 <= self.dropout < 1, "model", "dropout", self.dropout, "from 0 to below 1")
         if self.width % self.heads:
             near = max(1, round(self.width / self.heads)) * self.heads
@@ -88,6 +91,15 @@ class GPT2:
             for field in fields(self)
             if field.name in names and getattr(self, field.name) != field.default
         ]
+
+    @property
+    def end(self) -> int:
+        """The token that precedes each document.
+
+        >>> GPT2().end, GPT2(vocab=1000).end, GPT2(vocab=1000, end_of_text=0).end
+        (50256, 999, 0)
+        """
+        return min(END_OF_TEXT, self.vocab - 1) if self.end_of_text < 0 else self.end_of_text
 
     @property
     def padded_vocab(self) -> int:

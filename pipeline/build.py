@@ -7,7 +7,7 @@ record. `Build` is the interface to query a build or to continue it.
 import importlib.metadata
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +22,8 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
 from webtext.pipeline.core.step import Made, Planned, Recipe, Step, directory_name, maker
-from webtext.pipeline.insight import report, trace
+from webtext.pipeline.insight import report, trace, verification
+from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
 
 Execute = Callable[[Planned, int, Progress], list[Passage]]
@@ -127,6 +128,11 @@ class Build:
         """
         run_all(self.plan(until), self.data, workers, show, execute)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the steps, in their order; two steps that make one thing have one name."""
+        return tuple(dict.fromkeys(step.name for step in self.steps))
+
     # --- queries ---------------------------------------------------------------------------------
 
     def made(self) -> list[Made]:
@@ -139,8 +145,7 @@ class Build:
             found = newest(self.data)
         else:
             found = {one.name: one.home for one in self.plan() if one.done}
-        names = dict.fromkeys(step.name for step in self.steps)
-        whole = [found[name] for name in names if name in found]
+        whole = [found[name] for name in self.names if name in found]
         made = [(maker(directory.manifest(), self.steps), directory) for directory in whole]
         return [Made(step, directory) for step, directory in made if step is not None]
 
@@ -200,6 +205,22 @@ class Build:
 
         return joined(self.made())
 
+    def verify(self, progress: Progress = silent) -> Iterator[verification.Difference]:
+        """Yield what differs from the manifests in the data directory.
+
+        Raises:
+            UserError: no step has a directory there.
+        """
+        return verification.verify(self.data, progress, self.names)
+
+    def unreached(self, wanted: Iterable[str], trained: Iterable[str]) -> list[Unreached]:
+        """Return the directories that neither these, the newest build nor a run needs.
+
+        `wanted` are names of directories, `trained` the sha256 of manifests that runs were
+        trained on.
+        """
+        return unreached(self.data, wanted, trained, self.names)
+
     def figures(self) -> dict[str, Any]:
         """Return what is counted of all documents, and the likeness to WebText, for JSON.
 
@@ -222,9 +243,8 @@ class Build:
         Raises:
             UserError: there is no such step; lists those that exist.
         """
-        names = dict.fromkeys(step.name for step in self.steps)
-        if name not in names:
-            raise UserError(f"{said}{name}: no such step; there are {', '.join(names)}")
+        if name not in self.names:
+            raise UserError(f"{said}{name}: no such step; there are {', '.join(self.names)}")
 
 
 # --- running ------------------------------------------------------------------------------------

@@ -168,13 +168,13 @@ def test_nor_in_the_processes_that_are_started(hostile, way):
     assert not list(hostile.glob("*.imported"))
 
 
-def test_what_is_installed_builds_a_corpus_beside_a_users_files(hostile, installed):
+def test_what_is_installed_builds_beside_a_users_files(hostile, installed):
     archive = ROOT / "tests" / "samples" / "miniweb" / "sites.warc.zst"
-    sets = [f"pages.warc = [{str(archive)!r}]", "links.shards = 2", "tokens.val_fraction = 0.2"]
-    options = [part for line in sets for part in ("--set", line)]
-    done = run(hostile, installed, "-m", "webtext", "build", "webtext", "--no-prefect", *options)
+    sets = ["--set", f"pages.warc = [{str(archive)!r}]", "--set", "links.shards = 2"]
+    made = [*sets, "--no-prefect", "--until", "documents", "--workers", "2"]
+    done = run(hostile, installed, "-m", "webtext", "build", "webtext", *made)
     assert done.returncode == 0, done.stderr
-    assert list(hostile.glob("data/tokens-*/train-*.bin"))
+    assert list(hostile.glob("data/documents-*/*.parquet"))
     assert not list(hostile.glob("*.imported"))
     code = "import webtext; print(webtext.__file__)"
     where = run(hostile, installed, "-P", "-c", code).stdout.strip()

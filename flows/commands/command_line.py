@@ -30,7 +30,7 @@ from webtext.flows.commands.corpus import (
     serve,
     tools,
 )
-from webtext.flows.commands.models import evaluate, training_runs, transfer
+from webtext.flows.commands.models import evaluate, tokenizers, training_runs, transfer
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
@@ -99,6 +99,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         tools.tokens: "tokens of a corpus, for llm.c or nanoGPT",
     },
     "Train and evaluate": {
+        tokenizers.tokenizer: "train a tokenizer of one's own",
         training_runs.train: "train a GPT-2, or go on with it",
         training_runs.sample: "what a trained model writes",
         evaluate.evaluate: "zero-shot scores on GPT-2's sets and later ones",

@@ -14,7 +14,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from webtext.flows.building.terminal import anew
-from webtext.flows.models.evaluation import Gpt2
+from webtext.flows.models import run_tokenizer
+from webtext.flows.models.evaluation import Spelling
 from webtext.model.batches.data import Stream
 from webtext.model.batches.token_shards import fingerprint
 from webtext.model.eval.heldout import held_out
@@ -126,7 +127,8 @@ def measure(plan: Plan, run: Path, device: str | None, show: Show) -> dict[str, 
         measures[held_out_name(corpus)], _ = held_out(model, corpus.tokens, HELD_OUT, tell)
     if plan.tasks and plan.sets:
         watch = anew(lambda task: show(f"{run.name}, {task}"))
-        rows = evaluate(model, Gpt2(), plan.sets, plan.tasks, limit=plan.limit, watch=watch)
+        spelling = Spelling(run_tokenizer.of(run))
+        rows = evaluate(model, spelling, plan.sets, plan.tasks, limit=plan.limit, watch=watch)
         measures |= figures(rows)
     write_json(path, {"asked": asked, "measures": measures})
     return measures

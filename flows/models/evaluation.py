@@ -12,30 +12,43 @@ from webtext.model.eval.zero_shot import evaluate, figures
 from webtext.model.gpt.gpt import GPT
 from webtext.model.settings import Train
 from webtext.model.training.train import Score
-from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens import encoders
+from webtext.pipeline.tokens.encoders import Encoder
 
 HEAD = ("task", "protocol", "metric", "here", "+-", "items", *SIZES)
 
 
-class Gpt2:
-    """GPT-2's encoding, as the tasks ask for it."""
+class Spelling:
+    """A tokenizer as the tasks ask for it."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
 
     def encode(self, text: str) -> Sequence[int]:
         """Return a text's tokens, none of them special."""
-        tokens: list[int] = bpe.encode(text).tolist()
+        tokens: list[int] = self._encoder.encode([text])[0].tolist()
         return tokens
 
     def piece(self, token: int) -> bytes:
         """Return the bytes that a token stands for."""
-        return bpe.encoding().decode_single_token_bytes(token)
+        return self._encoder.piece(token)
+
+
+class Gpt2(Spelling):
+    """GPT-2's encoding."""
+
+    def __init__(self) -> None:
+        super().__init__(encoders.encoder())
 
 
 class StoppedError(Exception):
     """The evaluation was asked to stop, so there are no scores."""
 
 
-def scorer(settings: Train) -> Score | None:
+def scorer(settings: Train, tokens: Path | None = None) -> Score | None:
     """Return what evaluates a model in the training loop; None where no task is asked for.
+
+    The tokenizer is that of the directory `tokens`.
 
     After each batch of texts it checks whether to stop. Then there are no scores at all, because
     a part of them could be taken for the whole.
@@ -49,6 +62,8 @@ def scorer(settings: Train) -> Score | None:
     for name in settings.eval_tasks:
         find(name, folder)
 
+    spelling = Spelling(encoders.beside(tokens) if tokens else encoders.encoder())
+
     def score(model: GPT, stop: Callable[[], bool]) -> dict[str, float]:
         def watch(task: str, done: int, total: int) -> None:  # noqa: ARG001
             if stop():
@@ -56,7 +71,7 @@ def scorer(settings: Train) -> Score | None:
 
         limit = settings.eval_items or None
         try:
-            rows = evaluate(model, Gpt2(), folder, settings.eval_tasks, limit=limit, watch=watch)
+            rows = evaluate(model, spelling, folder, settings.eval_tasks, limit=limit, watch=watch)
         except StoppedError:
             return {}
         return figures(rows)

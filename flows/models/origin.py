@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from webtext.flows.building.settings import Recipe, build, find, said
+from webtext.flows.models import run_tokenizer
 from webtext.model.errors import UserError
 from webtext.model.gpt import weights
 from webtext.model.settings import GPT2
@@ -17,9 +18,15 @@ from webtext.model.training import run as runs
 
 
 def load_for(
-    name: str, overrides: Iterable[str], source: Path | None, run: Path | None = None
+    name: str,
+    overrides: Iterable[str],
+    source: Path | None,
+    run: Path | None = None,
+    tokens: Path | None = None,
 ) -> Recipe:
     """Read a recipe for a run that begins with the model of `source`, or has begun with one.
+
+    The vocabulary of a new model is that of `tokens`, if the recipe does not say it.
 
     Raises:
         UserError: as `webtext.flows.building.settings.load`; the directory holds no model of ours,
@@ -45,6 +52,8 @@ def load_for(
                 "leave these out of the recipe, and they are taken from there"
             )
         stated |= shape | {"dropout": dropout}
+    elif tokens is not None and isinstance(stated, dict):
+        tree["model"] = run_tokenizer.shape(tokens) | stated
     return build(tree, str(find(name)))
 
 

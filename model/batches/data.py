@@ -1,10 +1,11 @@
 """Token shards, and the windows that each training step reads from them.
 
 A shard is llm.c's `.bin`: 256 little-endian int32 (20240520, 1, the number of tokens, zeros), then
-that many uint16. The shards of a split, end to end, are one stream of tokens; window `k` of it is
-the `context + 1` tokens from `k * context` on, so that each token is predicted once. The windows of
-step `n` depend only on the seed and `n`: so there is no state to save, and one can also compute at
-which steps a document was read.
+that many uint16; or (20240801, 7, ...) and uint32, for vocabularies that need them. The shards of a
+split, end to end, are one stream of tokens; window `k` of it is the `context + 1` tokens from
+`k * context` on, so that each token is predicted once. The windows of step `n` depend only on the
+seed and `n`: so there is no state to save, and one can also compute at which steps a document was
+read.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,11 @@ from webtext.model.errors import UserError
 
 # Source: llm.c, dev/data/data_common.py
 MAGIC, VERSION = 20_240_520, 1
+KINDS = {(MAGIC, VERSION): "<u2", (20_240_801, 7): "<u4"}  # the tokens' type, by the header
 HEADER_BYTES = 256 * 4
 
 Ints = NDArray[np.int64]
+Tokens = NDArray[Any]  # uint16 or uint32
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Stream:
     def __len__(self) -> int:
         return self.starts[-1]
 
-    def read(self, start: int, end: int) -> NDArray[np.uint16]:
+    def read(self, start: int, end: int) -> Tokens:
         """Return the tokens from `start` to before `end`, from one shard or several."""
         parts = [self.shards[n][a:b] for n, a, b in self._pieces(start, end)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -93,7 +97,7 @@ def short_val(folder: Path, context: int) -> str | None:
     )
 
 
-def read_shard(path: Path) -> NDArray[np.uint16]:
+def read_shard(path: Path) -> Tokens:
     """Open a shard.
 
     Raises:
@@ -105,20 +109,20 @@ def read_shard(path: Path) -> NDArray[np.uint16]:
     if len(header) < HEADER_BYTES // 4:
         raise UserError(f"{path}: {size} bytes, wanted a header of {HEADER_BYTES}; make it again")
     magic, version, count = (int(number) for number in header[:3])
-    if (magic, version) != (MAGIC, VERSION):
+    if (kind := KINDS.get((magic, version))) is None:
         raise UserError(
             f"{path}: begins with {magic}, {version}; wanted llm.c's {MAGIC}, {VERSION}: "
             "uint16 GPT-2 tokens under a header of 256 int32"
         )
-    wanted = HEADER_BYTES + 2 * count
+    wanted = HEADER_BYTES + np.dtype(kind).itemsize * count
     if count < 0 or size != wanted:
         raise UserError(
             f"{path}: {size} bytes, wanted {wanted} for the {count} tokens in its header; "
             "it was cut off or added to, make it again"
         )
     if count == 0:
-        return np.empty(0, np.uint16)
-    return np.memmap(path, "<u2", mode="r", offset=HEADER_BYTES, shape=(count,))
+        return np.empty(0, kind)
+    return np.memmap(path, kind, mode="r", offset=HEADER_BYTES, shape=(count,))
 
 
 class Batches:

@@ -47,7 +47,7 @@ class Answer:
     last_greedy: bool  # whether its last token is
 
 
-def pair(encode: Encode, context: str, target: str) -> Request:
+def pair(encode: Encode, context: str, target: str, end: int = END_OF_TEXT) -> Request:
     """Return the question about two texts, which are encoded as one text.
 
     Blanks that end the context go to the target, for GPT-2's tokens begin with their blank; what
@@ -56,12 +56,14 @@ def pair(encode: Encode, context: str, target: str) -> Request:
     bare = context.rstrip()
     target = context[len(bare) :] + target
     if not bare:
-        return Request((END_OF_TEXT,), tuple(encode(target)))
+        return Request((end,), tuple(encode(target)))
     whole, before = encode(bare + target), encode(bare)
     return Request(tuple(before), tuple(whole[len(before) :]))
 
 
-def windows(tokens: Sequence[int], context: int, stride: int) -> list[Request]:
+def windows(
+    tokens: Sequence[int], context: int, stride: int, end_of_text: int = END_OF_TEXT
+) -> list[Request]:
     """Cut a text of any length into questions that together score each token once.
 
     The first is scored after `<|endoftext|>`. A window has `context` tokens of which the last
@@ -76,7 +78,7 @@ def windows(tokens: Sequence[int], context: int, stride: int) -> list[Request]:
     """
     if not 1 <= stride <= context:
         raise UserError(f"stride = {stride}; wanted 1 to the model's context of {context} tokens")
-    stream = [END_OF_TEXT, *tokens]
+    stream = [end_of_text, *tokens]
     found = []
     done, size = 1, context
     while done < len(stream):
@@ -144,7 +146,7 @@ def targets(model: GPT, requests: Sequence[Request]) -> tuple[Tensor, Tensor, li
     if int(x_BT.max()) >= vocab or any(max(r.target) >= vocab for r in requests):
         raise UserError(
             f"the text has tokens beyond the model's vocabulary of {vocab}; "
-            "wanted a model of GPT-2's 50257"
+            "wanted the model of this tokenizer"
         )
     place = model.wte.weight.device
     h_BTD = model.hidden(x_BT.to(place))

@@ -63,7 +63,7 @@ class Judge:
 
     def pair(self, context: str, target: str) -> Request:
         """Return the question how probable a target is after a context."""
-        return pair(self.tokenizer.encode, context, target)
+        return pair(self.tokenizer.encode, context, target, self.model.settings.end)
 
     def score(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer questions."""
@@ -72,7 +72,8 @@ class Judge:
     def rolling(self, texts: Sequence[str], stride: int) -> tuple[float, int]:
         """Return the log-probability of texts of any length, and how many tokens they are."""
         context = self.model.settings.context
-        cut = [windows(self.tokenizer.encode(text), context, stride) for text in texts]
+        end = self.model.settings.end
+        cut = [windows(self.tokenizer.encode(text), context, stride, end) for text in texts]
         requests = [window for text in cut for window in text]
         logp = math.fsum(answer.logp for answer in self.score(requests))
         return logp, sum(len(request.target) for request in requests)

@@ -223,7 +223,9 @@ class GPT(nn.Module):
     def mask(self, x_BT: Tensor) -> Mask | None:
         """Return the attention mask; None if each token attends to all earlier tokens."""
         dropping = self.training and self.settings.dropout > 0
-        return document_mask(x_BT, blocks=not dropping) if self.mask_documents else None
+        if not self.mask_documents:
+            return None
+        return document_mask(x_BT, blocks=not dropping, end=self.settings.end)
 
     def loss(self, h_BTD: Tensor, y_BT: Tensor) -> Tensor:
         """Return the mean loss of predicting `y` from the output of `hidden`, in nats."""

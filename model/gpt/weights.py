@@ -4,6 +4,7 @@ There a linear layer is a Conv1D, whose matrix is transposed, and every name exc
 begins with "transformer.". The head is the embedding and is not stored.
 """
 
+import dataclasses
 import hashlib
 import json
 import zipfile
@@ -17,7 +18,7 @@ from torch import Tensor
 from webtext.model.errors import UserError
 from webtext.model.files import replace, write_json
 from webtext.model.gpt.gpt import EPS, GPT, empty
-from webtext.model.settings import END_OF_TEXT, GPT2
+from webtext.model.settings import GPT2
 
 TURNED = ("c_attn.weight", "c_proj.weight", "c_fc.weight")
 PREFIX = "transformer."
@@ -130,8 +131,8 @@ def config(gpt: GPT2) -> dict[str, Any]:
         "resid_pdrop": gpt.dropout,
         "layer_norm_epsilon": EPS,
         "initializer_range": 0.02,
-        "bos_token_id": min(END_OF_TEXT, gpt.vocab - 1),
-        "eos_token_id": min(END_OF_TEXT, gpt.vocab - 1),
+        "bos_token_id": gpt.end,
+        "eos_token_id": gpt.end,
         "tie_word_embeddings": True,
         "torch_dtype": "float32",
     }
@@ -221,6 +222,9 @@ def shape(folder: Path) -> GPT2:
         **{name: found.get(key, default) for name, (key, default) in SHAPE.items()},
         dropout=found.get("resid_pdrop", 0.1),  # transformers' default
     )
+    end = found.get("eos_token_id")
+    if isinstance(end, int) and end != gpt.end and 0 <= end < gpt.vocab:
+        gpt = dataclasses.replace(gpt, end_of_text=end)
     if found.get("n_inner") not in (None, 4 * gpt.width):
         raise UserError(f"{path}: n_inner is {found['n_inner']!r}, wanted {4 * gpt.width}")
     return gpt

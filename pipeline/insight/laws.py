@@ -30,7 +30,7 @@ from webtext.pipeline.corpus.card import STATS
 from webtext.pipeline.corpus.verdicts import numbers_of
 from webtext.pipeline.filters.measuring.measures import KEPT
 from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
-from webtext.pipeline.tokens import bpe, tokens
+from webtext.pipeline.tokens import encoders, shard_files, tokens
 from webtext.pipeline.urls import urls
 
 ROWS = 1 << 14  # read at a time
@@ -268,7 +268,7 @@ class Split:
     def __init__(self, home: Directory, split: str, told: Mapping[str, int]) -> None:
         self.name, self.told = split, told
         paths = [tokens.shard(home, split, number) for number in range(told["shards"])]
-        self.sizes = [len(tokens.read_bin(path)) for path in paths]
+        self.sizes = [len(shard_files.read_bin(path)) for path in paths]
         self.documents = self.at = 0
 
     def take(self, row: Mapping[str, Any]) -> Iterator[str]:
@@ -318,10 +318,19 @@ def _decoded(home: Directory, row: dict[str, Any], document: dict[str, Any] | No
     if document is None or row["id"] != document["id"]:
         return f"documents.parquet has {row['id']} where the corpus has another document"
     found = tokens.document_tokens(home, row)
-    text = bpe.encoding().decode(found[1:].tolist(), errors="surrogatepass")
-    if found[0] != bpe.END_OF_TEXT or text != (document["text"] or ""):
+    encoder = encoders.beside(home.path)
+    text = encoder.decode(found[1:].tolist())
+    if found[0] != encoder.end or text != (document["text"] or ""):
         return f"the tokens of {row['id']} ({row['url']}) are not its text"
     return None
+
+
+def counts(case: Case) -> Iterator[str]:
+    """Yield the stages that lost or added rows: all that is known of a step without a law here."""
+    for passage in case.manifest["passages"]:
+        kept, dropped = passage["kept"], sum(passage["dropped"].values())
+        if passage["read"] != kept + dropped:
+            yield f"{passage['stage']} read {passage['read']} rows, kept {kept}, dropped {dropped}"
 
 
 LAWS: dict[str, Callable[[Case], Iterator[str]]] = {

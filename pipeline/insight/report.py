@@ -174,12 +174,12 @@ def grouped_sizes(sizes: Mapping[str, int]) -> dict[str, int]:
 def years(months: Mapping[str, int]) -> dict[str, int]:
     """Return counts by year.
 
-    >>> years({"2012-11": 1, "2013-01": 2, "2013-02": 3})
-    {'2012': 1, '2013': 5}
+    >>> years({"2012-11": 1, "2013-01": 2, "2013-02": 3, "unknown": 1})
+    {'2012': 1, '2013': 5, 'unknown': 1}
     """
     found: Counter[str] = Counter()
     for month, n in months.items():
-        found[month[:4]] += n
+        found[month.partition("-")[0]] += n
     return dict(sorted(found.items()))
 
 

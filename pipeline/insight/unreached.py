@@ -1,7 +1,7 @@
 """Find directories that no recipe, newest build or run needs, directly or through other steps."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from webtext.pipeline.core.directories.keeping import (
 )
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
+from webtext.pipeline.links import remembered
 
 REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # moved aside by `verify --remake`
 
@@ -28,13 +29,15 @@ class Unreached:
     fetched: bool  # whether its files were fetched from the network
 
 
-def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) -> list[Unreached]:
-    """Return the directories that nothing reaches, in the order of the steps.
+def unreached(
+    data: Path, wanted: Iterable[str], fingerprints: Iterable[str], names: Sequence[str] = NAMES
+) -> list[Unreached]:
+    """Return the directories that nothing reaches, in the order of the steps of these names.
 
     `wanted` are names of directories that recipes make; `fingerprints` are the sha256 of manifests
     that runs were trained on. All inputs of these and of the newest build are reached too.
     """
-    there = {home.name: home for home in directories(data)}
+    there = {home.name: home for home in directories(data, names)}
     named = json_or_none(data / LATEST)
     waiting = [*wanted, *(map(str, named.values()) if isinstance(named, dict) else ())]
     prints = set(fingerprints)
@@ -53,11 +56,25 @@ def unreached(data: Path, wanted: Iterable[str], fingerprints: Iterable[str]) ->
             waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
-    return [_measured(path) for path in left]
+    left += _forgotten(data, [home for name, home in there.items() if name in reached])
+    return [_measured(path, names) for path in left]
 
 
-def _measured(path: Path) -> Unreached:
-    names = list(checked.there(path))
-    size = sum((path / name).stat().st_size for name in names)
-    archived = any(name.endswith(checked.ARCHIVE) for name in names)
-    return Unreached(path, size, archived and step_of(Directory(path)) in NAMES)
+def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
+    """Return what was remembered of sources that none of these directories was made of."""
+    needed = set()
+    for home in homes:
+        if step_of(home) == "links" and home.whole:
+            manifest = home.manifest()
+            made = manifest["stages"].get("links", {})
+            for source in manifest.get("sources", ()):
+                needed.add(remembered.name_of(made["settings"], made["version"], source))
+    found = (data / remembered.FOLDER).glob("*")
+    return sorted(path for path in found if path.is_dir() and path.name not in needed)
+
+
+def _measured(path: Path, names: Sequence[str]) -> Unreached:
+    files = list(checked.there(path))
+    size = sum((path / name).stat().st_size for name in files)
+    archived = any(name.endswith(checked.ARCHIVE) for name in files)
+    return Unreached(path, size, archived and step_of(Directory(path)) in names)

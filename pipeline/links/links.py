@@ -1,8 +1,10 @@
 """Harvest: from dumps and lists to one row per page, with all submissions that link to it.
 
 A map and a reduce. The map reads each source once, applies the rules for single submissions, and
-spills its rows by shard (`spill.py`). The reduce takes one shard at a time, merges the submissions
-of each URL key, and checks the score. The output bytes do not depend on the number of workers.
+spills its rows by shard (`spill.py`); spills are remembered, so a later harvest of these sources
+and others reads only the others (`remembered.py`). The reduce takes one shard at a time, merges the
+submissions of each URL key, and checks the score. The output bytes do not depend on the number of
+workers.
 
 Fates, as `links.<reason>`, in the order in which they are checked:
 
@@ -28,7 +30,6 @@ Fates, as `links.<reason>`, in the order in which they are checked:
 A URL with dropped and with kept submissions is kept, with only the kept ones.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -42,13 +43,13 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, parquet, write_json
 from webtext.pipeline.core.stage import Passage, fates
-from webtext.pipeline.links import merge
+from webtext.pipeline.links import merge, remembered
+from webtext.pipeline.links.remembered import place
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.links.spill import spill
 
 # The Parquet column of the submissions' ids, after the columns of a link.
 SUBMISSIONS = LINK.get_field_index("submissions")
-EDGE = 1 << 20  # bytes at the start and end of a source that its fingerprint reads
 
 
 def harvest(
@@ -69,12 +70,14 @@ def harvest(
     todo = [n for n in range(settings.shards) if not out.shard(n).exists()]
     ledger = out.path / "sources.json"
     if todo or not ledger.exists():
-        total = sum(path.stat().st_size for path in sources)
-        items = list(enumerate(sources))
-        work = partial(spill, settings, out)
-        lines = pool.each(work, items, workers, progress, total)
-        rows = [{"source": path.name, "records": n} for path, n in zip(sources, lines, strict=True)]
-        write_json(ledger, rows)
+        places = [place(settings, out.path, n, path) for n, path in enumerate(sources)]
+        items = dict(zip(places, sources, strict=True))  # copies of a source have one place
+        total = sum(path.stat().st_size for path in items.values())
+        counts = pool.each(partial(spill, settings), [*items.items()], workers, progress, total)
+        lines = dict(zip(items, counts, strict=True))
+        read = [(path.name, each) for path, each in zip(sources, places, strict=True)]
+        write_json(ledger, [{"source": name, "records": lines[each]} for name, each in read])
+        rows = [(name, each.rows) for name, each in read]
         pool.each(partial(merge.merge, settings, out, rows), todo, workers, progress)
     passage = count(out, sum(row["records"] for row in json.loads(ledger.read_text())))
     merge.clear(out)
@@ -136,22 +139,5 @@ def _no_file(pattern: str, path: Path, base: Path) -> str:
 
 
 def fingerprint(sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return a fingerprint of these files, for a digest, without reading them completely.
-
-    It has their names without folders, sizes, and the sha256 of their first and last MiB: a moved
-    folder makes no new harvest, but an edited, cut or newly downloaded file does.
-    """
-    return [
-        {"name": path.name, "bytes": path.stat().st_size, "sha256": _edges(path)}
-        for path in sources
-    ]
-
-
-def _edges(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        found.update(file.read(EDGE))
-        size = file.seek(0, 2)
-        file.seek(max(size - EDGE, 0))
-        found.update(file.read(EDGE))
-    return found.hexdigest()
+    """Return a fingerprint of these files, for a digest, without reading them completely."""
+    return [remembered.fingerprint(path) for path in sources]

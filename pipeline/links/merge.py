@@ -7,6 +7,7 @@ texts are read again from the spills when they are written, some thousand links 
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,23 +41,28 @@ Array = np.ndarray[Any, Any]
 class Spilled:
     """The rows of one shard, in the order of sources and lines."""
 
-    out: Directory
-    sources: int
+    files: Sequence[Path]  # of the sources, in their order
     shards: int
     shard: int
 
     def batches(self, *names: str) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield these columns of the rows, and the number of their source."""
-        chosen = sorted(spill.SPILL.get_field_index(name) for name in names)
-        options = pa.ipc.IpcReadOptions(included_fields=chosen)
-        for number in range(self.sources):
-            path, _ = spill.paths(self.out, number)
+        for number, path in enumerate(self.files):
+            # Rows without a URL go to a shard by the number of their source, each to its place.
+            homeless = number % self.shards == self.shard
+            wanted = {*names, "line"} if homeless else set(names)
+            chosen = sorted(spill.SPILL.get_field_index(name) for name in wanted)
+            options = pa.ipc.IpcReadOptions(included_fields=chosen)
             with (
                 pa.OSFile(str(path)) as file,  # a mapped file would count as used memory
                 pa.ipc.open_file(file, options=options) as reader,
             ):
-                for at in range(self.shard, reader.num_record_batches, self.shards):
-                    yield number, reader.get_batch(at)
+                for at in range(self.shard, reader.num_record_batches, self.shards + 1):
+                    batch = reader.get_batch(at)
+                    if homeless:
+                        others = reader.get_batch(at - self.shard + self.shards)
+                        batch = _by_line(batch, others).select(sorted(names, key=_column))
+                    yield number, batch
 
     def chosen(
         self, which: Array, *names: str, more: bool = False
@@ -74,6 +80,20 @@ class Spilled:
                 these[:] = True
             if these.any():
                 yield number, batch if these.all() else batch.filter(pa.array(these))
+
+
+def _by_line(batch: pa.RecordBatch, others: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows of two batches of one chunk, in the order in which they were read."""
+    if not others.num_rows:
+        return batch
+    both = pa.Table.from_batches([batch, others]).combine_chunks()
+    order = np.argsort(both["line"].to_numpy(), kind="stable")
+    found: pa.RecordBatch = both.take(pa.array(order)).combine_chunks().to_batches()[0]
+    return found
+
+
+def _column(name: str) -> int:
+    return int(spill.SPILL.get_field_index(name))
 
 
 class Facts:
@@ -96,10 +116,15 @@ class Facts:
         self.values: Array = pc.fill_null(read["value"], np.nan).to_numpy().copy()
 
 
-def merge(settings: Harvest, out: Directory, sources: list[dict[str, Any]], shard: int) -> None:
-    """Write one shard of dropped rows, then one of links, so that the link shard is the last."""
-    names = [source["source"] for source in sources]
-    spilled = Spilled(out, len(sources), settings.shards, shard)
+def merge(
+    settings: Harvest, out: Directory, sources: Sequence[tuple[str, Path]], shard: int
+) -> None:
+    """Write one shard of dropped rows, then one of links, so that the link shard is the last.
+
+    `sources` are the names of the sources, each with the file of its rows.
+    """
+    names = [name for name, _ in sources]
+    spilled = Spilled([rows for _, rows in sources], settings.shards, shard)
     facts = Facts(spilled)
     order = told_once(spilled, facts, by_url(facts))
     order, merged = scored(settings, facts, order)
@@ -110,7 +135,7 @@ def merge(settings: Harvest, out: Directory, sources: list[dict[str, Any]], shar
 
 
 def clear(out: Directory) -> None:
-    """Remove the spills, once no shard needs them."""
+    """Remove the spills that are not remembered, once no shard needs them."""
     shutil.rmtree(out.path / "spill", ignore_errors=True)
 
 

@@ -44,6 +44,8 @@ class Harvest:
     lists: tuple[str, ...] = LISTS  # files of pipeline/data with more exclusions
     max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
     shards: int = 16  # about one per 50,000 wanted links; memory needs 60 bytes a row of a shard
+    # keep what was read of each source, so that a later harvest reads only those that are new
+    remember: bool = field(default=True, metadata={"machine": True})
 
     name: ClassVar[str] = "links"
     version: ClassVar[int] = 4  # also raised when a file of pipeline/data changes

@@ -1,11 +1,11 @@
 """The map of the harvest: one source in, its rows out by shard, each kept so far or with a reason.
 
-The spill of a source is one Arrow file of `shards` batches per chunk, so that the batches of shard
-s are s, s + shards, s + 2 shards, and so on: the reduce finds them without an index. It is not
-compressed, some 200 bytes a record, because it is soon read and removed.
+The spill of a source is one Arrow file of `shards + 1` batches per chunk, so that the batches of
+shard s are s, s + (shards + 1), and so on: the reduce finds them without an index. The last batch
+of a chunk has the rows without a URL, which belong to no site; the reduce gives them to a shard by
+the number of their source. So a spill is the same whatever other sources there are.
 """
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import Directory, replacing, write_json
+from webtext.pipeline.core.shards import replacing
 from webtext.pipeline.links import plain_urls
 from webtext.pipeline.links.columns import Found, batches
+from webtext.pipeline.links.remembered import Place
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.exclusions import extension, listed
 
 CHUNK = 1 << 16  # records in memory at a time: with fewer, calls would cost more than their work
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, so that batches are not mostly overhead
+CODEC = "zstd"  # of Arrow's buffers
 
 # The reasons to drop a single submission, in the order in which they are checked; a row has the
 # place of its reason here, 0 for none.
@@ -67,30 +69,24 @@ SPILL = pa.schema(
 Array = np.ndarray[Any, Any]
 
 
-def paths(out: Directory, number: int) -> tuple[Path, Path]:
-    """Return the path of the spill of source `number`, and of the note that is written after it."""
-    return out.shard(number, "arrow", "spill"), out.shard(number, "json", "spill")
-
-
-def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
+def spill(settings: Harvest, item: tuple[Place, Path]) -> int:
     """Read one source into its spill, unless that is already done; return its number of records.
 
     Raises:
         UserError: as `dumps.records`; or no record could be understood.
     """
-    number, source = item
-    rows, note = paths(out, number)
-    if note.exists():
+    place, source = item
+    if (known := place.records()) is not None:
         pool.tick(source.stat().st_size)
-        return int(json.loads(note.read_text())["records"])
+        return known
     count = 0
     understood = False  # whether any record had a URL, or stated that it has none
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
-    judge = Judge(settings, number % settings.shards)
+    judge = Judge(settings)
     with (
-        replacing(rows) as partial,
+        replacing(place.rows) as partial,
         pa.OSFile(str(partial), "wb") as sink,
-        pa.ipc.new_file(sink, SPILL) as writer,
+        pa.ipc.new_file(sink, SPILL, options=pa.ipc.IpcWriteOptions(compression=CODEC)) as writer,
     ):
         for found in batches(source, chunk, pool.tick):
             count += found.columns.num_rows
@@ -100,7 +96,7 @@ def spill(settings: Harvest, out: Directory, item: tuple[int, Path]) -> int:
             del found, judged, shards  # freed before the next are read, which need as much memory
         if not understood:
             raise UserError(_not_understood(source, count))
-    write_json(note, {"records": count})
+    place.finish(count)
     return count
 
 
@@ -130,9 +126,9 @@ def _not_understood(source: Path, count: int) -> str:
 def _write(
     writer: pa.RecordBatchFileWriter, batch: pa.RecordBatch, numbers: Array, shards: int
 ) -> None:
-    """Write the rows of each shard, in their order; an empty batch if there are none."""
+    """Write the rows of each shard and those of none, in their order, perhaps empty batches."""
     order = np.argsort(numbers, kind="stable")
-    ends = np.searchsorted(numbers[order], np.arange(shards + 1))
+    ends = np.searchsorted(numbers[order], np.arange(shards + 2))
     batch = batch.take(pa.array(order))
     for start, end in pairwise(ends):
         writer.write_batch(batch.slice(start, end - start))
@@ -141,15 +137,14 @@ def _write(
 class Judge:
     """Applies the rules for single submissions, to many at once."""
 
-    def __init__(self, settings: Harvest, home: int) -> None:
-        """Prepare for one source; its rows without a URL belong to no site and go to `home`."""
+    def __init__(self, settings: Harvest) -> None:
+        """Prepare for one source."""
         self.settings = settings
         self.subreddits = listed("subreddits", settings.lists, settings.exclude_subreddits)
         exclusions = settings.exclusions()
         self.extensions = exclusions.extensions
         self.endings = plain_urls.ending(self.extensions)
         self.site = exclusions.site
-        self.home = home
 
     def __call__(self, found: Found) -> tuple[pa.RecordBatch, Array]:
         """Return a row for every record, kept so far or with a reason; and its shard."""
@@ -226,12 +221,16 @@ class Judge:
         return which, np.where(unknown, np.nan, seconds)
 
     def shards(self, domains: pa.Array) -> Array:
-        """Return the shard of each row, as `urls.bucket`: all rows of a site are in one."""
+        """Return the shard of each row, as `urls.bucket`: all rows of a site are in one.
+
+        The rows without a URL have the number after the last one.
+        """
         told = domains.dictionary_encode()
         buckets = [urls.bucket(name, self.settings.shards) for name in told.dictionary.to_pylist()]
         places: Array = pc.fill_null(told.indices, len(buckets)).to_numpy()
-        small = self.settings.shards <= 1 << 16  # a type that numpy sorts by counting
-        return np.array([*buckets, self.home], np.uint16 if small else np.int64)[places]
+        small = self.settings.shards < 1 << 16  # a type that numpy sorts by counting
+        kind = np.uint16 if small else np.int64
+        return np.array([*buckets, self.settings.shards], kind)[places]
 
 
 def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> plain_urls.Read:

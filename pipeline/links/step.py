@@ -14,6 +14,7 @@ from webtext.pipeline.core.shards import read_batches
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.links.links import fingerprint, harvest, resolve
+from webtext.pipeline.links.remembered import LIBRARIES
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls.urls import shard_of
 
@@ -121,14 +122,7 @@ STEP = Step(
     name=NAME,
     tables={"links": Harvest},
     work=work,
-    bytes_depend_on=(
-        "ada-url",
-        "msgspec",
-        "numpy",
-        "pyarrow",
-        "tldextract",
-        "zstandard",
-    ),
+    bytes_depend_on=LIBRARIES,
     fates=FATES,
     wanted=lambda recipe: (
         bool(recipe.links.sources) or not (recipe.pages.warc or recipe.documents.sources)

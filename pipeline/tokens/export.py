@@ -11,8 +11,9 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import PARTIAL, Directory, damaged, replacing
 from webtext.pipeline.core.stage import settings as recorded
-from webtext.pipeline.tokens import bpe
-from webtext.pipeline.tokens.tokens import BLOCK, INDEX, SPLITS, Tokens, read_bin, tokens
+from webtext.pipeline.tokens import encoders
+from webtext.pipeline.tokens.shard_files import BLOCK, read_bin
+from webtext.pipeline.tokens.tokens import INDEX, SPLITS, Tokens, tokens
 
 FORMATS = ("llmc", "nanogpt")
 COLUMNS = ("id", "url", "domain", "text")  # that a corpus must have
@@ -89,7 +90,16 @@ def write_nanogpt(directory: Directory, out: Path) -> list[Path]:
 
     Between documents the two conventions give the same stream: only the first token moves to
     the end.
+
+    Raises:
+        UserError: tokens of more than 16 bits, which nanoGPT does not read.
     """
+    encoder = encoders.beside(directory.path)
+    if encoders.width(encoder) != "<u2":
+        raise UserError(
+            f"{directory}: {encoder.vocabulary:,} different tokens, and nanoGPT reads 65,536 at "
+            "most; use --format llmc"
+        )
     written = []
     for split in SPLITS:
         files = sorted(directory.path.glob(f"{split}-*.bin"))
@@ -99,6 +109,6 @@ def write_nanogpt(directory: Directory, out: Path) -> list[Path]:
                 for start in range(int(number == 0), len(found), BLOCK):
                     file.write(found[start : start + BLOCK].tobytes())
             if files:
-                file.write(np.array([bpe.END_OF_TEXT], "<u2").tobytes())
+                file.write(np.array([encoder.end], "<u2").tobytes())
         written.append(out / f"{split}.bin")
     return written

@@ -1,4 +1,4 @@
-"""The step `tokens`: GPT-2's byte-pair encoding of the corpus, in llm.c's shards."""
+"""The step `tokens`: the corpus encoded, by default as GPT-2's, in llm.c's shards."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from webtext.pipeline.core.directories.lookup import lookup
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.core.step import Fact, Planned, Sought, Step
+from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.tokens.tokens import INDEX, Tokens, counts, tokens
 
 NAME = "tokens"
@@ -45,7 +45,9 @@ STEP = Step(
         "numpy",
         "pyarrow",
         "tiktoken",
+        "tokenizers",
     ),
+    outside=lambda recipe, _data: Outside(recipe.tokens.known_by),
     follow=follow,
     facts=facts,
 )

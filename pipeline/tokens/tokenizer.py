@@ -10,6 +10,7 @@ from typing import Any
 
 from webtext.pipeline.core.shards import write_text
 from webtext.pipeline.tokens.bpe import END_OF_TEXT, SPECIAL, vocabulary
+from webtext.pipeline.tokens.encoders import OfFile
 
 FILES = ("vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json")
 
@@ -25,6 +26,21 @@ def write_tokenizer(folder: Path, context: int, tiktoken_cache: str = "") -> lis
     texts = (encoder, merges, dumped(fast(encoder, merges)), dumped(config(context)))
     paths = [folder / name for name in FILES]
     for path, text in zip(paths, texts, strict=True):
+        write_text(path, text)
+    return paths
+
+
+def write_other(folder: Path, context: int, encoder: OfFile) -> list[Path]:
+    """Write tokenizer.json and tokenizer_config.json of another tokenizer; return their paths."""
+    end = encoder.end_name
+    told = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context,
+        **dict.fromkeys(("bos_token", "eos_token", "unk_token"), end),
+        "clean_up_tokenization_spaces": False,
+    }
+    paths = [folder / name for name in FILES[2:]]
+    for path, text in zip(paths, (encoder.content, dumped(told)), strict=True):
         write_text(path, text)
     return paths
 

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
@@ -37,24 +36,19 @@ from webtext.pipeline.core.shards import (
     row_count,
     write_json,
     write_parquet,
+    write_text,
 )
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens import bpe, encoders
 from webtext.pipeline.tokens.held_out import small_val
+from webtext.pipeline.tokens.shard_files import read_bin, write_bin
 
 log = logging.getLogger(__name__)
-
-# llm.c's file: 256 little-endian int32, of which the first three are these and the number of
-# tokens; then the tokens as uint16. Source: karpathy/llm.c, dev/data/data_common.py
-MAGIC = 20240520
-FORMAT = 1
-HEADER = 256
 
 SPLITS = ("train", "val")
 WORK = "parts"  # gone when the directory is whole
 INDEX = "documents.parquet"
 STATS = "stats.json"  # written last, so a directory that has it lacks nothing but its manifest
-BLOCK = 1 << 22  # tokens copied at a time, 8 MB
 INDEX_ROWS = 1 << 14  # in a row group of the index, so that one document is found without the rest
 
 PART = pa.schema([TOKENS.field(name) for name in ("id", "url", "split", "length")]).append(
@@ -66,7 +60,7 @@ Counts = dict[str, int]  # by split
 
 @dataclass(frozen=True)
 class Tokens:
-    """Encode the corpus with GPT-2's byte-pair encoding.
+    """Encode the corpus with GPT-2's byte-pair encoding, or with another tokenizer.
 
     All documents of a registrable domain are in the same split, chosen by a hash of its name, so
     no site and no near-duplicates within a site are on both sides. A text without a domain is on
@@ -75,6 +69,10 @@ class Tokens:
 
     shard_tokens: int = 100_000_000  # a file of 200 MB. Source: llm.c, dev/data/fineweb.py
     val_fraction: float = 0.005  # of the domains. Source: nanoGPT's 0.0005 of documents, times ten
+    # "gpt2", another encoding of tiktoken whose file is at hand, or the path of a tokenizer.json
+    tokenizer: str = field(default=encoders.GPT2, metadata={"machine": True})
+    # the token before each document; if empty, the tokenizer's own, such as <|endoftext|>
+    end_of_text: str = field(default="", metadata={"machine": True})
 
     name: ClassVar[str] = "tokens"
     version: ClassVar[int] = 1
@@ -92,6 +90,20 @@ class Tokens:
             )
         if not 0 <= self.val_fraction < 1:
             raise UserError(f"tokens.val_fraction = {self.val_fraction}: use 0 to less than 1")
+
+    @property
+    def encoder(self) -> encoders.Encoder:
+        """The tokenizer.
+
+        Raises:
+            UserError: it is not at hand.
+        """
+        return encoders.encoder(self.tokenizer, self.end_of_text)
+
+    @property
+    def known_by(self) -> dict[str, Any] | None:
+        """What identifies the tokenizer in a digest; None for GPT-2's."""
+        return None if self.tokenizer == encoders.GPT2 else self.encoder.known_by
 
     def split(self, domain: str) -> str:
         """Return the split that all documents of a domain are in.
@@ -117,12 +129,16 @@ def tokens(
         UserError: the corpus, or its train split, is empty.
     """
     if not (out.path / STATS).exists():
-        bpe.encoding()  # report missing files here, once, and not in every worker
+        kind = encoders.width(settings.encoder)  # reports missing files, once
         encode_all(settings, corpus, out, workers, progress)
-        totals = count(out)
+        totals = count(out, kind)
         check(settings, corpus, totals)
         pack_all(settings, out, totals, workers, progress)
         write_index(settings, out)
+        if settings.tokenizer not in (encoders.GPT2, *encoders.OTHERS):
+            copied = Path(settings.tokenizer).expanduser()
+            content = (copied / encoders.FILE if copied.is_dir() else copied).read_text("utf-8")
+            write_text(out.path / encoders.FILE, content)
         write_json(out.path / STATS, stats(settings, out))
     shutil.rmtree(out.path / WORK, ignore_errors=True)
     documents = sum(split["documents"] for split in counts(out)["splits"].values())
@@ -167,6 +183,9 @@ def part(out: Directory, number: int, split: str = "") -> Path:
 def encode_shard(settings: Tokens, corpus: Directory, out: Directory, number: int) -> None:
     """Encode one corpus shard; the index, which makes it count as done, appears last."""
     index = []
+    encoder = settings.encoder
+    kind = encoders.width(encoder)
+    end = np.array([encoder.end], kind)
     with (
         replacing(part(out, number, "train")) as train_path,
         replacing(part(out, number, "val")) as val_path,
@@ -178,29 +197,21 @@ def encode_shard(settings: Tokens, corpus: Directory, out: Directory, number: in
             named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), strict=True)
             splits = [settings.split(domain or identity) for domain, identity in named]
             lengths = []
-            for split, text in zip(splits, batch["text"].to_pylist(), strict=True):
-                document = with_end(bpe.encode(text or ""))
-                files[split].write(document.tobytes())
-                lengths.append(len(document))
+            texts = [text or "" for text in batch["text"].to_pylist()]
+            for split, document in zip(splits, encoder.encode(texts), strict=True):
+                files[split].write(end.tobytes() + document.astype(kind).tobytes())
+                lengths.append(1 + len(document))
             columns = [batch["id"], batch["url"], pa.array(splits), pa.array(lengths, pa.int64())]
             index.append(pa.RecordBatch.from_arrays([*columns, batch["domain"]], schema=PART))
             tick(batch.num_rows)
     write_parquet(part(out, number), [pa.Table.from_batches(index, PART)], PART)
 
 
-def with_end(document: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
-    """Return a document's tokens with `<|endoftext|>` before them, little-endian.
-
-    >>> with_end(np.array([31373, 995], np.uint16)).tolist()
-    [50256, 31373, 995]
-    """
-    return np.concatenate([np.array([bpe.END_OF_TEXT], "<u2"), document.astype("<u2")])
-
-
-def count(out: Directory) -> Counts:
+def count(out: Directory, kind: str = "<u2") -> Counts:
     """Return the number of tokens of each split, from the sizes of the encoded parts."""
+    size = np.dtype(kind).itemsize
     return {
-        split: sum(path.stat().st_size // 2 for path in (out.path / WORK).glob(f"*.{split}"))
+        split: sum(path.stat().st_size // size for path in (out.path / WORK).glob(f"*.{split}"))
         for split in SPLITS
     }
 
@@ -258,29 +269,22 @@ def pack(settings: Tokens, out: Directory, item: tuple[str, int]) -> None:
     split, number = item
     parts = sorted((out.path / WORK).glob(f"*.{split}"))
     start = number * settings.shard_tokens
-    write_bin(shard(out, split, number), list(stretch(parts, start, start + settings.shard_tokens)))
+    kind = encoders.width(settings.encoder)
+    pieces = list(stretch(parts, start, start + settings.shard_tokens, kind))
+    write_bin(shard(out, split, number), pieces, kind)
 
 
-def stretch(parts: Iterable[Path], start: int, stop: int) -> Iterator[npt.NDArray[np.uint16]]:
+def stretch(
+    parts: Iterable[Path], start: int, stop: int, kind: str = "<u2"
+) -> Iterator[npt.NDArray[Any]]:
     """Yield tokens `start` to `stop` of the stream that the parts form, as views of the files."""
     begins = 0
     for path in parts:
-        length = path.stat().st_size // 2
+        length = path.stat().st_size // np.dtype(kind).itemsize
         low, high = max(start - begins, 0), min(stop - begins, length)
         if low < high:
-            yield np.memmap(path, "<u2", "r")[low:high]
+            yield np.memmap(path, kind, "r")[low:high]
         begins += length
-
-
-def write_bin(path: Path, pieces: list[npt.NDArray[np.uint16]]) -> None:
-    """Write one file in llm.c's format, whole or not at all."""
-    header = np.zeros(HEADER, "<i4")
-    header[:3] = MAGIC, FORMAT, sum(map(len, pieces))
-    with replacing(path) as partial_path, partial_path.open("wb") as file:
-        file.write(header.tobytes())
-        for piece in pieces:
-            for start in range(0, len(piece), BLOCK):
-                file.write(piece[start : start + BLOCK].tobytes())
 
 
 def write_index(settings: Tokens, out: Directory) -> None:
@@ -322,38 +326,17 @@ def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
         found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
     note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
     note = note or small_val(found["val"])
-    tokenizer = {"name": bpe.NAME, "vocabulary": bpe.VOCABULARY, "sha256": bpe.SHA256}
+    tokenizer: dict[str, Any] = {"name": bpe.NAME, "vocabulary": bpe.VOCABULARY}
+    if settings.tokenizer == encoders.GPT2:
+        tokenizer |= {"sha256": bpe.SHA256}
+    else:
+        encoder = settings.encoder
+        tokenizer = {"name": encoder.name, "vocabulary": encoder.vocabulary, "end": encoder.end}
+        tokenizer |= {"end_of_text": settings.end_of_text, **encoder.known_by}
     return {"tokenizer": tokenizer, "splits": found, "notes": [note] if note else []}
 
 
-def read_bin(path: Path) -> npt.NDArray[np.uint16]:
-    """Return the tokens of one file, as a read-only view of it.
-
-    Raises:
-        UserError: it is not a file of this format, or not all of it is there.
-    """
-    checked.confirm(path)
-    try:
-        header = np.fromfile(path, "<i4", HEADER)
-        length = (path.stat().st_size - 4 * HEADER) // 2
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such token shard; build the tokens") from None
-    if len(header) < HEADER or header[0] != MAGIC or header[1] != FORMAT:
-        raise UserError(
-            f"{path}: expected llm.c's header ({MAGIC}, {FORMAT}, count), found "
-            f"{header[:3].tolist()}; it is not a token shard"
-        )
-    if header[2] != length:
-        raise UserError(
-            f"{path}: its header says {header[2]} tokens, found {length}; put back the right one, "
-            "or make the tokens again"
-        )
-    if not length:
-        return np.empty(0, "<u2")
-    return np.memmap(path, "<u2", "r", offset=4 * HEADER)
-
-
-def document_tokens(directory: Directory, row: Mapping[str, Any]) -> npt.NDArray[np.uint16]:
+def document_tokens(directory: Directory, row: Mapping[str, Any]) -> npt.NDArray[Any]:
     """Return the tokens of one document, given its row of the index: `<|endoftext|>` first.
 
     Raises:

@@ -199,6 +199,8 @@ def key_query(query: str) -> str:
     """
     if "%" in query:
         query = _percent.sub(_respelt, query)
+    if "&" not in query:  # most queries
+        return "" if _tracks(query.partition("=")[0]) else query
     pairs = [part.partition("=") for part in query.split("&") if part]
     pairs = [pair for pair in pairs if not _tracks(pair[0])]
     if len(pairs) > 1:

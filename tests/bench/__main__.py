@@ -12,6 +12,7 @@ BENCHES = (
     ("harvest against merely parsing", "tests.bench.harvest", ()),
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
     ("a crawl against Scrapy and bare aiohttp", "tests.bench.crawl", ()),
+    ("six months of a corpus that grows", "tests.bench.months", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
     (
         "200,000 documents, against the fastest of them",
@@ -23,6 +24,7 @@ BENCHES = (
     ("from a page to a judged document against datatrove", "tests.bench.extraction", ()),
     ("what language a text is in, seven engines", "tests.bench.language", ()),
     ("main texts of seven kinds of pages", "tests.bench.wcxb", ()),
+    ("what checking the files costs a build", "tests.bench.checks", ()),
     ("memory over ten thousand pages", "tests.bench.flat", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),
     ("others read our token shards: llm.c and nanoGPT", "tests.bench.readers", ()),

@@ -1,25 +1,25 @@
 """Six months of a corpus that grows, over the demo's web: what each costs, and what is kept.
 
-python -m tests.bench.months [--pages 3000] [--static] [--shares 60 10 10 10 9 1]
+python -m tests.bench.months [--pages 3000] [--static] [--until pages] [--shares 60 10 10 10 9 1]
 
 The links of the demo's dump arrive in six parts, one file a month, in one folder; each month the
-same `webtext build` runs in the same data directory. After each month some of the pages that were
-linked change, and some die. At the end one build in a new data directory takes all six files from
-the web as it is by then. Printed are the requests that the web saw, wall and CPU seconds and the
-bytes that were archived, a month; and how the documents kept differ from those of that last build.
+same recipe is built in the same data directory, up to the corpus. After each month some of the
+pages that were linked change, and some die. At the end one build in a new data directory takes all
+six files from the web as it is by then. Printed are the requests that the web saw, wall and CPU
+seconds and the bytes that were archived, a month; and how the documents kept differ from those of
+that last build.
 
 A page that changed or died after it was fetched stays in the grown corpus as it was fetched: that
 is the difference that must be, with what it makes of duplicates. With --static nothing changes or
-dies, and both corpora must be the same to the byte.
+dies, and both corpora must be the same to the byte. With --until pages it is the pages that are
+compared, by their digests: for machines on which six builds take too long.
 """
 
 import argparse
 import asyncio
 import hashlib
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,11 +33,14 @@ import pyarrow.dataset as ds
 import zstandard
 from aiohttp import web as http
 
-from tests.bench.peers import ROOT
+from webtext.flows.building.settings import load
 from webtext.flows.demo.site import PAGES, Answer, Web, submissions, web
+from webtext.pipeline.build import Build
 from webtext.pipeline.urls.urls import url_id
 
 SHARES = (60, 10, 10, 10, 9, 1)  # per cent of the links, a month
+FEW = frozenset({"aiohttp", "click", "jinja2", "pyarrow", "rich"})  # whose texts are few pages
+MANY = 1_000  # pages for which all packages' texts are read
 CHANGING = 2  # per cent of all pages that change after a month
 DYING = 2  # ... and die
 
@@ -106,26 +109,14 @@ def parts(lines: list[bytes], shares: tuple[int, ...]) -> list[list[bytes]]:
     return [drawn[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def build(data: Path, dumps: Path, port: int) -> None:
-    """Run the command that a user would run each month."""
+def build(data: Path, dumps: Path, port: int, until: str) -> None:
+    """Build what the demo's recipe says, up to a step, as the command does each month."""
     lines = [
         f"links.sources = ['{dumps}/RS_*.zst']",
         f"crawl.connect_to = ['*:80:127.0.0.1:{port}', '*:443:127.0.0.1:{port}']",
         "crawl.first_byte_timeout = 2.0",
-        "tokens.shard_tokens = 100_000",
     ]
-    options = [part for line in lines for part in ("--set", line)]
-    command = [sys.executable, "-m", "webtext", "build", "demo", "--data", str(data)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, "--no-prefect", "--workers", "2", *options],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
+    Build(load("demo", lines), data).run(until, workers=1)
 
 
 def size(data: Path, pattern: str = "**/*") -> int:
@@ -137,30 +128,43 @@ def newest(data: Path, step: str) -> Path:
     return data / json.loads((data / "latest.json").read_text())[step]
 
 
-def corpus(data: Path) -> dict[str, str]:
-    """Return the text of each document kept, by its id."""
-    files = sorted(str(path) for path in newest(data, "corpus").glob("*.parquet"))
-    table = ds.dataset(files).to_table(["id", "text"])
-    return dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
+def kept(data: Path, until: str) -> dict[str, str]:
+    """Return the text of each document kept, or the digest of each page, by its id."""
+    crawled = until == "pages"
+    files = sorted(newest(data, until).glob("outcomes/*.parquet" if crawled else "*.parquet"))
+    table = ds.dataset([str(path) for path in files]).to_table(
+        ["id", "digest" if crawled else "text"],
+        filter=ds.field("dropped_by").is_null() if crawled else None,
+    )
+    return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
-def measured(data: Path, dumps: Path, served: Changing) -> tuple[int, int, float, float, int, int]:
+def cpu() -> float:
+    """Return the CPU seconds of this process and of those that have ended, the web's included."""
+    found = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in found)
+
+
+def measured(
+    data: Path, dumps: Path, served: Changing, until: str
+) -> tuple[int, int, float, float, int, int]:
     """Build; return requests for robots.txt and pages, wall and CPU seconds, WARC and all bytes."""
     asked, began = served.asked.copy(), time.monotonic()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = cpu()
     held, all_held = size(data, "pages-*/*.warc.gz"), size(data)
-    build(data, dumps, served.port)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    build(data, dumps, served.port, until)
+    spent = cpu() - spent
     new = served.asked - asked
     archived = size(data, "pages-*/*.warc.gz") - held
     grown = size(data) - all_held
-    return new["robots"], new["page"], time.monotonic() - began, cpu, archived, grown
+    return new["robots"], new["page"], time.monotonic() - began, spent, archived, grown
 
 
-def months(folder: Path, pages: int, static: bool, shares: tuple[int, ...]) -> bool:
+def months(
+    folder: Path, pages: int, static: bool, shares: tuple[int, ...], until: str = "corpus"
+) -> bool:
     """Print the table; return whether the kept documents differ only where they must."""
-    table = web(pages)
+    table = web(pages, FEW if pages < MANY else frozenset())
     lines = list(submissions(table))
     dumps, data = folder / "dumps", folder / "data"
     dumps.mkdir()
@@ -168,11 +172,11 @@ def months(folder: Path, pages: int, static: bool, shares: tuple[int, ...]) -> b
     print(f"{'month':>8}" + "".join(f"{head:>9}" for head in heads))
 
     def tell(name: str, links: int, data: Path) -> None:
-        robots, asked, wall, cpu, archived, grown = measured(data, dumps, served)
-        kept = len(corpus(data))
+        robots, asked, wall, spent, archived, grown = measured(data, dumps, served, until)
+        count = len(kept(data, until))
         print(
-            f"{name:>8}{links:>9,}{robots:>9,}{asked:>9,}{wall:>9.1f}{cpu:>9.1f}"
-            f"{archived / 1e3:>9,.0f}{grown / 1e3:>9,.0f}{kept:>9,}",
+            f"{name:>8}{links:>9,}{robots:>9,}{asked:>9,}{wall:>9.1f}{spent:>9.1f}"
+            f"{archived / 1e3:>9,.0f}{grown / 1e3:>9,.0f}{count:>9,}",
             flush=True,
         )
 
@@ -185,26 +189,26 @@ def months(folder: Path, pages: int, static: bool, shares: tuple[int, ...]) -> b
                 served.pass_a_month(month)
         tell("again", 0, data)
         tell("at once", len(lines), folder / "once")
-        return compared(data, folder / "once", served.touched)
+        return compared(data, folder / "once", served.touched, until)
 
 
-def compared(grown: Path, once: Path, touched: set[str]) -> bool:
-    """Print how the kept documents differ; return whether only by pages that were touched."""
-    files = [{path.name: path.read_bytes() for path in newest(data, "corpus").glob("*.parquet")}
+def compared(grown: Path, once: Path, touched: set[str], until: str) -> bool:
+    """Print how what is kept differs; return whether only by pages that were touched."""
+    files = [{path.name: path.read_bytes() for path in newest(data, until).glob("*.parquet")}
              for data in (grown, once)]  # fmt: skip
-    if files[0] == files[1]:
+    if files[0] and files[0] == files[1]:
         print("the corpora are the same to the byte")
         return True
-    a, b = corpus(grown), corpus(once)
+    a, b = kept(grown, until), kept(once, until)
     differing = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
     plain = differing - touched
     print(
-        f"{len(a.keys() & b.keys()):,} documents in both, {len(a.keys() - b.keys()):,} only in the "
-        f"grown corpus, {len(b.keys() - a.keys()):,} only at once, "
-        f"{sum(a[key] != b[key] for key in a.keys() & b.keys()):,} with another text; "
+        f"{len(a.keys() & b.keys()):,} kept in both, {len(a.keys() - b.keys()):,} only in what "
+        f"grew, {len(b.keys() - a.keys()):,} only at once, "
+        f"{sum(a[key] != b[key] for key in a.keys() & b.keys()):,} with another content; "
         f"{len(differing & touched):,} of these changed or died after they were fetched"
     )
-    related = relatives(grown, once, touched)
+    related = set() if until == "pages" else relatives(grown, once, touched)
     left = plain - related
     print(f"{len(plain & related):,} more are copies of such pages; {len(left):,} are neither")
     return not left
@@ -231,10 +235,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=PAGES)
     parser.add_argument("--static", action="store_true", help="nothing changes and nothing dies")
+    parser.add_argument("--until", choices=["pages", "corpus"], default="corpus")
     parser.add_argument("--shares", type=int, nargs="+", default=SHARES)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if not months(Path(folder), chosen.pages, chosen.static, tuple(chosen.shares)):
+        if not months(
+            Path(folder), chosen.pages, chosen.static, tuple(chosen.shares), chosen.until
+        ):
             sys.exit("what is kept differs where it must not")
 
 

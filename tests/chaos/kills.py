@@ -34,6 +34,7 @@ from tests.chaos.holding import COMMAND, DIE
 from tests.chaos.victims import WORDS, Running, started, strike, wait_until
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.directories.checked import MANIFEST, listed
+from webtext.pipeline.filters.measuring.measures import UNDER
 from webtext.pipeline.insight.verification import verify
 from webtext.pipeline.steps import STEPS
 
@@ -247,8 +248,12 @@ def content(data: Path) -> dict[str, Any]:
     paths = sorted(path for pattern in BYTES for path in data.glob(pattern))
     found: dict[str, Any] = {str(path.relative_to(data)): path.read_bytes() for path in paths}
     homes = [path.parent for path in data.glob(f"*-*/{MANIFEST}")]
-    sums = {home.name: listed(home) for home in homes if not home.name.startswith(f"{CRAWL}-")}
-    return {**found, **sums}
+    for home in homes:
+        if not home.name.startswith(f"{CRAWL}-"):
+            # A table of measures tells where in the WARC files each page lies.
+            sums = {name: said for name, said in listed(home).items() if UNDER not in name}
+            found[home.name] = sums
+    return found
 
 
 def funnel(data: Path) -> Any:

@@ -91,6 +91,8 @@ def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
     shutil.copytree(next(data.glob("corpus-*")), data / "corpus-00000000")
     shutil.copytree(next(data.glob("pages-*")), data / "pages-00000000")
     needed = {path.name for path in data.iterdir() if not path.name.endswith("-00000000")}
+    (old,) = (data / ".harvested").iterdir()
+    shutil.copytree(old, old.with_name("0" * 16))  # of a dump that no list names any more
 
     listed = run("gc", "--data", data, answer="n\n")
     assert listed.exit_code != 0
@@ -105,6 +107,7 @@ def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
 
     assert run("gc", "--data", data, "--yes").exit_code == 0
     assert not (data / "corpus-00000000").exists()
+    assert list((data / ".harvested").iterdir()) == [old]
     (data / "pages-00000000" / "manifest.json").unlink()  # as of a crawl that is at work
     assert run("gc", "--data", data, "--yes").exit_code == 0
     assert (data / "pages-00000000").is_dir()

@@ -146,6 +146,18 @@ def test_prefects_page_shows_its_figures(package, answers):
     assert "domains: 3 of 3 (100 %)" in text
 
 
+def test_it_is_verified_and_listed_where_nothing_needs_it(package, answers):
+    folder = answers[0]
+    again = ["build", "webtext", "--until", "domains", "--no-prefect", *SET[:-1]]
+    more = ["verify", "data"], [*again, "domains.least = 1"], ["gc", "--yes"]
+    home = folder / answers[1][2].strip()
+    (home / "more.json").write_text("{}")
+    found = said(package, folder, *more)
+    assert "more.json: is there, though no manifest names it" in found[0]
+    assert home.name in found[2]
+    assert not home.exists()
+
+
 def test_without_the_line_there_is_no_such_step():
     with pytest.raises(UserError, match="domains: unknown key"):
         load("webtext", ASKED)

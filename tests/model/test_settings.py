@@ -29,7 +29,7 @@ def test_operations_per_token_are_those_of_palms_formula():
     ("changed", "message"),
     [
         ({"layers": 0}, "model.layers = 0; wanted 1 or more"),
-        ({"vocab": 70_000}, "model.vocab = 70000; wanted 65,536 at most"),
+        ({"vocab": 2_000_000}, "model.vocab = 2000000; wanted 1,048,576 at most"),
         ({"dropout": 1.0}, "model.dropout = 1.0; wanted from 0 to below 1"),
         ({"width": 100, "heads": 12}, "does not divide into 12 heads; use a multiple, such as 96"),
     ],

@@ -17,6 +17,7 @@ from webtext.pipeline.core.directories import data_directory, source_code
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import maker
 from webtext.pipeline.filters.rules import Rules, rules_of
+from webtext.pipeline.insight import verification
 from webtext.pipeline.links import merge
 from webtext.pipeline.links import step as links_step
 from webtext.pipeline.steps import STEPS
@@ -155,6 +156,10 @@ def test_a_directory_is_known_to_be_one_steps(tmp_path):
         manifest = {"stage": step.name, "stages": {table: {} for table in step.tables}}
         assert maker(manifest, STEPS) is step
     assert maker({"stage": "nonsense"}, STEPS) is None
+
+
+def test_every_step_has_a_law_that_verify_holds_it_to():
+    assert Build(None, Path()).names == verification.NAMES
 
 
 def test_no_two_steps_have_a_figure_of_one_name(tmp_path):

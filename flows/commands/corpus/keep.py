@@ -40,12 +40,13 @@ def verify(
     fetched again.
     """
     from webtext.flows.building.terminal import meters
+    from webtext.pipeline.build import Build
     from webtext.pipeline.insight.verification import directories
-    from webtext.pipeline.insight.verification import verify as differences
 
     found = []
+    build = Build(None, data)
     with meters() as meter:
-        for difference in differences(data, meter("verify")):
+        for difference in build.verify(meter("verify")):
             found.append(difference)
             if not as_json:
                 echo(difference)
@@ -53,7 +54,7 @@ def verify(
         told = [{"path": str(one.path), "said": one.said} for one in found]
         echo(json.dumps({"data": str(data), "differences": told}))
     if not found:
-        count = len(directories(data))
+        count = len(directories(data, build.names))
         echo(f"{data}: {count} directories are what their manifests say", err=True)
         return
     for home, said in remedies(found, data):
@@ -157,11 +158,10 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: boo
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
-    from webtext.pipeline.insight.unreached import unreached
 
     with locked(data):
         names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
-        found = unreached(data, names, trained_on(runs))
+        found = Build(None, data).unreached(names, trained_on(runs))
         if not found:
             echo(f"{data}: everything there is needed", err=True)
             return

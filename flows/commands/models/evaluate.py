@@ -56,7 +56,8 @@ def evaluate(
     """Score RUN, or a model in transformers' layout, on GPT-2's Table 3 and choices, zero-shot."""
     give_way()
     from webtext.flows.building.terminal import passes
-    from webtext.flows.models.evaluation import Gpt2, row_json, table
+    from webtext.flows.models import run_tokenizer
+    from webtext.flows.models.evaluation import Spelling, row_json, table
     from webtext.model.eval.zero_shot import evaluate as evaluate_model
     from webtext.model.files import write_json
     from webtext.model.training.trained import load
@@ -66,7 +67,7 @@ def evaluate(
     with passes() as watch:
         rows = evaluate_model(
             model,
-            Gpt2(),
+            Spelling(run_tokenizer.of(source)),
             sets,
             names(tasks),
             limit=limit,

@@ -19,7 +19,7 @@ from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
-    from tiktoken import Encoding
+    from webtext.pipeline.tokens.encoders import Encoder
 
 RUNS = Path("runs")
 
@@ -111,7 +111,7 @@ def show_plan(
     from webtext.flows.models.origin import load_for
     from webtext.model.machine.plan import describe, plan
 
-    loaded = load_for(recipe, overrides, source)
+    loaded = load_for(recipe, overrides, source, tokens=shards)
     corpus = None
     if shards is not None:
         from webtext.model.batches.data import Stream
@@ -179,7 +179,7 @@ def run_training(
 ) -> None:
     """Train, and show the progress; the run's page is written at the end, also after an error."""
     from webtext.flows.building.terminal import say, training
-    from webtext.flows.models import provenance, trackers
+    from webtext.flows.models import provenance, run_tokenizer, trackers
 
     # Read when torch is loaded: waiting threads yield the CPU to other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -192,8 +192,8 @@ def run_training(
     from webtext.pipeline.insight.losses import write_page
 
     with alike():
-        loaded = load_for(recipe, overrides, source, run)
-        without, score = short_val(shards, loaded.model.context), scorer(loaded.train)
+        loaded = load_for(recipe, overrides, source, run, shards)
+        without, score = short_val(shards, loaded.model.context), scorer(loaded.train, shards)
     if without and leads():
         say(without)
     with ExitStack() as open_:
@@ -224,6 +224,8 @@ def run_training(
             every = f"`webtext batch {run} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None
         finally:
+            if leads():
+                run_tokenizer.keep(shards, run)
             if leads() and (run / "log.jsonl").exists():
                 write_page(run)
     stop_short(step_of(last), loaded.train.steps)
@@ -299,14 +301,14 @@ def run_sample(
 
     `how` has the sampling options of `webtext.model.gpt.sample.generate_batch`.
     """
+    from webtext.flows.models import run_tokenizer
     from webtext.model.gpt.sample import generate_batch
     from webtext.model.training.trained import load
-    from webtext.pipeline.tokens.bpe import encoding
 
-    bpe = encoding()
+    encoder = run_tokenizer.of(run)
     model = load(run, device, step)
-    start = [bpe.eot_token, *bpe.encode_ordinary(prompt)]
-    texts = [Written(bpe, show=number == 0) for number in range(samples)]
+    start = [encoder.end, *encoder.encode([prompt])[0].tolist()]
+    texts = [Written(encoder, show=number == 0) for number in range(samples)]
     echo(prompt, nl=False)
     for drawn in generate_batch(model, [start] * samples, length, **how):
         for text, token in zip(texts, drawn, strict=True):
@@ -321,16 +323,16 @@ def run_sample(
 class Written:
     """One sample: its text, where each character appears with the last of its tokens."""
 
-    def __init__(self, bpe: "Encoding", show: bool) -> None:
-        self.bpe, self.show = bpe, show
+    def __init__(self, encoder: "Encoder", show: bool) -> None:
+        self.encoder, self.show = encoder, show
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.told, self.ended = "", False
 
     def add(self, token: int) -> None:
         """Add a token, unless the document has ended."""
-        self.ended = self.ended or token == self.bpe.eot_token
+        self.ended = self.ended or token == self.encoder.end
         if not self.ended:
-            self._tell(self.decoder.decode(self.bpe.decode_single_token_bytes(token)))
+            self._tell(self.decoder.decode(self.encoder.piece(token)))
 
     def end(self) -> None:
         """Report a character that was cut off."""

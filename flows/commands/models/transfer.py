@@ -18,18 +18,26 @@ def export(run: str, folder: Path, step: int | None) -> None:
     Safetensors, config.json and the tokenizer's files: AutoModelForCausalLM and AutoTokenizer take
     the directory as it is.
     """
+    from webtext.flows.models import run_tokenizer
     from webtext.model.errors import UserError
     from webtext.model.gpt.weights import export as export_model
     from webtext.model.training.trained import load
-    from webtext.pipeline.tokens.bpe import VOCABULARY
-    from webtext.pipeline.tokens.tokenizer import write_tokenizer
+    from webtext.pipeline.tokens.encoders import GPT2, OfFile
+    from webtext.pipeline.tokens.tokenizer import write_other, write_tokenizer
 
-    model = load(find_run(run), "cpu", step)
-    if model.settings.vocab != VOCABULARY:
-        raise UserError(
-            f"{run}: has {model.settings.vocab} tokens, wanted GPT-2's {VOCABULARY}; "
-            "its tokenizer is not ours to write"
-        )
+    place = find_run(run)
+    model = load(place, "cpu", step)
+    encoder = run_tokenizer.of(place)
+    if model.settings.vocab < encoder.vocabulary or not isinstance(encoder, OfFile):
+        known = encoder.name == GPT2 and model.settings.vocab == encoder.vocabulary
+        if not known:
+            raise UserError(
+                f"{run}: has {model.settings.vocab} tokens, and its tokenizer {encoder.name} "
+                f"{encoder.vocabulary}; only GPT-2's and those of a tokenizer.json can be written"
+            )
     export_model(model, folder)
-    write_tokenizer(folder, model.settings.context)
+    if isinstance(encoder, OfFile):
+        write_other(folder, model.settings.context, encoder)
+    else:
+        write_tokenizer(folder, model.settings.context)
     echo(folder)

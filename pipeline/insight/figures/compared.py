@@ -252,7 +252,7 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines for people."""
     counts = found["documents"]
     yield (
-        f"{counts['came']:,} documents came, {counts['went']:,} went, "
+        f"documents: {counts['came']:,} came, {counts['went']:,} went, "
         f"{counts['changed']:,} changed, {counts['same']:,} are the same"
     )
     yield from reasons(found["why"])

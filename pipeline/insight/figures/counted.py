@@ -24,6 +24,7 @@ from webtext.pipeline.words.scripts import SCRIPTS
 
 TOP = 20  # domains, hosts and languages listed
 BINS = 40  # bars of a rule's histogram
+FAR = 1.0  # of the measures' range: bounds beyond it are not in the picture
 EDGE = 0.005  # share of the documents beyond each end of a histogram, which are in its last bars
 MEMORY = "1GB"  # of the table in memory at once; the rest is in a temporary file
 UNASKED = frozenset({"id", "url", "final_url", "text_digest", "digest", "source_file", "nearest"})
@@ -212,12 +213,15 @@ def rules(ask: Asker, documents: Directory) -> Iterator[dict[str, Any]]:
 def out_of_bounds(ask: Asker, name: str, at_least: float | None, at_most: float | None) -> int:
     """Return how many documents a rule objects to, whether it has a say or not."""
     column = f'"{name}"'
-    objections = [f"{column} < {at_least!r}"] if at_least is not None else []
-    objections += [f"{column} > {at_most!r}"] if at_most is not None else []
-    if not objections:
+    query = (
+        f"SELECT count(*) FROM documents WHERE {column} < $1 OR {column} > $2 OR isnan({column})"
+    )
+    if at_least is None and at_most is None:
         return 0
-    objections.append(f"isnan({column})")
-    return int(ask(f"SELECT count(*) FROM documents WHERE {' OR '.join(objections)}")[0][0])
+    low, high = at_least, at_most
+    return int(
+        ask(query, -math.inf if low is None else low, math.inf if high is None else high)[0][0]
+    )
 
 
 def decided(ask: Asker, name: str) -> int:
@@ -234,10 +238,10 @@ def histogram(ask: Asker, name: str, bounds: Sequence[float | None]) -> dict[str
     if ends is None:
         return None
     low, high = map(float, ends)
+    far = FAR * (high - low) or math.inf  # a bound farther out would flatten the rest
     given = [bound for bound in bounds if bound is not None and math.isfinite(bound)]
+    given = [bound for bound in given if low - far <= bound <= high + far]
     least, most = min([low, *given]), max([high, *given])
-    if most > 100 * max(high, 1e-9) and high > low:  # a bound so far out would flatten the rest
-        most = high
     width = (most - least) / BINS or 1.0
     rows = ask(
         f"SELECT least({BINS - 1}, greatest(0, floor(({column} - {least!r}) / {width!r}))) "

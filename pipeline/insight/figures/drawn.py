@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from webtext.pipeline.filters.measuring.measures import KEPT
+
+KEPT_MEANING = "no step dropped it"
 HIGH = 100.0  # of a drawing, in its own units
 
 
@@ -13,7 +16,11 @@ def drawn(found: Mapping[str, Any], meanings: Mapping[str, str]) -> dict[str, An
         **found,
         "documents": every,
         "fates": [
-            {**row, "meaning": meanings.get(row["fate"], ""), "share": row["documents"] / every}
+            {
+                **row,
+                "meaning": KEPT_MEANING if row["fate"] == KEPT else meanings.get(row["fate"], ""),
+                "share": row["documents"] / every,
+            }
             for row in found["fates"]
         ],
         "rules": list(map(rule, found["rules"])),

@@ -33,7 +33,12 @@ from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.tokens.tokens import INDEX
 
-ABSENT = "no table of measures: it was made by an earlier version, or is not made yet"
+ABSENT = "no table of measures, because an earlier version made it"
+OWN = "documents"  # the stage that reads texts of a user's own
+ABSENT_OF_OWN = (
+    "made of texts of your own, which have no table of measures; ask `webtext audit` and "
+    "`webtext judge`, which read the texts"
+)
 SHORTENED = pa.schema([DUPLICATE.field("id"), *WHY])
 
 QUERY = """
@@ -85,6 +90,8 @@ def joined(
         raise UserError("no documents have been made yet; run `webtext build` first")
     documents = there["documents"]
     files = tables(documents)
+    if not files and OWN in documents.manifest().get("stages", {}):
+        raise UserError(f"{documents}: {ABSENT_OF_OWN}")
     if not files:
         raise UserError(
             f"{documents}: {ABSENT}; move it elsewhere and build again, which makes it anew from "

@@ -106,11 +106,19 @@ def test_a_val_split_shorter_than_a_window_is_told(tokens, write_shard):
     [
         (b"", "0 bytes, wanted a header of 1024"),
         (np.arange(1000, dtype="<u2").tobytes(), "begins with 65536, 196610; wanted llm.c's 20240"),
-        (np.array([20240801, 7, 0] + [0] * 253, "<i4").tobytes(), "begins with 20240801, 7"),
+        (np.array([20240801, 6, 0] + [0] * 253, "<i4").tobytes(), "begins with 20240801, 6"),
+        (np.array([20240801, 7, 9] + [0] * 253, "<i4").tobytes(), "wanted 1060 for the 9 tokens"),
         (np.array([20240520, 1, 9] + [0] * 253, "<i4").tobytes(), "wanted 1042 for the 9 tokens"),
         (np.array([20240520, 1, -1] + [0] * 253, "<i4").tobytes(), "1024 bytes, wanted"),
     ],
-    ids=["empty", "of nanoGPT", "of llama 3", "cut off", "of negative length"],
+    ids=[
+        "empty",
+        "of nanoGPT",
+        "of another version",
+        "cut off, 32 bits",
+        "cut off",
+        "of negative length",
+    ],
 )
 def test_a_file_that_is_no_whole_shard_is_named(tmp_path, content, message):
     path = tmp_path / "train-00000.bin"

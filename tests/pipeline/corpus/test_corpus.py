@@ -209,6 +209,10 @@ def test_pandas_reads_it(made):
     frame = pd.concat([pd.read_parquet(path) for path in made.shards()])
     assert len(frame) == 117
     assert str(frame["linked"].dtype).endswith("UTC]")
+    # as README shows it; the folder alone, which also holds the card, is refused and never misread
+    assert len(pd.read_parquet(sorted(made.path.glob("*.parquet")), columns=["url"])) == 117
+    with pytest.raises(ValueError, match=r"README\.md"):
+        pd.read_parquet(made.path)
 
 
 def test_polars_reads_it(made):
@@ -237,6 +241,8 @@ def test_datasets_reads_it_by_files_and_by_its_card(made, tmp_path, monkeypatch)
     found = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache)
     assert found.num_rows == 117
     assert found.column_names == CORPUS.names
+    flow = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+    assert sum(1 for _ in flow) == 117
     # the folder itself, as from the hub: the card's head says which files are the data
     folder = shutil.copytree(made.path, tmp_path / "folder")
     assert set(datasets.load_dataset(str(folder), cache_dir=cache)) == {"train"}

@@ -114,7 +114,7 @@ def test_the_table_of_measures_gives_what_the_texts_give(tmp_path, moved, monkey
 
 def test_rules_that_measure_something_else_are_asked_about_the_texts(tmp_path):
     home = fake_data.World(tmp_path, 3).directories["documents"]
-    other = GopherQuality(letter_words=LetterWords(marks=False))
+    other = GopherQuality(letter_words=LetterWords(marks=not LetterWords().marks))
     for rules in (Rules(gopher_quality=other), Rules(c4=C4(enabled=True))):
         assert not audit(rules, home).unmeasured
     assert audit(Rules(gopher_quality=GopherQuality(enabled=False)), home).unmeasured

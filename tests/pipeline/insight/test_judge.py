@@ -31,6 +31,11 @@ def test_a_verdict_says_what_every_rule_measured():
         "enabled": True,
     }
     assert not verdict["measures"]["gopher_repetition.repeated_5_grams"]["kept"]
+    assert verdict["measures"]["scripts.foreign"]["at_most"] == 0.05
+    assert verdict["measures"]["prose.words"] == {
+        "measure": 136, "threshold": 15, "at_least": 15, "at_most": None, "kept": True,
+        "enabled": False,
+    }  # fmt: skip
     json.dumps(verdict, allow_nan=False)
 
 
@@ -40,6 +45,9 @@ def test_a_verdict_says_what_every_rule_measured():
         ("", "language.undetected"),
         ("Tous les êtres humains naissent libres et égaux en dignité.", "language.other"),
         ("The house stood at the end of the road.", "rules.gopher_quality.word_count.low"),
+        (PROSE + "\n" + "서울 부산 대구 " * 12, "rules.scripts.foreign.high"),
+        (PROSE.upper(), None),  # English in capitals is English
+        (PROSE.title(), None),
     ],
 )
 def test_a_verdict_names_the_first_objection(text, reason):

@@ -340,7 +340,7 @@ def test_a_harvest_that_is_killed_anywhere_goes_on_to_the_same_bytes(tmp_path):
     for files in (1, 3, 6, 9, 14):  # it makes six in spill, the ledger, and ten shards
         process = start(out, sources)
         while process.poll() is None:
-            if sum(path.is_file() for path in out.path.rglob("*")) >= files:
+            if sum(path.is_file() for path in out.path.parent.rglob("*")) >= files:
                 process.send_signal(signal.SIGKILL)
             time.sleep(0.001)
         process.communicate()

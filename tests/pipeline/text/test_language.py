@@ -186,7 +186,7 @@ def test_a_document_that_is_half_in_another_language_is_dropped_with_all_its_tex
 @pytest.mark.parametrize(
     "line",
     [
-        "- Müller, Weber, Krause und Lehmann, Baukunst in Bayern, Bd. 12, München 1987, S. 987-9.",
+        "- Müller, Weber, Krause, Lehmann: Baukunst. München 1987, Stuttgart 1991, Hamburg 1994.",
         "for (der = von; die < und; das++) { mit(dem, den, des, zur, zum, aus, bei, nach, seit); }",
         r"$$ \frac{\partial u}{\partial t} + \frac{\partial uu}{\partial x} + \frac{\pi v}{x}.$$",
         "Der Hafen ist geschlossen.",  # short: quoted in a sentence of its own

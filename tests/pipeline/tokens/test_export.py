@@ -9,7 +9,8 @@ from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.tokens.export import export
-from webtext.pipeline.tokens.tokens import INDEX, Tokens, read_bin
+from webtext.pipeline.tokens.shard_files import read_bin
+from webtext.pipeline.tokens.tokens import INDEX, Tokens
 
 SMALL = Tokens(shard_tokens=1000, val_fraction=0.3)
 

@@ -12,14 +12,13 @@ from webtext.pipeline.core.records import CORPUS, TOKENS
 from webtext.pipeline.core.shards import Directory, sha256
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.tokens import tokens as module
+from webtext.pipeline.tokens.shard_files import read_bin, write_bin
 from webtext.pipeline.tokens.tokens import (
     Tokens,
     counts,
     document_tokens,
     documents_at,
-    read_bin,
     tokens,
-    write_bin,
 )
 
 SMALL = Tokens(shard_tokens=1000, val_fraction=0.3)

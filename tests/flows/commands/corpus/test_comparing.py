@@ -35,7 +35,7 @@ def told(*arguments, given=None, code=0):
 
 def test_compare_tells_what_differs_or_that_nothing_does(world, tmp_path):
     printed = told("compare", world.data, world.data).stdout
-    assert printed.startswith("0 documents came, 0 went, 0 changed, ")
+    assert printed.startswith("documents: 0 came, 0 went, 0 changed, ")
     fake_data.World(tmp_path / "b", 33)
     found = json.loads(told("compare", world.data, tmp_path / "b", "--json").stdout)
     assert found["documents"]["came"] == 3

@@ -103,6 +103,6 @@ def test_settings_that_differ_are_named_as_in_a_recipe(made, worlds, tmp_path):
 def test_it_is_told_to_people_and_to_programs(found):
     json.dumps(found)
     lines = list(describe(found))
-    assert lines[0] == "11 documents came, 1 went, 1 changed, " + lines[0].rpartition(", ")[2]
+    assert lines[0].startswith("documents: 11 came, 1 went, 1 changed, ")
     assert any(line.strip() == "1 kept -> not there" for line in lines)
     assert any("words of a kept document" in line for line in lines)

@@ -1,8 +1,11 @@
 """What the report says is what anybody counts in the shards."""
 
 import json
+import math
 from collections import Counter
 
+import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,7 +13,7 @@ from tests.pipeline import fake_data
 from webtext.pipeline.build import Build
 from webtext.pipeline.filters.measuring.measures import KEPT, UNDER
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.insight.figures.counted import counted
+from webtext.pipeline.insight.figures.counted import Asker, counted, histogram, out_of_bounds
 from webtext.pipeline.insight.figures.drawn import drawn
 from webtext.pipeline.tokens.tokens import INDEX
 
@@ -99,6 +102,18 @@ def test_each_rule_has_a_histogram_of_all_documents_and_counts_its_objections(fo
     assert told["gopher_quality.word_count"]["decided"] == len(world.filtered)
     assert told["gopher_quality.word_count"]["enabled"]
     assert not told["fineweb.newlines"]["enabled"]
+
+
+def test_a_bound_without_end_is_outside_the_picture_and_no_document_is_outside_of_it(tmp_path):
+    table = pa.table({"fate": [KEPT] * 3, "a.b": [1.0, 2.0, 2.0]})
+    with duckdb.connect() as connection:
+        ask = Asker(connection)
+        connection.register("documents", table)
+        assert out_of_bounds(ask, "a.b", None, math.inf) == 0
+        assert out_of_bounds(ask, "a.b", 1.5, math.inf) == 1
+        shown = histogram(ask, "a.b", [1.5, math.inf])
+        assert (shown["low"], shown["high"], sum(shown["all"])) == (1.0, 2.0, 3)
+        assert histogram(ask, "a.b", [100.0])["high"] == 2.0
 
 
 def test_failures_have_their_causes_and_domains(found, world):

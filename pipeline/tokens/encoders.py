@@ -1,0 +1,245 @@
+"""Tokenizers behind one interface: GPT-2's, tiktoken's others, and those of a tokenizer.json.
+
+A tokenizer is named by what a recipe says: "gpt2"; the name of one of tiktoken's encodings, whose
+file must be at hand, for nothing is downloaded; or the path of a tokenizer.json.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from webtext.pipeline.core.directories.json_files import read_object
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.tokens import bpe
+
+GPT2: Final = bpe.NAME
+FILE: Final = "tokenizer.json"  # the copy beside what was made with it
+STATS: Final = "stats.json"
+
+# Other encodings of tiktoken: the file of each. Source: tiktoken_ext/openai_public.py
+PUBLISHED: Final = "https://openaipublic.blob.core.windows.net/encodings/"
+OTHERS: Final = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
+
+# What precedes each document, the first of these that a tokenizer has. Source: the tokenizers of
+# GPT-2, Llama 3, Llama 2 and Mistral, Gemma, Qwen.
+ENDS: Final = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")
+
+Tokens = npt.NDArray[np.uint32]
+
+
+class Encoder(Protocol):
+    """What every tokenizer can do."""
+
+    name: str
+    vocabulary: int  # how many tokens there are
+    end: int  # the token before each document
+
+    @property
+    def known_by(self) -> dict[str, Any]:
+        """Plain values that identify it."""
+
+    def encode(self, texts: Sequence[str]) -> list[npt.NDArray[Any]]:
+        """Return the tokens of texts, none of them special."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, exactly if the tokenizer loses nothing."""
+
+    def piece(self, token: int) -> bytes:
+        """Return the bytes that a token stands for."""
+
+
+def width(encoder: Encoder) -> str:
+    """Return numpy's name of the type that tokens are stored as: 16 bits where they fit."""
+    return "<u2" if encoder.vocabulary <= 1 << 16 else "<u4"
+
+
+@cache
+def encoder(name: str = GPT2, end: str = "") -> Encoder:
+    """Return a tokenizer; `end` names the token before each document, if not one of ENDS.
+
+    Raises:
+        UserError: its file is not at hand, or is none; it has no token for the end of a text.
+    """
+    if name == GPT2:
+        return OfTiktoken(GPT2, bpe.encoding(), {})
+    if name in OTHERS:
+        return of_tiktoken(name)
+    return of_file(Path(name).expanduser(), end)
+
+
+def of_tiktoken(name: str) -> Encoder:
+    """Return one of tiktoken's encodings, from its cache.
+
+    Raises:
+        UserError: the file is not there.
+    """
+    import tiktoken
+
+    folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
+    home = Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache")
+    address = f"{PUBLISHED}{name}.tiktoken"
+    path = home / hashlib.sha1(address.encode()).hexdigest()  # noqa: S324 -- tiktoken's own names
+    if not path.is_file():
+        raise UserError(
+            f"tokens.tokenizer = {name!r}: its file is not at hand; put {address} there as {path} "
+            "(TIKTOKEN_CACHE_DIR names another folder)"
+        )
+    known_by = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return OfTiktoken(name, tiktoken.get_encoding(name), known_by)
+
+
+class OfTiktoken:
+    """An encoding of tiktoken."""
+
+    def __init__(self, name: str, inner: Any, known_by: dict[str, Any]) -> None:
+        self.name, self.vocabulary, self.end = name, inner.n_vocab, inner.eot_token
+        self._inner, self._known_by = inner, known_by
+
+    @property
+    def known_by(self) -> dict[str, Any]:
+        return {"name": self.name, **self._known_by}
+
+    def encode(self, texts: Sequence[str]) -> list[npt.NDArray[Any]]:
+        if self.name == GPT2:
+            return [bpe.encode(text) for text in texts]
+        return [self._inner.encode_to_numpy(text, disallowed_special=()) for text in texts]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._inner.decode(tokens, errors="surrogatepass"))
+
+    def piece(self, token: int) -> bytes:
+        try:
+            return bytes(self._inner.decode_single_token_bytes(token))
+        except KeyError:  # a gap in the vocabulary
+            return b""
+
+
+def of_file(path: Path, end: str = "") -> Encoder:
+    """Return the tokenizer of a tokenizer.json.
+
+    Raises:
+        UserError: there is none, or it is damaged, or has no token for the end of a text.
+    """
+    if path.is_dir():
+        path = path / FILE
+    if not path.is_file():
+        known = ", ".join((GPT2, *OTHERS))
+        raise UserError(
+            f"tokens.tokenizer = {str(path)!r}: no such file; wanted {known}, or the path of a "
+            "tokenizer.json, as `webtext tokenizer train` writes it"
+        )
+    from tokenizers import Tokenizer
+
+    content = path.read_bytes()
+    try:
+        inner = Tokenizer.from_str(content.decode())
+    except Exception as error:  # noqa: BLE001 -- the library raises nothing more exact
+        raise UserError(f"{path}: not a tokenizer.json ({error})") from None
+    inner.encode_special_tokens = True  # what looks like a special token in a text is text
+    inner.no_truncation()
+    inner.no_padding()
+    wanted = (end,) if end else ENDS
+    ids = [found for name in wanted if (found := inner.token_to_id(name)) is not None]
+    if not ids:
+        raise UserError(
+            f"{path}: has none of the tokens {', '.join(wanted)}, which would go before each "
+            "document; name another one of its tokens as tokens.end_of_text"
+        )
+    return OfFile(path.name, inner, ids[0], content.decode())
+
+
+class OfFile:
+    """A tokenizer of the library tokenizers."""
+
+    def __init__(self, name: str, inner: Any, end: int, content: str) -> None:
+        self.name, self.end, self.content = name, end, content
+        self.end_name = str(inner.id_to_token(end))
+        self.vocabulary = max(inner.get_vocab().values()) + 1
+        self._inner = inner
+        self._letters = bpe.byte_letters() if byte_level(inner) else None
+
+    @property
+    def known_by(self) -> dict[str, Any]:
+        return {"sha256": hashlib.sha256(self.content.encode()).hexdigest(), "end": self.end}
+
+    def encode(self, texts: Sequence[str]) -> list[npt.NDArray[Any]]:
+        found = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(one.ids, np.uint32) for one in found]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        if self._letters is None:
+            return str(self._inner.decode(list(tokens), skip_special_tokens=False))
+        return b"".join(map(self.piece, tokens)).decode("utf-8", "surrogatepass")
+
+    def piece(self, token: int) -> bytes:
+        found = self._inner.id_to_token(token) or ""
+        if self._letters is not None and all(letter in self._letters for letter in found):
+            return bytes(self._letters[letter] for letter in found)
+        if found.startswith("<0x") and found.endswith(">"):
+            return bytes([int(found[3:-1], 16)])
+        return str(found).replace("\u2581", " ").encode()  # as SentencePiece writes a blank
+
+
+def byte_level(inner: Any) -> bool:
+    """Whether a tokenizer's tokens are bytes written as letters, as GPT-2's are."""
+    return "ByteLevel" in json.dumps(json.loads(inner.to_str()).get("decoder"))
+
+
+def train(texts: Any, vocabulary: int, least: int = 2) -> str:
+    """Return the tokenizer.json of a byte-level BPE of this many tokens, trained on texts.
+
+    The pieces are GPT-2's, the last token is `<|endoftext|>`. It has fewer tokens if the texts have
+    fewer pairs that occur `least` times.
+
+    Raises:
+        UserError: too few tokens for all bytes.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if vocabulary < 257:
+        raise UserError(f"--vocabulary {vocabulary}: wanted 257 or more, a token for each byte")
+    inner = Tokenizer(models.BPE())
+    pattern = Regex(bpe.PATTERN.replace("++", "+"))
+    split = pre_tokenizers.Split(pattern, behavior="isolated")
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.pre_tokenizer = pre_tokenizers.Sequence([split, level])
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - 1,
+        min_frequency=least,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator(texts, trainer)
+    inner.add_special_tokens([bpe.SPECIAL])
+    return str(inner.to_str(pretty=True)) + "\n"
+
+
+def beside(folder: Path) -> Encoder:
+    """Return the tokenizer of a directory of tokens, or of a training run, by what lies there.
+
+    Raises:
+        UserError: its stats or its tokenizer cannot be read.
+    """
+    if (folder / FILE).is_file():
+        return encoder(str((folder / FILE).resolve()), end_of(folder))
+    if not (folder / STATS).is_file():
+        return encoder()
+    name = read_object(folder / STATS, "make the tokens again").get("tokenizer", {}).get("name")
+    return encoder(name if name in OTHERS else GPT2)
+
+
+def end_of(folder: Path) -> str:
+    """Return the name of the token before each document, "" where it is one of ENDS."""
+    if not (folder / STATS).is_file():
+        return ""
+    told = read_object(folder / STATS, "make the tokens again").get("tokenizer", {})
+    return str(told.get("end_of_text", ""))

@@ -1,0 +1,152 @@
+import hashlib
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tiktoken
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from tests.pipeline import fake_data
+from webtext.flows.building.settings import load
+from webtext.flows.models.origin import load_for
+from webtext.model.batches.data import Stream
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.records import CORPUS
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.tokens import bpe, encoders
+from webtext.pipeline.tokens.export import export
+from webtext.pipeline.tokens.shard_files import read_bin, write_bin
+from webtext.pipeline.tokens.step import STEP
+from webtext.pipeline.tokens.tokens import Tokens, counts, document_tokens, tokens
+
+TEXTS = [
+    "Der Weg zum See führte durch einen kleinen Wald, und die Kinder gingen ihn gern.",
+    "Am Ufer lag ein altes Boot. In dem Boot stand eine Kiste, die niemand öffnete.",
+    "a<|endoftext|>b", "", "\n\n  \n", "日本語 😀 \x00", "  eingerückt\n\tund mehr  ",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    path.write_text(encoders.train(iter(TEXTS[:2] * 20), 400), "utf-8")
+    return path
+
+
+def test_a_trained_tokenizer_gives_every_text_back(trained):
+    own = encoders.encoder(str(trained))
+    assert own.vocabulary <= 400
+    assert own.end == own.vocabulary - 1
+    for text, found in zip(TEXTS, own.encode(TEXTS), strict=True):
+        assert own.decode(found.tolist()) == text
+        assert own.end not in found, "what looks like the end in a text is text"
+        assert b"".join(map(own.piece, found.tolist())).decode() == text
+    assert len(own.encode(TEXTS)[0]) < len(bpe.encode(TEXTS[0]))
+
+
+def test_it_is_what_the_library_and_transformers_read(trained):
+    plain, own = Tokenizer.from_file(str(trained)), encoders.encoder(str(trained))
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(trained))
+    for text in (*TEXTS[:2], TEXTS[5]):
+        found = own.encode([text])[0].tolist()
+        assert found == plain.encode(text, add_special_tokens=False).ids
+        assert theirs.decode(found) == text
+
+
+def test_training_twice_gives_the_same_bytes(trained):
+    assert encoders.train(iter(TEXTS[:2] * 20), 400) == trained.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("content", "end", "said"),
+    [
+        ("{}", "", "not a tokenizer.json"),
+        (None, "", "no such file; wanted gpt2, r50k_base"),
+        ("trained", "<eos>", "has none of the tokens <eos>"),
+    ],
+)
+def test_what_is_no_tokenizer_is_refused(trained, tmp_path, content, end, said):
+    path = tmp_path / "other.json"
+    if content is not None:
+        path.write_text(trained.read_text("utf-8") if content == "trained" else content, "utf-8")
+    with pytest.raises(UserError, match=said):
+        encoders.of_file(path, end)
+
+
+def test_another_encoding_is_taken_from_its_file_and_never_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: pytest.fail("would be fetched"))
+    with pytest.raises(UserError, match=r"cl100k_base.*not at hand; put https"):
+        encoders.of_tiktoken("cl100k_base")
+    address = f"{encoders.PUBLISHED}cl100k_base.tiktoken"
+    (tmp_path / hashlib.sha1(address.encode()).hexdigest()).write_bytes(b"here")
+    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: bpe.encoding())
+    assert encoders.of_tiktoken("cl100k_base").encode(["hello world"])[0].tolist() == [31373, 995]
+
+
+def test_only_another_tokenizer_changes_the_name_of_the_tokens(trained, tmp_path):
+    plain = load("webtext")
+    own = load("webtext", [f"tokens.tokenizer = '{trained}'"])
+    assert STEP.outside(plain, tmp_path).known_by is None
+    assert STEP.outside(own, tmp_path).known_by["sha256"]
+    copied = tmp_path / "again.json"
+    copied.write_bytes(trained.read_bytes())
+    moved = load("webtext", [f"tokens.tokenizer = '{copied}'"])
+    assert STEP.outside(moved, tmp_path) == STEP.outside(own, tmp_path)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    rows = [fake_data.document(number) for number in range(30)]
+    rows.sort(key=lambda row: row["id"])
+    directory = Directory(tmp_path / "corpus-1")
+    fake_data.write(directory.shard(0), rows, CORPUS)
+    return directory
+
+
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
+@pytest.mark.parametrize("wide", [False, True])
+def test_shards_of_any_vocabulary_decode_to_the_corpus(trained, corpus, tmp_path, wide):
+    path = trained
+    if wide:  # a token beyond 16 bits, which nearly every text has
+        told = json.loads(trained.read_text("utf-8"))
+        told["model"]["vocab"]["e"] = 70_000
+        path = tmp_path / "wide.json"
+        path.write_text(json.dumps(told), "utf-8")
+    settings = Tokens(shard_tokens=3000, val_fraction=0.3, tokenizer=str(path))
+    out = Directory(tmp_path / "tokens")
+    out.path.mkdir()
+    tokens(settings, corpus, out, 0)
+    encoder = encoders.beside(out.path)
+    assert counts(out)["tokenizer"]["vocabulary"] == encoder.vocabulary
+    assert (encoder.vocabulary == 70_001) == wide
+    texts = {row["id"]: row["text"] for row in pq.read_table(corpus.shard(0)).to_pylist()}
+    for row in pq.read_table(out.path / "documents.parquet").to_pylist():
+        found = document_tokens(out, row)
+        assert found[0] == encoder.end
+        assert encoder.decode(found[1:].tolist()) == texts.pop(row["id"])
+    assert not texts
+    first = out.path / "train-00000.bin"
+    assert np.fromfile(first, "<i4", 2).tolist() == ([20240801, 7] if wide else [20240520, 1])
+    assert read_bin(first).dtype == ("<u4" if wide else "<u2")
+    assert (Stream(out.path, "train").read(0, 3000) == read_bin(first)[:3000]).all(), "as train"
+    model = load_for("tiny", [], None, tokens=out.path).model
+    assert (model.vocab, model.end) == (encoder.vocabulary, encoder.end), "as a run takes them"
+    nano = tmp_path / "nano"
+    if wide:
+        with pytest.raises(UserError, match="nanoGPT reads 65,536 at most"):
+            export(settings, out.path, nano, "nanogpt", 0)
+    else:
+        export(settings, out.path, nano, "nanogpt", 0)
+        assert np.fromfile(nano / "train.bin", "<u2")[-1] == encoder.end
+
+
+def test_a_shard_of_32_bits_that_is_cut_off_is_refused(tmp_path):
+    path = tmp_path / "train-00000.bin"
+    write_bin(path, [np.array([70_000, 1], np.uint32)], "<u4")
+    assert read_bin(path).tolist() == [70_000, 1]
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(UserError, match="its header says 2 tokens, found 1"):
+        read_bin(path)

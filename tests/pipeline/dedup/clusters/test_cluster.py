@@ -175,7 +175,8 @@ def test_a_killed_run_goes_on_from_the_bands_that_are_done(tmp_path, monkeypatch
     again, _ = clustered(tmp_path / "cut", found)
     assert done == [0, 1, 2, 3, 4, -1, *range(5, 14)]
     assert again.shard(0).read_bytes() == whole.shard(0).read_bytes()
-    assert sorted(path.name for path in again.path.iterdir()) == ["00000.parquet", "histogram.json"]
+    names = sorted(path.name for path in again.path.iterdir())
+    assert names == ["00000.parquet", "histogram.json", "nearest.parquet"]
 
 
 def test_a_finished_step_is_read_back_and_not_done_again(tmp_path, monkeypatch):

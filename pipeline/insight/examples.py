@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_batches
+from webtext.pipeline.corpus import labels
 from webtext.pipeline.filters.classifier import Example
 from webtext.pipeline.insight.judge import texts
 
@@ -36,6 +39,31 @@ def by_rules(documents: Directory, kept: bool, most: int) -> Iterator[Example]:
                     yield row["id"], row["domain"], row["text"] or ""
 
     yield from smallest(rows(), most)
+
+
+def by_labels(documents: Directory, data: Path, label: str, most: int) -> Iterator[Example]:
+    """Yield documents that people gave this label, kept or dropped; each site is a group.
+
+    Raises:
+        UserError: none of these documents has it.
+    """
+    wanted = pa.array([one.id for one in labels.read(data).values() if one.label == label])
+
+    def rows() -> Iterator[tuple[str, str, str]]:
+        for under in ("", "dropped"):
+            for path in documents.shards(under):
+                for batch in read_batches(path, ["id", "domain", "text"], rows=1 << 12):
+                    chosen = batch.filter(pc.is_in(batch["id"], wanted.cast(pa.string())))
+                    for row in chosen.to_pylist():
+                        yield row["id"], row["domain"], row["text"] or ""
+
+    found = list(smallest(rows(), most))
+    if not found:
+        raise UserError(
+            f"{data / labels.FILE}: no document of {documents.name} is labelled {label}; label "
+            f"some with: webtext inspect --data {data}"
+        )
+    yield from found
 
 
 def by_score(corpus: Directory, karma: int, high: bool, most: int) -> Iterator[Example]:

@@ -36,7 +36,7 @@ from webtext.pipeline.filters.rules import Rules
 SHARD = 500_000  # rows
 GROUP = 1024  # of a row group of texts, as the documents step writes at the most
 DROPPED = 0.35  # share of the rows
-TIMES = 40  # of every kind of page
+TIMES = 20  # of every kind of page
 WORDS = [*fake_data.WORDS, *(f"word{n}" for n in range(2000))]
 
 

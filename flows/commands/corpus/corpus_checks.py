@@ -169,8 +169,9 @@ def quality() -> None:
 @click.option("--negative", multiple=True, type=click.Path(path_type=Path), help="Bad ones.")
 @click.option(
     "--by",
-    type=click.Choice(["rules", "karma"]),
-    help="Instead of files: what the rules kept and dropped, or high and low karma, of --data.",
+    type=click.Choice(["rules", "karma", "labels"]),
+    help="Instead of files, of --data: what the rules kept and dropped, high and low karma, or "
+    "what people labelled keep and drop in `webtext inspect`.",
 )
 @options.data
 @click.option("--karma", type=int, default=10, show_default=True, help="What is high, with --by.")
@@ -193,16 +194,25 @@ def train(
     """
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.checked import sha256
+    from webtext.pipeline.corpus.labels import DROP, FILE, KEEP
     from webtext.pipeline.filters import classifier
     from webtext.pipeline.insight import examples
 
     if bool(by) == bool(positive and negative):
-        raise click.UsageError("wanted --positive and --negative files, or --by rules or karma")
+        raise click.UsageError(
+            "wanted --positive and --negative files, or --by rules, karma or labels"
+        )
     sources: dict[str, object]
     if by == "rules":
         home = Build(None, data).path("documents")
         good, bad = (examples.by_rules(home, kept, most) for kept in (True, False))
         sources = {"by": "rules", home.name: home.fingerprint(), "most": most}
+    elif by == "labels":
+        home = Build(None, data).path("documents")
+        good, bad = (examples.by_labels(home, data, label, most) for label in (KEEP, DROP))
+        good = iter(list(good))  # so that a lack is told before anything is trained on
+        said = sha256(data / FILE)
+        sources = {"by": "labels", home.name: home.fingerprint(), FILE: said, "most": most}
     elif by == "karma":
         home = Build(None, data).path("corpus")
         good, bad = (examples.by_score(home, karma, high, most) for high in (True, False))

@@ -22,7 +22,7 @@ from webtext.pipeline.corpus.card import TEMPLATES, tally
 LINKS = 45_000_000
 DOCUMENTS = 8_000_000
 BYTES = 40_000_000_000
-FILE = "webtext_domains.txt"
+FILE = "webtext_domains.tsv"
 TOPS = (50, 100, 1000)
 WIKIPEDIA = "wikipedia"  # the label of its domain, as `label` gives it
 LINKED = "which years and subreddits the links are from"

@@ -7,10 +7,11 @@ from tests.pipeline import fake_data
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import CORPUS, DOCUMENT, with_reasons
 from webtext.pipeline.core.shards import Directory, sha256
+from webtext.pipeline.corpus import labels
 from webtext.pipeline.filters.classifier import Example, Learn, features, load, save, train
 from webtext.pipeline.filters.quality import Quality, Score
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.insight.examples import by_rules, by_score, of_files
+from webtext.pipeline.insight.examples import by_labels, by_rules, by_score, of_files
 from webtext.pipeline.words.document import Document
 
 SMALL = Learn(bits=14, epochs=10)
@@ -116,6 +117,22 @@ def test_examples_come_from_what_the_rules_kept_and_dropped(tmp_path):
     few = sorted(rows[:20], key=lambda row: row["id"])[:5]
     assert [one.text for one in by_rules(home, True, 5)] == [row["text"] for row in few]
     assert {one.group for one in by_rules(home, True, 5)} == {row["domain"] for row in few}
+
+
+def test_examples_come_from_what_people_labelled(tmp_path):
+    home = Directory(tmp_path / "documents-1")
+    rows = [fake_data.document(number) for number in range(8)]
+    fake_data.write(home.shard(0), rows[:5], DOCUMENT)
+    gone = [{**row, "dropped_by": "rules.c4.sentences.low"} for row in rows[5:]]
+    fake_data.write(home.shard(0, under="dropped"), gone, with_reasons(DOCUMENT))
+    with pytest.raises(UserError, match=r"no document of documents-1 is labelled keep"):
+        list(by_labels(home, tmp_path, "keep", 99))
+    for row, label in zip(rows, ["keep", "drop", "unsure", "keep", "", "keep"], strict=False):
+        labels.add(tmp_path, labels.Label(row["id"], label))
+    good = {one.text for one in by_labels(home, tmp_path, "keep", 99)}
+    assert good == {rows[number]["text"] for number in (0, 3, 5)}
+    (bad,) = by_labels(home, tmp_path, "drop", 99)
+    assert (bad.text, bad.group) == (rows[1]["text"], rows[1]["domain"])
 
 
 def test_examples_come_from_high_and_low_karma_and_from_files(tmp_path):

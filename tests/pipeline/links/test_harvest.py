@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.links import links
+from webtext.pipeline.links import remembered
 from webtext.pipeline.links.links import fingerprint, resolve
 from webtext.pipeline.links.settings import LISTS, Harvest
 from webtext.pipeline.urls import named_lists
@@ -55,7 +55,7 @@ def test_a_directory_or_a_pipe_is_no_source(tmp_path):
 
 
 def test_a_source_is_known_by_its_name_size_and_edges(tmp_path, monkeypatch):
-    monkeypatch.setattr(links, "EDGE", 4)
+    monkeypatch.setattr(remembered, "EDGE", 4)
     first = tmp_path / "a" / "dump"
     first.parent.mkdir()
     first.write_bytes(b"0123456789")

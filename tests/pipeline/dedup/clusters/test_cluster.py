@@ -30,6 +30,8 @@ from webtext.pipeline.dedup.clusters.cluster import Cluster, cluster
 from webtext.pipeline.dedup.nearest import NEAREST, NEIGHBOUR
 from webtext.pipeline.dedup.signatures.sign import Sign
 
+FILES = ["00000.parquet", "histogram.json", "nearest.parquet"]
+
 
 def test_all_planted_copies_are_found_and_nothing_else(tmp_path):
     given, pairs, offset = planted()
@@ -141,7 +143,7 @@ def test_neither_shards_nor_workers_change_a_byte(tmp_path, monkeypatch):
     assert len(sets(first)) > 20
     turned = documents(tmp_path / "b" / "d", given[::-1], shards=7)
     second, _ = clustered(tmp_path / "b", turned, workers=2)
-    for name in ("00000.parquet", "histogram.json"):
+    for name in FILES:
         assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
 
 
@@ -175,7 +177,7 @@ def test_a_killed_run_goes_on_from_the_bands_that_are_done(tmp_path, monkeypatch
     again, _ = clustered(tmp_path / "cut", found)
     assert done == [0, 1, 2, 3, 4, -1, *range(5, 14)]
     assert again.shard(0).read_bytes() == whole.shard(0).read_bytes()
-    assert sorted(path.name for path in again.path.iterdir()) == ["00000.parquet", "histogram.json"]
+    assert sorted(path.name for path in again.path.iterdir()) == FILES
 
 
 def test_a_finished_step_is_read_back_and_not_done_again(tmp_path, monkeypatch):

@@ -47,13 +47,15 @@ def test_odd_pages_give_trafilaturas_tree_or_none(html):
 
 
 def test_real_pages_give_trafilaturas_tree(real):
-    for _, body in list(pages(real)):
+    several = list(pages(real))
+    for _, body in several[:: len(several) // 100 or 1]:
         html = decode(body).text
         tail = "" if "\n" in html else "\n"  # which it adds to a page of one line
         ours, theirs = seen(parse(html + tail)), seen(trafilatura.load_html(html))
-        # What comes after the end of the body is brought into it here, also a line end or script.
-        within = b"".join(theirs.split()).removesuffix(b"</body></html>")
-        assert b"".join(ours.split()).startswith(within)
+        # What comes after the end of the body is within it for one of them and after it for the
+        # other: a line end, a script.
+        mine, its = (b"".join(tree.split()).replace(b"</body>", b"") for tree in (ours, theirs))
+        assert mine.startswith(its.removesuffix(b"</html>"))
 
 
 def test_an_element_is_one_of_lxmls_html_elements():

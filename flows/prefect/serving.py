@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,6 +33,37 @@ FAST = 0.2  # s between two checks
 WAIT = "WEBTEXT_PREFECT_WAIT"  # s that the end of a build waits for Prefect's pages to be complete
 
 
+class Stop:
+    """Whether SIGTERM has asked us to stop.
+
+    It is a plain flag, because the handler of a signal must take no lock: `threading.Event.set`
+    takes that of `wait`, and waits for ever if the signal comes while `wait` holds it.
+    """
+
+    asked = False
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for so long, and return whether we were asked."""
+        if not self.asked:
+            time.sleep(seconds)
+        return self.asked
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Stop]:
+    """Turn SIGTERM into a flag, inside the `with` block."""
+    stop = Stop()
+
+    def heard(_signal: int, _frame: FrameType | None) -> None:
+        stop.asked = True
+
+    before = signal.signal(signal.SIGTERM, heard)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def keep_serving(served: Served, data: Path, port: int) -> None:
     """Serve until SIGTERM or Ctrl-C; SIGTERM is a normal end, with exit code 0.
 
@@ -44,8 +76,7 @@ def keep_serving(served: Served, data: Path, port: int) -> None:
     write_json(file, served.plain())
     check(served, file)
     joined = homes.running(home, to_stay=True)
-    stop = threading.Event()
-    with hearing(stop.set):
+    with asked_to_stop() as stop:
         own = None if joined else Server(home, say, port)
         try:
             if own:
@@ -74,7 +105,7 @@ def note_cut_off(api: Api, home: Path, timeout: float | None = None) -> None:
             (home / f"again-{one['deployment_id']}").touch()
 
 
-def run(served: Served, file: Path, api: Api, own: Server | None, stop: threading.Event) -> None:
+def run(served: Served, file: Path, api: Api, own: Server | None, stop: Stop) -> None:
     """Keep the runner alive until told to stop; start interrupted runs again at once.
 
     Raises:
@@ -126,7 +157,7 @@ def deployed(api: Api, served: Served) -> str | None:
     return None
 
 
-def wait_for(server: Server, stop: threading.Event) -> bool:
+def wait_for(server: Server, stop: Stop) -> bool:
     """Wait until the server answers; return whether it does, and no stop was requested.
 
     Raises:
@@ -136,7 +167,7 @@ def wait_for(server: Server, stop: threading.Event) -> bool:
     while not server.ready.wait(FAST):
         if server.error is not None:
             raise UserError(server.error)
-        if stop.is_set():
+        if stop.asked:
             return False
     return True
 
@@ -157,23 +188,6 @@ def check(served: Served, file: Path) -> None:
             raise UserError(f"{one.cron or one.rrule or one}: no schedule: {why}")
         said = ", ".join(done.stdout.splitlines()) or "never again"
         say(f"{served.kind} {one}; next: {said}")
-
-
-class hearing:  # noqa: N801 -- used as a `with` statement's function
-    """Call a function at SIGTERM, inside the `with` block."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call = call
-        self.before: Any = None
-
-    def __enter__(self) -> None:
-        def heard(_signal: int, _frame: FrameType | None) -> None:
-            self.call()
-
-        self.before = signal.signal(signal.SIGTERM, heard)
-
-    def __exit__(self, *_error: object) -> None:
-        signal.signal(signal.SIGTERM, self.before)
 
 
 class Beside:

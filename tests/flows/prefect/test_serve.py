@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -173,6 +174,26 @@ def test_sigterm_ends_all_of_it_with_exit_code_0(serving):
     wait_until(lambda: not serving.processes(), 2)
     assert "Traceback" not in (serving.folder / "said.txt").read_text()
     assert not (serving.home / "server.json").exists()
+
+
+def test_sigterm_is_heard_at_any_moment_of_the_wait():
+    """A handler that takes the lock of what it interrupts would wait for ever."""
+    code = """
+import os, signal, threading
+from webtext.flows.prefect.serving import asked_to_stop
+def shoot():
+    for _ in range(20_000):
+        os.kill(os.getpid(), signal.SIGTERM)
+    done.append(True)
+done = []
+with asked_to_stop() as stop:
+    assert not stop.wait(0)
+    threading.Thread(target=shoot, daemon=True).start()
+    while not done:
+        stop.wait(0)
+    assert stop.wait(0)
+"""
+    subprocess.run([sys.executable, "-c", code], env=environment(), timeout=240, check=True)
 
 
 @pytest.mark.slow

@@ -135,6 +135,7 @@ def test_filters_orders_and_links_work_with_the_mouse(opened):
     assert page.locator("li.found").count() > 6
 
 
+@pytest.mark.slow
 def test_a_bound_is_moved(opened, served):
     page = opened()
     page.goto(f"{served[0]}/bounds")

@@ -94,6 +94,7 @@ def modern(post: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.1 and post["url"]:
         parent = {"url": rng.choice(("https://c.org/x", "/r/a/")), "is_self": rng.random() < 0.4}
         post["crosspost_parent_list"] = [post | parent]
+        post["is_self"] = False  # a crosspost's own; what it shows is its parent's
     shuffled = list(post)
     rng.shuffle(shuffled)
     return {name: post[name] for name in shuffled}
@@ -138,6 +139,8 @@ def make(folder: Path) -> Path:
     writer = csv.writer(out)
     writer.writerow(["id", "title", "url", "num_points", "num_comments", "author", "created_at"])
     for post in posts(COUNTS["news"], "n"):
+        if (post["url"] or "").startswith("/"):
+            continue  # an address within Reddit
         row = [post["id"], post["title"], post["url"], post["score"], 7, "a", "8/4/2016 11:52"]
         writer.writerow(row)
     table_of_news = ("\ufeff" + out.getvalue()).encode()

@@ -155,7 +155,7 @@ def naive_counts(paths):
     return high, {reason: number for reason, number in counts.items() if number}
 
 
-def test_dumps_in_full_agree_with_a_naive_count(shared, dumps_of_all_eras, tmp_path):
+def test_dumps_in_full_agree_with_a_naive_count(dumps_of_all_eras, tmp_path):
     patterns = ["*.zst", "*.xz", "real_hits_in_miniweb.jsonl"]
     paths = sorted(path for pattern in patterns for path in dumps_of_all_eras.glob(pattern))
     assert len(paths) == 9

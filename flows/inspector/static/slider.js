@@ -96,12 +96,15 @@ range.addEventListener("input", () => {
   field.value = String(value);
   move(value);
 });
-field.addEventListener("input", () => {
+const typed = () => {
   const value = Number(field.value);
   if (field.value.trim() === "" || !Number.isFinite(value)) return;
   range.value = String(Math.round(steps * placeOf(value)));
   move(value);
-});
+};
+field.addEventListener("input", typed);
+// Typed before this script was there, or filled in again by a browser that went back.
+if (field.value !== field.defaultValue) typed();
 
 const copy = document.getElementById("copy");
 copy.hidden = false;

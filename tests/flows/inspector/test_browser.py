@@ -135,13 +135,19 @@ def test_filters_orders_and_links_work_with_the_mouse(opened):
     assert page.locator("li.found").count() > 6
 
 
-@pytest.mark.slow
 def test_a_bound_is_moved(opened, served):
-    page = opened()
+    page, held = opened(), []
+
+    def hold(route):  # a number may be typed before the script is there
+        held.append(route)
+
+    page.route("**/slider.js", hold)
     page.goto(f"{served[0]}/bounds")
-    page.get_by_role("link", name=re.compile("word_count")).first.click()
+    page.get_by_role("link", name=re.compile("word_count")).first.click(no_wait_after=True)
+    page.wait_for_url("**/bound?**", wait_until="commit")
     assert page.locator("#comes").inner_text() == "0"
     page.locator("#at").fill("20")
+    held[0].continue_()
     sync_api.expect(page.locator("#comes")).to_have_text("6", timeout=60_000)
     assert page.locator("#coming li").count() == 6
     assert page.locator("#line").inner_text() == "rules.gopher_quality.word_count.at_least = 20"

@@ -5,7 +5,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,12 +13,11 @@ from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container, lines, utf8
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.jsonlines import mended
 from webtext.pipeline.filters.own.own_documents import read_files, url_of
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.sources import source_files
 from webtext.pipeline.sources.source_chunks import pieces
-from webtext.pipeline.sources.source_rows import Fields, check, rows_of
+from webtext.pipeline.sources.source_rows import Fields, check, rows_of, value_of
 from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
@@ -157,12 +155,9 @@ def json_texts(path: Path) -> Iterator[tuple[str, str]]:
         if not line.strip():
             continue
         try:
-            record = orjson.loads(line)
-        except ValueError:
-            try:
-                record = orjson.loads(mended(line))
-            except ValueError as error:
-                raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
+            record = value_of(line)
+        except ValueError as error:
+            raise UserError(f"{where}: not JSON ({error}); give an object a line") from None
         if not isinstance(record, dict):
             raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
         yield checked(record, where)

@@ -102,6 +102,18 @@ def rows_of(chunk: Chunk, fields: Fields) -> Rows:
     return found
 
 
+def value_of(line: bytes) -> Any:
+    """Return the value of a line of JSON, mended if it must be.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        return orjson.loads(mended(line))
+
+
 def of_lines(chunk: Chunk, fields: Fields, found: Rows) -> None:
     """Decode lines of JSON; empty lines are no rows."""
     for number, line in enumerate(chunk.rows, chunk.first):
@@ -112,14 +124,11 @@ def of_lines(chunk: Chunk, fields: Fields, found: Rows) -> None:
         if not line.strip():
             continue
         try:
-            record = orjson.loads(line)
-        except ValueError:
-            try:
-                record = orjson.loads(mended(line))
-            except ValueError as error:
-                raw = line.decode("utf-8", "replace")
-                found.bad.append(Bad(place, BROKEN, f"not JSON ({error})", raw))
-                continue
+            record = value_of(line)
+        except ValueError as error:
+            raw = line.decode("utf-8", "replace")
+            found.bad.append(Bad(place, BROKEN, f"not JSON ({error})", raw))
+            continue
         if isinstance(record, dict):
             take(record, fields, place, found)
         else:

@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -143,19 +142,6 @@ def tokens(
     shutil.rmtree(out.path / WORK, ignore_errors=True)
     documents = sum(split["documents"] for split in counts(out)["splits"].values())
     return [Passage("tokens", documents, documents, {})]
-
-
-class Split(msgspec.Struct):
-    """How much is in a split."""
-
-    documents: int
-    tokens: int
-
-
-class Stats(msgspec.Struct):
-    """What is read of a token directory's stats."""
-
-    splits: dict[str, Split]
 
 
 def counts(directory: Directory) -> dict[str, Any]:

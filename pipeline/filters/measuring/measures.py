@@ -211,9 +211,3 @@ def tables(documents: Directory) -> list[Path]:
         UserError: the manifest is missing or damaged.
     """
     return documents.shards(UNDER)
-
-
-def noted_rules(columns: Sequence[str]) -> list[str]:
-    """Return which columns of a table are measures of rules."""
-    known = set(FACTS.names)
-    return [name for name in columns if name not in known and "." in name]

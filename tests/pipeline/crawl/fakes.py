@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
 import pyarrow as pa
+import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from webtext.pipeline.core.records import LINK
@@ -16,6 +18,29 @@ from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.crawl.fetch import Exchange, Fetched
 from webtext.pipeline.crawl.settings import Crawl, Gate
 from webtext.pipeline.urls.urls import key_id, url_id
+
+
+class Death(BaseException):
+    """What no handler catches, as a kill is not caught."""
+
+
+@contextmanager
+def dying(monkeypatch, owner, step, times):
+    """Die at the `times`-th call of a step of some owner; what is inside must end by that."""
+    whole, left = getattr(owner, step), times
+
+    def counted(*args, **more):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Death
+        return whole(*args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, counted)
+        with pytest.raises(Death):
+            yield
+
 
 EAGER = Crawl(
     contact="test", delay=0, delay_per_ip=0, latency_factor=0, backoff=0, hosts_in_flight=20

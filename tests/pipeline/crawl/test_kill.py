@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, links, page, unsteady
+from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, dying, links, page, unsteady
 from tests.pipeline.crawl.survival import (
     AMID,
     EARLY,
@@ -32,10 +32,6 @@ def run(tmp_path, web, settings=BUSY):
     return crawl(settings, made, Directory(tmp_path / "pages"), fetcher=web)
 
 
-class Death(BaseException):
-    """What no handler catches, as a kill is not caught."""
-
-
 @pytest.mark.parametrize(
     ("owner", "step", "times"),
     [
@@ -51,21 +47,10 @@ class Death(BaseException):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_crawl_that_dies_at_any_step_goes_on(tmp_path, monkeypatch, owner, step, times):
-    whole, left = getattr(owner, step), times
-
-    def dying(*args, **more):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Death
-        return whole(*args, **more)
-
     monkeypatch.setattr(loop, "GATHER", 0.01)
     web = FakeWeb(unsteady, latency=0.002)
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, step, dying)
-        with pytest.raises(Death):
-            run(tmp_path, web)
+    with dying(monkeypatch, owner, step, times):
+        run(tmp_path, web)
     run(tmp_path, web)
     conserved(tmp_path, MANY)
 

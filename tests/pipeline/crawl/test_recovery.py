@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, failure, links, page, unsteady
+from tests.pipeline.crawl.fakes import EAGER, MANY, FakeWeb, dying, failure, links, page, unsteady
 from tests.pipeline.crawl.survival import conserved
 from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.build import Build, make
@@ -23,10 +23,6 @@ from webtext.pipeline.crawl.sink import Sink
 from webtext.pipeline.crawl.step import STEP
 
 BUSY = replace(EAGER, hosts_in_flight=5)
-
-
-class Death(BaseException):
-    """What no handler catches, as a kill is not caught."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,20 +39,9 @@ def run(tmp_path, web, urls=MANY):
 
 def half(tmp_path, monkeypatch, owner=Sink, step="write", times=60, go=run):
     """Crawl until it dies; return the web that was asked."""
-    whole, left = getattr(owner, step), times
-
-    def dying(*args, **more):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Death
-        return whole(*args, **more)
-
     web = FakeWeb(unsteady, latency=0.002)
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, step, dying)
-        with pytest.raises(Death):
-            go(tmp_path, web)
+    with dying(monkeypatch, owner, step, times):
+        go(tmp_path, web)
     return web
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.pipeline.crawl.fakes import EAGER, FakeWeb, failure, links, page, unsteady
+from tests.pipeline.crawl.fakes import EAGER, FakeWeb, dying, failure, links, page, unsteady
 from webtext.pipeline.archive.warc_import import ImportWarc, page_batches
 from webtext.pipeline.build import Build, make
 from webtext.pipeline.core.directories.keeping import DAMAGED, noted_references, set_aside
@@ -27,10 +27,6 @@ FEW = [
     [f"http://h{i}.test/{j}" for i in range(s, 18, 3) for j in range(1 + i % 4)] for s in range(3)
 ]
 ONE = ["http://a.test/1", "http://a.test/2", "http://b.test/1", "http://c.test/1"]
-
-
-class Death(BaseException):
-    """What no handler catches, as a kill is not caught."""
 
 
 @pytest.fixture(autouse=True)
@@ -240,20 +236,9 @@ def test_the_record_requested_last_is_taken(tmp_path):
 
 def half(data, monkeypatch, owner, step, times, urls=FEW):
     """Crawl until it dies; return the URLs whose outcome is on the disk for certain."""
-    whole, left = getattr(owner, step), times
-
-    def dying(*args, **more):
-        nonlocal left
-        left -= 1
-        if left == 0:
-            raise Death
-        return whole(*args, **more)
-
     web = FakeWeb(lambda url, _: page(url, url.encode() * 9), latency=0.002)
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, step, dying)
-        with pytest.raises(Death):
-            crawled(data, "first", urls, web)
+    with dying(monkeypatch, owner, step, times):
+        crawled(data, "first", urls, web)
     return web
 
 
@@ -302,18 +287,8 @@ def test_a_crawl_that_dies_while_it_takes_over_goes_on(tmp_path, monkeypatch):
     crawled(tmp_path, "first", FEW, FakeWeb(lambda url, _: page(url, url.encode() * 9)))
     monkeypatch.setattr(held, "ROWS", 8)
     for step, times in (("_named", 1), ("_offer", 1), ("_offer", 4), ("_finish_hosts", 1)):
-        whole = getattr(held, step)
-
-        def dying(*args, whole=whole, times=times, count=[0]):  # noqa: B006 - counts calls
-            count[0] += 1
-            if count[0] == times:
-                raise Death
-            return whole(*args)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(held, step, dying)
-            with pytest.raises(Death):
-                crawled(tmp_path, "secnd", FEW, FakeWeb())
+        with dying(monkeypatch, held, step, times):
+            crawled(tmp_path, "secnd", FEW, FakeWeb())
     web = FakeWeb()
     second = crawled(tmp_path, "secnd", FEW, web)
     assert web.asked == []
@@ -360,13 +335,19 @@ def doubted(home):
     set_aside(home, DAMAGED, [home / name for name in ("manifest.json", "outcomes", "index.cdxj")])
 
 
-def test_verify_reads_the_records_that_are_pointed_at(tmp_path):
-    first = crawled(tmp_path, "first", [ONE], FakeWeb())
-    second = crawled(tmp_path, "secnd", [[*ONE, "http://d.test/"]], FakeWeb())
+def beside_a_damaged_one(data):
+    """Return a crawl that took over another one's records, of which one is damaged since."""
+    first = crawled(data, "first", [ONE], FakeWeb())
+    second = crawled(data, "secnd", [[*ONE, "http://d.test/"]], FakeWeb())
     path = first.path / "00000.warc.gz"
-    data = bytearray(path.read_bytes())
-    data[rows(first)[ONE[2]]["warc_offset"] + 60] ^= 4
-    path.write_bytes(data)
+    damaged = bytearray(path.read_bytes())
+    damaged[rows(first)[ONE[2]]["warc_offset"] + 60] ^= 4
+    path.write_bytes(damaged)
+    return second
+
+
+def test_verify_reads_the_records_that_are_pointed_at(tmp_path):
+    second = beside_a_damaged_one(tmp_path)
     wrong = [one for one in verify(tmp_path) if one.home == second.path]
     assert len(wrong) == 1
     assert "00000.warc.gz" in wrong[0].said
@@ -385,12 +366,7 @@ def test_a_neighbour_that_is_gone_costs_its_pages_alone(tmp_path):
 
 
 def test_a_damaged_neighbour_record_is_fetched_when_the_crawl_is_made_again(tmp_path):
-    first = crawled(tmp_path, "first", [ONE], FakeWeb())
-    second = crawled(tmp_path, "secnd", [[*ONE, "http://d.test/"]], FakeWeb())
-    path = first.path / "00000.warc.gz"
-    data = bytearray(path.read_bytes())
-    data[rows(first)[ONE[2]]["warc_offset"] + 60] ^= 4
-    path.write_bytes(data)
+    second = beside_a_damaged_one(tmp_path)
     doubted(second.path)
     web = FakeWeb()
     crawled(tmp_path, "secnd", [[*ONE, "http://d.test/"]], web)

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from webtext.flows.building.settings import load
+from webtext.flows.building.settings import load, said, without_own
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.filters.own.own_rules import KEYS
 
 OPENING = (  # settings of [crawl] that permit addresses or speeds that it otherwise refuses
     "allow_private",
@@ -52,8 +53,8 @@ def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
     """Refuse parameters that a request must not set.
 
     Raises:
-        UserError: an override removes a limit of the crawl, or the recipe or the data directory is
-            not the one that is served.
+        UserError: an override removes a limit of the crawl or names a file to run, or the recipe
+            or the data directory is not the one that is served.
     """
     if _asked_here.get():
         return
@@ -65,6 +66,12 @@ def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
                 "for it"
             )
     ours = json.loads(os.environ.get(OVERRIDES, "[]"))
+    # Before anything is loaded: to load rules of one's own is to run their file.
+    if files_of_rules(recipe, overrides) != files_of_rules(recipe, ours):
+        raise UserError(
+            "rules: a run that is asked for by request cannot name files of rules, which are "
+            "programs; write them into the recipe, or use webtext build --set"
+        )
     wanted, plain, usual = load(recipe, overrides).crawl, load(recipe, ours).crawl, Crawl()
     for key in OPENING:
         value = getattr(wanted, key)
@@ -73,3 +80,9 @@ def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
                 f"crawl.{key} = {value!r}: a run that is asked for by request cannot set this; "
                 "write it into the recipe, or use webtext build --set"
             )
+
+
+def files_of_rules(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return which files and modules of rules a recipe names, without running any."""
+    _, own = without_own(said(recipe, overrides))
+    return {name: {key: table.get(key) for key in KEYS} for name, table in own.items()}

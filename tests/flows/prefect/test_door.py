@@ -244,6 +244,26 @@ def test_no_request_opens_the_crawl_s_guard(tmp_path, line):
     trust.check("webtext", str(tmp_path), ["links.min_score = 5"])
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["rules.mine.file = '{}'", "rules.mine = {{enabled = false, file = '{}'}}",
+     "rules = {{mine = {{file = '{}'}}}}", "rules.mine.module = 'own'"],
+)  # fmt: skip
+def test_no_request_has_a_file_of_rules_run(tmp_path, monkeypatch, line):
+    from webtext.flows.prefect.flow import build
+
+    evil, done = tmp_path / "own.py", tmp_path / "done"
+    evil.write_text(f"open({str(done)!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    line = line.format(evil)
+    with pytest.raises(UserError, match="cannot name files of rules"):
+        build.fn("webtext", str(tmp_path), 0, None, [line])
+    monkeypatch.setenv(trust.OVERRIDES, json.dumps([f"rules.mine.file = {str(tmp_path)!r}"]))
+    with pytest.raises(UserError, match="cannot name files of rules"):
+        trust.check("webtext", str(tmp_path), [line])
+    assert not done.exists()
+
+
 def test_no_request_names_another_recipe_or_directory_than_is_served(monkeypatch):
     for name, value in zip(trust.SERVED, ("webtext", "/data"), strict=True):
         monkeypatch.setenv(name, value)

@@ -8,6 +8,7 @@ and a table of what was measured on both (`measures`).
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,8 @@ def measures(
         asked if known.get(asked.rule) is None else asked._replace(measure=known[asked.rule])
         for asked in rules.measures(text, url, language)
     ]
-    return {"measures": {asked.rule: asked.told for asked in found}}
+    # A rule of a user's own whose measure nobody noted is not run again, and says nothing.
+    return {"measures": {asked.rule: asked.told for asked in found if not isnan(asked.measure)}}
 
 
 def judgements(found: Row) -> Iterator[str]:

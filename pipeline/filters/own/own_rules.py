@@ -9,11 +9,12 @@ another name.
 import hashlib
 import importlib.util
 import inspect
+import math
 import re
 import sys
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import field, fields, is_dataclass, make_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from typing import Any
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stage import settings
 from webtext.pipeline.filters.rules import Rules, fault
+from webtext.pipeline.words.document import Document
 
 KEYS = ("file", "module")  # a table of `rules` that has one of them is a group of the user's own
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -230,11 +232,27 @@ def rebuilt(kind: type, values: Mapping[str, Any]) -> Any:
     return kind(**arguments)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A rule of a user's own as a manifest tells of it: its bounds, and nothing that could run.
+
+    Its measure is NaN: what it measured stands in the table of measures.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __call__(self, _doc: Document) -> float:
+        return math.nan
+
+
 def recorded_rules(values: Mapping[str, Any]) -> Rules:
-    """Return rules from their settings in a manifest.
+    """Return rules from their settings in a manifest, those of a user's own as `Recorded`.
+
+    Their files are not run: whoever looks at a build need not trust its maker.
 
     Raises:
-        TypeError, ValueError: they fit no rules of this version, or a file of rules has changed.
+        TypeError, ValueError: they fit no rules of this version.
     """
     ours = {item.name for item in fields(Rules)}
     own = {
@@ -243,4 +261,17 @@ def recorded_rules(values: Mapping[str, Any]) -> Rules:
         if name not in ours and isinstance(group, dict) and "source" in group
     }
     rules: Rules = rebuilt(Rules, {k: v for k, v in values.items() if k not in own})
-    return revived(rules, own)
+    return with_own(rules, {name: recorded_group(name, group) for name, group in own.items()})
+
+
+def recorded_group(name: str, values: Mapping[str, Any]) -> Any:
+    """Return a group of a user's own rules from its settings in a manifest."""
+    rules = {
+        key: Recorded(value.get("at_least"), value.get("at_most"))
+        for key, value in values.items()
+        if isinstance(value, dict)
+    }
+    facts = {"enabled": bool(values.get("enabled")), "source": str(values["source"])}
+    found = facts | rules
+    kind = make_dataclass(name, [(key, type(value)) for key, value in found.items()], frozen=True)
+    return kind(**found)

@@ -3,6 +3,7 @@ import pickle
 import re
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from webtext.flows.commands.command_line import cli
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stage import settings
 from webtext.pipeline.filters.own.own_rules import recorded_rules
-from webtext.pipeline.filters.step import chain_of
+from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.filters.step import chain_of, measures
 
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "
@@ -149,13 +151,31 @@ def test_another_process_has_the_same_rule(rule):
     assert done.stdout.decode().strip() == "mine.long_words", done.stderr.decode()
 
 
-def test_what_a_manifest_recorded_is_the_rule_again_unless_the_file_has_changed(rule):
-    recorded = json.loads(json.dumps(settings(rules("rules.mine.long_words.at_most = 30.0"))))
-    again = recorded_rules(recorded)
-    assert {asked.rule: asked.at_most for asked in again.measures(PROSE)}["mine.long_words"] == 30
+def test_a_file_that_has_changed_since_is_no_rule_of_another_process(rule):
+    packed = pickle.dumps(rules())
     rule.write_text(RULE + "\n")
     with pytest.raises(UserError, match="has changed"):
-        recorded_rules(recorded)
+        pickle.loads(packed)
+
+
+def test_what_a_manifest_recorded_has_its_bounds_and_is_never_run(rule, tmp_path):
+    recorded = json.loads(json.dumps(settings(rules("rules.mine.long_words.at_most = 30.0"))))
+    evil, done = tmp_path / "evil.py", tmp_path / "done"
+    evil.write_text(f"open({str(done)!r}, 'w')")
+    recorded["mine"] |= {"file": str(evil), "source": sha256(evil.read_bytes()).hexdigest()}
+    again = recorded_rules(recorded)
+    (asked,) = [asked for asked in again.measures(PROSE) if asked.rule == "mine.long_words"]
+    assert (asked.at_most, asked.enabled) == (30, True)
+    assert "mine.long_words" in again.measured
+    told = measures({"rules": {"settings": recorded, "version": Rules.version}}, PROSE)["measures"]
+    assert "mine.long_words" not in told
+    noted = measures(
+        {"rules": {"settings": recorded, "version": Rules.version}},
+        PROSE,
+        noted={"mine.long_words": 31.0},
+    )
+    assert noted["measures"]["mine.long_words"]["kept"] is False
+    assert not done.exists()
 
 
 def test_a_measure_may_be_negative(rule):

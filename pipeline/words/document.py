@@ -104,6 +104,7 @@ class Document:
         """Return its running text as a document, which knows the whole."""
         found = Document("\n".join(self.running.lines), before=self)
         found.whole = self
+        found.running = self.running  # of itself it is all
         return found
 
     @property

@@ -64,10 +64,10 @@ def sentence_words(line: str, tongue: Tongue) -> int:
     if len(chunks) < LEAST or not (ended or len(chunks) >= LONG):
         return 0
     bare = [chunk.strip(AROUND) for chunk in chunks]
-    plain = sum(map(str.isalpha if line.isascii() else spelt, bare))
-    if plain < PLAIN * len(bare):
+    least = PLAIN * len(bare)
+    if sum(map(str.isalpha, bare)) < least and (line.isascii() or sum(map(spelt, bare)) < least):
         return 0
-    if tongue.stop_words and not tongue.frequent(map(str.lower, bare)):
+    if tongue.stop_words and not tongue.knows(map(str.lower, bare)):
         return 0
     return len(chunks)
 

@@ -41,6 +41,12 @@ class Tongue(NamedTuple):
             return sum(word.endswith(endings) for word in words)
         return sum(word in self.stop_words for word in words)
 
+    def knows(self, words: Iterable[str]) -> bool:
+        """Whether any of these words, in lower case, is a frequent one."""
+        if "Hang" in self.scripts:
+            return self.frequent(words) > 0
+        return not self.stop_words.isdisjoint(words)
+
 
 UNKNOWN = Tongue("", frozenset(), None, None, None, frozenset())
 

@@ -39,6 +39,7 @@ def demo(data: Path, workers: int) -> None:
         f"""
 done in {time.monotonic() - started:,.0f} s. What to look at next:
   {page}   the funnel and the statistics, with plots
+  {webtext} inspect --data {data}   every document in your browser: kept or dropped, and why
   {webtext} trace http://troubles.demo.test/de.html --data {data}   the life of one URL
   {webtext} report --data {data}   the funnel again
   {webtext} plan webtext --set 'links.sources = ["RS_2015-01.zst"]'   what a real build would make

@@ -1,39 +1,28 @@
 """Which scripts the letters of a text belong to, and how many words it has."""
 
-import unicodedata
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from webtext.pipeline.words.tongues import NO_LETTER, OTHER, SPACE, scripts
 from webtext.pipeline.words.words import code_points
 
-# By the first words of a letter's name in the Unicode Character Database. What has another name,
-# such as Armenian, is "other". Source: UnicodeData.txt, field 1, as in Python's `unicodedata`.
-NAMES = {
-    "LATIN": "latin",
-    "FULLWIDTH LATIN": "latin",
-    "FEMININE ORDINAL": "latin",
-    "MASCULINE ORDINAL": "latin",
-    "GREEK": "greek",
-    "CYRILLIC": "cyrillic",
-    "HEBREW": "hebrew",
-    "ARABIC": "arabic",
-    "DEVANAGARI": "devanagari",
-    "THAI": "thai",
-    "HANGUL": "hangul",
-    "HALFWIDTH HANGUL": "hangul",
-    "HIRAGANA": "kana",
-    "KATAKANA": "kana",
-    "HALFWIDTH KATAKANA": "kana",
-    "CJK": "han",
+NAMES = {  # of the scripts that are told apart, by ISO 15924
+    "Latn": "latin",
+    "Grek": "greek",
+    "Cyrl": "cyrillic",
+    "Hebr": "hebrew",
+    "Arab": "arabic",
+    "Deva": "devanagari",
+    "Thai": "thai",
+    "Hang": "hangul",
+    "Hira": "kana",
+    "Kana": "kana",
+    "Hani": "han",
 }
 SCRIPTS = (*dict.fromkeys(NAMES.values()), "other")
-PLANES = 0x40000  # code points in the table; there is no letter above
-
-
-NO_LETTER, SPACE = len(SCRIPTS), len(SCRIPTS) + 1
 
 
 class Looked(NamedTuple):
@@ -50,24 +39,19 @@ def look(text: str) -> Looked:
     >>> found.words, dict(zip(SCRIPTS, found.shares.tolist()))["cyrillic"]
     (2, 0.4000000059604645)
     """
-    places = table()[np.minimum(code_points(text), PLANES - 1)]
+    places = scripts()[1][code_points(text)]
     blank = places == SPACE
     words = np.count_nonzero(blank[:-1] & ~blank[1:]) + int(len(blank) and not blank[0])
-    found = np.bincount(places, minlength=SPACE + 1)[:NO_LETTER]
+    counts = np.bincount(places, minlength=NO_LETTER)[:NO_LETTER]
+    found = np.bincount(columns(), counts, minlength=len(SCRIPTS))
     with np.errstate(invalid="ignore"):
         return Looked(int(words), (found / found.sum()).astype(np.float32))
 
 
 @cache
-def table() -> npt.NDArray[np.uint8]:
-    """Return the place in SCRIPTS of each code point, NO_LETTER or SPACE where it is no letter."""
-    found = np.full(PLANES, NO_LETTER, np.uint8)
-    for code in range(PLANES):
-        character = chr(code)
-        if unicodedata.category(character).startswith("L"):
-            name = unicodedata.name(character, "")
-            script = next((NAMES[start] for start in NAMES if name.startswith(start)), "other")
-            found[code] = SCRIPTS.index(script)
-        elif character.isspace():
-            found[code] = SPACE
+def columns() -> npt.NDArray[np.intp]:
+    """Return the place in SCRIPTS of each number of a letter."""
+    found = np.full(OTHER + 1, len(SCRIPTS) - 1)
+    for place, name in enumerate(scripts()[0]):
+        found[place] = SCRIPTS.index(NAMES.get(name, "other"))
     return found

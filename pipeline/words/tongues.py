@@ -13,10 +13,10 @@ import numpy.typing as npt
 import regex
 
 from webtext.pipeline.urls.named_lists import DATA
-from webtext.pipeline.words.words import Counts, read
+from webtext.pipeline.words.words import Counts, code_points, read
 
 ENGLISH = "en"
-OTHER = 1 << 31  # the bit of letters that are of no script in the data
+OTHER, NO_LETTER, SPACE = range(253, 256)  # numbers of `scripts` beside those of the data's own
 LETTERS = 0x32400  # no letter that Unicode knows has a higher code point
 
 
@@ -78,44 +78,52 @@ def tongue(name: str | None) -> Tongue:
 
 
 @cache
-def scripts() -> tuple[dict[str, int], npt.NDArray[np.uint32]]:
-    """Return a bit for each script of the data, and the bits of every code point that is a letter.
+def scripts() -> tuple[tuple[str, ...], npt.NDArray[np.uint8]]:
+    """Return the scripts of the data, and a number for every code point.
 
-    Letters of other scripts have the bit `OTHER`; those that all scripts share have none.
+    It is the place of a letter's script among them, OTHER for a letter of another script, else
+    NO_LETTER or SPACE. Letters that all scripts share are no letters here.
     """
-    names = sorted({script for one in tongues().values() for script in one.scripts})
-    bits = {name: 1 << place for place, name in enumerate(names)}
-    found = np.zeros(0x110000, np.uint32)
+    names = tuple(sorted({script for one in tongues().values() for script in one.scripts}))
+    found = np.full(0x110000, NO_LETTER, np.uint8)
     every = "".join(map(chr, (*range(0xD800), *range(0xE000, LETTERS))))
     places = np.array([ord(char) for char in every], np.uint32)
-    for match in regex.finditer(r"[\p{L}--[\p{Script=Zyyy}\p{Script=Zinh}]]+", every, regex.V1):
-        found[places[match.start() : match.end()]] = OTHER
-    for name, bit in bits.items():
-        for match in regex.finditer(rf"[\p{{L}}&&\p{{Script={name}}}]+", every, regex.V1):
-            found[places[match.start() : match.end()]] = bit
-    return bits, found
+
+    def mark(pattern: str, number: int) -> None:
+        for match in regex.finditer(pattern, every, regex.V1):
+            found[places[match.start() : match.end()]] = number
+
+    mark(r"[\p{L}--[\p{Script=Zyyy}\p{Script=Zinh}]]+", OTHER)
+    for place, name in enumerate(names):
+        mark(rf"[\p{{L}}&&\p{{Script={name}}}]+", place)
+    found[[code for code in range(LETTERS) if chr(code).isspace()]] = SPACE
+    return names, found
 
 
 @cache
-def own(name: str) -> int:
-    """Return the bits of a language's scripts, and of those in which all write code and maths."""
-    bits, _ = scripts()
-    return sum(bits[script] for script in tongue(name).scripts | {"Latn", "Grek"})
+def numbers(wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
+    """Return for each number of `scripts` whether it is of one of these scripts."""
+    names, _ = scripts()
+    found = np.zeros(SPACE + 1, np.bool_)
+    found[[names.index(name) for name in wanted]] = True
+    return found
 
 
 def foreign(text: str, name: str) -> float:
     """Return which share of a text's letters is of no script of a language, Latin or Greek.
 
+    All languages write names and code in Latin, and formulas in Greek.
+
     >>> foreign("Москва is Moscow", "en"), foreign("Москва is Moscow", "ru")
     (0.42857142857142855, 0.0)
     """
-    if text.isascii() or not tongue(name).scripts:
+    if text.isascii() or not (written := tongue(name).scripts):
         return 0.0
     _, table = scripts()
-    bits = table[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)]
-    letters = np.count_nonzero(bits)
-    others = np.count_nonzero(bits & ~np.uint32(own(name)))
-    return float(others / letters) if letters else 0.0
+    counts = np.bincount(table[code_points(text)], minlength=SPACE + 1)
+    letters = int(counts[:NO_LETTER].sum())
+    own = int(counts[numbers(written | {"Latn", "Grek"})].sum())
+    return (letters - own) / letters if letters else 0.0
 
 
 def spaceless(text: str, tongue: Tongue) -> Counts:
@@ -127,10 +135,9 @@ def spaceless(text: str, tongue: Tongue) -> Counts:
     7
     """
     assert tongue.letters_a_word is not None
-    bits, table = scripts()
-    mine = np.uint32(sum(bits[script] for script in tongue.scripts))
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    own_letters = (table[codes] & mine) != 0
+    _, table = scripts()
+    codes = code_points(text)
+    own_letters = numbers(tongue.scripts)[table[codes]]
     rest = np.where(own_letters, np.uint32(ord(" ")), codes)
     counts = read(rest.tobytes().decode("utf-32-le", "surrogatepass")).counts
     letters = int(np.count_nonzero(own_letters))

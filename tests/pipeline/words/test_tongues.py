@@ -9,7 +9,15 @@ from webtext.pipeline.insight.judge import CLEAN
 from webtext.pipeline.text.langid import languages
 from webtext.pipeline.words import tongues as module
 from webtext.pipeline.words.document import Document
-from webtext.pipeline.words.tongues import OTHER, foreign, scripts, tongue, tongues
+from webtext.pipeline.words.tongues import (
+    NO_LETTER,
+    OTHER,
+    SPACE,
+    foreign,
+    scripts,
+    tongue,
+    tongues,
+)
 
 
 def test_there_are_data_for_every_language_that_can_be_kept():
@@ -21,15 +29,18 @@ def test_there_are_data_for_every_language_that_can_be_kept():
 
 
 def test_each_letter_is_of_one_script_and_signs_are_of_none():
-    bits, table = scripts()
+    names, table = scripts()
     for script, letters in {
         "Latn": "aÉßằ", "Cyrl": "яЇ", "Grek": "λ", "Hani": "東々", "Hira": "の", "Kana": "ン",
         "Hang": "한", "Thai": "ก", "Deva": "क", "Arab": "گ", "Hebr": "ש",
     }.items():  # fmt: skip
-        assert {int(table[ord(letter)]) for letter in letters} == {bits[script]}
-    assert {int(table[ord(sign)]) for sign in "1 .-€𝑥़"} == {0}  # 𝑥 is any script's, by Unicode
+        assert {int(table[ord(letter)]) for letter in letters} == {names.index(script)}
+    assert {int(table[ord(sign)]) for sign in "1.-€𝑥़"} == {
+        NO_LETTER
+    }  # 𝑥 is any script's, by Unicode
     assert {int(table[ord(letter)]) for letter in "Աაꦄ"} == {OTHER}
-    assert np.count_nonzero(table) > 100_000
+    assert {int(table[ord(blank)]) for blank in " \n\u2003"} == {SPACE}
+    assert np.count_nonzero(table < NO_LETTER) > 100_000
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.terminal import meters, say
 from webtext.flows.building.watched import EventLog, Watched
 from webtext.pipeline.build import Build, Execute, make, run_all
+from webtext.pipeline.core.pool import Workers, threads
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.step import Planned
 
 
 def run_steps(
-    planned: Sequence[Planned], data: Path, workers: int, execute: Execute = make
+    planned: Sequence[Planned], data: Path, workers: Workers, execute: Execute = make
 ) -> None:
     """Run the steps that are not done, and show the progress of each.
 
@@ -38,7 +39,7 @@ def build_plainly(
     asked: Build,
     recipe: str,
     until: str | None,
-    workers: int,
+    workers: Workers,
     overrides: list[str],
     timeout: float | None = None,
 ) -> None:
@@ -50,5 +51,5 @@ def build_plainly(
     """
     watched = Watched([EventLog(asked.data, "by hand"), Hooks(say)], say)
     facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
-    with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+    with watched.whole(timeout, **facts, workers=threads(workers), overrides=overrides):
         run_steps(asked.plan(until), asked.data, workers, watched.step)

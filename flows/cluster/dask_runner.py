@@ -272,7 +272,7 @@ class _Hand:
             time.sleep(POLL_SECONDS)
             return
         try:
-            done = wait(list(self.flying), POLL_SECONDS, "FIRST_COMPLETED").done
+            done = wait(list(self.flying), POLL_SECONDS, "FIRST_COMPLETED").done  # type: ignore[no-untyped-call]
         except TimeoutError:
             return
         except CancelledError as error:
@@ -304,7 +304,7 @@ class _Hand:
             there = {one for _, _, one, _ in flying.values()} & set(self.runner.alive)
             client.run(STOP, names, workers=sorted(there), on_error="ignore")
             with suppress(TimeoutError, asyncio.TimeoutError):
-                wait(list(flying), END_SECONDS)
+                wait(list(flying), END_SECONDS)  # type: ignore[no-untyped-call]
             stuck = [flying[future][2] for future in flying if future.status == "pending"]
             client.cancel(list(flying), force=True)
             if stuck := [one for one in stuck if one in there]:

@@ -23,6 +23,7 @@ import msgspec
 
 from webtext.pipeline.core.directories.json_files import Manifest
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores import working_copy
 
 MANIFEST = "manifest.json"
 MEMORY = ".checked"  # folder beside the directories; if it is removed, files are hashed once more
@@ -169,6 +170,8 @@ def check(home: Path) -> int:
         DamagedError: a file is missing, has changed, or is not in the manifest; names it.
     """
     wanted = listed(home)
+    if copy := working_copy.of(home.parent):
+        copy.fetch(home)
     found = set(there(home))
     for name in wanted:
         if name not in found:
@@ -184,6 +187,8 @@ def check(home: Path) -> int:
     new = [name for name in names if before.get(name, [])[1:] != stamp(home / name)]
     now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
     for name in names:
+        if now[name][0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
+            now |= hashed(home, [name])
         _compare(home, name, wanted[name], now[name])
     if new:
         remember(home, now)
@@ -205,11 +210,13 @@ _confirmed: dict[Path, list[int]] = {}  # by this process
 def confirm(path: Path) -> None:
     """Check one file against the manifest of its directory before it is read.
 
-    A file outside of complete directories is not checked.
+    A file outside of complete directories is not checked. One that lies in a store is fetched
+    first, if it is not here.
 
     Raises:
         DamagedError: it has changed, or is not in the manifest.
     """
+    at_hand(path)
     try:
         now = stamp(path)
     except OSError:
@@ -226,8 +233,20 @@ def confirm(path: Path) -> None:
     seen = remembered_once(home, *stamp(home / MANIFEST)).get(name, [])
     if seen[1:] != now:
         seen = [sha256(path), *now]
+    if seen[0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
+        now = stamp(path)
+        seen = [sha256(path), *now]
     _compare(home, name, wanted[name], seen)
     _confirmed[path] = now
+
+
+def at_hand(path: Path) -> bool:
+    """Whether a file is there, after it was fetched if it lies in a store; it is not read.
+
+    Raises:
+        UserError: the store refuses, cannot be reached, or has another file than the manifest.
+    """
+    return working_copy.fetched(path)
 
 
 @lru_cache(64)

@@ -30,7 +30,7 @@ class Faults:
         self.puts: list[str] = []  # keys in the order in which they were stored
         self.held = threading.Event()
 
-    def verdict(self, method: str, path: str, size: int) -> str:
+    def verdict(self, method: str, path: str) -> str:
         with self.lock:
             self.count[method] += 1
             if self.denied:
@@ -41,10 +41,10 @@ class Faults:
             if method == "GET" and self.cut_answers and "list-type" not in path:
                 self.cut_answers -= 1
                 return "cut answer"
-            if method == "PUT" and self.cut_uploads and size > 1:
+            data = method == "PUT" and "/." not in path and "latest" not in path
+            if data and self.cut_uploads:
                 self.cut_uploads -= 1
                 return "cut upload"
-            data = method == "PUT" and "/." not in path
             if data and self.hold_puts_after is not None:
                 if self.hold_puts_after == 0:
                     self.held.set()
@@ -79,7 +79,7 @@ class Proxy(BaseHTTPRequestHandler):
     def one(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(size)
-        verdict = self.faults.verdict(self.command, self.path, size)
+        verdict = self.faults.verdict(self.command, self.path)
         if verdict == "denied":
             said = f"<Error><Code>InvalidAccessKeyId</Code><Key>{SECRET}</Key></Error>"
             self.answer(403, said.encode())
@@ -109,6 +109,15 @@ class Proxy(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or cut is not None
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = one  # noqa: N815
+
+
+class Server(ThreadingHTTPServer):
+    """Says nothing of clients that were killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        pass
 
 
 class Served:
@@ -150,8 +159,7 @@ def served():
     port = moto.get_host_and_port()[1]
     faults = Faults()
     handler = type("Handler", (Proxy,), {"faults": faults, "upstream": ("127.0.0.1", port)})
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    proxy.daemon_threads = True
+    proxy = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
     thread.start()
     try:

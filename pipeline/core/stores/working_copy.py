@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -124,7 +125,9 @@ class WorkingCopy:
         journal.parent.mkdir(exist_ok=True)
         before = self.store.get(f"{home.name}/{MANIFEST}")
 
-        def send(name: str) -> str:
+        writing = threading.Lock()
+
+        def send(name: str) -> None:
             entry, key = listed[name], f"{home.name}/{name}"
             version = sent.get((name, entry["sha256"]))
             if version is None or not self._is(key, version, entry["bytes"]):
@@ -134,12 +137,12 @@ class WorkingCopy:
                         f"{self.store.address}/{key}: the store does not have the bytes that were "
                         "sent, so the step is not finished there; run the same command again"
                     )
-            return json.dumps([name, entry["sha256"], version]) + "\n"
+            with writing:
+                file.write(json.dumps([name, entry["sha256"], version]) + "\n")
+                file.flush()
 
         with journal.open("a", encoding="utf-8") as file, ThreadPoolExecutor(AT_ONCE) as pool:
-            for line in pool.map(send, listed):
-                file.write(line)
-                file.flush()
+            list(pool.map(send, listed))
         if not self.store.swap(
             f"{home.name}/{MANIFEST}", content, before.version if before else None
         ):

@@ -4,8 +4,6 @@ A step is done when its manifest exists and names the inputs as they are now; th
 record. `Build` is the interface to query a build or to continue it.
 """
 
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -16,12 +14,20 @@ from typing import Any
 from webtext.pipeline.core.directories.checked import check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
-from webtext.pipeline.core.directories.source_code import digest_of, forget
+from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
-from webtext.pipeline.core.step import Made, Planned, Recipe, Step, directory_name, maker
+from webtext.pipeline.core.step import (
+    Made,
+    Planned,
+    Recipe,
+    Step,
+    directory_name,
+    made_by,
+    maker,
+)
 from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
@@ -355,18 +361,6 @@ def began_otherwise(step: Planned, begun: object) -> str:
     others = {**now["libraries"], **begun["libraries"]}
     names = [name for name in others if now["libraries"].get(name) != begun["libraries"].get(name)]
     return ", ".join(names)
-
-
-def made_by(step: Step) -> dict[str, Any]:
-    """Return what decides a step's bytes besides its inputs: its libraries and its source."""
-    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
-
-
-def versions(step: Step) -> dict[str, str]:
-    """Return the versions of Python and of the libraries that affect a step's output."""
-    names = ("webtext", *step.bytes_depend_on)
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}
 
 
 def check_seam(step: Planned, passages: Sequence[Passage]) -> None:

@@ -50,14 +50,16 @@ def of_each_kind(paths: list[Path]) -> list[Path]:
 
 
 def mutations(path: Path, places: int, rng: random.Random) -> Iterator[Mutation]:
-    """Yield changes of one file: so many flipped bits, and it gone, cut, longer, swapped."""
+    """Yield changes of one file: flipped and cut at so many places, and gone, longer, swapped."""
     data = path.read_bytes()
+    said = len(data.rstrip(b"\n")) or 1  # without its last line end, a text says the same
     for _ in range(places):
         at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
         spoilt = bytearray(data)
         spoilt[at] ^= bit
         yield _written(f"flipped at {at}", path, data, bytes(spoilt))
-    yield _written("cut", path, data, data[: rng.randrange(len(data))])
+        end = rng.randrange(said)
+        yield _written(f"cut at {end}", path, data, data[:end])
     yield _written("emptied", path, data, b"")
     yield _written("longer", path, data, data + b"\0")
     seen = (path, path.parent) if path.name == "manifest.json" else (path,)

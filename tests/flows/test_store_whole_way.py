@@ -95,12 +95,13 @@ def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
         assert s3.faults.held.wait(250)
         os.killpg(process.pid, signal.SIGKILL)
     s3.faults.hold_puts_after = None
-    unfinished = set(content(address)) - set(made_locally)
-    assert not unfinished
+    store = ObjectStore(parse(address))
+    begun = [name for name in store.folders() if store.get(f"{name}/manifest.json") is None]
+    assert len(begun) == 1  # whose upload the kill cut off
     done = first.build(small_web, address)
     assert done.returncode == 0, done.stderr
     assert content(address) == made_locally
-    assert s3.faults.count["failed"] > 10
+    assert s3.faults.count["failed"] > 4
 
     second = Machine(s3, tmp_path / "second")
     s3.faults.puts.clear()

@@ -26,6 +26,7 @@ class Faults:
         self.cut_answers = 0  # so many GET bodies break off in the middle
         self.cut_uploads = 0  # of so many PUTs half the body reaches the store, under its key
         self.hold_puts_after = None  # so many PUTs of data go through; the others wait for ever
+        self.hold_of = ""  # part of the keys that are meant
         self.count: Counter[str] = Counter()
         self.puts: list[str] = []  # keys in the order in which they were stored
         self.held = threading.Event()
@@ -45,7 +46,7 @@ class Faults:
             if data and self.cut_uploads:
                 self.cut_uploads -= 1
                 return "cut upload"
-            if data and self.hold_puts_after is not None:
+            if data and self.hold_of in path and self.hold_puts_after is not None:
                 if self.hold_puts_after == 0:
                     self.held.set()
                     return "hold"

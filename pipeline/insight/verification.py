@@ -86,7 +86,7 @@ def verify(
 
 
 def _size(home: Path) -> int:
-    return sum((home / name).stat().st_size for name in checked.there(home))
+    return sum(checked.at(home, name).stat().st_size for name in checked.there(home))
 
 
 def _inputs(home: Directory) -> dict[str, str]:
@@ -106,9 +106,11 @@ def _sums(home: Directory) -> Iterator[Difference]:
     there = set(checked.there(home.path))
     for name in sorted(wanted.keys() - there):
         said = wrong.get(name, "is gone, though the manifest lists it")
-        yield Difference(home.path / name, said, home.path)
+        yield Difference(checked.at(home.path, name), said, home.path)
     for name in sorted(there - wanted.keys()):
-        yield Difference(home.path / name, "is there, though no manifest names it", home.path)
+        yield Difference(
+            checked.at(home.path, name), "is there, though no manifest names it", home.path
+        )
     found = checked.hashed(home.path, sorted(there & wanted.keys()))
     right = {}
     for name, seen in found.items():
@@ -119,7 +121,7 @@ def _sums(home: Directory) -> Iterator[Difference]:
         twin = next((other for other, what in wanted.items() if what.get("sha256") == seen[0]), "")
         what = f"holds what {twin} should hold" if twin else "is another than the manifest lists"
         said = f"{what} ({seen[1]:,} bytes, sha256 {seen[0][:8]}…, wanted {str(told)[:8]}…)"
-        yield Difference(home.path / name, said, home.path)
+        yield Difference(checked.at(home.path, name), said, home.path)
     checked.remember(home.path, right)
 
 

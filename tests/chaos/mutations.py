@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from webtext.pipeline.core.directories.checked import ABOUT
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -26,7 +28,8 @@ class Mutation:
 
 def files(data: Path) -> list[Path]:
     """Return every file that a step has made."""
-    return sorted(path for path in data.glob("*-*/**/*") if path.is_file())
+    homes = (*data.glob("*-*"), *data.glob(f"{ABOUT}/*-*"))
+    return sorted(path for home in homes for path in home.rglob("*") if path.is_file())
 
 
 def kind_of(path: Path) -> str:

@@ -12,7 +12,7 @@ from tests.store_server import SECRET
 from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
 
-BYTES = ("corpus-", "tokens-", "documents-", "duplicates-", "signatures-", "links-")
+BYTES = ("about", "corpus-", "tokens-", "documents-", "duplicates-", "signatures-", "links-")
 
 
 class Machine:
@@ -89,7 +89,7 @@ def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
     address = f"s3://{s3.bucket()}/some/data"
     first = Machine(s3, tmp_path / "first")
     s3.faults.share = 0.05
-    s3.faults.hold_puts_after = 20
+    s3.faults.hold_of, s3.faults.hold_puts_after = "documents-", 2
     words = ["build", "demo", "--data", address, "--no-prefect", *small_web.options]
     with first.start(*words) as process:
         assert s3.faults.held.wait(250)

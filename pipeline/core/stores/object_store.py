@@ -169,13 +169,13 @@ class ObjectStore:
 
         return self._again(ask)
 
-    def folders(self) -> list[str]:
-        """Return the names of what would be folders in a file system, directly under the address.
+    def folders(self, under: str | None = None) -> list[str]:
+        """Return the names of what would be folders in a file system, under a key or the address.
 
         Raises:
             StoreError: as `get`; also if there is no such bucket.
         """
-        found = self._again(lambda: self._obstore.list_with_delimiter(self._store))
+        found = self._again(lambda: self._obstore.list_with_delimiter(self._store, under))
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
 
     def keys(self, under: str) -> dict[str, int]:

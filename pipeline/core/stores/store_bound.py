@@ -2,14 +2,17 @@
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from webtext.pipeline.core.directories.places import at
 from webtext.pipeline.core.stores.store_records import (
-    MANIFEST,
     MARK,
     bound,
+    files_of,
     folder,
+    manifest_of,
     needed,
     stored,
 )
@@ -40,20 +43,27 @@ def make_room(size: int) -> None:
     going: list[tuple[int, int, Path]] = []
     for mark in folder().glob(f"*/{MARK}"):
         keep = needed(mark.parent)
+        may_go = set()
         for home in mark.parent.iterdir():
-            if not home.is_dir() or home.name.startswith("."):
-                continue
-            may_go = home.name not in keep and stored(home)
-            for path in home.rglob("*"):
-                with suppress(FileNotFoundError):
-                    stat = path.stat()
-                    if path.is_file():
-                        total += stat.st_size
-                        if may_go and path != home / MANIFEST and path.name[0] != ".":
-                            going.append((stat.st_atime_ns, stat.st_size, path))
+            if home.name not in keep and stored(home):
+                names = files_of(manifest_of(home).read_bytes())
+                may_go |= {at(home, name) for name in names}
+        for path in walked(mark.parent):
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                total += stat.st_size
+                if path in may_go:
+                    going.append((stat.st_atime_ns, stat.st_size, path))
     excess = total + size - most
     for _, freed, path in sorted(going):
         if excess <= 0:
             break
         path.unlink(missing_ok=True)
         excess -= freed
+
+
+def walked(root: Path) -> Iterator[Path]:
+    """Yield all files of a working copy, except those in hidden folders."""
+    for folder_, inside, names in os.walk(root):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        yield from (Path(folder_, name) for name in names)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from webtext.pipeline.core.directories.places import MANIFEST, about
 from webtext.pipeline.core.errors import UserError
 
 MARK = ".store.json"  # names the address, and has a number of this copy's own
 STORED = ".stored"  # folder with a file for each directory that is in the store, or on its way
-NEEDED = ".needed.json"  # names the directories whose files stay for now
-MANIFEST = "manifest.json"
+NEEDED = ".needed-"  # begins the names of files that say which directories stay for now
 FOLDER, BOUND = "WEBTEXT_STORES", "WEBTEXT_STORES_GB"  # variables of the environment
 USUAL_BOUND = 100.0  # GB: WebText's corpus, tokens and one step's inputs, and still a common disk
 
@@ -45,9 +45,14 @@ def stored(home: Path) -> bool:
     """Whether all of a directory is in the store, with the manifest that is here."""
     try:
         record = json.loads(record_of(home).read_bytes())
-        return bool(record["manifest"] == sha256_of((home / MANIFEST).read_bytes()))
+        return bool(record["manifest"] == sha256_of(manifest_of(home).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def manifest_of(home: Path) -> Path:
+    """Return the path of a directory's manifest."""
+    return about(home) / MANIFEST
 
 
 def record_of(home: Path) -> Path:
@@ -62,15 +67,21 @@ def note_stored(home: Path, content: bytes) -> None:
 
 
 def needed(root: Path) -> set[str]:
-    """Return the names of the directories that a live process keeps here."""
-    try:
-        said = json.loads((root / NEEDED).read_bytes())
-        os.kill(said["pid"], 0)
-    except PermissionError:
-        pass  # alive, of another user
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    return set(said["names"])
+    """Return the names of the directories that live processes keep here."""
+    found: set[str] = set()
+    for path in root.glob(f"{NEEDED}*"):
+        try:
+            said = json.loads(path.read_bytes())
+            os.kill(said["pid"], 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+            continue
+        except PermissionError:
+            pass  # alive, of another user
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found |= set(said["names"])
+    return found
 
 
 def in_words(text: str) -> str:

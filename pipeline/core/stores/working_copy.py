@@ -24,6 +24,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from webtext.pipeline.core.directories.places import (
+    ABOUT,
+    MANIFEST,
+    about,
+    at,
+    home_of,
+    name_of,
+)
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError, Version
 from webtext.pipeline.core.stores.store_addresses import Address, parse
@@ -31,7 +39,6 @@ from webtext.pipeline.core.stores.store_bound import make_room, touch
 from webtext.pipeline.core.stores.store_records import (
     BOUND,
     FOLDER,
-    MANIFEST,
     MARK,
     NEEDED,
     STORED,
@@ -39,6 +46,7 @@ from webtext.pipeline.core.stores.store_records import (
     files_of,
     folder,
     journal_lines,
+    manifest_of,
     note_stored,
     record_of,
     replace_file,
@@ -66,47 +74,59 @@ class WorkingCopy:
         Raises:
             StoreError: the store refuses, or cannot be reached.
         """
-        names = [name for name in self.store.folders() if not name.startswith(".")]
+        inside = [name for name in self.store.folders() if not name.startswith(".")]
+        keys = [f"{name}/{MANIFEST}" for name in inside if name != ABOUT]
+        if ABOUT in inside:
+            keys += [f"{ABOUT}/{name}/{MANIFEST}" for name in self.store.folders(ABOUT)]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda name: self.store.get(f"{name}/{MANIFEST}"), names)
-            whole = {name: one.content for name, one in zip(names, found, strict=True) if one}
-        for name, content in whole.items():
-            self._settle(self.root / name, content)
+            found = zip(keys, pool.map(self.store.get, keys), strict=True)
+            whole = {key: one.content for key, one in found if one}
+        for key, content in whole.items():
+            self._settle(self.root / key, content)
         for record in self._records():
-            if record.stem not in whole and stored(self.root / record.stem):
-                record.unlink(missing_ok=True)  # removed there: what is here counts as unfinished
-                (self.root / record.stem / MANIFEST).unlink(missing_ok=True)
+            home = self.root / record.stem
+            key = str(manifest_of(home).relative_to(self.root))
+            # Asked again, as a build beside us may have finished it since the listing.
+            if key not in whole and stored(home) and self.store.get(key) is None:
+                record.unlink(missing_ok=True)  # removed there: what is here is not finished
+                manifest_of(home).unlink(missing_ok=True)
         if latest := self.store.get(LATEST):
             replace_file(self.root / LATEST, latest.content)
 
     def _records(self) -> list[Path]:
         return sorted((self.root / STORED).glob("*.json"))
 
-    def _settle(self, home: Path, content: bytes) -> None:
+    def _settle(self, path: Path, content: bytes) -> None:
         """Make a directory of this machine what a manifest of the store says."""
-        path = home / MANIFEST
+        home = self.root / path.parent.name
         before = path.read_bytes() if path.exists() else None
         if before != content:
-            if home.is_dir() and not stored(home) and any(home.iterdir()):
+            if not stored(home) and any(
+                True for folder in (home, path.parent) if folder.is_dir() for _ in folder.iterdir()
+            ):
                 self._put_beside(home)
             elif before is not None:
                 now = files_of(content)
                 for name, entry in files_of(before).items():
                     if now.get(name, {}).get("sha256") != entry.get("sha256"):
-                        (home / name).unlink(missing_ok=True)
+                        at(home, name).unlink(missing_ok=True)
             home.mkdir(exist_ok=True)
             replace_file(path, content)
         note_stored(home, content)
 
     def _put_beside(self, home: Path) -> None:
         """Move a directory that was not finished here aside; another machine was quicker."""
-        free = next(
-            path
-            for number in range(1, 1 << 30)
-            if not (path := home.with_name(f"{home.name}.beside-{number}")).exists()
-        )
-        home.rename(free)
+        number = 1
+        while (free := home.with_name(f"{home.name}.beside-{number}")).exists():
+            number += 1
+        if (beside := about(home)) != home:
+            beside.rename(beside.with_name(free.name))
+        if home.is_dir():
+            home.rename(free)
         log.warning("%s: another machine has finished it; what was made here is %s", home, free)
+
+    def _key(self, home: Path, name: str) -> str:
+        return str(at(home, name).relative_to(self.root))
 
     # --- from here to the store ------------------------------------------------------------------
 
@@ -116,22 +136,22 @@ class WorkingCopy:
         Raises:
             StoreError: the store refuses, cannot be reached, or keeps other sizes than were sent.
         """
-        if stored(home) or not (home / MANIFEST).exists():
+        if stored(home) or not manifest_of(home).exists():
             return
-        content = (home / MANIFEST).read_bytes()
+        content = manifest_of(home).read_bytes()
         listed = files_of(content)
         journal = record_of(home).with_suffix(".uploading")
         sent = {(name, sha256): Version(*v) for name, sha256, v in journal_lines(journal)}
         journal.parent.mkdir(exist_ok=True)
-        before = self.store.get(f"{home.name}/{MANIFEST}")
-
+        last = str(manifest_of(home).relative_to(self.root))
+        before = self.store.get(last)
         writing = threading.Lock()
 
         def send(name: str) -> None:
-            entry, key = listed[name], f"{home.name}/{name}"
+            entry, key = listed[name], self._key(home, name)
             version = sent.get((name, entry["sha256"]))
             if version is None or not self._is(key, version, entry["bytes"]):
-                version = self.store.put(key, home / name)
+                version = self.store.put(key, at(home, name))
                 if not self._is(key, version, entry["bytes"]):
                     raise StoreError(
                         f"{self.store.address}/{key}: the store does not have the bytes that were "
@@ -143,9 +163,7 @@ class WorkingCopy:
 
         with journal.open("a", encoding="utf-8") as file, ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(send, listed))
-        if not self.store.swap(
-            f"{home.name}/{MANIFEST}", content, before.version if before else None
-        ):
+        if not self.store.swap(last, content, before.version if before else None):
             raise StoreError(
                 f"{self.store.address}/{home.name}: another machine has finished it meanwhile; run "
                 "the same command again: it goes on from there"
@@ -201,18 +219,18 @@ class WorkingCopy:
         """
         if not stored(home):
             return
-        listed = files_of((home / MANIFEST).read_bytes())
+        listed = files_of(manifest_of(home).read_bytes())
         wanted = listed if names is None else {n: listed[n] for n in names if n in listed}
-        missing = {n: e for n, e in wanted.items() if not (home / n).exists()}
+        missing = {n: e for n, e in wanted.items() if not at(home, n).exists()}
         for name in wanted.keys() - missing.keys():
-            touch(home / name)
+            touch(at(home, name))
         if missing:
             make_room(sum(int(entry["bytes"]) for entry in missing.values()))
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(lambda item: self._fetch_one(home, *item), missing.items()))
 
     def _fetch_one(self, home: Path, name: str, entry: dict[str, Any]) -> None:
-        path, key = home / name, f"{home.name}/{name}"
+        path, key = at(home, name), self._key(home, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
         try:
@@ -240,7 +258,7 @@ class WorkingCopy:
         total = sum(
             int(entry["bytes"])
             for home in kept
-            for entry in files_of((home / MANIFEST).read_bytes()).values()
+            for entry in files_of(manifest_of(home).read_bytes()).values()
         )
         if total > bound():
             raise UserError(
@@ -248,7 +266,7 @@ class WorkingCopy:
                 f"and take {total / 1e9:,.3f} GB, and the working copies may take "
                 f"{bound() / 1e9:,.3f}; set {BOUND} higher, or {FOLDER} to a larger disk"
             )
-        path = self.root / NEEDED
+        path = self.root / f"{NEEDED}{os.getpid()}-{uuid4().hex}"
         replace_file(
             path, json.dumps({"pid": os.getpid(), "names": [h.name for h in kept]}).encode()
         )
@@ -263,8 +281,8 @@ class WorkingCopy:
     def forget(self, home: Path) -> None:
         """Remove the files of a stored directory from this machine, but for the manifest."""
         if stored(home):
-            for name in files_of((home / MANIFEST).read_bytes()):
-                (home / name).unlink(missing_ok=True)
+            for name in files_of(manifest_of(home).read_bytes()):
+                at(home, name).unlink(missing_ok=True)
 
 
 # --- which folder is a working copy ---------------------------------------------------------------
@@ -330,10 +348,8 @@ def fetched(path: Path) -> bool:
     Raises:
         StoreError: the store refuses, cannot be reached, or has another file than the manifest.
     """
-    for home in (path.parent, path.parent.parent):
-        copy = of(home.parent)
-        if copy is not None and (home / MANIFEST).exists():
-            copy.fetch(home, [str(path.relative_to(home))])
+    if any(map(of, path.parents[1:4])) and (home := home_of(path)) and (copy := of(home.parent)):
+        copy.fetch(home, [name_of(home, path)])
     return path.exists()
 
 
@@ -346,7 +362,7 @@ def renewed(home: Path, name: str) -> bool:
     copy = of(home.parent)
     if copy is None or not stored(home):
         return False
-    (home / name).unlink(missing_ok=True)
+    at(home, name).unlink(missing_ok=True)
     copy.fetch(home, [name])
     return True
 

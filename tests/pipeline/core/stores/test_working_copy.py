@@ -46,11 +46,13 @@ def machine(tmp_path, monkeypatch, address):
 
 def work(planned, _workers, _progress) -> list[Passage]:
     """Write three shards, and read all of the inputs."""
-    read = [path for given in planned.inputs for path in sorted(given.path.glob("*.bin"))]
+    read = [path for given in planned.inputs for path in sorted(given.path.glob("*.parquet"))]
     assert len(read) == 3 * len(planned.inputs)
     assert all(path.stat().st_size == SIZE for path in read)
     for number in range(3):
-        planned.home.shard(number, "bin").write_bytes(bytes([number]) * SIZE)
+        planned.home.shard(number).write_bytes(bytes([number]) * SIZE)
+    if planned.step.shards_alone:
+        (planned.home.about / "stats.json").write_text("{}")
     return [Passage(planned.name, 1, 1, {})]
 
 
@@ -60,9 +62,8 @@ def steps(data: Path, how=work) -> list[Planned]:
     for name in ("links", "pages", "corpus"):
         read = {found[-1].name: found[-1].home} if found else {}
         home = Directory(data / f"{name}-00000000")
-        found.append(
-            Planned(Step(name, {}, how), data, (), read, None, Outside(), home, {"stages": {}}, ())
-        )
+        step = Step(name, {}, how, shards_alone=name == "corpus")
+        found.append(Planned(step, data, (), read, None, Outside(), home, {"stages": {}}, ()))
     return found
 
 
@@ -71,7 +72,7 @@ def nothing(*_):
 
 
 def files(data: Path) -> list[str]:
-    return sorted(path.name for path in data.glob("*/*.bin"))
+    return sorted(path.name for path in data.glob("*/*.parquet"))
 
 
 def test_what_one_machine_made_another_need_not_and_fetches_only_what_it_reads(machine, s3):
@@ -83,12 +84,13 @@ def test_what_one_machine_made_another_need_not_and_fetches_only_what_it_reads(m
     assert files(data) == []
     assert {path.rpartition("/")[2] for path in s3.faults.puts} == {".lock.json"}
     assert newest(data)["corpus"].name == "corpus-00000000"
-    path = data / "pages-00000000" / "00001.bin"
+    path = data / "pages-00000000" / "00001.parquet"
     checked.confirm(path)
     assert path.read_bytes() == b"\1" * SIZE
-    assert files(data) == ["00001.bin"]
-    assert checked.check(data / "corpus-00000000") == 3 * SIZE
+    assert files(data) == ["00001.parquet"]
+    assert checked.check(data / "corpus-00000000") == 3 * SIZE + 2
     assert len(files(data)) == 4
+    assert (data / "about" / "corpus-00000000" / "stats.json").read_text() == "{}"
 
 
 def test_a_manifest_is_written_after_all_files_and_latest_after_the_manifest(machine, s3):
@@ -96,7 +98,7 @@ def test_a_manifest_is_written_after_all_files_and_latest_after_the_manifest(mac
     run_all(steps(data)[:1], data, 1)
     names = [name.partition("/data/")[2] for name in s3.faults.puts]
     names = [name for name in names if not name.startswith(".")]
-    assert sorted(names[:3]) == [f"links-00000000/0000{n}.bin" for n in range(3)]
+    assert sorted(names[:3]) == [f"links-00000000/0000{n}.parquet" for n in range(3)]
     assert names[3:] == ["links-00000000/manifest.json", "latest.json"]
 
 
@@ -106,7 +108,7 @@ def test_a_tenth_of_all_requests_failing_changes_nothing(machine, s3, address):
     data = machine("b")
     run_all(steps(data, nothing), data, 1)
     for step in steps(data):
-        assert checked.check(step.home.path) == 3 * SIZE
+        assert checked.check(step.home.path) >= 3 * SIZE
     assert s3.faults.count["failed"] > 5
     assert ObjectStore(parse(address)).get(store_lock.LOCK) is None
 
@@ -121,7 +123,7 @@ def test_an_upload_that_is_cut_short_is_noticed_and_never_whole(machine, s3):
     assert [step.finished for step in steps(machine("b"))] == [True, False, False]
     s3.faults.cut_uploads = 0
     run_all(steps(machine("a")), machine("a"), 1)
-    assert all(checked.check(step.home.path) == 3 * SIZE for step in steps(machine("c")))
+    assert all(checked.check(step.home.path) >= 3 * SIZE for step in steps(machine("c")))
 
 
 BUILD = """
@@ -146,23 +148,23 @@ def test_a_kill_between_two_uploads_leaves_nothing_whole_and_only_the_rest_is_se
     s3.faults.reset()
     again = steps(machine("a"))
     run_all(again, machine("a"), 1)
-    sent = [key for key in s3.faults.puts if "pages" in key and key.endswith(".bin")]
+    sent = [key for key in s3.faults.puts if "pages" in key and key.endswith(".parquet")]
     assert len(sent) == 1
-    assert all(checked.check(step.home.path) == 3 * SIZE for step in steps(machine("c")))
+    assert all(checked.check(step.home.path) >= 3 * SIZE for step in steps(machine("c")))
 
 
 def test_the_least_recently_used_files_go_when_the_bound_is_reached(machine):
     run_all(steps(machine("a")), machine("a"), 1)
     data = machine("b", bound=4 * SIZE + 20_000)
     for number in (0, 1, 2):
-        checked.confirm(data / "links-00000000" / f"0000{number}.bin")
-    checked.confirm(data / "links-00000000" / "00000.bin")  # used again
+        checked.confirm(data / "links-00000000" / f"0000{number}.parquet")
+    checked.confirm(data / "links-00000000" / "00000.parquet")  # used again
     assert len(files(data)) == 3
     for number in (0, 1):
-        checked.confirm(data / "pages-00000000" / f"0000{number}.bin")
-    there = {str(path.relative_to(data)) for path in data.glob("*/*.bin")}
-    assert "links-00000000/00001.bin" not in there
-    assert {"links-00000000/00000.bin", "pages-00000000/00001.bin"} <= there
+        checked.confirm(data / "pages-00000000" / f"0000{number}.parquet")
+    there = {str(path.relative_to(data)) for path in data.glob("*/*.parquet")}
+    assert "links-00000000/00001.parquet" not in there
+    assert {"links-00000000/00000.parquet", "pages-00000000/00001.parquet"} <= there
     assert sum(path.stat().st_size for path in data.rglob("*.*")) <= 4 * SIZE + 20_000
 
 
@@ -186,16 +188,18 @@ def test_what_is_not_uploaded_yet_never_goes(machine, s3, monkeypatch):
 def test_a_file_that_is_another_in_the_store_is_refused_and_named(machine, address):
     run_all(steps(machine("a")), machine("a"), 1)
     store = ObjectStore(parse(address))
-    store.put("links-00000000/00001.bin", b"\2" * SIZE)
-    store.delete("links-00000000/00002.bin")
+    store.put("links-00000000/00001.parquet", b"\2" * SIZE)
+    store.delete("links-00000000/00002.parquet")
     data = machine("b")
-    path = data / "links-00000000" / "00001.bin"
-    with pytest.raises(StoreError, match=r"links-00000000/00001\.bin: has sha256 .*, wanted"):
+    path = data / "links-00000000" / "00001.parquet"
+    with pytest.raises(StoreError, match=r"links-00000000/00001\.parquet: has sha256 .*, wanted"):
         checked.confirm(path)
     assert list(path.parent.iterdir()) == [path.parent / "manifest.json"]
-    found = {one.path.name: one.said for one in verify(machine("a")) if one.path.suffix == ".bin"}
-    assert found["00001.bin"].startswith("has sha256")
-    assert found["00002.bin"].startswith("is gone from the store")
+    found = {
+        one.path.name: one.said for one in verify(machine("a")) if one.path.suffix == ".parquet"
+    }
+    assert found["00001.parquet"].startswith("has sha256")
+    assert found["00002.parquet"].startswith("is gone from the store")
     assert len(found) == 2
 
 
@@ -203,7 +207,7 @@ def test_a_file_that_changed_in_the_copy_is_fetched_again(machine):
     data = machine("a")
     run_all(steps(data), data, 1)
     for number, look in enumerate((checked.confirm, lambda path: checked.check(path.parent))):
-        path = data / "links-00000000" / f"0000{number}.bin"
+        path = data / "links-00000000" / f"0000{number}.parquet"
         path.write_bytes(b"\7" * SIZE)
         look(path)
         assert path.read_bytes() == bytes([number]) * SIZE

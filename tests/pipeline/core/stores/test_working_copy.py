@@ -49,6 +49,7 @@ def work(planned, _workers, _progress) -> list[Passage]:
     read = [path for given in planned.inputs for path in sorted(given.path.glob("*.parquet"))]
     assert len(read) == 3 * len(planned.inputs)
     assert all(path.stat().st_size == SIZE for path in read)
+    planned.home.path.mkdir(exist_ok=True)
     for number in range(3):
         planned.home.shard(number).write_bytes(bytes([number]) * SIZE)
     if planned.step.shards_alone:

@@ -308,11 +308,11 @@ def make_app(
     runs = Runs(table, data, [data / "runs"] if trained is None else trained)
     compare = None
     if other is not None:
-        sides = [(data, table), other]
-        compare = Compare(*(
+        mine, theirs = (
             Side(called(home.resolve()), one, Texts(one.directories["documents"]))
-            for home, one in sides
-        ))  # fmt: skip
+            for home, one in ((data, table), other)
+        )
+        compare = Compare(mine, theirs)
     pages = Inspector(
         data,
         table,

@@ -104,7 +104,8 @@ class Browser:
 
         Labels are joined only where the selection, or the facet that is counted, needs them.
         """
-        source, tables = "documents", {}
+        source = "documents"
+        tables: dict[str, pa.Table] = {}
         if (hits := self.found(selection).table) is not None:
             source, tables = f"documents JOIN hits ON hits.key = {KEY}", {"hits": hits}
         if facet == "label" or "label" in selection.facets:

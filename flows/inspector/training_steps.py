@@ -20,7 +20,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.insight.losses import curve
 from webtext.pipeline.tokens.tokens import INDEX
 
-BEFORE = 50  # steps before a step, whose median its loss is compared with
+ASIDE = 15  # steps on each side of a step, whose median its loss is compared with
 SPIKES = 20  # steps that are listed
 CLEAR = 5.0  # times the usual spread that a rise must have to be marked on the curve
 MAD = 1.4826  # from the median absolute deviation to a normal distribution's standard deviation
@@ -47,7 +47,7 @@ class Spike(NamedTuple):
 
     step: int
     loss: float
-    rise: float  # above the median of the steps before it
+    rise: float  # above the median of the steps around it
     times: float  # the rise by the spread of all rises
 
 
@@ -265,24 +265,26 @@ def finite(log: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float
 
 
 def spikes(losses: Sequence[tuple[int, float]]) -> list[Spike]:
-    """Return the steps whose loss rose most above the median of the steps before them.
+    """Return the steps whose loss is most above the median of the steps around them.
 
-    The spread of all rises is measured by their median absolute deviation, which the spikes
-    themselves hardly change.
+    Around and not before, so that the fall of a loss at the beginning is no spread. The spread of
+    all rises is measured by their median absolute deviation, which the spikes themselves hardly
+    change.
 
     >>> [one.step for one in spikes([(n, 3.0 + n % 2 / 10 + (n == 80)) for n in range(99)])][0]
     80
     """
-    if len(losses) <= BEFORE:
+    if len(losses) <= 2 * ASIDE:
         return []
     values = np.array([loss for _, loss in losses])
-    windows = np.lib.stride_tricks.sliding_window_view(values, BEFORE)[:-1]
-    rises = values[BEFORE:] - np.median(windows, axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(values, 2 * ASIDE + 1)
+    middle = np.median(windows, axis=1)
+    rises = values - np.pad(middle, ASIDE, mode="edge")
+    rises[:ASIDE] = 0.0  # the first steps fall too fast to be compared with later ones
     spread = MAD * float(np.median(np.abs(rises - np.median(rises)))) or 1.0
     order = np.argsort(-rises, kind="stable")[:SPIKES]
     return [
-        Spike(losses[BEFORE + at][0], float(values[BEFORE + at]), float(rises[at]),
-              float(rises[at]) / spread)
+        Spike(losses[at][0], float(values[at]), float(rises[at]), float(rises[at]) / spread)
         for at in order.tolist()
         if rises[at] > 0
     ]  # fmt: skip

@@ -26,6 +26,8 @@ LINES = 12  # of a sample's diff
 WIDTH = 160  # characters of such a line
 SIZES = ("bytes", "words", "lines", "tokens")
 COUNT = ("documents",)
+TEXT = "text_digest"  # the column that says whether two texts are the same
+OLDER = "its measures do not say which texts are the same, because an earlier version made them"
 
 # A document's cause, from the first that holds: its page is not in the other build at all, was not
 # fetched there, had other bytes; the same bytes gave another text; the same text another fate.
@@ -86,7 +88,14 @@ class Comparison:
         self.a, self.b = a, b
         self.connection = duckdb.connect()
         for side, made in (("a", a), ("b", b)):
-            joined(made, self.connection, f"{side}_").create_view(side, replace=True)
+            both = joined(made, self.connection, f"{side}_")
+            if TEXT not in both.columns:
+                home = next(directory for step, directory in made if step.name == "documents")
+                raise UserError(
+                    f"{home}: {OLDER}; build it again, which makes its documents anew from the "
+                    "pages and fetches nothing"
+                )
+            both.create_view(side, replace=True)
             pages(self.connection, side, made)
         self.connection.execute(f"CREATE TEMP TABLE everything AS {EVERYTHING}", {"kept": KEPT})
         self.lock = Lock()  # a connection answers one thread at a time

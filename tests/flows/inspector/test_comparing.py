@@ -6,6 +6,7 @@ import pytest
 
 from tests.flows.inspector.test_pages import seen
 from webtext.pipeline.build import Build
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.insight.figures.compared import compared
 
 
@@ -63,6 +64,13 @@ def test_what_is_not_there_is_told_in_a_line(client, address):
     answer = client.get(address)
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
+
+
+def test_a_build_of_an_earlier_version_is_told_in_a_line(built, built_otherwise, monkeypatch):
+    made = [Build(None, home).made() for home in (built, built_otherwise)]
+    monkeypatch.setattr("webtext.pipeline.insight.figures.compared.TEXT", "of a later version")
+    with pytest.raises(UserError, match="build it again"):
+        compared(*made)
 
 
 def test_a_value_from_an_address_is_no_question(client):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.inspector.conftest import SKIPPED, SPIKE
 from tests.flows.inspector.test_pages import rows, seen
-from webtext.flows.inspector.training_steps import BEFORE, finite, spikes
+from webtext.flows.inspector.training_steps import finite, spikes
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens.tokens import INDEX, documents_at
 
@@ -84,7 +84,7 @@ def test_no_such_run_or_step_is_told_in_a_line(client, address):
 
 
 def test_losses_that_are_no_numbers_are_no_spikes():
-    log = [{"step": step, "loss": 2.0 + step % 3} for step in range(BEFORE + 30)]
+    log = [{"step": step, "loss": 2.0 + step % 3} for step in range(80)]
     log[60]["loss"], log[61]["loss"], log[70]["loss"] = float("nan"), None, 50.0
     found = spikes(finite(log, "loss"))
     assert found[0].step == 70

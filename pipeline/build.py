@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from webtext.pipeline.core.directories import months
 from webtext.pipeline.core.directories.checked import check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
@@ -51,6 +52,7 @@ class Build:
     recipe: Recipe | None
     data: Path
     steps: tuple[Step, ...] = STEPS
+    snapshot: str | None = None  # the name of one, which is asked instead of the newest build
 
     # --- planning --------------------------------------------------------------------------------
 
@@ -145,9 +147,11 @@ class Build:
         """Return the complete directories, one for each step, in the order of the steps.
 
         Raises:
-            UserError: nothing has been built there.
+            UserError: nothing has been built there, or no snapshot has this name.
         """
-        if self.recipe is None:
+        if self.snapshot is not None:
+            found = months.directories_of(self.data, self.snapshot)
+        elif self.recipe is None:
             found = newest(self.data)
         else:
             found = {one.name: one.home for one in self.plan() if one.done}
@@ -262,14 +266,20 @@ def run_all(
     workers: int,
     show: Show = quietly,
     execute: Execute | None = None,
-) -> None:
-    """Run those of these steps that are not done, as `Build.run` does."""
+) -> months.Snapshot | None:
+    """Run those of these steps that are not done, as `Build.run` does.
+
+    Returns the snapshot that this made, if its month has a new one.
+    """
     with locked(data):
+        months.snapshots(data)  # if their file is damaged, we say so now
         for step in steps:
             if not step.done:
                 with show(step) as progress:
                     (execute or make)(step, workers, progress)
             note(data, steps)
+        made = [path for step in steps for path in (*step.inputs, step.home)]
+        return months.note_snapshot(data, made)
 
 
 def note(data: Path, steps: Sequence[Planned]) -> None:

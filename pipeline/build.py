@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from webtext.pipeline.core.directories import months
-from webtext.pipeline.core.directories.checked import check
+from webtext.pipeline.core.directories.checked import ABOUT, check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
@@ -278,8 +278,7 @@ def run_all(
                 with show(step) as progress:
                     (execute or make)(step, workers, progress)
             note(data, steps)
-        made = [path for step in steps for path in (*step.inputs, step.home)]
-        return months.note_snapshot(data, made)
+        return months.note_snapshot(data, [step.home for step in steps])
 
 
 def note(data: Path, steps: Sequence[Planned]) -> None:
@@ -318,7 +317,7 @@ def begin(step: Planned) -> None:
 
 def join(step: Planned) -> None:
     """Prepare the directory, but do not touch files that others may be writing there now."""
-    mark = step.home.path / STARTED
+    mark = step.home.about / STARTED
     fingerprints = step.fingerprints()
     if step.step.archive:
         keep(step.home, fingerprints, step.step.bookkeeping)
@@ -326,8 +325,11 @@ def join(step: Planned) -> None:
     begun = {"inputs": fingerprints, **made_by(step.step)}
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
     if not (fresh and json_or_none(mark) == begun):
-        shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, begun)
+        for home in {step.home.path, step.home.about}:
+            shutil.rmtree(home, ignore_errors=True)
+        if step.step.shards_alone:
+            (step.data / ABOUT / step.home.name).mkdir(parents=True)
+        write_json(step.home.about / STARTED, begun)
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:
@@ -336,7 +338,7 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
     Raises:
         UserError: a library or the source code has changed since the step began.
     """
-    mark = step.home.path / STARTED
+    mark = step.home.about / STARTED
     changed = began_otherwise(step, json_or_none(mark))
     if changed and not step.step.archive:
         raise UserError(

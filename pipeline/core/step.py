@@ -71,6 +71,7 @@ class Step:
     in_funnel: bool = True  # whether it decides which rows are kept
     # Its output was fetched from the network: no build removes it, and a new run may differ.
     archive: bool = False
+    shards_alone: bool = False  # whether its directory holds nothing but shards (`checked.about`)
     bookkeeping: tuple[str, ...] = ()  # an archive's files that hold only for the inputs of one run
 
     # Of a recipe: is the step part of it; which settings are in force, in order (by default those

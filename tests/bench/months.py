@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -35,6 +36,7 @@ import pyarrow.dataset as ds
 import zstandard
 from aiohttp import web as http
 
+from tests.chaos.victims import TICKS, ticks
 from webtext.flows.building.settings import load
 from webtext.flows.demo.site import PAGES, Answer, Web, submissions, web
 from webtext.pipeline.build import Build
@@ -142,9 +144,22 @@ def kept(data: Path, until: str) -> dict[str, str]:
 
 
 def cpu() -> float:
-    """Return the CPU seconds of this process and of those that have ended, the web's included."""
+    """Return the CPU seconds of this process, of its children that live and of all that ended.
+
+    The web's are among them; the processes that read pages live on from month to month.
+    """
     found = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in found)
+    ended = sum(one.ru_utime + one.ru_stime for one in found)
+    return ended + sum(map(ticks, descendants(os.getpid()))) / TICKS
+
+
+def descendants(parent: int) -> list[int]:
+    """Return the living processes that a process has started, directly or not."""
+    found = []
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def measured(

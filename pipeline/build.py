@@ -54,6 +54,10 @@ class Build:
     steps: tuple[Step, ...] = STEPS
     snapshot: str | None = None  # the name of one, which is asked instead of the newest build
 
+    def __post_init__(self) -> None:
+        """Take a name of the data directory as well as a path."""
+        object.__setattr__(self, "data", Path(self.data))
+
     # --- planning --------------------------------------------------------------------------------
 
     def plan(self, until: str | None = None) -> list[Planned]:

@@ -16,7 +16,7 @@ from webtext.pipeline.core.directories.checked import ABOUT, check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
@@ -389,16 +389,3 @@ def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
             f"{passages[0].read}; the difference was lost between them: `webtext verify "
             f"{step.data}` says whether a file is damaged, else it is a mistake of webtext"
         )
-
-
-def out_of_room(error: OSError, path: Path) -> Exception:
-    """Turn a disk-full error into a message that says how to go on; return others unchanged."""
-    import errno
-
-    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-        return error
-    free = shutil.disk_usage(path).free
-    return UserError(
-        f"{error.filename or path}: no space left on the disk ({free / 1e9:.1f} GB free); what is "
-        "finished is kept: make room and run the same command again"
-    )

@@ -10,7 +10,6 @@ stands for it, or a `pages.not_in_warc` row in one more shard after those of the
 without a link have their rows, but are not part of the funnel, which then counts links.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.archive import packing, revisits, sniff
-from webtext.pipeline.archive.framing import DAMAGED, TORN
+from webtext.pipeline.archive.replaying.losses import Losses
 from webtext.pipeline.archive.replaying.standing import (
     DUPLICATE_URL,
     NOT_IN_WARC,
@@ -50,20 +49,22 @@ from webtext.pipeline.core.shards import Directory, read_batches, read_shard, wr
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.exclusions import OBJECTIONS, Exclusions
-
-log = logging.getLogger(__name__)
+from webtext.pipeline.urls.forgotten import Forgotten
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 BATCH_ROWS = 256
 BATCH_BYTES = 32_000_000  # of bodies in a batch, unless a single body has more
 Barred = Exclusions | None  # the addresses that are not wanted
 PLACE = ("warc_file", "warc_offset", "warc_length")
 ROWS = 4096  # outcomes written at a time
+TELLING = ("url", "final_url", "domain", "ip", "refers_url")  # columns that say whose page it is
 SCAN = "scan"  # the rows of each WARC file, before the records of one page are compared
 
 BAD_URL: Final = "pages.bad_url"
 HTTP_STATUS: Final = "pages.http_status"
 NOT_HTML: Final = "pages.not_html"
 EMPTY: Final = "pages.empty"
+FORGOTTEN: Final = "pages.forgotten"
 
 REASONS: Final[dict[str, str]] = {
     "pages.torn": "the WARC file ends within the record",
@@ -72,6 +73,7 @@ REASONS: Final[dict[str, str]] = {
     REVISITED: "a revisit record whose payload is in none of the WARC files",
     "pages.conversion": "a conversion record: the text of a page, as WET files have it, not a page",
     "pages.other_record": "a record of a type that holds no page, such as a continuation",
+    FORGOTTEN: "left out because its owner asked for it (`webtext forget`)",
     BAD_URL: "the record's target is no http or https URL",
     **{f"pages.{reason}": meaning for reason, meaning in OBJECTIONS.items()},
     HTTP_STATUS: "a status other than 200; value: the status",
@@ -165,7 +167,8 @@ def _scan(settings: ImportWarc, barred: Barred, out: Directory, item: tuple[int,
     """Write a row for every response record of one WARC file."""
     number, path = item
     found = responses(path, settings.max_body)
-    rows = map(partial(_row, settings, barred, path), found)
+    forgotten = read_forgotten(out.path.parent)
+    rows = map(partial(_row, settings, barred, forgotten, path), found)
     write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 
 
@@ -181,7 +184,9 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(gathered, SCANNED)
 
 
-def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -> dict[str, Any]:
+def _row(
+    settings: ImportWarc, barred: Barred, forgotten: Forgotten, path: Path, response: Response
+) -> dict[str, Any]:
     """Return the facts of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
@@ -211,6 +216,9 @@ def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -
     else:
         if barred and (objection := barred.objection(url)):
             reason, value = f"pages.{objection.reason}", objection.value
+    if forgotten(response.url):
+        reason, value = FORGOTTEN, None
+        row |= dict.fromkeys(TELLING)
     return row | {"dropped_by": reason, "dropped_value": value}
 
 
@@ -346,51 +354,6 @@ def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None
         if row["dropped_by"] is None:
             yield loss.checked(row, response)
     loss.sum_up()
-
-
-class Losses:
-    """The records of one WARC file that do not match their rows."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.good = self.lost = 0
-        self.other = ""  # about the first record that is whole but a different one
-
-    def checked(
-        self, row: dict[str, Any], found: Response | None, elsewhere: bool = False
-    ) -> bytes | None:
-        """Return a body if it is the one that the row describes (`elsewhere`: of any URL)."""
-        wanted = f"{self.path}: wanted {row['final_url']} ({row['body_bytes']} bytes)"
-        if found is None or found.problem in (TORN, DAMAGED):
-            self.damaged(f"{wanted}, found a damaged record")
-            return None
-        same = elsewhere or found.url in {row["final_url"], row["url"]}
-        if not same or len(found.body) != row["body_bytes"]:
-            self.other = self.other or f"{wanted}, found {found.url} ({len(found.body)} bytes)"
-            self.damaged(self.other)
-            return None
-        self.good += 1
-        return found.body
-
-    def damaged(self, said: str) -> None:
-        """Count a lost record; warn about the first."""
-        self.lost += 1
-        if self.lost == 1:
-            log.warning("%s; it costs this page, which is dropped as extract.damaged", said)
-
-    def sum_up(self) -> None:
-        """Warn how many are lost, if more than the first.
-
-        Raises:
-            UserError: the file is not the one that was imported.
-        """
-        if self.other and not self.good:
-            raise UserError(
-                f"{self.other}; the file has changed since it was looked through: put the one of "
-                "then back, or build from where the new one lies"
-            )
-        if self.lost > 1:
-            log.warning("%s: %d records cannot be read", self.path, self.lost)
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ class Outside(NamedTuple):
 
     known_by: Any = None  # plain values that identify it in the digest; None: nothing
     directories: tuple[Directory, ...] = ()  # directories of other builds
+    forgotten: str | None = None  # a digest of what is left out on request; None: nothing is
 
 
 @dataclass(frozen=True)

@@ -200,3 +200,64 @@ def trained_on(runs: Path) -> list[str]:
         if isinstance(tokens, dict):
             found.append(str(tokens.get("sha256")))
     return found
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[DOMAIN|URL|FILE]...")
+@click.option("--reason", help="Why: recorded, and shown by trace.")
+@options.data
+def forget(what: tuple[str, ...], reason: str | None, data: Path) -> None:
+    """Leave pages or whole sites out of all later harvests, crawls and builds in DATA.
+
+    A DOMAIN means all names under it; a FILE has a domain or a URL a line, with # before comments.
+    Without any of them, lists what is forgotten.
+    """
+    from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.urls import forgotten
+
+    if not what:
+        listed(data)
+        return
+    if not reason or not reason.strip():
+        raise UserError("--reason: found none; say why, as in --reason 'asked by mail, 2026-11-20'")
+    requests = [forgotten.request(one) for one in said_in(what)]
+    data.mkdir(parents=True, exist_ok=True)
+    with locked(data):
+        new = forgotten.record(data, requests, " ".join(reason.split()))
+    known = len(requests) - len(new)
+    tail = f"; {known} was known before" if known else ""
+    echo(f"{data}: {len(new)} more to forget{tail}; the next build leaves them out", err=True)
+
+
+def said_in(what: "Iterable[str]") -> list[str]:
+    """Return the domains and URLs that are named, those in files too.
+
+    Raises:
+        UserError: a file that is not text, or in which nothing is named.
+    """
+    found = []
+    for one in what:
+        path = Path(one)
+        if not path.is_file():
+            found.append(one)
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not text in UTF-8 ({error}); wanted a name a line") from None
+        named = [words[0] for line in lines if (words := line.split()) and words[0][0] != "#"]
+        if not named:
+            raise UserError(f"{path}: names nothing; wanted a domain or a URL a line")
+        found += named
+    return found
+
+
+def listed(data: Path) -> None:
+    """Print what is forgotten in a data directory: no names, which nothing there holds."""
+    from webtext.pipeline.urls import forgotten
+
+    entries = forgotten.recorded(data).entries
+    for entry in entries:
+        echo(f"{entry.asked[:10]}  {entry.kind} {entry.key[:16]}  {entry.reason}")
+    if not entries:
+        echo(f"{data}: nothing is forgotten there; name a domain, a URL or a file", err=True)

@@ -82,7 +82,8 @@ class Rows:
         out = [unwanted(record) for record in self.records]
         gone = [place for place, left_out in zip(self.places, out, strict=True) if left_out]
         self.bad += [Bad(place, reason, "left out") for place in gone]
-        for rows in (self.texts, self.records, self.places, self.bodies):
+        lists: tuple[list[Any], ...] = (self.texts, self.records, self.places, self.bodies)
+        for rows in lists:
             if len(rows) == len(out):  # there are bodies only of files that are one text
                 rows[:] = [row for row, left_out in zip(rows, out, strict=True) if not left_out]
         self.batch = None

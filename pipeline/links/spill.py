@@ -68,7 +68,7 @@ SPILL = pa.schema(
     ]
 )
 
-TELLING = ("url", "domain", "submission", "title")  # columns that say which page it is
+TELLING = ("url", "domain", "submission", "title", "value")  # columns that say which page it is
 
 Array = np.ndarray[Any, Any]
 
@@ -248,9 +248,10 @@ def nameless(batch: pa.RecordBatch, which: Array) -> pa.RecordBatch:
     if not which.any():
         return batch
     mask = pa.array(which)
+    said: dict[str, Any] = {**dict.fromkeys(TELLING), "reason": NUMBER["links.forgotten"]}
     columns = [
-        pc.if_else(mask, pa.scalar(None, field.type), batch[field.name])
-        if field.name in TELLING
+        pc.if_else(mask, pa.scalar(said[field.name], field.type), batch[field.name])
+        if field.name in said
         else batch[field.name]
         for field in SPILL
     ]

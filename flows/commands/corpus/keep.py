@@ -14,6 +14,7 @@ from webtext.pipeline.core.directories.checked import about
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
+    from webtext.pipeline.insight.purging.purge import Plan
     from webtext.pipeline.insight.verification import Difference
 
 
@@ -217,27 +218,113 @@ def trained_on(runs: Path) -> list[str]:
 @click.argument("what", nargs=-1, metavar="[DOMAIN|URL|FILE]...")
 @click.option("--reason", help="Why: recorded, and shown by trace.")
 @options.data
-def forget(what: tuple[str, ...], reason: str | None, data: Path) -> None:
+@click.option("--purge", is_flag=True, help="Remove it from all files in DATA too, after asking.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Those among them that read what is purged are named.",
+)
+@click.option("--yes", is_flag=True, help="Purge without asking.")
+def forget(
+    what: tuple[str, ...], reason: str | None, data: Path, purge: bool, runs: Path, yes: bool
+) -> None:
     """Leave pages or whole sites out of all later harvests, crawls and builds in DATA.
 
     A DOMAIN means all names under it; a FILE has a domain or a URL a line, with # before comments.
-    Without any of them, lists what is forgotten.
+    Without any of them, lists what is forgotten. --purge removes all that is to be forgotten from
+    what is in DATA already, and then looks for it in every file there; exit 1 if something is left.
+    A build before it saves work: it takes from the present directories what it made of other pages.
     """
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.urls import forgotten
 
-    if not what:
+    if not what and not purge:
         listed(data)
         return
-    if not reason or not reason.strip():
+    if what and not (reason and reason.strip()):
         raise UserError("--reason: found none; say why, as in --reason 'asked by mail, 2026-11-20'")
     requests = [forgotten.request(one) for one in said_in(what)]
     data.mkdir(parents=True, exist_ok=True)
     with locked(data):
-        new = forgotten.record(data, requests, " ".join(reason.split()))
-    known = len(requests) - len(new)
-    tail = f"; {known} was known before" if known else ""
-    echo(f"{data}: {len(new)} more to forget{tail}; the next build leaves them out", err=True)
+        if requests:
+            new = forgotten.record(data, requests, " ".join((reason or "").split()))
+            known = len(requests) - len(new)
+            tail = f"; {known} was known before" if known else ""
+            said = "the next build leaves them out"
+            echo(f"{data}: {len(new)} more to forget{tail}; {said}", err=True)
+        if purge:
+            purge_all(data, runs, yes)
+
+
+def purge_all(data: Path, runs: Path, yes: bool) -> None:
+    """Remove what is forgotten from all files, after asking, and look for what is left."""
+    from webtext.flows.building.terminal import meters
+    from webtext.pipeline.build import Build
+    from webtext.pipeline.insight.purging import purge as purging
+    from webtext.pipeline.insight.purging.searching import left
+
+    purging.check(data)
+    with meters() as meter:
+        found = purging.unfinished(data)
+        if found is None:
+            found = purging.plan(data, Build(None, data).names, meter("plan"))
+            foretold(data, found)
+            tell_runs(data, runs, found)
+            if found and not yes:
+                click.confirm("Remove it, for good?", abort=True, err=True)
+            purging.begin(data, found)
+        else:
+            echo(f"{data}: going on with the purge that was interrupted", err=True)
+        hits = purging.purge(data, found, meter("purge"))
+    for page in dict.fromkeys((hit.kept, hit.kind) for hit in hits if hit.kept):
+        echo(f"stays: {page[0]} has the same {page[1]}", err=True)
+    if rest := left(hits, data):
+        for line in rest:
+            echo(line)
+        raise UserError(
+            f"{data}: something is left in {len(rest)} files that are not webtext's to change; "
+            "remove them, then run: webtext forget --purge --data " + str(data)
+        )
+    purging.end(data)
+    echo(f"{data}: nothing of it is left in any file there", err=True)
+
+
+def foretold(data: Path, found: "Plan") -> None:
+    """Say what will be changed and removed, with counts and sizes."""
+    from webtext.pipeline.insight.purging.purge import size_of
+
+    for name in found.pages:
+        ranges = [one for file, there in found.warc.items() if f"{name}/" in file for one in there]
+        size = sum(last - first for first, last in ranges) / 1e6
+        echo(f"{size:>12,.1f} MB  {data / name}: {len(ranges):,} visits in its WARC files")
+    for name, rows in found.removed.items():
+        said = f"{rows:,} rows of it" if rows else "made of what changes"
+        echo(f"{size_of(data, name) / 1e6:>12,.1f} MB  {data / name}: goes ({said})")
+    for name, rows in found.harvested.items():
+        echo(f"{'':>15}  {data}/.harvested/{name}: {rows:,} rows are made nameless")
+    if found.labels:
+        echo(f"{'':>15}  {data}/labels.jsonl: {found.labels:,} labels")
+    if not found:
+        echo(f"{data}: no directory there holds anything of it", err=True)
+    else:
+        echo("Dumps and WARC files of your own stay as they are.", err=True)
+
+
+def tell_runs(data: Path, runs: Path, found: "Plan") -> None:
+    """Say which training runs have read documents that go, and from which step on."""
+    from webtext.flows.models.provenance import steps
+
+    for path in sorted({*runs.glob("**/config.json"), *data.glob("runs/**/config.json")}):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        tokens = config.get("tokens") if isinstance(config, dict) else None
+        rows = found.documents.get(str(tokens.get("sha256"))) if isinstance(tokens, dict) else None
+        if not rows:
+            continue
+        taken = [step for row in rows for step in steps(path.parent, row["id"])["steps"]]
+        said = f"from step {min(taken):,} on, so do its later checkpoints" if taken else "never"
+        echo(f"{path.parent}: {len(rows):,} of its documents go; it read them {said}")
 
 
 def said_in(what: "Iterable[str]") -> list[str]:

@@ -1,11 +1,16 @@
 """`webtext forget`, as it is called."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from webtext.flows.commands.corpus.keep import forget
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.urls import forgotten
+
+HOW_TO = Path(__file__).parents[4] / "docs" / "remove-a-site.md"
 
 
 def run(*arguments):
@@ -28,6 +33,20 @@ def test_names_are_taken_from_the_command_line_and_from_files_and_listed_without
     said = run("--data", data).output
     assert said.count("asked by mail") == 3
     assert "example" not in said
+
+
+def test_the_commands_of_the_how_to_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = HOW_TO.read_text()
+    commands = [
+        line for part in said.split("```sh\n")[1:] for line in part.partition("```")[0].splitlines()
+    ]
+    assert len(commands) == 3
+    for line in commands:
+        program, name, *arguments = shlex.split(line)
+        assert (program, name) == ("webtext", "forget")
+        assert run(*arguments, *["--yes"] * ("--purge" in arguments)).exit_code == 0
+    assert len(forgotten.read(tmp_path / "data").entries) == 2
 
 
 @pytest.mark.parametrize("reason", [(), ("--reason", " ")])

@@ -52,6 +52,10 @@ class Build:
     data: Path
     steps: tuple[Step, ...] = STEPS
 
+    def __post_init__(self) -> None:
+        """Take a name of the data directory as well as a path."""
+        object.__setattr__(self, "data", Path(self.data))
+
     # --- planning --------------------------------------------------------------------------------
 
     def plan(self, until: str | None = None) -> list[Planned]:

@@ -61,11 +61,9 @@ class Plan:
 
 
 def unfinished(data: Path) -> Plan | None:
-    """Return the plan of a purge that was interrupted, None if there is none."""
-    if not (data / PURGING).exists():
-        return None
+    """Return the plan of a purge that was interrupted, None if there is none: begin anew."""
     found = json_or_none(data / PURGING / PLAN)
-    return msgspec.convert(found, Plan) if isinstance(found, dict) else Plan()
+    return msgspec.convert(found, Plan) if isinstance(found, dict) else None
 
 
 # --- planning -------------------------------------------------------------------------------------
@@ -82,8 +80,9 @@ def plan(data: Path, names: Sequence[str], progress: Progress = silent) -> Plan:
     fallen: set[str] = set()
     for number, home in enumerate(homes):
         progress(number, len(homes), home.name)
-        rows = list(_rows(home.path, forgotten)) + list(_rows(about(home.path), forgotten))
-        for row in {id(row): row for row in rows}.values():
+        folders = dict.fromkeys((home.path, about(home.path)))
+        rows = [row for folder in folders for row in _rows(folder, forgotten)]
+        for row in rows:
             _look_for(row, forgotten, needles)
         if step_of(home) == "tokens":
             _look_for_tokens(home, rows, found, needles)

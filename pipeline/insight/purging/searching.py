@@ -20,7 +20,6 @@ from webtext.pipeline.urls.forgotten import Forgotten
 PIECE: Final = 1 << 22  # bytes of a file at a time
 ROWS: Final = 4096  # of a table at a time
 NAMES: Final = ("url", "final_url")  # columns that say whose a row is
-WORDS: Final = ("text", "title")  # columns that hold what a page says, which may be of others
 MISSING: Final = (OSError, pa.ArrowException, zlib.error, EOFError, zstandard.ZstdError)
 
 
@@ -98,15 +97,24 @@ def _of_table(path: Path, needles: Needles, forgotten: Forgotten) -> Iterator[Fo
                 for leaf in leaves(column):
                     data, ends = told(leaf)
                     for kind, place in needles.within(data):
-                        whose = None
-                        if name in WORDS and leaf is column:
-                            row = int(ends.searchsorted(place, side="right"))
-                            by = [batch[url][row].as_py() for url in NAMES if url in columns]
-                            whose = next((url for url in by if url), None)
-                            whose = None if forgotten(*by) else whose
-                        yield kind, whose
+                        row = int(ends.searchsorted(place, side="right"))
+                        yield kind, of_others(batch, row if leaf is column else None, forgotten)
     except MISSING:  # a torn or partial file
         yield from ((kind, None) for kind in _of_bytes(path, needles))
+
+
+def of_others(batch: pa.RecordBatch, row: int | None, forgotten: Forgotten) -> str | None:
+    """Return the page that stays whose row this is, None if it may be what is forgotten.
+
+    Of a nested column it is not known which row it is: then all must be of pages that stay.
+    """
+    columns = [batch[name] for name in NAMES if name in batch.schema.names]
+    rows = range(batch.num_rows) if row is None else [row]
+    urls = [column[at].as_py() for at in rows for column in columns]
+    named = [url for url in urls if url]
+    if not named or forgotten(*named):
+        return None
+    return str(named[0]) if row is not None else "a page that stays"
 
 
 def batches(path: Path) -> Iterator[pa.RecordBatch]:

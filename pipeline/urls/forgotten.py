@@ -2,8 +2,8 @@
 
 `forgotten.jsonl` in the data directory has a line for each request, and lines are only added. It
 names nobody: a page is there as its row's id, a site as the sha256 of its host, so that after a
-purge no URL is left, not even here. Each line holds the sha256 of itself and of all lines before
-it, so that an edited or cut file is noticed, and not taken for a shorter list.
+purge no URL is left, not even here. Each line holds the sha256 of itself and of all lines
+before it, so an edited or torn line is noticed; only whole lines at the end can be taken away.
 """
 
 import hashlib

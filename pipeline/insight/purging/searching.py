@@ -92,8 +92,7 @@ def inflated(data: bytes) -> bytes:
 def _of_table(path: Path, needles: Needles, forgotten: Forgotten) -> Iterator[Found]:
     try:
         for batch in batches(path):
-            columns = batch.schema.names
-            for name, column in zip(columns, batch.columns, strict=True):
+            for column in batch.columns:
                 for leaf in leaves(column):
                     data, ends = told(leaf)
                     for kind, place in needles.within(data):

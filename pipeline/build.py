@@ -112,17 +112,12 @@ class Build:
                 for stage in stages
             }
         }
-        if outside.known_by is not None:
-            recorded["sources"] = outside.known_by
-        known_by = outside.known_by
-        if outside.forgotten is not None:  # else names are as they were before anything was
-            recorded["forgotten"] = outside.forgotten
-            known_by = [known_by, {"forgotten": outside.forgotten}]
+        recorded |= outside.recorded
         blank = Planned(
             step, self.data, stages, read, before, outside, Directory(self.data), {}, self.steps
         )
         names = [given.name for given in blank.inputs]
-        name = directory_name(step.name, stages, names, known_by)
+        name = directory_name(step.name, stages, names, outside.identity)
         idle = tuple(step.idle(self.recipe))
         return replace(blank, home=Directory(self.data / name), recorded=recorded, idle=idle)
 

@@ -14,7 +14,6 @@ from webtext.pipeline.core.directories.checked import about
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
-    from webtext.pipeline.insight.purging.purge import Plan
     from webtext.pipeline.insight.verification import Difference
 
 
@@ -158,12 +157,20 @@ def _free(home: Path) -> Path:
     show_default=True,
     help="Whose corpora are kept.",
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="Snapshots whose directories stay; the least snapshots.keep of the recipes by default.",
+)
 @click.option("--crawled", is_flag=True, help="Remove crawled directories as well.")
 @click.option("--yes", is_flag=True, help="Remove them without asking.")
-def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: bool) -> None:
+def gc(
+    recipes: tuple[str, ...], data: Path, runs: Path, keep: int | None, crawled: bool, yes: bool
+) -> None:
     """List the directories in DATA that nothing needs, with sizes; ask; then remove them.
 
-    Needed are all inputs of the newest build, of each RECIPE and of each training run. Crawled
+    Needed are all inputs of the newest build, of each snapshot, of each RECIPE and of each training
+    run. Snapshots beyond those to keep lose their names, which nothing else does. Crawled
     directories are listed, and stay unless --crawled is given: only a new crawl could replace
     them, and a crawl that is not finished is no part of the newest build yet. A snapshot that
     another data directory is deduplicated against is its own newest build, and so stays.
@@ -171,29 +178,38 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: boo
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.core.directories.months import retained, write
     from webtext.pipeline.core.stores.working_copy import refuse
 
     refuse(data, "gc")
     with locked(data):
-        names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
+        loaded = [load(name) for name in recipes]
+        names = [step.home.name for one in loaded for step in Build(one, data).plan()]
+        asked = [one.snapshots.keep for one in loaded if one.snapshots.keep is not None]
+        kept, old = retained(data, keep or min(asked, default=None))
+        names += [name for one in kept for name in one.directories.values()]
         found = Build(None, data).unreached(names, trained_on(runs))
-        if not found:
+        for one in old:
+            echo(f"snapshot {one.name} loses its name; {len(kept)} newer ones keep theirs")
+        if not found and not old:
             echo(f"{data}: everything there is needed", err=True)
             return
         stays = "" if crawled else "; stays, --crawled removes it too"
-        for one in found:
-            what = f"  cannot be had again without the network{stays}" if one.fetched else ""
-            echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
-        removed = [one for one in found if crawled or not one.fetched]
-        if not removed:
+        for home in found:
+            what = f"  cannot be had again without the network{stays}" if home.fetched else ""
+            echo(f"{home.bytes / 1e6:>12,.1f} MB  {home.path}{what}")
+        gone = [one for one in found if crawled or not one.fetched]
+        if not gone and not old:
             return
-        size = sum(one.bytes for one in removed) / 1e6
+        size = sum(one.bytes for one in gone) / 1e6
         if not yes:
-            click.confirm(f"Remove {len(removed)} ({size:,.1f} MB)?", abort=True, err=True)
-        for one in removed:
-            for path in {one.path, about(one.path)}:
+            click.confirm(f"Remove {len(gone)} ({size:,.1f} MB)?", abort=True, err=True)
+        if old:
+            write(data, kept)
+        for home in gone:
+            for path in {home.path, about(home.path)}:
                 shutil.rmtree(path)
-            (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
+            (data / ".checked" / f"{home.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)
 
 
@@ -219,6 +235,29 @@ def trained_on(runs: Path) -> list[str]:
 
 
 @click.command()
+@options.data
+@options.as_json
+def snapshots(data: Path, as_json: bool) -> None:
+    """Print the snapshots of a data directory, the oldest first: name, date and corpus.
+
+    Each month's last corpus is its snapshot. Ask one of two by name: webtext compare data@2026-10
+    data. How many stay is said to gc: webtext gc --keep 12, or snapshots.keep in a recipe.
+    """
+    from webtext.pipeline.core.directories.months import snapshots as found
+    from webtext.pipeline.core.shards import Directory, row_count
+
+    for one in found(data):
+        corpus = Directory(data / one.directories["corpus"])
+        count = sum(map(row_count, corpus.shards())) if corpus.whole else None
+        if as_json:
+            told = {"snapshot": one.name, "made": one.made, "documents": count}
+            echo(json.dumps({**told, "directories": one.directories}))
+            continue
+        size = "its corpus is gone" if count is None else f"{count:,} documents"
+        echo(f"{one.name}  made {one.made[:10]}  {size}  {corpus}")
+
+
+@click.command()
 @click.argument("what", nargs=-1, metavar="[DOMAIN|URL|FILE]...")
 @click.option("--reason", help="Why: recorded, and shown by trace.")
 @options.data
@@ -241,6 +280,7 @@ def forget(
     what is in DATA already, and then looks for it in every file there; exit 1 if something is left.
     A build before it saves work: it takes from the present directories what it made of other pages.
     """
+    from webtext.flows.models.forgetting import listed, purge_all, said_in
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.urls import forgotten
 
@@ -260,106 +300,3 @@ def forget(
             echo(f"{data}: {len(new)} more to forget{tail}; {said}", err=True)
         if purge:
             purge_all(data, runs, yes)
-
-
-def purge_all(data: Path, runs: Path, yes: bool) -> None:
-    """Remove what is forgotten from all files, after asking, and look for what is left."""
-    from webtext.flows.building.terminal import meters
-    from webtext.pipeline.build import Build
-    from webtext.pipeline.insight.purging import purge as purging
-    from webtext.pipeline.insight.purging.searching import left
-
-    purging.check(data)
-    with meters() as meter:
-        found = purging.unfinished(data)
-        if found is None:
-            found = purging.plan(data, Build(None, data).names, meter("plan"))
-            foretold(data, found)
-            tell_runs(data, runs, found)
-            if found and not yes:
-                click.confirm("Remove it, for good?", abort=True, err=True)
-            purging.begin(data, found)
-        else:
-            echo(f"{data}: going on with the purge that was interrupted", err=True)
-        hits = purging.purge(data, found, meter("purge"))
-    for page in dict.fromkeys((hit.kept, hit.kind) for hit in hits if hit.kept):
-        echo(f"stays: {page[0]} has the same {page[1]}", err=True)
-    if rest := left(hits, data):
-        for line in rest:
-            echo(line)
-        raise UserError(
-            f"{data}: something is left in {len(rest)} files that are not webtext's to change; "
-            "remove them, then run: webtext forget --purge --data " + str(data)
-        )
-    purging.end(data)
-    echo(f"{data}: nothing of it is left in any file there", err=True)
-
-
-def foretold(data: Path, found: "Plan") -> None:
-    """Say what will be changed and removed, with counts and sizes."""
-    from webtext.pipeline.insight.purging.purge import size_of
-
-    for name in found.pages:
-        ranges = [one for file, there in found.warc.items() if f"{name}/" in file for one in there]
-        size = sum(last - first for first, last in ranges) / 1e6
-        echo(f"{size:>12,.1f} MB  {data / name}: {len(ranges):,} visits in its WARC files")
-    for name, rows in found.removed.items():
-        said = f"{rows:,} rows of it" if rows else "made of what changes"
-        echo(f"{size_of(data, name) / 1e6:>12,.1f} MB  {data / name}: goes ({said})")
-    for name, rows in found.harvested.items():
-        echo(f"{'':>15}  {data}/.harvested/{name}: {rows:,} rows are made nameless")
-    if found.labels:
-        echo(f"{'':>15}  {data}/labels.jsonl: {found.labels:,} labels")
-    if not found:
-        echo(f"{data}: no directory there holds anything of it", err=True)
-    else:
-        echo("Dumps and WARC files of your own stay as they are.", err=True)
-
-
-def tell_runs(data: Path, runs: Path, found: "Plan") -> None:
-    """Say which training runs have read documents that go, and from which step on."""
-    from webtext.flows.models.provenance import steps
-
-    for path in sorted({*runs.glob("**/config.json"), *data.glob("runs/**/config.json")}):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        tokens = config.get("tokens") if isinstance(config, dict) else None
-        rows = found.documents.get(str(tokens.get("sha256"))) if isinstance(tokens, dict) else None
-        if not rows:
-            continue
-        taken = [step for row in rows for step in steps(path.parent, row["id"])["steps"]]
-        said = f"from step {min(taken):,} on, so do its later checkpoints" if taken else "never"
-        echo(f"{path.parent}: {len(rows):,} of its documents go; it read them {said}")
-
-
-def said_in(what: "Iterable[str]") -> list[str]:
-    """Return the domains and URLs that are named, those in files too.
-
-    Raises:
-        UserError: a file that is not text, or in which nothing is named.
-    """
-    found = []
-    for one in what:
-        path = Path(one)
-        if not path.is_file():
-            found.append(one)
-            continue
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not text in UTF-8 ({error}); wanted a name a line") from None
-        named = [words[0] for line in lines if (words := line.split()) and words[0][0] != "#"]
-        if not named:
-            raise UserError(f"{path}: names nothing; wanted a domain or a URL a line")
-        found += named
-    return found
-
-
-def listed(data: Path) -> None:
-    """Print what is forgotten in a data directory: no names, which nothing there holds."""
-    from webtext.pipeline.urls import forgotten
-
-    entries = forgotten.recorded(data).entries
-    for entry in entries:
-        echo(f"{entry.asked[:10]}  {entry.kind} {entry.key[:16]}  {entry.reason}")
-    if not entries:
-        echo(f"{data}: nothing is forgotten there; name a domain, a URL or a file", err=True)

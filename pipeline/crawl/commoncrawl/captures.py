@@ -1,15 +1,18 @@
 """What an index of Common Crawl says of a page, and which of its captures a link takes."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import pyarrow as pa
 
-from webtext.pipeline.crawl.frontier.targets import surt
+from webtext.pipeline.crawl.frontier.targets import SESSIONS, host_of, surt
 from webtext.pipeline.urls import urls
 
 REVISIT = "warc/revisit"  # the type of a record without a payload
+SAFE = "!\"$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # in a key's path and query, without percent signs
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 CAPTURE = pa.schema(
@@ -51,7 +54,48 @@ def keys(url: str) -> set[str]:
     >>> sorted(keys("http://example.com/a?utm_source=x"))
     ['com,example)/a', 'com,example)/a?utm_source=x']
     """
-    return {surt(url), surt(urls.key(url))}
+    return {index_key(url), index_key(urls.key(url))}
+
+
+def index_key(url: str) -> str:
+    """Return the key under which Common Crawl's indexes have a URL, which is in WHATWG form.
+
+    As `surt`, which our own index has; besides, percent-encoding is undone as often as there is
+    any and then done once, several slashes of a path are one, and numbers of hosts are reversed.
+
+    Source: what the Python package surt gives, with which tests compare it.
+
+    >>> index_key("http://www.example.com//a%3A%2528b%29/?c=%2F&b")
+    'com,example)/a:(b)?b&c=/'
+    """
+    scheme, _, rest = url.partition("://")
+    tail = rest[min([i for i in map(rest.find, "/?") if i >= 0], default=len(rest)) :]
+    authority = rest[: len(rest) - len(tail)]
+    name = host_of(url)
+    plain = name.rstrip(".")
+    if plain.replace(".", "").isdigit():
+        plain = ",".join(reversed(plain.split(".")))
+        host = f"{plain}{authority[len(name) :]})"
+    else:
+        host = surt(f"{scheme}://{plain}{authority[len(name) :]}/").removesuffix("/")
+    path, mark, query = tail.partition("?")
+    path = re.sub("//+", "/", _escaped_once(path)) or "/"
+    path = path.lower().removesuffix("/") or "/"
+    query = SESSIONS.sub("", _escaped_once(query).lower())
+    if mark and query:
+        query = "&".join(
+            "=".join(part) for part in sorted(p.split("=", 1) for p in query.split("&"))
+        )
+    return f"{host}{path}{mark if query else ''}{query}"
+
+
+def _escaped_once(text: str) -> str:
+    if text.isascii() and "%" not in text:
+        return text
+    stored = text.encode()
+    while (bare := unquote_to_bytes(stored)) != stored:
+        stored = bare
+    return quote_from_bytes(stored, safe=SAFE)
 
 
 def page_of(url: str) -> str | None:

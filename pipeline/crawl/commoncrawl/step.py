@@ -196,6 +196,20 @@ def _signals(found: Response, product: str) -> tuple[optout.Signal, ...]:
     return (*optout.in_headers(head, product), *optout.in_markup(found.body, product))
 
 
+def check(recipe: Any) -> None:
+    """Refuse a recipe that names two places of its pages.
+
+    Raises:
+        UserError: it names WARC files or own texts too.
+    """
+    others = {"pages.warc": recipe.pages.warc, "documents.sources": recipe.documents.sources}
+    if recipe.commoncrawl.crawls and (both := [name for name, value in others.items() if value]):
+        raise UserError(
+            f"commoncrawl.crawls and {both[0]} are both named; a build has its pages from one of "
+            "them: make two builds, and the second with duplicates.against the first"
+        )
+
+
 def idle(recipe: Any) -> Iterator[str]:
     """Yield which settings speak of WARC files, where there are none."""
     if importing := changed("pages", recipe.pages):
@@ -225,6 +239,7 @@ STEP = Step(
         bool(recipe.commoncrawl.crawls) and not recipe.pages.warc and not recipe.documents.sources
     ),
     stages=lambda recipe: (recipe.commoncrawl, recipe.crawl),
+    check=check,
     idle=idle,
     foretell=lambda planned: "; ".join(planned.idle),
     remarks=lambda planned: planned.idle,

@@ -4,8 +4,6 @@ A step is done when its manifest exists and names the inputs as they are now; th
 record. `Build` is the interface to query a build or to continue it.
 """
 
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,15 +11,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webtext.pipeline.core.directories.checked import check
+from webtext.pipeline.core.directories.checked import ABOUT, check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
-from webtext.pipeline.core.directories.source_code import digest_of, forget
+from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
-from webtext.pipeline.core.step import Made, Planned, Recipe, Step, directory_name, maker
+from webtext.pipeline.core.step import (
+    Made,
+    Planned,
+    Recipe,
+    Step,
+    directory_name,
+    made_by,
+    maker,
+)
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
@@ -45,6 +51,10 @@ class Build:
     recipe: Recipe | None
     data: Path
     steps: tuple[Step, ...] = STEPS
+
+    def __post_init__(self) -> None:
+        """Take a name of the data directory as well as a path."""
+        object.__setattr__(self, "data", Path(self.data))
 
     # --- planning --------------------------------------------------------------------------------
 
@@ -302,7 +312,7 @@ def begin(step: Planned) -> None:
 
 def join(step: Planned) -> None:
     """Prepare the directory, but do not touch files that others may be writing there now."""
-    mark = step.home.path / STARTED
+    mark = step.home.about / STARTED
     fingerprints = step.fingerprints()
     if step.step.archive:
         keep(step.home, fingerprints, step.step.bookkeeping)
@@ -310,8 +320,11 @@ def join(step: Planned) -> None:
     begun = {"inputs": fingerprints, **made_by(step.step)}
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
     if not (fresh and json_or_none(mark) == begun):
-        shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, begun)
+        for home in {step.home.path, step.home.about}:
+            shutil.rmtree(home, ignore_errors=True)
+        if step.step.shards_alone:
+            (step.data / ABOUT / step.home.name).mkdir(parents=True)
+        write_json(step.home.about / STARTED, begun)
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:
@@ -320,7 +333,7 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
     Raises:
         UserError: a library or the source code has changed since the step began.
     """
-    mark = step.home.path / STARTED
+    mark = step.home.about / STARTED
     changed = began_otherwise(step, json_or_none(mark))
     if changed and not step.step.archive:
         raise UserError(
@@ -350,18 +363,6 @@ def began_otherwise(step: Planned, begun: object) -> str:
     others = {**now["libraries"], **begun["libraries"]}
     names = [name for name in others if now["libraries"].get(name) != begun["libraries"].get(name)]
     return ", ".join(names)
-
-
-def made_by(step: Step) -> dict[str, Any]:
-    """Return what decides a step's bytes besides its inputs: its libraries and its source."""
-    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
-
-
-def versions(step: Step) -> dict[str, str]:
-    """Return the versions of Python and of the libraries that affect a step's output."""
-    names = ("webtext", *step.bytes_depend_on)
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}
 
 
 def check_seam(step: Planned, passages: Sequence[Passage]) -> None:

@@ -5,12 +5,15 @@ A step makes one directory of a build. Its definition is one `Step` in one file 
 command line, Prefect, plan, report, trace and card read the step and declare nothing themselves.
 """
 
+import importlib.metadata
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from webtext.pipeline.core.directories.keeping import made_of
+from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.stage import Passage
@@ -68,6 +71,7 @@ class Step:
     in_funnel: bool = True  # whether it decides which rows are kept
     # Its output was fetched from the network: no build removes it, and a new run may differ.
     archive: bool = False
+    shards_alone: bool = False  # whether its directory holds nothing but shards (`checked.about`)
     bookkeeping: tuple[str, ...] = ()  # an archive's files that hold only for the inputs of one run
 
     # Of a recipe: is the step part of it; which settings are in force, in order (by default those
@@ -143,6 +147,18 @@ def directory_name(
     """Return the name of the directory that a step makes with these settings, of these inputs."""
     identity = [[stage.name, stage.version, plain(stage, identity=True)] for stage in stages]
     return f"{step}-{digest(step, identity, list(inputs), known_by)}"
+
+
+def made_by(step: Step) -> dict[str, Any]:
+    """Return what decides a step's bytes besides its inputs: its libraries and its source."""
+    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
+
+
+def versions(step: Step) -> dict[str, str]:
+    """Return the versions of Python and of the libraries that affect a step's output."""
+    names = ("webtext", *step.bytes_depend_on)
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}
 
 
 class Made(NamedTuple):

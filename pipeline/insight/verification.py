@@ -84,7 +84,7 @@ def verify(
 
 
 def _size(home: Path) -> int:
-    return sum((home / name).stat().st_size for name in checked.there(home))
+    return sum(checked.at(home, name).stat().st_size for name in checked.there(home))
 
 
 def _inputs(home: Directory) -> dict[str, str]:
@@ -102,9 +102,13 @@ def _sums(home: Directory) -> Iterator[Difference]:
     wanted = manifest["files"]
     there = set(checked.there(home.path))
     for name in sorted(wanted.keys() - there):
-        yield Difference(home.path / name, "is gone, though the manifest lists it", home.path)
+        yield Difference(
+            checked.at(home.path, name), "is gone, though the manifest lists it", home.path
+        )
     for name in sorted(there - wanted.keys()):
-        yield Difference(home.path / name, "is there, though no manifest names it", home.path)
+        yield Difference(
+            checked.at(home.path, name), "is there, though no manifest names it", home.path
+        )
     found = checked.hashed(home.path, sorted(there & wanted.keys()))
     right = {}
     for name, seen in found.items():
@@ -115,7 +119,7 @@ def _sums(home: Directory) -> Iterator[Difference]:
         twin = next((other for other, what in wanted.items() if what.get("sha256") == seen[0]), "")
         what = f"holds what {twin} should hold" if twin else "is another than the manifest lists"
         said = f"{what} ({seen[1]:,} bytes, sha256 {seen[0][:8]}…, wanted {str(told)[:8]}…)"
-        yield Difference(home.path / name, said, home.path)
+        yield Difference(checked.at(home.path, name), said, home.path)
     checked.remember(home.path, right)
 
 

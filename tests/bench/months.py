@@ -11,8 +11,10 @@ that last build.
 
 A page that changed or died after it was fetched stays in the grown corpus as it was fetched: that
 is the difference that must be, with what it makes of duplicates. With --static nothing changes or
-dies, and both corpora must be the same to the byte. With --until pages it is the pages that are
-compared, by their digests: for machines on which six builds take too long.
+dies, and both corpora must have the same texts; the final URL may be the other of two forms of one
+URL, where later months link to a page by another form than the one it was fetched by. With --until
+pages it is the pages that are compared, by their digests: for machines on which six builds take
+too long.
 """
 
 import argparse

@@ -33,6 +33,10 @@ def homes(overrides, data) -> dict[str, str]:
     return {step.name: step.home.name for step in Build(load("webtext", overrides), data).plan()}
 
 
+def test_a_data_directory_may_be_given_by_its_name(sources, tmp_path):
+    assert homes([sources], "data") == homes([sources], tmp_path / "data")
+
+
 def test_a_changed_setting_moves_its_stage_and_the_later_ones_only(sources, tmp_path):
     before = homes([sources], tmp_path)
     after = homes([sources, "corpus.shard_bytes = 1_000_000"], tmp_path)

@@ -10,6 +10,7 @@ import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
+from webtext.pipeline.core.directories.checked import about
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -122,9 +123,18 @@ def remake(
                 made_by_it = ("manifest.json", "started.json", "outcomes", "index.cdxj")
                 set_aside(home, DAMAGED, [*(home / name for name in made_by_it), *added])
             else:
-                home.rename(_free(home))
+                _moved(home)
         sync_directory(data)
     run_steps(planned, data, workers)
+
+
+def _moved(home: Path) -> None:
+    """Move a directory aside, and what lies beside it."""
+    free, beside = _free(home), about(home)
+    if beside != home:
+        beside.rename(beside.with_name(free.name))
+    if home.exists():  # not if an earlier run was stopped in between
+        home.rename(free)
 
 
 def _free(home: Path) -> Path:
@@ -176,7 +186,8 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: boo
         if not yes:
             click.confirm(f"Remove {len(removed)} ({size:,.1f} MB)?", abort=True, err=True)
         for one in removed:
-            shutil.rmtree(one.path)
+            for path in {one.path, about(one.path)}:
+                shutil.rmtree(path)
             (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)
 

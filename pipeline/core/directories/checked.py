@@ -12,6 +12,7 @@ these files too.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,8 @@ from webtext.pipeline.core.directories.json_files import Manifest
 from webtext.pipeline.core.errors import UserError
 
 MANIFEST = "manifest.json"
+ABOUT = "about"  # folder beside the directories, with what is no shard of a corpus
+SHARD = re.compile(r"\d{5}\.parquet")
 MEMORY = ".checked"  # folder beside the directories; if it is removed, files are hashed once more
 SEAL = "manifest_sha256"  # key of the digest of the manifest's own content, in its last line
 KEYS = {"files"}  # keys that every manifest has
@@ -59,6 +62,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def about(home: Path) -> Path:
+    """Return the folder of a directory's files that are no shards of kept rows: often itself.
+
+    A corpus has nothing but shards in its directory, so that whatever reads a folder of Parquet
+    files reads all of it and nothing else; all other files are in `about/` beside it, in a folder
+    of the same name.
+    """
+    beside = home.parent / ABOUT / home.name
+    return beside if beside.is_dir() else home
+
+
+def at(home: Path, name: str) -> Path:
+    """Return the path of a directory's file, by its name in the manifest or of `there`."""
+    if SHARD.fullmatch(name):
+        return home / name
+    if name.startswith((f"{home.name}/", f"{ABOUT}/")):
+        return home.parent / name
+    return about(home) / name
+
+
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return a manifest with the sha256 of its own content, so that it can be checked itself."""
     said = {name: value for name, value in manifest.items() if name != SEAL}
@@ -73,11 +96,12 @@ def manifest(home: Path) -> dict[str, Any]:
         FileNotFoundError: there is none.
         DamagedError: it has changed since it was written.
     """
-    return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
+    path = about(home) / MANIFEST
+    return _manifest(home, path, *stamp(path))
 
 
 @lru_cache(64)
-def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
+def _manifest(home: Path, path: Path, *_stamp: int) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
         why = "" if _as_written(found) else "it does not match its own sha256"
@@ -85,7 +109,7 @@ def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         found, why = {}, str(error)
     if why:
-        raise DamagedError(f"{path}: damaged ({why}); {advice(path.parent)}")
+        raise DamagedError(f"{path}: damaged ({why}); {advice(home)}")
     return dict(found)
 
 
@@ -113,13 +137,41 @@ def listed(home: Path) -> dict[str, dict[str, Any]]:
 def home_of(path: Path) -> Path | None:
     """Return the complete directory that holds a file, None if there is none."""
     for folder in (path.parent, path.parent.parent):
-        if (folder / MANIFEST).exists():
-            return folder
+        home = folder
+        if folder.parent.name == ABOUT and (folder.parent.parent / folder.name).is_dir():
+            home = folder.parent.parent / folder.name
+        if (about(home) / MANIFEST).exists():
+            return home
     return None
 
 
 def there(home: Path) -> Iterator[str]:
-    """Yield the names of the files in a directory, except the manifest and hidden ones."""
+    """Yield the names of the files in a directory, except the manifest and hidden ones.
+
+    If its shards are alone, a file in the wrong one of its two folders has that folder's name too.
+    """
+    beside = about(home)
+    for name in _walk(home):
+        right = beside == home or SHARD.fullmatch(name)
+        yield name if right else f"{home.name}/{name}"
+    if beside != home:
+        for name in _walk(beside):
+            yield f"{ABOUT}/{home.name}/{name}" if SHARD.fullmatch(name) else name
+
+
+def _name(home: Path, path: Path) -> str:
+    """Return the name of a directory's file, as `there` has it."""
+    beside = about(home)
+    mine = path.parent == home and SHARD.fullmatch(path.name) is not None
+    if beside == home or mine:
+        return str(path.relative_to(home))
+    root = beside if path.is_relative_to(beside) and path.parent != beside else home.parent
+    if path.parent == beside and not SHARD.fullmatch(path.name):
+        root = beside
+    return str(path.relative_to(root))
+
+
+def _walk(home: Path) -> Iterator[str]:
     for folder, inside, names in os.walk(home):
         inside[:] = [name for name in inside if not name.startswith(".")]
         for name in names:
@@ -132,8 +184,9 @@ def hashed(home: Path, names: Iterable[str]) -> Seen:
     """Return the present state of files, after reading all of them."""
 
     def look(name: str) -> tuple[str, list[Any]]:
-        before = stamp(home / name)  # before reading: a write meanwhile is noticed next time
-        return name, [sha256(home / name), *before]
+        path = at(home, name)
+        before = stamp(path)  # before reading: a write meanwhile is noticed next time
+        return name, [sha256(path), *before]
 
     with ThreadPoolExecutor() as pool:  # hashing releases the GIL
         return dict(pool.map(look, names))
@@ -173,15 +226,16 @@ def check(home: Path) -> int:
     for name in wanted:
         if name not in found:
             raise DamagedError(
-                f"{home / name}: is gone, though {MANIFEST} lists it; {advice(home)}"
+                f"{at(home, name)}: is gone, though {MANIFEST} lists it; {advice(home)}"
             )
     if added := sorted(found - wanted.keys()):
         raise DamagedError(
-            f"{home / added[0]}: not listed in {MANIFEST}, so nothing reads it; move it elsewhere"
+            f"{at(home, added[0])}: not listed in {MANIFEST}, so nothing reads it; move it "
+            "elsewhere"
         )
     before = remembered(home)
     names = [name for name in wanted if not name.endswith(ARCHIVE)]
-    new = [name for name in names if before.get(name, [])[1:] != stamp(home / name)]
+    new = [name for name in names if before.get(name, [])[1:] != stamp(at(home, name))]
     now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
     for name in names:
         _compare(home, name, wanted[name], now[name])
@@ -193,7 +247,7 @@ def check(home: Path) -> int:
 def _compare(home: Path, name: str, wanted: Mapping[str, Any], found: list[Any]) -> None:
     if found[0] != wanted.get("sha256"):
         raise DamagedError(
-            f"{home / name}: not the file that {MANIFEST} lists: {found[1]:,} bytes with sha256 "
+            f"{at(home, name)}: not the file that {MANIFEST} lists: {found[1]:,} bytes with sha256 "
             f"{found[0][:8]}…, wanted {wanted.get('bytes'):,} with "
             f"{str(wanted.get('sha256'))[:8]}…; {advice(home)}"
         )
@@ -220,10 +274,11 @@ def confirm(path: Path) -> None:
     wanted = listed(home) if home else {}
     if home is None or not wanted:
         return
-    name = str(path.relative_to(home))
+    manifest_path = about(home) / MANIFEST
+    name = _name(home, path)
     if name not in wanted:
-        raise DamagedError(f"{path}: not listed in {home / MANIFEST}; move it elsewhere")
-    seen = remembered_once(home, *stamp(home / MANIFEST)).get(name, [])
+        raise DamagedError(f"{path}: not listed in {manifest_path}; move it elsewhere")
+    seen = remembered_once(home, *stamp(manifest_path)).get(name, [])
     if seen[1:] != now:
         seen = [sha256(path), *now]
     _compare(home, name, wanted[name], seen)

@@ -8,13 +8,8 @@ import pytest
 from tests.pipeline import warcfile
 from tests.pipeline.warcfile import PAGE as HTML
 from tests.pipeline.warcfile import http, members, record, site, write
-from webtext.pipeline.archive.warc_import import (
-    REASONS,
-    ImportWarc,
-    import_warc,
-    page_batches,
-    page_count,
-)
+from webtext.pipeline.archive.replaying.page_bodies import page_batches, page_count
+from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import LINK, OUTCOME, PAGE

@@ -95,6 +95,7 @@ def test_some_dozens_of_real_pages_are_those_of_the_warc_files(real_pages, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_the_whole_of_the_mini_web_is_that_of_the_warc_files(shared, tmp_path):
     both = ("sites.warc.zst", "news.warc.zst")
     found = (one for name in both for one in responses(shared / "miniweb" / name))

@@ -83,7 +83,7 @@ def test_each_row_of_own_texts_has_one_fate_from_the_file_to_the_tokens(own):
     assert kept["http://b.test/two"]["domain"] == "b.test"
     assert kept["http://b.test/two"]["date"] == "2017-01-02"
     assert not list(verify(own / "data"))
-    card = (made.path("corpus").path / "README.md").read_text()
+    card = (made.path("corpus").about / "README.md").read_text()
     assert "voted" not in card
     assert "texts of the user's own" in card
 

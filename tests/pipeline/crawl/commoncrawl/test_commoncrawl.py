@@ -21,7 +21,7 @@ from tests.pipeline.crawl.commoncrawl.common_crawl import (
     text_of,
     written,
 )
-from webtext.pipeline.archive.warc_import import page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory

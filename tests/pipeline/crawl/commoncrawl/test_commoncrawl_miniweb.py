@@ -6,8 +6,9 @@ import pytest
 
 from tests.pipeline.crawl.commoncrawl.common_crawl import indexed, linked, serving
 from tests.pipeline.warcfile import members, record, write
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.archive.warc import responses
-from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl

@@ -223,6 +223,8 @@ STEP = Step(
     inputs=("links",),
     bytes_depend_on=(
         "ada-url",
+        "aiohappyeyeballs",
+        "aiohttp",
         "brotli",
         "isal",
         "msgspec",

@@ -28,6 +28,7 @@ from webtext.pipeline.core.step import (
     made_by,
     maker,
 )
+from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
@@ -269,10 +270,14 @@ def run_all(
 ) -> None:
     """Run those of these steps that are not done, as `Build.run` does."""
     with locked(data):
+        copy = working_copy.of(data)
         for step in steps:
             if not step.done:
-                with show(step) as progress:
+                given = [one.path for one in step.inputs]
+                with copy.needing(given) if copy else nullcontext(), show(step) as progress:
                     (execute or make)(step, workers, progress)
+            if copy and step.done:
+                copy.upload(step.home.path)
             note(data, steps)
 
 

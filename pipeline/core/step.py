@@ -18,6 +18,8 @@ from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.stage import settings as plain
+from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.core.stores.store_records import stored
 
 Recipe = Any  # has an attribute for every table of every step; its class is created in flows
 
@@ -135,6 +137,11 @@ class Planned:
         if not self.home.whole or not all(given.whole for given in self.inputs):
             return False
         return bool(made_of(self.home) == self.fingerprints())
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is done, and all of it is in the store, if the data directory is in one."""
+        return self.done and (working_copy.of(self.data) is None or stored(self.home.path))
 
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each input's manifest, by directory name."""

@@ -149,7 +149,7 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
     from webtext.pipeline.crawl.frontier.outcomes import passage
 
     home = planned[-1].home
-    if all(step.done for step in planned):
+    if all(step.finished for step in planned):
         note(data, planned)
         echo(f"nothing to do: {home} is whole", err=True)
     else:

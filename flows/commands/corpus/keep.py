@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("data", default="data", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("data", default="data", type=options.DataDirectory(path_type=Path, file_okay=False))
 @click.option("--remake", "recipe", metavar="RECIPE", help="Then make again what differs.")
 @options.workers
 @options.overrides
@@ -102,7 +102,9 @@ def remake(
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.core.directories.keeping import DAMAGED, noted_references, set_aside
     from webtext.pipeline.core.shards import sync_directory
+    from webtext.pipeline.core.stores.working_copy import refuse
 
+    refuse(data, "--remake")
     planned = Build(load(recipe, overrides), data).plan()
     archives = {step.home.path: step for step in planned if step.step.archive}
     made = {step.home.path.resolve() for step in planned}
@@ -168,7 +170,9 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: boo
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.core.stores.working_copy import refuse
 
+    refuse(data, "gc")
     with locked(data):
         names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
         found = Build(None, data).unreached(names, trained_on(runs))

@@ -12,7 +12,6 @@ these files too.
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,12 +21,13 @@ from typing import Any
 
 import msgspec
 
+from webtext.pipeline.core.directories import places
 from webtext.pipeline.core.directories.json_files import Manifest
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores import working_copy
 
-MANIFEST = "manifest.json"
-ABOUT = "about"  # folder beside the directories, with what is no shard of a corpus
-SHARD = re.compile(r"\d{5}\.parquet")
+MANIFEST, ABOUT, SHARD = places.MANIFEST, places.ABOUT, places.SHARD
+about, at, home_of = places.about, places.at, places.home_of
 MEMORY = ".checked"  # folder beside the directories; if it is removed, files are hashed once more
 SEAL = "manifest_sha256"  # key of the digest of the manifest's own content, in its last line
 KEYS = {"files"}  # keys that every manifest has
@@ -60,26 +60,6 @@ def sha256(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def about(home: Path) -> Path:
-    """Return the folder of a directory's files that are no shards of kept rows: often itself.
-
-    A corpus has nothing but shards in its directory, so that whatever reads a folder of Parquet
-    files reads all of it and nothing else; all other files are in `about/` beside it, in a folder
-    of the same name.
-    """
-    beside = home.parent / ABOUT / home.name
-    return beside if beside.is_dir() else home
-
-
-def at(home: Path, name: str) -> Path:
-    """Return the path of a directory's file, by its name in the manifest or of `there`."""
-    if SHARD.fullmatch(name):
-        return home / name
-    if name.startswith((f"{home.name}/", f"{ABOUT}/")):
-        return home.parent / name
-    return about(home) / name
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,17 +114,6 @@ def listed(home: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def home_of(path: Path) -> Path | None:
-    """Return the complete directory that holds a file, None if there is none."""
-    for folder in (path.parent, path.parent.parent):
-        home = folder
-        if folder.parent.name == ABOUT and (folder.parent.parent / folder.name).is_dir():
-            home = folder.parent.parent / folder.name
-        if (about(home) / MANIFEST).exists():
-            return home
-    return None
-
-
 def there(home: Path) -> Iterator[str]:
     """Yield the names of the files in a directory, except the manifest and hidden ones.
 
@@ -157,18 +126,6 @@ def there(home: Path) -> Iterator[str]:
     if beside != home:
         for name in _walk(beside):
             yield f"{ABOUT}/{home.name}/{name}" if SHARD.fullmatch(name) else name
-
-
-def _name(home: Path, path: Path) -> str:
-    """Return the name of a directory's file, as `there` has it."""
-    beside = about(home)
-    mine = path.parent == home and SHARD.fullmatch(path.name) is not None
-    if beside == home or mine:
-        return str(path.relative_to(home))
-    root = beside if path.is_relative_to(beside) and path.parent != beside else home.parent
-    if path.parent == beside and not SHARD.fullmatch(path.name):
-        root = beside
-    return str(path.relative_to(root))
 
 
 def _walk(home: Path) -> Iterator[str]:
@@ -222,6 +179,8 @@ def check(home: Path) -> int:
         DamagedError: a file is missing, has changed, or is not in the manifest; names it.
     """
     wanted = listed(home)
+    if copy := working_copy.of(home.parent):
+        copy.fetch(home)
     found = set(there(home))
     for name in wanted:
         if name not in found:
@@ -238,6 +197,8 @@ def check(home: Path) -> int:
     new = [name for name in names if before.get(name, [])[1:] != stamp(at(home, name))]
     now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
     for name in names:
+        if now[name][0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
+            now |= hashed(home, [name])
         _compare(home, name, wanted[name], now[name])
     if new:
         remember(home, now)
@@ -259,11 +220,13 @@ _confirmed: dict[Path, list[int]] = {}  # by this process
 def confirm(path: Path) -> None:
     """Check one file against the manifest of its directory before it is read.
 
-    A file outside of complete directories is not checked.
+    A file outside of complete directories is not checked. One that lies in a store is fetched
+    first, if it is not here.
 
     Raises:
         DamagedError: it has changed, or is not in the manifest.
     """
+    at_hand(path)
     try:
         now = stamp(path)
     except OSError:
@@ -275,14 +238,26 @@ def confirm(path: Path) -> None:
     if home is None or not wanted:
         return
     manifest_path = about(home) / MANIFEST
-    name = _name(home, path)
+    name = places.name_of(home, path)
     if name not in wanted:
         raise DamagedError(f"{path}: not listed in {manifest_path}; move it elsewhere")
     seen = remembered_once(home, *stamp(manifest_path)).get(name, [])
     if seen[1:] != now:
         seen = [sha256(path), *now]
+    if seen[0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
+        now = stamp(path)
+        seen = [sha256(path), *now]
     _compare(home, name, wanted[name], seen)
     _confirmed[path] = now
+
+
+def at_hand(path: Path) -> bool:
+    """Whether a file is there, after it was fetched if it lies in a store; it is not read.
+
+    Raises:
+        UserError: the store refuses, cannot be reached, or has another file than the manifest.
+    """
+    return working_copy.fetched(path)
 
 
 @lru_cache(64)

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from webtext.pipeline.core.directories.checked import confirm
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
@@ -113,6 +114,8 @@ def pages(connection: duckdb.DuckDBPyConnection, side: str, made: Sequence[Made]
     """Name the digests of a build's pages; of one without pages, none."""
     there = {step.name: directory for step, directory in made}
     files = there["pages"].shards("outcomes") if "pages" in there else []
+    for path in files:
+        confirm(path)
     if files:
         connection.read_parquet([str(path) for path in files]).project("id, digest").filter(
             "id IS NOT NULL"

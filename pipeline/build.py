@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from webtext.pipeline.core.directories import months
 from webtext.pipeline.core.directories.checked import ABOUT, check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
@@ -52,6 +53,7 @@ class Build:
     recipe: Recipe | None
     data: Path
     steps: tuple[Step, ...] = STEPS
+    snapshot: str | None = None  # the name of one, which is asked instead of the newest build
 
     def __post_init__(self) -> None:
         """Take a name of the data directory as well as a path."""
@@ -150,9 +152,11 @@ class Build:
         """Return the complete directories, one for each step, in the order of the steps.
 
         Raises:
-            UserError: nothing has been built there.
+            UserError: nothing has been built there, or no snapshot has this name.
         """
-        if self.recipe is None:
+        if self.snapshot is not None:
+            found = months.directories_of(self.data, self.snapshot)
+        elif self.recipe is None:
             found = newest(self.data)
         else:
             found = {one.name: one.home for one in self.plan() if one.done}
@@ -267,9 +271,13 @@ def run_all(
     workers: int,
     show: Show = quietly,
     execute: Execute | None = None,
-) -> None:
-    """Run those of these steps that are not done, as `Build.run` does."""
+) -> months.Snapshot | None:
+    """Run those of these steps that are not done, as `Build.run` does.
+
+    Returns the snapshot that this made, if its month has a new one.
+    """
     with locked(data):
+        months.snapshots(data)  # if their file is damaged, we say so now
         copy = working_copy.of(data)
         for step in steps:
             if not step.done:
@@ -279,6 +287,7 @@ def run_all(
             if copy and step.done:
                 copy.upload(step.home.path)
             note(data, steps)
+        return months.note_snapshot(data, [step.home for step in steps])
 
 
 def note(data: Path, steps: Sequence[Planned]) -> None:
@@ -385,16 +394,3 @@ def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
             f"{passages[0].read}; the difference was lost between them: `webtext verify "
             f"{step.data}` says whether a file is damaged, else it is a mistake of webtext"
         )
-
-
-def out_of_room(error: OSError, path: Path) -> Exception:
-    """Turn a disk-full error into a message that says how to go on; return others unchanged."""
-    import errno
-
-    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-        return error
-    free = shutil.disk_usage(path).free
-    return UserError(
-        f"{error.filename or path}: no space left on the disk ({free / 1e9:.1f} GB free); what is "
-        "finished is kept: make room and run the same command again"
-    )

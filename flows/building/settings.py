@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from webtext.model.settings import GPT2, Train
+from webtext.pipeline.core.directories.months import Retention
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.own.own_rules import KEYS, group_of, with_own
 from webtext.pipeline.filters.rules import Rules
@@ -75,6 +76,7 @@ MOST = {  # larger values have no meaning, and overflow or exhaust something
 TABLES = {table: kind for step in STEPS for table, kind in step.tables.items()} | {
     "model": GPT2,
     "train": Train,
+    Retention.name: Retention,
 }
 
 if typing.TYPE_CHECKING:

@@ -138,6 +138,7 @@ def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
 def test_gc_keeps_what_a_run_was_trained_on_and_what_a_recipe_makes(folder):
     data = folder / "data"
     (data / "latest.json").unlink()
+    (data / "snapshots.json").unlink()
     tokens = next(data.glob("tokens-*"))
     removed = run("gc", "--data", data, answer="n\n").output
     assert str(tokens) in removed

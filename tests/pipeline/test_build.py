@@ -12,9 +12,9 @@ import pytest
 
 from webtext.flows.building.settings import load
 from webtext.pipeline import build
-from webtext.pipeline.build import Build, make, note, out_of_room
+from webtext.pipeline.build import Build, make, note
 from webtext.pipeline.core.directories.data_directory import locked, newest_of
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage

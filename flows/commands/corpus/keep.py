@@ -157,12 +157,20 @@ def _free(home: Path) -> Path:
     show_default=True,
     help="Whose corpora are kept.",
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="Snapshots whose directories stay; the least snapshots.keep of the recipes by default.",
+)
 @click.option("--crawled", is_flag=True, help="Remove crawled directories as well.")
 @click.option("--yes", is_flag=True, help="Remove them without asking.")
-def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: bool) -> None:
+def gc(
+    recipes: tuple[str, ...], data: Path, runs: Path, keep: int | None, crawled: bool, yes: bool
+) -> None:
     """List the directories in DATA that nothing needs, with sizes; ask; then remove them.
 
-    Needed are all inputs of the newest build, of each RECIPE and of each training run. Crawled
+    Needed are all inputs of the newest build, of each snapshot, of each RECIPE and of each training
+    run. Snapshots beyond those to keep lose their names, which nothing else does. Crawled
     directories are listed, and stay unless --crawled is given: only a new crawl could replace
     them, and a crawl that is not finished is no part of the newest build yet. A snapshot that
     another data directory is deduplicated against is its own newest build, and so stays.
@@ -170,29 +178,38 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: boo
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.core.directories.months import retained, write
     from webtext.pipeline.core.stores.working_copy import refuse
 
     refuse(data, "gc")
     with locked(data):
-        names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
+        loaded = [load(name) for name in recipes]
+        names = [step.home.name for one in loaded for step in Build(one, data).plan()]
+        asked = [one.snapshots.keep for one in loaded if one.snapshots.keep is not None]
+        kept, old = retained(data, keep or min(asked, default=None))
+        names += [name for one in kept for name in one.directories.values()]
         found = Build(None, data).unreached(names, trained_on(runs))
-        if not found:
+        for one in old:
+            echo(f"snapshot {one.name} loses its name; {len(kept)} newer ones keep theirs")
+        if not found and not old:
             echo(f"{data}: everything there is needed", err=True)
             return
         stays = "" if crawled else "; stays, --crawled removes it too"
-        for one in found:
-            what = f"  cannot be had again without the network{stays}" if one.fetched else ""
-            echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
-        removed = [one for one in found if crawled or not one.fetched]
-        if not removed:
+        for home in found:
+            what = f"  cannot be had again without the network{stays}" if home.fetched else ""
+            echo(f"{home.bytes / 1e6:>12,.1f} MB  {home.path}{what}")
+        gone = [one for one in found if crawled or not one.fetched]
+        if not gone and not old:
             return
-        size = sum(one.bytes for one in removed) / 1e6
+        size = sum(one.bytes for one in gone) / 1e6
         if not yes:
-            click.confirm(f"Remove {len(removed)} ({size:,.1f} MB)?", abort=True, err=True)
-        for one in removed:
-            for path in {one.path, about(one.path)}:
+            click.confirm(f"Remove {len(gone)} ({size:,.1f} MB)?", abort=True, err=True)
+        if old:
+            write(data, kept)
+        for home in gone:
+            for path in {home.path, about(home.path)}:
                 shutil.rmtree(path)
-            (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
+            (data / ".checked" / f"{home.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)
 
 
@@ -215,3 +232,26 @@ def trained_on(runs: Path) -> list[str]:
         if isinstance(tokens, dict):
             found.append(str(tokens.get("sha256")))
     return found
+
+
+@click.command()
+@options.data
+@options.as_json
+def snapshots(data: Path, as_json: bool) -> None:
+    """Print the snapshots of a data directory, the oldest first: name, date and corpus.
+
+    Each month's last corpus is its snapshot. Ask one of two by name: webtext compare data@2026-10
+    data. How many stay is said to gc: webtext gc --keep 12, or snapshots.keep in a recipe.
+    """
+    from webtext.pipeline.core.directories.months import snapshots as found
+    from webtext.pipeline.core.shards import Directory, row_count
+
+    for one in found(data):
+        corpus = Directory(data / one.directories["corpus"])
+        count = sum(map(row_count, corpus.shards())) if corpus.whole else None
+        if as_json:
+            told = {"snapshot": one.name, "made": one.made, "documents": count}
+            echo(json.dumps({**told, "directories": one.directories}))
+            continue
+        size = "its corpus is gone" if count is None else f"{count:,} documents"
+        echo(f"{one.name}  made {one.made[:10]}  {size}  {corpus}")

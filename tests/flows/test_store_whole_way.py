@@ -39,7 +39,7 @@ class Machine:
 
     def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
         with self.start(*words) as process:
-            out, err = process.communicate(timeout=280)
+            out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def build(self, web: SmallWeb, address: str, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -83,6 +83,7 @@ def made_locally(small_web, tmp_path_factory) -> dict[str, bytes]:
 
 
 @pytest.mark.slow  # three builds of the small web
+@pytest.mark.timeout(1800)
 def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
     made_locally, small_web, s3, tmp_path
 ):
@@ -92,8 +93,9 @@ def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
     s3.faults.hold_of, s3.faults.hold_puts_after = "documents-", 2
     words = ["build", "demo", "--data", address, "--no-prefect", *small_web.options]
     with first.start(*words) as process:
-        assert s3.faults.held.wait(250)
+        held = s3.faults.held.wait(600)
         os.killpg(process.pid, signal.SIGKILL)
+    assert held
     s3.faults.hold_puts_after = None
     store = ObjectStore(parse(address))
     begun = [name for name in store.folders() if store.get(f"{name}/manifest.json") is None]

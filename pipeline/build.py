@@ -114,13 +114,12 @@ class Build:
                 for stage in stages
             }
         }
-        if outside.known_by is not None:
-            recorded["sources"] = outside.known_by
+        recorded |= outside.recorded
         blank = Planned(
             step, self.data, stages, read, before, outside, Directory(self.data), {}, self.steps
         )
         names = [given.name for given in blank.inputs]
-        name = directory_name(step.name, stages, names, outside.known_by)
+        name = directory_name(step.name, stages, names, outside.identity)
         idle = tuple(step.idle(self.recipe))
         return replace(blank, home=Directory(self.data / name), recorded=recorded, idle=idle)
 

@@ -51,6 +51,8 @@ MOST = {  # larger values have no meaning, and overflow or exhaust something
     "crawl.refresh_after": 36_525,  # days: a century
     "crawl.latency_factor": 1_000_000,
     "crawl.hosts_in_flight": 100_000,  # sockets
+    "commoncrawl.connections": 1000,
+    "commoncrawl.attempts": 32,  # the back-off doubles at each
     "links.shards": 99_999,  # file names have five digits
     "links.min_score": 2**31 - 1,  # scores are stored as int32
     **dict.fromkeys(

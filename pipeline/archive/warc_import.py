@@ -46,6 +46,8 @@ from webtext.pipeline.core.shards import Directory, read_batches, read_shard, wr
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.exclusions import OBJECTIONS, Exclusions
+from webtext.pipeline.urls.forgotten import Forgotten
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +56,14 @@ BATCH_BYTES = 32_000_000  # of bodies in a batch, unless a single body has more
 Barred = Exclusions | None  # the addresses that are not wanted
 PLACE = ("warc_file", "warc_offset", "warc_length")
 ROWS = 4096  # outcomes written at a time
+TELLING = ("url", "final_url", "domain", "ip", "refers_url")  # columns that say whose page it is
 SCAN = "scan"  # the rows of each WARC file, before the records of one page are compared
 
 BAD_URL: Final = "pages.bad_url"
 HTTP_STATUS: Final = "pages.http_status"
 NOT_HTML: Final = "pages.not_html"
 EMPTY: Final = "pages.empty"
+FORGOTTEN: Final = "pages.forgotten"
 
 REASONS: Final[dict[str, str]] = {
     "pages.torn": "the WARC file ends within the record",
@@ -68,6 +72,7 @@ REASONS: Final[dict[str, str]] = {
     REVISITED: "a revisit record whose payload is in none of the WARC files",
     "pages.conversion": "a conversion record: the text of a page, as WET files have it, not a page",
     "pages.other_record": "a record of a type that holds no page, such as a continuation",
+    FORGOTTEN: "left out because its owner asked for it (`webtext forget`)",
     BAD_URL: "the record's target is no http or https URL",
     **{f"pages.{reason}": meaning for reason, meaning in OBJECTIONS.items()},
     HTTP_STATUS: "a status other than 200; value: the status",
@@ -161,7 +166,8 @@ def _scan(settings: ImportWarc, barred: Barred, out: Directory, item: tuple[int,
     """Write a row for every response record of one WARC file."""
     number, path = item
     found = responses(path, settings.max_body)
-    rows = map(partial(_row, settings, barred, path), found)
+    forgotten = read_forgotten(out.path.parent)
+    rows = map(partial(_row, settings, barred, forgotten, path), found)
     write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 
 
@@ -177,7 +183,9 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(gathered, SCANNED)
 
 
-def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -> dict[str, Any]:
+def _row(
+    settings: ImportWarc, barred: Barred, forgotten: Forgotten, path: Path, response: Response
+) -> dict[str, Any]:
     """Return the facts of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
@@ -207,6 +215,9 @@ def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -
     else:
         if barred and (objection := barred.objection(url)):
             reason, value = f"pages.{objection.reason}", objection.value
+    if forgotten(response.url):
+        reason, value = FORGOTTEN, None
+        row |= dict.fromkeys(TELLING)
     return row | {"dropped_by": reason, "dropped_value": value}
 
 

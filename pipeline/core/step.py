@@ -29,6 +29,20 @@ class Outside(NamedTuple):
 
     known_by: Any = None  # plain values that identify it in the digest; None: nothing
     directories: tuple[Directory, ...] = ()  # directories of other builds
+    forgotten: str | None = None  # a digest of what is left out on request; None: nothing is
+
+    @property
+    def identity(self) -> Any:
+        """What a directory's name has of it: as ever, while nothing is left out on request."""
+        if self.forgotten is None:
+            return self.known_by
+        return [self.known_by, {"forgotten": self.forgotten}]
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a manifest has of it."""
+        found = {"sources": self.known_by, "forgotten": self.forgotten}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -255,3 +255,48 @@ def snapshots(data: Path, as_json: bool) -> None:
             continue
         size = "its corpus is gone" if count is None else f"{count:,} documents"
         echo(f"{one.name}  made {one.made[:10]}  {size}  {corpus}")
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[DOMAIN|URL|FILE]...")
+@click.option("--reason", help="Why: recorded, and shown by trace.")
+@options.data
+@click.option("--purge", is_flag=True, help="Remove it from all files in DATA too, after asking.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Those among them that read what is purged are named.",
+)
+@click.option("--yes", is_flag=True, help="Purge without asking.")
+def forget(
+    what: tuple[str, ...], reason: str | None, data: Path, purge: bool, runs: Path, yes: bool
+) -> None:
+    """Leave pages or whole sites out of all later harvests, crawls and builds in DATA.
+
+    A DOMAIN means all names under it; a FILE has a domain or a URL a line, with # before comments.
+    Without any of them, lists what is forgotten. --purge removes all that is to be forgotten from
+    what is in DATA already, and then looks for it in every file there; exit 1 if something is left.
+    A build before it saves work: it takes from the present directories what it made of other pages.
+    """
+    from webtext.flows.models.forgetting import listed, purge_all, said_in
+    from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.urls import forgotten
+
+    if not what and not purge:
+        listed(data)
+        return
+    if what and not (reason and reason.strip()):
+        raise UserError("--reason: found none; say why, as in --reason 'asked by mail, 2026-11-20'")
+    requests = [forgotten.request(one) for one in said_in(what)]
+    data.mkdir(parents=True, exist_ok=True)
+    with locked(data):
+        if requests:
+            new = forgotten.record(data, requests, " ".join((reason or "").split()))
+            known = len(requests) - len(new)
+            tail = f"; {known} was known before" if known else ""
+            said = "the next build leaves them out"
+            echo(f"{data}: {len(new)} more to forget{tail}; {said}", err=True)
+        if purge:
+            purge_all(data, runs, yes)

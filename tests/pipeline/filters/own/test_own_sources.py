@@ -14,6 +14,7 @@ from webtext.pipeline.insight.report import funnel
 from webtext.pipeline.insight.trace import describe
 from webtext.pipeline.insight.verification import verify
 from webtext.pipeline.sources import source_chunks
+from webtext.pipeline.urls import forgotten
 
 SENTENCES = (
     "The way to the lake led through a small wood, and that was the way that the children liked. "
@@ -66,6 +67,18 @@ def own(tmp_path, monkeypatch):
 
 def rows(directory, under=""):
     return [row for path in directory.shards(under) for row in pq.read_table(path).to_pylist()]
+
+
+def test_a_forgotten_row_of_own_texts_is_counted_and_its_text_goes(own):
+    forgotten.record(own / "data", [forgotten.request("b.test")], "asked by mail")
+    made = build(own, "documents.sources = ['own.jsonl']", until="documents")
+    home = made.path("documents")
+    read = home.manifest()["passages"][0]
+    assert (read["read"], read["dropped"]) == (8, {"read.forgotten": 2, "read.broken": 1})
+    gone = [row for row in rows(home, "dropped") if row["dropped_by"] == "read.forgotten"]
+    assert [(row["url"], row["text"]) for row in gone] == [
+        ("own.jsonl:2", None), ("own.jsonl:5", None)]  # fmt: skip
+    assert not list(verify(own / "data"))
 
 
 def test_each_row_of_own_texts_has_one_fate_from_the_file_to_the_tokens(own):

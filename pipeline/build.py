@@ -337,7 +337,8 @@ def join(step: Planned) -> None:
         for home in {step.home.path, step.home.about}:
             shutil.rmtree(home, ignore_errors=True)
         if step.step.shards_alone:
-            (step.data / ABOUT / step.home.name).mkdir(parents=True)
+            for home in (step.home.path, step.data / ABOUT / step.home.name):
+                home.mkdir(parents=True)
         write_json(step.home.about / STARTED, begun)
 
 

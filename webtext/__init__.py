@@ -7,6 +7,7 @@ it is first asked for, so that `import webtext` costs next to nothing.
 TYPE_CHECKING = False  # typing's own would be one more module to import before the command line
 if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe, load
+    from webtext.flows.models.notebook import Corpus, build, extract, judge
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.errors import PipelineError, UserError
     from webtext.pipeline.core.shards import Directory
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Build",
+    "Corpus",
     "Directory",
     "Document",
     "Extract",
@@ -27,13 +29,17 @@ __all__ = [
     "Rules",
     "Step",
     "UserError",
+    "build",
     "dedup_files",
+    "extract",
+    "judge",
     "load",
     "sketches",
 ]
 
 _WHERE = {
     "Build": "pipeline.build",
+    "Corpus": "flows.models.notebook",
     "Directory": "pipeline.core.shards",
     "Document": "pipeline.words.document",
     "Extract": "pipeline.text.extraction.extract",
@@ -42,7 +48,10 @@ _WHERE = {
     "Rules": "pipeline.filters.rules",
     "Step": "pipeline.core.step",
     "UserError": "pipeline.core.errors",
+    "build": "flows.models.notebook",
     "dedup_files": "pipeline.dedup.files.file",
+    "extract": "flows.models.notebook",
+    "judge": "flows.models.notebook",
     "load": "flows.building.settings",
     "sketches": "pipeline.dedup.signatures.sketches",
 }

@@ -184,7 +184,7 @@ class Directory:
     @property
     def whole(self) -> bool:
         """Whether the stage that makes this directory has finished it."""
-        return self.manifest_path.exists()
+        return self.path.is_dir() and self.manifest_path.exists()
 
     def manifest(self) -> dict[str, Any]:
         """Return the manifest.

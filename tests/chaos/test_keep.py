@@ -79,6 +79,17 @@ def test_a_corpus_is_moved_aside_with_what_lies_beside_it(folder):
     assert run("verify", data).exit_code == 0
 
 
+def test_a_corpus_that_was_removed_by_hand_is_made_again(folder):
+    data = folder / "data"
+    before = contents(data, "corpus-*/*")
+    (home,) = data.glob("corpus-*")
+    shutil.rmtree(home)
+    made = run("build", "recipe.toml", "--data", data, "--no-prefect", "--workers", "1")
+    assert made.exit_code == 0, made.output
+    assert contents(data, "corpus-*/*") == before
+    assert run("verify", data).exit_code == 0
+
+
 def test_pages_whose_bookkeeping_is_damaged_are_made_again_without_the_network(folder):
     data = folder / "data"
     home = next(data.glob("pages-*"))

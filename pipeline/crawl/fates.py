@@ -29,6 +29,7 @@ HTTP_OTHER: Final = "crawl.http_other"
 EMPTY: Final = "crawl.empty"
 WRONG_TYPE: Final = "crawl.wrong_type"
 HOST_GIVEN_UP: Final = "crawl.host_given_up"
+OTHER_PART: Final = "crawl.other_part"
 
 MEANING: Final[dict[str, str]] = {
     ROBOTS_DENIED: "robots.txt disallows the URL, or a URL that it redirects to",
@@ -54,6 +55,7 @@ MEANING: Final[dict[str, str]] = {
     EMPTY: "status 200 without a body",
     WRONG_TYPE: "not one of the content types asked for, by header or by its first bytes",
     HOST_GIVEN_UP: "the host failed too many times in a row; value: how many",
+    OTHER_PART: "it was redirected to a host that another part of the crawl asks",
 }
 
 HOST_FAULTS: Final = frozenset({ROBOTS_UNREACHABLE, DNS, CONNECT, TLS, TIMEOUT, TOO_SLOW, HTTP_429})

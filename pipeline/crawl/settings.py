@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.links.parts import Part
 
 Gate = Callable[[str], Awaitable[None]]
 """Awaited with a URL directly before every request for it: robots.txt, the page, each redirect.
@@ -42,6 +43,8 @@ class Crawl:
     latency_factor: float = field(default=2.0, metadata=MACHINE)  # pause / response time of a host
     backoff: float = field(default=60.0, metadata=MACHINE)  # s after a host's first failure
     max_backoff: float = field(default=86_400.0, metadata=MACHINE)  # s; also limits Retry-After
+    # K/N of a crawl that several machines do: only hosts of this part are asked; "": all
+    part: str = field(default="", metadata=MACHINE)
     hosts_in_flight: int = field(default=300, metadata=MACHINE)  # connections at a time
 
     connect_timeout: float = 10.0  # s
@@ -92,6 +95,8 @@ class Crawl:
                     f'crawl.connect_to: found "{rule}", wanted HOST:PORT:ADDRESS:PORT, '
                     'such as "*:80:127.0.0.1:8080"'
                 )
+        if self.part:
+            Part.parsed(self.part, "crawl.part = ")
         if not re.match(r"[A-Za-z_-]+", self.user_agent):
             raise UserError(
                 f'crawl.user_agent: found "{self.user_agent}", wanted it to begin with the name '
@@ -107,6 +112,20 @@ class Crawl:
         found = getattr(self, key)
         if not found >= least:  # also true of nan
             raise UserError(f"crawl.{key}: found {found}, wanted {least:g} or more")
+
+    @property
+    def portion(self) -> Part:
+        """Which of the hosts are asked."""
+        return Part.parsed(self.part or "1/1")
+
+    @property
+    def pace_per_ip(self) -> float:
+        """Seconds between two requests of this part to one address.
+
+        Hosts of all parts may share an address, and no part knows of another: if each of N asks N
+        times more seldom, all together ask as often as one crawl.
+        """
+        return self.delay_per_ip * self.portion.of
 
     @property
     def agent(self) -> str:

@@ -25,25 +25,45 @@ ANY_SCORE = -(2**31)  # a list that the user names is trusted as a whole
 @click.command()
 @click.argument("links", type=click.Path(path_type=Path))
 @options.data
+@click.option("--part", help="Only the sites of one part; 2/3 is the second of three.")
 @options.contact
 @options.workers
 @options.overrides
 def crawl(
-    links: Path, data: Path, contact: str | None, workers: int, overrides: tuple[str, ...]
+    links: Path,
+    data: Path,
+    part: str | None,
+    contact: str | None,
+    workers: int,
+    overrides: tuple[str, ...],
 ) -> None:
     """Fetch the URLs of LINKS politely, and archive the responses in WARC files.
 
     LINKS is a links-* directory, or a file of URLs: txt, csv, jsonl or parquet, compressed or not.
-    Stop it at any time; the same command goes on.
+    Stop it at any time; the same command goes on. Several machines can each do a --part.
     """
+    from webtext.flows.building.run_build import run_steps
     from webtext.flows.building.settings import overridden
     from webtext.pipeline.build import Build
     from webtext.pipeline.crawl.step import STEP
+    from webtext.pipeline.links.parts import Part, part_of
 
+    portion = Part.parsed(part, "--part ") if part else None
+    if part:
+        overrides = (*overrides, f"crawl.part = {json.dumps(part)}")
     tree = {} if links.is_dir() else {"links": {"sources": [str(links)], "min_score": ANY_SCORE}}
     recipe = overridden(tree, with_contact(overrides, contact), "--set")
     build = Build(recipe, data)
-    if links.is_dir():
+    if portion:
+        recipe.crawl.check_contact()
+        if links.is_dir():
+            whole = made(links, "links")
+        else:
+            planned = build.plan("links")
+            run_steps(planned, data, workers)
+            whole = planned[-1].home
+        planned = [build.planned(STEP, {"links": part_of(whole, portion, data)})]
+    elif links.is_dir():
         planned = [build.planned(STEP, {"links": made(links, "links")})]
     else:
         planned = build.plan("pages")

@@ -109,7 +109,7 @@ class Server:
     def __init__(self, settings: CommonCrawl, crawl: Crawl) -> None:
         self.settings = settings
         self.prefix = urls.normalise(settings.prefix.rstrip("/") + "/")
-        self.crawl = replace(crawl, ports=(host_and_port(self.prefix)[1],), max_body=PIECE)
+        self.crawl = replace(crawl, ports=(host_and_port(self.prefix)[1],), part="")
         self.crawl.check_contact()
         self.requests = self.bytes = 0  # what was sent and received
         self._sizes: dict[str, int] = {}

@@ -116,7 +116,7 @@ class Workbench:
         them, so that a million hosts of one address do not try again and again without success.
         """
         address = self.addresses[str(key)]
-        pace = self.settings.delay_per_ip
+        pace = self.settings.pace_per_ip
         address.line = max(address.line, now + address.crowd * pace) + pace
         return address.line - now
 
@@ -185,7 +185,7 @@ class Workbench:
             host.latency = (host.latency + took) / 2 if host.latency else took
             host.next = max(host.next, now + self.pause(host))
             if address.key is not None:
-                address.next = max(address.next, now + self.settings.delay_per_ip)
+                address.next = max(address.next, now + self.settings.pace_per_ip)
         self._queue(host)
         self._queue_address(address)
 

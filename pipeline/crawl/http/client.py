@@ -149,6 +149,7 @@ class Client:
         self._resolver = resolver
         self._tls = tls_context(settings.ca_file)
         self._watch: Watch | None = None
+        self._portion = settings.portion
         self._patience = Patience(
             settings.connect_timeout, settings.first_byte_timeout, settings.timeout
         )
@@ -206,6 +207,8 @@ class Client:
         host, port = host_and_port(url)
         if port not in self._settings.ports:
             raise Failed(fates.BAD_URL)
+        if not self._portion.asks(url):
+            raise Failed(fates.OTHER_PART)
         secure = url.startswith("https:")
         here = authority(url)
         path = url[url.index("://") + 3 + len(here) :]

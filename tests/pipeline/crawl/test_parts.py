@@ -1,0 +1,183 @@
+"""A crawl in parts: each host is asked by one of them, and together they are one crawl."""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from tests.pipeline.crawl.fakes import EAGER, FakeWeb, links, unsteady
+from tests.pipeline.crawl.frontier.test_held import crawled, rows
+from tests.pipeline.warcfile import http, members, record, write
+from tests.realdata.pace import pace_of
+from webtext.pipeline.archive.replaying.replay import replaying
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import read_shard
+from webtext.pipeline.crawl.frontier.workbench import Workbench
+from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.crawl.http.address_guard import Resolver
+from webtext.pipeline.crawl.http.client import Client, Failed
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.links.parts import Part, part_of
+
+URLS = [
+    [f"http://h{i}.test/{j}" for i in range(s, 24, 3) for j in range(1 + i % 5)] for s in range(3)
+]
+EVERY = [url for shard in URLS for url in shard]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(loop, "GATHER", 0.01)
+
+
+def whole(path, *urls):
+    made = links(path, *urls)
+    made.finish({"stage": "links", "stages": {}, "inputs": {}, "passages": []})
+    return made
+
+
+def dealt(tmp_path, of):
+    every = whole(tmp_path / "links-0", *URLS)
+    found = [part_of(every, Part(number, of), tmp_path) for number in range(1, of + 1)]
+    return [
+        [read_shard(path)["url"].to_pylist() for path in directory.shards()] for directory in found
+    ]
+
+
+def hosts(urls):
+    return {url.split("/")[2] for url in urls}
+
+
+def test_each_link_is_in_one_part_and_no_host_in_two(tmp_path):
+    parts = [[url for shard in part for url in shard] for part in dealt(tmp_path, 3)]
+    assert sorted(url for part in parts for url in part) == sorted(EVERY)
+    assert all(parts)
+    assert sum(len(hosts(part)) for part in parts) == len(hosts(EVERY))
+
+
+def test_what_the_parts_fetched_is_what_one_crawl_fetches(tmp_path):
+    web = FakeWeb(unsteady)
+    for number, urls in enumerate(dealt(tmp_path / "made", 2), 1):
+        crawled(tmp_path / f"machine{number}", f"{number}", urls, web)
+    first = Counter(url for _, url in web.asked)
+    together = tmp_path / "together"
+    together.mkdir()
+    for machine in tmp_path.glob("machine*"):
+        for home in machine.glob("pages-*"):
+            shutil.copytree(home, together / home.name)
+    again = FakeWeb(unsteady)
+    again.times.update(dict.fromkeys(EVERY, 1))
+    joined = rows(crawled(together, "all", URLS, again))
+    alone = rows(crawled(tmp_path / "alone", "all", URLS, FakeWeb(unsteady)))
+    assert list(joined) == list(alone)
+    assert {u: (r["dropped_by"], r["digest"]) for u, r in joined.items()} == {
+        u: (r["dropped_by"], r["digest"]) for u, r in alone.items()
+    }
+    kept = {url for url, row in joined.items() if row["dropped_by"] is None}
+    assert kept
+    assert not kept & {url for _, url in again.asked}
+    assert set(first) == set(EVERY)
+
+
+def test_a_redirect_leads_to_no_host_of_another_part():
+    async def asked(part, url):
+        settings = replace(EAGER, part=part)
+        async with Client(settings, Resolver(settings)) as client:
+            await client.get(url)
+
+    mine = 1 if Part(1, 2).asks("http://www.example.invalid/a") else 2
+    with pytest.raises(Failed, match=r"crawl\.other_part"):
+        asyncio.run(asked(f"{3 - mine}/2", "http://www.example.invalid/a"))
+    with pytest.raises(Failed, match=r"crawl\.dns|crawl\.connect"):
+        asyncio.run(asked(f"{mine}/2", "http://localhost.:80/a" if mine == 0 else
+                          "http://www.example.invalid/a"))  # fmt: skip
+
+
+def test_an_address_is_asked_so_many_times_more_seldom_as_there_are_parts():
+    for part, pause in (("", 2.0), ("2/3", 6.0)):
+        bench = Workbench(Crawl(contact="test", part=part))
+        for name in ("a", "b"):
+            host = bench.admit(name, "192.0.2.1", 1, 0, 0.0)
+            bench.add(host, [object()])
+        turn = bench.take(0.0)
+        turn.used = True
+        bench.give_back(turn, 1.0)
+        assert bench.take(1.0 + pause - 0.01) is None
+        assert bench.take(1.0 + pause) is not None
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])
+def test_what_is_no_part_is_refused(text):
+    with pytest.raises(UserError, match="wanted a part such as 2/3"):
+        Crawl(part=text)
+
+
+# --- as processes, one of which is killed for good -----------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_two_parts_at_once_ask_no_host_too_soon_and_a_lost_one_is_taken_up(tmp_path):
+    urls = [f"http://h{i}.test/{j}" for i in range(8) for j in range(6)]
+    pages = [record(url, http(b"<p>" + url.encode() * 99), number=n) for n, url in enumerate(urls)]
+    archive = write(tmp_path / "web.warc.gz", members(pages))
+    every = whole(tmp_path / "links-1", urls)
+    log = tmp_path / "log"
+    delay = 0.4
+
+    def started(part, data, given, web):
+        sets = [f"delay = {delay}", "delay_per_ip = 0", "latency_factor = 0", "backoff = 1"]
+        sets += [f"connect_to = {json.dumps(list(web.connect_to))}", f"ca_file = '{web.ca_file}'"]
+        sets = [word for line in sets for word in ("--set", f"crawl.{line}")]
+        words = ["crawl", str(given), "--data", str(data), "--contact", "me@example.org", *sets]
+        words += ["--part", part] if part else []
+        return subprocess.Popen([sys.executable, "-m", "webtext", *words], stderr=subprocess.PIPE)
+
+    with replaying([archive], access_log=log) as web:
+        one = started("1/2", tmp_path / "one", every.path, web)
+        two = started("2/2", tmp_path / "two", every.path, web)
+        mine = {url for url in urls if Part(1, 2).asks(url)}
+        while len([u for u in fetched(log) if u in mine]) < len(mine) // 3:
+            time.sleep(0.05)
+        one.send_signal(signal.SIGKILL)
+        one.communicate()
+        said = two.communicate()[1]
+        assert two.returncode == 0, said
+        before = fetched(log)
+        shutil.copytree(tmp_path / "one", tmp_path / "three")
+        shutil.rmtree(tmp_path / "one")
+        other = started("1/2", tmp_path / "three", every.path, web)
+        said = other.communicate()[1]
+        assert other.returncode == 0, said
+        assert pace_of(log, delay).smallest >= 1
+        asked = Counter(fetched(log))
+        assert set(asked) == set(urls)
+        lost = [url for url, times in asked.items() if times > 1]
+        assert len(lost) <= len(mine & set(before))
+        assert all(Part(1, 2).asks(url) for url in lost)
+        print(f"{len(before)} fetched before the kill, {len(lost)} of them again")
+        for home in (tmp_path / "two").glob("pages-*"):
+            shutil.copytree(home, tmp_path / "three" / home.name)
+        joined = started("", tmp_path / "three", every.path, web)
+        said = joined.communicate()[1]
+        assert joined.returncode == 0, said
+        assert Counter(fetched(log)) == asked
+
+
+def fetched(log):
+    """Return the pages that a server was asked for, in order."""
+    if not log.exists():
+        return []
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    return [
+        f"http://{line['host'].removesuffix(':80')}{line['path']}"
+        for line in lines
+        if line["path"] != "/robots.txt"
+    ]

@@ -46,7 +46,7 @@ class Place:
 
     __slots__ = (
         "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "long_words", "near",
-        "number", "own", "plain", "standing", "tag", "up", "words",
+        "number", "own", "plain", "signed", "standing", "tag", "up", "words",
     )  # fmt: skip
 
     def __init__(self, up: "Place | None", tag: str, own: int, key: str) -> None:
@@ -56,6 +56,7 @@ class Place:
         self.own = own  # hints of its own
         self.bits = own  # and of all elements around it
         self.near = own  # and of the two nearest elements around it
+        self.signed = up is not None and up.signed  # what a member has under each post
         self.depth = 0
         self.kids = 0  # block elements directly in it
         self.number = 0  # of an item in its list, from 1
@@ -156,7 +157,7 @@ class Walk:
             self.new_line()
             if not (element.text or "").isspace() or tag in ("td", "pre", "div"):
                 self.add(element.text)
-        elif (tag == "noscript" and self.is_idle(element)) or self.is_signature(element):
+        elif tag == "noscript" and self.is_idle(element):
             walk.skip_subtree()
             self.skipped = element
         else:
@@ -193,12 +194,6 @@ class Walk:
         """Begin a new line of code, unless one has just begun."""
         if self.parts and not self.parts[-1].endswith(("\n", BREAK)):
             self.parts.append("\n")
-
-    def is_signature(self, element: Any) -> bool:
-        """Whether an element is what a member has under each post."""
-        if not self.place.bits & BIT["post"]:
-            return False
-        return bool(SIGNED.search(element.get("class", "")) or SIGNED.search(element.get("id", "")))
 
     def is_apart(self, tag: str, element: Any) -> bool:
         """Whether an inline element is no part of the text that it stands in."""
@@ -295,6 +290,8 @@ class Walk:
             own |= BIT["<link>"]
         self.place = Place(self.place, tag, own, key)
         self.places.append(self.place)
+        if attributes and self.place.bits & BIT["post"] and is_signature(attributes):
+            self.place.signed = True
         if tag == "pre":
             self.code += 1
         elif tag == "li":
@@ -349,6 +346,13 @@ class Walk:
                 for text in texts
             ]  # fmt: skip
         self.linked = self.bold = 0
+
+
+def is_signature(attributes: Any) -> bool:
+    """Whether an element in a post is named as what its author has under each."""
+    return bool(
+        SIGNED.search(attributes.get("class", "")) or SIGNED.search(attributes.get("id", ""))
+    )
 
 
 def indented(line: str) -> str:

@@ -72,7 +72,8 @@ def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Blo
     return [
         block
         for block, take, size in zip(found, takes, words, strict=True)
-        if ((take and not is_menu(block)) or (wishes.comments and is_comment(block, size)))
+        if not block.place.signed
+        and ((take and not is_menu(block)) or (wishes.comments and is_comment(block, size)))
         and (wishes.tables or data_cell(block.place) is None)
     ]
 

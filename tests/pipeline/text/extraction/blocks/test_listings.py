@@ -8,6 +8,7 @@ from lxml import etree
 from webtext.pipeline.text.extraction.blocks.blocks import blocks
 from webtext.pipeline.text.extraction.blocks.evidence import evidence
 from webtext.pipeline.text.extraction.blocks.formulas import linear
+from webtext.pipeline.text.extraction.blocks.reader import Wishes, chosen
 from webtext.pipeline.text.extraction.blocks.writing import written
 from webtext.pipeline.text.extraction.parse import parse
 
@@ -125,5 +126,9 @@ def test_verse_anchors_and_columns_are_read_as_shown(inside, text):
 )
 def test_a_signature_under_a_post_is_left_out_and_elsewhere_is_text(mark):
     signed = f"<div {mark}>Rowing since 1980</div>"
-    assert lines(f"<div class='post'><p>Dry oars.</p>{signed}</div>") == "Dry oars."
-    assert lines(f"<div class='letter'><p>Dry oars.</p>{signed}</div>").endswith("since 1980")
+    post = "<div class='{}'><p>The oars are dry again, and the boat is in the water.</p>{}</div>"
+    for name, out in (("post", [True]), ("letter", [False])):
+        found, _ = blocks(parse(post.format(name, signed)))
+        assert [block.place.signed for block in found] == [False, *out]
+        kept = chosen(found, [1.0, 1.0], Wishes())
+        assert ("since 1980" in written(kept)) is not out[0]

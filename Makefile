@@ -1,6 +1,6 @@
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench chaos gpu picture realdata clean
+.PHONY: help setup demo test check fmt bench chaos gpu picture docs realdata clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -60,6 +60,10 @@ gpu: .types/webtext ## is training right and fast on this GPU? Needs python3 wit
 
 picture: ## draw the rooms in ARCHITECTURE.md anew, from the imports
 	$(PYTHON) -m tests.picture
+
+docs: .venv/dev ## the documentation, as pages in build/docs
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo build/docs/index.html
 
 realdata: .venv/dev ## the whole way on real sites, where ../shared/data holds them; and the slow tests
 	$(BIN)/python -m tests.realdata

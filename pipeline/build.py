@@ -4,8 +4,6 @@ A step is done when its manifest exists and names the inputs as they are now; th
 record. `Build` is the interface to query a build or to continue it.
 """
 
-import importlib.metadata
-import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,15 +11,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webtext.pipeline.core.directories.checked import check
+from webtext.pipeline.core.directories import months
+from webtext.pipeline.core.directories.checked import ABOUT, check
 from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
-from webtext.pipeline.core.directories.source_code import digest_of, forget
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.directories.source_code import forget
+from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
-from webtext.pipeline.core.step import Made, Planned, Recipe, Step, directory_name, maker
+from webtext.pipeline.core.step import (
+    Made,
+    Planned,
+    Recipe,
+    Step,
+    directory_name,
+    made_by,
+    maker,
+)
+from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
@@ -45,6 +53,11 @@ class Build:
     recipe: Recipe | None
     data: Path
     steps: tuple[Step, ...] = STEPS
+    snapshot: str | None = None  # the name of one, which is asked instead of the newest build
+
+    def __post_init__(self) -> None:
+        """Take a name of the data directory as well as a path."""
+        object.__setattr__(self, "data", Path(self.data))
 
     # --- planning --------------------------------------------------------------------------------
 
@@ -101,13 +114,12 @@ class Build:
                 for stage in stages
             }
         }
-        if outside.known_by is not None:
-            recorded["sources"] = outside.known_by
+        recorded |= outside.recorded
         blank = Planned(
             step, self.data, stages, read, before, outside, Directory(self.data), {}, self.steps
         )
         names = [given.name for given in blank.inputs]
-        name = directory_name(step.name, stages, names, outside.known_by)
+        name = directory_name(step.name, stages, names, outside.identity)
         idle = tuple(step.idle(self.recipe))
         return replace(blank, home=Directory(self.data / name), recorded=recorded, idle=idle)
 
@@ -139,9 +151,11 @@ class Build:
         """Return the complete directories, one for each step, in the order of the steps.
 
         Raises:
-            UserError: nothing has been built there.
+            UserError: nothing has been built there, or no snapshot has this name.
         """
-        if self.recipe is None:
+        if self.snapshot is not None:
+            found = months.directories_of(self.data, self.snapshot)
+        elif self.recipe is None:
             found = newest(self.data)
         else:
             found = {one.name: one.home for one in self.plan() if one.done}
@@ -256,14 +270,23 @@ def run_all(
     workers: int,
     show: Show = quietly,
     execute: Execute | None = None,
-) -> None:
-    """Run those of these steps that are not done, as `Build.run` does."""
+) -> months.Snapshot | None:
+    """Run those of these steps that are not done, as `Build.run` does.
+
+    Returns the snapshot that this made, if its month has a new one.
+    """
     with locked(data):
+        months.snapshots(data)  # if their file is damaged, we say so now
+        copy = working_copy.of(data)
         for step in steps:
             if not step.done:
-                with show(step) as progress:
+                given = [one.path for one in step.inputs]
+                with copy.needing(given) if copy else nullcontext(), show(step) as progress:
                     (execute or make)(step, workers, progress)
+            if copy and step.done:
+                copy.upload(step.home.path)
             note(data, steps)
+        return months.note_snapshot(data, [step.home for step in steps])
 
 
 def note(data: Path, steps: Sequence[Planned]) -> None:
@@ -302,7 +325,7 @@ def begin(step: Planned) -> None:
 
 def join(step: Planned) -> None:
     """Prepare the directory, but do not touch files that others may be writing there now."""
-    mark = step.home.path / STARTED
+    mark = step.home.about / STARTED
     fingerprints = step.fingerprints()
     if step.step.archive:
         keep(step.home, fingerprints, step.step.bookkeeping)
@@ -310,8 +333,11 @@ def join(step: Planned) -> None:
     begun = {"inputs": fingerprints, **made_by(step.step)}
     fresh = step.home.path.is_dir() and not step.home.whole and mark.exists()
     if not (fresh and json_or_none(mark) == begun):
-        shutil.rmtree(step.home.path, ignore_errors=True)
-        write_json(mark, begun)
+        for home in {step.home.path, step.home.about}:
+            shutil.rmtree(home, ignore_errors=True)
+        if step.step.shards_alone:
+            (step.data / ABOUT / step.home.name).mkdir(parents=True)
+        write_json(step.home.about / STARTED, begun)
 
 
 def end(step: Planned, passages: Sequence[Passage]) -> None:
@@ -320,7 +346,7 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
     Raises:
         UserError: a library or the source code has changed since the step began.
     """
-    mark = step.home.path / STARTED
+    mark = step.home.about / STARTED
     changed = began_otherwise(step, json_or_none(mark))
     if changed and not step.step.archive:
         raise UserError(
@@ -352,18 +378,6 @@ def began_otherwise(step: Planned, begun: object) -> str:
     return ", ".join(names)
 
 
-def made_by(step: Step) -> dict[str, Any]:
-    """Return what decides a step's bytes besides its inputs: its libraries and its source."""
-    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
-
-
-def versions(step: Step) -> dict[str, str]:
-    """Return the versions of Python and of the libraries that affect a step's output."""
-    names = ("webtext", *step.bytes_depend_on)
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}
-
-
 def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
     """Check that each step reads the rows that the one before kept, from the first to this one.
 
@@ -379,16 +393,3 @@ def check_seam(step: Planned, passages: Sequence[Passage]) -> None:
             f"{passages[0].read}; the difference was lost between them: `webtext verify "
             f"{step.data}` says whether a file is damaged, else it is a mistake of webtext"
         )
-
-
-def out_of_room(error: OSError, path: Path) -> Exception:
-    """Turn a disk-full error into a message that says how to go on; return others unchanged."""
-    import errno
-
-    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-        return error
-    free = shutil.disk_usage(path).free
-    return UserError(
-        f"{error.filename or path}: no space left on the disk ({free / 1e9:.1f} GB free); what is "
-        "finished is kept: make room and run the same command again"
-    )

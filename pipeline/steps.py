@@ -3,6 +3,7 @@
 from webtext.pipeline.archive import step as warc_pages
 from webtext.pipeline.corpus import step as corpus
 from webtext.pipeline.crawl import step as crawled_pages
+from webtext.pipeline.crawl.commoncrawl import step as commoncrawl_pages
 from webtext.pipeline.dedup import step as paragraphs
 from webtext.pipeline.dedup.clusters import step as duplicates
 from webtext.pipeline.dedup.signatures import step as signatures
@@ -13,7 +14,9 @@ from webtext.pipeline.tokens import step as tokens
 
 STEPS = (
     links.STEP,
-    crawled_pages.STEP,  # or the next one, if the recipe names WARC files
+    # The next one if the recipe names crawls of Common Crawl, the third if it names WARC files.
+    commoncrawl_pages.STEP,
+    crawled_pages.STEP,
     warc_pages.STEP,
     own_documents.STEP,  # instead of all above and the next, if the recipe names own texts
     documents.STEP,

@@ -87,3 +87,27 @@ def texts(real) -> list[str]:
     """Documents that people wrote for the web: 1,385, or else 327."""
     with zstandard.open(real / "dedup" / "miniweb_texts.jsonl.zst", "rb") as file:
         return [orjson.loads(line)["text"] for line in file.read().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def store_server():
+    """An S3 on loopback for the whole session."""
+    from tests.store_server import served
+
+    with served() as found:
+        yield found
+
+
+@pytest.fixture
+def s3(store_server, monkeypatch, tmp_path):
+    """The same, with no fault yet, and this process set to use it and a cache of its own."""
+    store_server.faults.reset()
+    for name, value in store_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WEBTEXT_STORES", str(tmp_path / "stores"))
+    from webtext.pipeline.core.stores import object_store
+
+    monkeypatch.setattr(object_store, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(object_store, "LONGEST_WAIT", 0.1)
+    yield store_server
+    store_server.faults.reset()

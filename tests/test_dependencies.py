@@ -24,6 +24,7 @@ UNSEEN = {
 }
 # Imported, though not declared: comes with another, or is used only where the user has it.
 IMPLIED = {
+    "boto3": "its credentials are used only where the user has it",
     "markupsafe": "jinja2's own, of the version that it wants",
     "llvmlite": "numba's own, of the version that it wants",
     "triton": "comes with torch where there is CUDA",
@@ -52,7 +53,10 @@ def third_party():
     return found
 
 
-DECLARED = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+EXTRAS = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+DECLARED = {
+    canonicalize_name(Requirement(line).name) for line in [*PROJECT["dependencies"], *EXTRAS]
+}
 
 
 def test_every_module_is_looked_at():

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from webtext.pipeline.core.stores.store_records import in_words
 from webtext.pipeline.core.visible import visible
 
 
@@ -16,7 +17,7 @@ def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:
     Raises:
         OSError: standard output is closed or full.
     """
-    text = visible(str(message))
+    text = visible(in_words(str(message)))
     if err:
         with suppress(OSError, ValueError):  # ValueError: the stream was closed
             click.echo(text, err=True, nl=nl)

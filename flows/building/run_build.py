@@ -1,21 +1,30 @@
 """Run the steps of a build in order and show their progress, with or without Prefect."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.terminal import meters, say
 from webtext.flows.building.watched import EventLog, Watched
 from webtext.pipeline.build import Build, Execute, make, run_all
+from webtext.pipeline.core.directories.months import Snapshot, snapshots
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.step import Planned
 
 
 def run_steps(
-    planned: Sequence[Planned], data: Path, workers: int, execute: Execute = make
+    planned: Sequence[Planned],
+    data: Path,
+    workers: int,
+    execute: Execute = make,
+    tell: Callable[..., None] = lambda _event, **_facts: None,
 ) -> None:
     """Run the steps that are not done, and show the progress of each.
+
+    If this makes a new snapshot, `tell` is given the event, and how it differs from the last one.
 
     Raises:
         UserError: bad input, another build running here, or no space on the disk.
@@ -31,7 +40,35 @@ def run_steps(
             yield shown
             shown.finish()
 
-        run_all(planned, data, workers, show, execute)
+        made = run_all(planned, data, workers, show, execute)
+    if made is not None:
+        facts = growth(data, made)
+        tell("snapshot_made", **facts)
+        if "since" in facts:
+            say(
+                f"snapshot {made.name}: {facts['came']:,} documents came, {facts['went']:,} went, "
+                f"{facts['changed']:,} changed since {facts['since']}; why is said by: "
+                f"webtext compare {data}@{facts['since']} {data}"
+            )
+
+
+def growth(data: Path, made: Snapshot) -> dict[str, Any]:
+    """Return the name of a new snapshot, and how many documents came and went since the last one.
+
+    Without an earlier one, or where one of the two has no table of measures, it is the name alone.
+    """
+    facts: dict[str, Any] = {"snapshot": made.name}
+    before = [one for one in snapshots(data) if one.made < made.made and one.name != made.name]
+    if not before:
+        return facts
+    from webtext.pipeline.insight.figures.compared import compared  # with DuckDB
+
+    with suppress(UserError):
+        last, now = (Build(None, data, snapshot=one.name).made() for one in (before[-1], made))
+        found = compared(last, now, samples=0)["documents"]
+        facts |= {"since": before[-1].name}
+        facts |= {name: found[name] for name in ("came", "went", "changed")}
+    return facts
 
 
 def build_plainly(
@@ -51,4 +88,4 @@ def build_plainly(
     watched = Watched([EventLog(asked.data, "by hand"), Hooks(say)], say)
     facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
     with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
-        run_steps(asked.plan(until), asked.data, workers, watched.step)
+        run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from webtext.model.settings import GPT2, Train
+from webtext.pipeline.core.directories.months import Retention
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.own.own_rules import KEYS, group_of, with_own
 from webtext.pipeline.filters.rules import Rules
@@ -50,6 +51,8 @@ MOST = {  # larger values have no meaning, and overflow or exhaust something
     "crawl.refresh_after": 36_525,  # days: a century
     "crawl.latency_factor": 1_000_000,
     "crawl.hosts_in_flight": 100_000,  # sockets
+    "commoncrawl.connections": 1000,
+    "commoncrawl.attempts": 32,  # the back-off doubles at each
     "links.shards": 99_999,  # file names have five digits
     "links.min_score": 2**31 - 1,  # scores are stored as int32
     **dict.fromkeys(
@@ -71,6 +74,7 @@ MOST = {  # larger values have no meaning, and overflow or exhaust something
 TABLES = {table: kind for step in STEPS for table, kind in step.tables.items()} | {
     "model": GPT2,
     "train": Train,
+    Retention.name: Retention,
 }
 
 if typing.TYPE_CHECKING:

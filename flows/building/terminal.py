@@ -22,6 +22,7 @@ from rich.text import Text
 
 from webtext.flows.building.output import echo
 from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.core.stores.store_records import in_words
 from webtext.pipeline.core.visible import per_cent, visible
 
 SIZES_SHOWN = 20  # of clusters
@@ -34,7 +35,7 @@ console = Console(stderr=True, highlight=False)
 def say(words: str) -> None:
     """Print a message for people, above the progress bars if there are any."""
     with suppress(OSError, ValueError):  # if standard error is closed or full, nobody can read it
-        console.print(visible(words), soft_wrap=True, markup=False)
+        console.print(visible(in_words(words)), soft_wrap=True, markup=False)
 
 
 def rendered(table: Table) -> str:

@@ -82,6 +82,8 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         corpus_checks.similar: "near-duplicates of a text of yours in the corpus",
         corpus_checks.overlap: "what evaluation sets share with the corpus",
         keep.verify: "recompute and prove all that is on the disk",
+        keep.forget: "leave pages or sites out, for good, because somebody asked",
+        keep.snapshots: "the corpus of each month, by name",
         keep.gc: "remove what nothing needs, after asking",
         corpus_checks.quality: "train a model of good documents, to use as a rule",
     },

@@ -28,12 +28,43 @@ class Number(click.FloatRange):
         return found
 
 
+class DataDirectory(click.Path):
+    """A data directory: a path, or an address in an object store, which gives its working copy."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        from webtext.pipeline.core.stores.store_addresses import is_address
+
+        if not is_address(str(value)):
+            return super().convert(value, param, ctx)
+        from webtext.pipeline.core.stores.working_copy import working_copy
+
+        return working_copy(str(value))
+
+
+class StepDirectory(click.Path):
+    """The directory of a step, or an address of one in a store, all of which is then fetched."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        from webtext.pipeline.core.stores.store_addresses import is_address
+
+        if not is_address(str(value)):
+            return super().convert(value, param, ctx)
+        from webtext.pipeline.core.stores.working_copy import step_copy
+
+        found, keeping = step_copy(str(value))
+        assert ctx is not None, "the files stay here as long as the command runs"
+        ctx.with_resource(keeping)
+        return found
+
+
 data = click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=DataDirectory(path_type=Path, file_okay=False),
     default=Path("data"),
     show_default=True,
-    help="Directory that the steps' directories lie in.",
+    help="Directory that the steps' directories lie in; or s3://bucket/prefix, gs:// or az://.",
 )
 workers = click.option(
     "--workers",
@@ -129,6 +160,14 @@ def ending(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def publish(path: Path) -> None:
+    """Write a file of a data directory to its store too, if it is in one."""
+    from webtext.pipeline.core.stores.working_copy import of
+
+    if copy := of(path.parent):
+        copy.publish(path)
 
 
 def name_hooks(on_failure: str | None, on_finish: str | None) -> None:

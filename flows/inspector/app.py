@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 from webtext.flows.inspector.bounds import Bounds
 from webtext.flows.inspector.browsing import Browser, bounded
+from webtext.flows.inspector.comparing import Compare, Side
 from webtext.flows.inspector.funnel_page import Funnel
 from webtext.flows.inspector.labelling import Labels
 from webtext.flows.inspector.moving import Mover
@@ -29,6 +30,7 @@ from webtext.flows.inspector.reading.cache import Table
 from webtext.flows.inspector.reading.search_index import Search
 from webtext.flows.inspector.reading.selection import page_number, read
 from webtext.flows.inspector.reading.texts import Texts
+from webtext.flows.inspector.training_steps import Runs
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.visible import visible
 from webtext.pipeline.insight.render import web
@@ -102,12 +104,14 @@ class Inspector:
     funnel: Funnel
     mover: Mover
     labels: Labels
+    runs: Runs
     templates: jinja2.Environment
+    compare: Compare | None = None  # with another build, if one was named
 
     def page(self, template: str, status: int = 200, **view: Any) -> Response:
         """Return a page."""
         here = self.data.resolve()
-        about = {"data": "/".join(here.parts[-2:]).lstrip("/"), "path": str(here)}
+        about = {"data": called(here), "path": str(here), "comparing": self.compare is not None}
         made = self.templates.get_template(template).render(**about, **view)
         return HTMLResponse(made, status)
 
@@ -183,6 +187,53 @@ class Inspector:
             ]
         return Response(json.dumps(told), media_type="application/json")
 
+    # --- runs ----------------------------------------------------------------------------------
+
+    def trained(self, _request: Request) -> Response:
+        """List the runs of models made from this corpus."""
+        return self.page("runs.html.jinja", here="runs", **self.runs.view())
+
+    def one_run(self, request: Request) -> Response:
+        """Show the losses of a run."""
+        fields = request.query_params
+        ends = (fields.get("first", ""), fields.get("last", ""))
+        view = self.runs.one(fields.get("run", ""), *ends)
+        return self.page("run_losses.html.jinja", here="runs", **view)
+
+    def one_step(self, request: Request) -> Response:
+        """Show what a step of a run read."""
+        fields = request.query_params
+        page = page_number(fields.get("page", "1"))
+        view = self.runs.step(fields.get("run", ""), fields.get("step", ""), page)
+        return self.page("step.html.jinja", here="runs", **view)
+
+    # --- compare -------------------------------------------------------------------------------
+
+    def other(self) -> Compare:
+        """Return the comparison.
+
+        Raises:
+            UserError: no other build was named.
+        """
+        if self.compare is None:
+            raise UserError("no other build to compare with: name one by `webtext inspect --with`")
+        return self.compare
+
+    def compared(self, _request: Request) -> Response:
+        """Show what differs between two builds."""
+        return self.page("compare.html.jinja", here="compare", **self.other().view())
+
+    def compared_rows(self, request: Request) -> Response:
+        """List the documents of one kind of change."""
+        fields = dict(request.query_params)
+        view = self.other().rows(fields, page_number(fields.get("page", "1")))
+        return self.page("compare_rows.html.jinja", here="compare", **view)
+
+    def compared_document(self, request: Request) -> Response:
+        """Show a document in both builds."""
+        view = self.other().document(request.path_params["identity"])
+        return self.page("compare_document.html.jinja", here="compare", **view)
+
     # --- labels ----------------------------------------------------------------------------------
 
     def labelling(self, _request: Request) -> Response:
@@ -232,24 +283,49 @@ class Inspector:
         return self.page("message.html.jinja", status, here="", said=said)
 
 
-def make_app(data: Path, table: Table, folder: Path) -> Starlette:
-    """Return the inspector's pages of an open table; nobody is kept out yet."""
+def called(path: Path) -> str:
+    """Return how a data directory is called on the pages: by the last two parts of its path."""
+    return "/".join(path.parts[-2:]).lstrip("/")
+
+
+def make_app(
+    data: Path,
+    table: Table,
+    folder: Path,
+    trained: Sequence[Path] | None = None,
+    other: tuple[Path, Table] | None = None,
+) -> Starlette:
+    """Return the inspector's pages of an open table; nobody is kept out yet.
+
+    `trained` are folders with a folder a training run; runs/ in `data` by default.
+    `other` is the data directory of another build, and its table, to compare with.
+    """
     documents = table.directories["documents"]
     labels = Labels(data, table)
     search = Search(documents, folder)
-    browser = Browser(table, search, Texts(documents))
+    browser = Browser(table, search, Texts(documents), labels)
     bounds = Bounds(table)
+    runs = Runs(table, data, [data / "runs"] if trained is None else trained)
+    compare = None
+    if other is not None:
+        mine, theirs = (
+            Side(called(home.resolve()), one, Texts(one.directories["documents"]))
+            for home, one in ((data, table), other)
+        )
+        compare = Compare(mine, theirs)
     pages = Inspector(
         data,
         table,
         search,
         browser,
-        Documents(browser, bounds),
+        Documents(browser, bounds, runs),
         bounds,
         Funnel(table),
         Mover(table, bounds, browser.texts),
         labels,
+        runs,
         environment(),
+        compare,
     )
     routes: list[Route | Mount] = [Route(path, page) for path, page in addresses(pages).items()]
     static = StaticFiles(directory=HERE / "static")
@@ -279,4 +355,10 @@ def addresses(pages: Inspector) -> dict[str, Callable[[Request], Response]]:
         "/moved": pages.moved,
         "/labels": pages.labelling,
         "/draw": pages.draw,
+        "/runs": pages.trained,
+        "/run": pages.one_run,
+        "/step": pages.one_step,
+        "/compare": pages.compared,
+        "/compare/rows": pages.compared_rows,
+        "/compare/document/{identity}": pages.compared_document,
     }

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from webtext.flows.inspector.labelling import Labels
 from webtext.flows.inspector.reading.cache import Table
 from webtext.flows.inspector.reading.search_index import KEY, MOST, Search, patterns
 from webtext.flows.inspector.reading.selection import (
     FACETS,
+    LABELS,
     PAGE,
     Range,
     Selection,
@@ -23,8 +25,11 @@ from webtext.flows.inspector.reading.texts import Texts, excerpt, found_in, mark
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.corpus.labels import Label
 
-SHOWN = {"fate": 14, "domain": 10, "language": 10, "month": 12}  # values of each facet in the list
-TITLES = {"fate": "Fate", "domain": "Domain", "language": "Language", "month": "Month linked"}
+SHOWN = {  # values of each facet in the list
+    "fate": 14, "label": 4, "domain": 10, "language": 10, "votes": 6, "month": 12, "subreddit": 10,
+}  # fmt: skip
+TITLES = {"fate": "Fate", "label": "Label", "domain": "Domain", "language": "Language",
+          "votes": "Votes", "month": "Month linked", "subreddit": "Subreddit"}  # fmt: skip
 REMEMBERED = 64  # views whose counts are kept, for turning pages
 
 
@@ -62,6 +67,7 @@ class Browser:
     table: Table
     search: Search
     texts: Texts
+    labels: Labels
     _counts: Any = field(init=False)
     _hits: Any = field(init=False)
 
@@ -93,12 +99,18 @@ class Browser:
     def _find(self, query: str) -> Hits:
         return Hits(*self.search.hits(query))
 
-    def source(self, selection: Selection) -> tuple[str, Mapping[str, pa.Table]]:
-        """Return what a question is asked of: all documents, or those that the search found."""
-        hits = self.found(selection).table
-        if hits is None:
-            return "documents", {}
-        return f"documents JOIN hits ON hits.key = {KEY}", {"hits": hits}
+    def source(self, selection: Selection, facet: str = "") -> tuple[str, Mapping[str, pa.Table]]:
+        """Return what a question is asked of: all documents, or those that the search found.
+
+        Labels are joined only where the selection, or the facet that is counted, needs them.
+        """
+        source = "documents"
+        tables: dict[str, pa.Table] = {}
+        if (hits := self.found(selection).table) is not None:
+            source, tables = f"documents JOIN hits ON hits.key = {KEY}", {"hits": hits}
+        if facet == "label" or "label" in selection.facets:
+            source, tables = f"{source} {LABELS}", {**tables, "given": self.labels.labelled()}
+        return source, tables
 
     def total(self, selection: Selection) -> int:
         """Return how many documents a selection has."""
@@ -128,9 +140,11 @@ class Browser:
 
     def facet(self, selection: Selection, name: str) -> Facet:
         """Return the values of a facet, under all filters but its own."""
-        source, tables = self.source(selection)
+        source, tables = self.source(selection, name)
         where, given = selection.where(skip=name)
         order = "facet DESC" if name == "month" else "count DESC, facet"
+        if name == "votes":
+            order = "min(score) DESC NULLS LAST"
         found = self.table.rows(
             f"SELECT {FACETS[name]} AS facet, count(*) AS count, "
             "count(*) OVER () AS distinct_values "
@@ -156,16 +170,19 @@ class Browser:
             max(0, (found[0]["distinct_values"] if found else 0) - len(found)),
         )
 
-    def _count(self, address: str) -> tuple[int, list[Facet]]:
-        """Return a selection's size and facets; its page and order change neither."""
+    def _count(self, address: str, _labels: int) -> tuple[int, list[Facet]]:
+        """Return a selection's size and facets; its page and order change neither, labels may."""
         selection = read(self.table, address)
-        return self.total(selection), [self.facet(selection, name) for name in SHOWN]
+        shown = [name for name in SHOWN if name != "label" or self.labels.all()]
+        return self.total(selection), [self.facet(selection, name) for name in shown]
 
     # --- the page --------------------------------------------------------------------------------
 
     def view(self, selection: Selection, labels: Mapping[str, Label]) -> dict[str, Any]:
         """Return all that the page of a selection shows."""
-        total, facets = self._counts(replace(selection, page=1, sort="", down=True).address)
+        alike = replace(selection, page=1, sort="", down=True).address
+        total, facets = self._counts(alike, hash(tuple((one.id, one.label) for one in
+                                                       labels.values())))  # fmt: skip
         skip = PAGE * (selection.page - 1)
         marks = patterns(selection.query)
         rows = [

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from webtext.flows.inspector.reading.cache import Table, listed
+from webtext.pipeline.core.directories.checked import confirm
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.step import Step
 from webtext.pipeline.insight.report import funnel_lines, stage_bars
@@ -58,6 +59,8 @@ class Funnel:
         }
         if name not in ELSEWHERE or home is None or reason not in counts:
             raise UserError(f"{name or 'no step'}: no rows were dropped there for {reason or '-'}")
+        for path in home.shards(ELSEWHERE[name]):
+            confirm(path)
         found = self.table.elsewhere(
             f"SELECT * FROM read_parquet({listed(home.shards(ELSEWHERE[name]))}) "
             "WHERE dropped_by = ? LIMIT ? OFFSET ?",

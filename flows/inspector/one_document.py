@@ -11,6 +11,7 @@ from webtext.flows.inspector.reading.search_index import patterns
 from webtext.flows.inspector.reading.selection import Selection
 from webtext.flows.inspector.reading.source import outcome, source
 from webtext.flows.inspector.reading.texts import difference, found_in, marked, tokenised
+from webtext.flows.inspector.training_steps import Runs
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.step import measures
@@ -23,6 +24,7 @@ VIEWS = {
     "duplicates": "Near-duplicates",
     "tokens": "Tokens",
     "record": "Links and archive",
+    "training": "Training",
 }
 LONGEST = 200_000  # characters of a text that are shown in tokens, and compared
 MEMBERS = 50  # of a cluster that are listed
@@ -44,6 +46,7 @@ class Documents:
 
     browser: Browser
     bounds: Bounds
+    runs: Runs
 
     def row(self, identity: str) -> dict[str, Any] | None:
         """Return the table's row of a document: the kept one, if two have its id."""
@@ -129,6 +132,9 @@ class Documents:
             "outcome": list(plain(crawled or {})),
             "submissions": linked[2]["submissions"] if linked else [],
         }
+
+    def _training(self, seen: "Seen") -> dict[str, Any]:
+        return {"reading": self.runs.reading(seen.row["id"]) if seen.row["passed"] else []}
 
     def _duplicates(self, seen: "Seen") -> dict[str, Any]:
         if seen.row["cluster"] is None:

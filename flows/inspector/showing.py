@@ -1,7 +1,7 @@
 """Open a data directory in the inspector, and show its pages until somebody stops it."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -31,18 +31,32 @@ def bound(port: int) -> socket.socket:
     return made
 
 
-def show(data: Path, port: int, cache: Path | None, say: Callable[[str], None]) -> None:
+def show(
+    data: Path,
+    port: int,
+    cache: Path | None,
+    say: Callable[[str], None],
+    trained: Sequence[Path] = (),
+    other: Path | None = None,
+) -> None:
     """Serve the pages until the process is interrupted; `say` is told the address.
+
+    `trained` are folders of training runs, beside runs/ in the data directory. `other`
+    is the data directory of another build, to compare with.
 
     Raises:
         UserError: nothing to inspect, the port is in use, or the cache cannot be written.
     """
     folder = cache or data / FOLDER
     table = opened(Build(None, data).made(), folder, lambda said: say(f"inspector: {said}"))
+    there = None
+    if other is not None:
+        say(f"{other}: reading the documents' tables")
+        there = (other, opened(Build(None, other).made(), folder / "with"))
     with bound(port) as listening:
         number = listening.getsockname()[1]
         secret = new_secret()
-        app = make_app(data, table, folder)
+        app = make_app(data, table, folder, [data / "runs", *trained], there)
         app.state.search.start()
         say(f"inspector: http://{HOST}:{number}/?{FIELD}={secret}")
         say("inspector: only who has this address can open it; Ctrl-C ends it")

@@ -4,16 +4,20 @@ The model knows only the places of tokens, and the pipeline knows no model, so t
 here: what a step reads follows from its number, and `documents.parquet` says which documents.
 """
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webtext.model.batches.data import Batches, Range
 from webtext.model.batches.token_shards import fingerprint as tokens_fingerprint
-from webtext.model.training import run as runs
 from webtext.pipeline.core.directories.lookup import lookup
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens.tokens import INDEX, documents_at
+
+if TYPE_CHECKING:
+    # It needs torch, which takes seconds to load; the inspector does without.
+    from webtext.model.training import run as runs
 
 Row = dict[str, Any]
 
@@ -28,6 +32,8 @@ def batch(run: Path, step: int, tokens: Path | None = None) -> list[Row]:
     Raises:
         UserError: no such run or step; the tokens are gone, are others, or have no index.
     """
+    from webtext.model.training import run as runs
+
     config = runs.read(run)
     if not 0 <= step < config.train.steps:
         raise UserError(f"--step {step}: {run} has steps 0 to {config.train.steps - 1}")
@@ -62,6 +68,8 @@ def steps(run: Path, identity: str, tokens: Path | None = None) -> Row:
     Raises:
         UserError: no such run; the tokens are gone, are others, or have no index.
     """
+    from webtext.model.training import run as runs
+
     config = runs.read(run)
     batches = opened(config, tokens)
     taken, skipped = 0, set()
@@ -69,7 +77,16 @@ def steps(run: Path, identity: str, tokens: Path | None = None) -> Row:
         taken = line["step"] + 1
         if line["skipped"]:
             skipped.add(line["step"])
-    found: Row = {"run": str(run), "taken": taken, "split": None, "steps": [], "skipped": []}
+    return {"run": str(run), "taken": taken, **read_at(batches, identity, taken, skipped)}
+
+
+def read_at(batches: Batches, identity: str, taken: int, skipped: Collection[int]) -> Row:
+    """Return a document's split, and which of the first `taken` steps read it or were skipped.
+
+    Raises:
+        UserError: a shard of the tokens, or their index, is gone or damaged.
+    """
+    found: Row = {"split": None, "steps": [], "skipped": []}
     for _, row in lookup(batches.stream.folder / INDEX, identity):
         found["split"] = row["split"]
         if row["split"] == batches.stream.split:
@@ -80,7 +97,7 @@ def steps(run: Path, identity: str, tokens: Path | None = None) -> Row:
     return found
 
 
-def opened(config: runs.Config, tokens: Path | None) -> Batches:
+def opened(config: "runs.Config", tokens: Path | None) -> Batches:
     """Return the batches of a run, of the tokens it was trained on, and the index of documents."""
     folder = tokens or config.tokens
     batches = config.batches(folder)

@@ -84,7 +84,7 @@ def build(
         with recorded(asked, lambda: api, PATIENCE, run) as watched:
             facts = {"recipe": recipe, "data": data, "until": until}
             with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
-                run_steps(asked.plan(until), asked.data, workers, watched.step)
+                run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)
     return None
 
 

@@ -246,6 +246,6 @@ def build_beside(
         with recorded(asked, server, patience) as watched:
             facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
             with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
-                run_steps(asked.plan(until), asked.data, workers, watched.step)
+                run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)
     finally:
         server.end()

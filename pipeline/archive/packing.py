@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import zstandard
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import UserError
 
 MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare windows up to this
@@ -26,11 +27,12 @@ _arc_line = re.compile(rb"\s*(?:https?|ftp|dns|filedesc):\S", re.IGNORECASE)
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a WARC file.
+    """Open a WARC file, fetched first if it lies in a store.
 
     Raises:
         UserError: it does not exist, or may not be read.
     """
+    at_hand(path)
     try:
         return path.open("rb")
     except OSError as error:

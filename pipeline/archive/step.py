@@ -11,6 +11,7 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step, changed
 from webtext.pipeline.links.links import fingerprint, resolve
 from webtext.pipeline.links.step import day
+from webtext.pipeline.urls import forgotten
 from webtext.pipeline.urls.urls import shard_of
 
 NAME = "pages"
@@ -55,9 +56,9 @@ def idle(recipe: Any) -> Iterator[str]:
         )
 
 
-def outside(recipe: Any, _data: Path) -> Outside:
+def outside(recipe: Any, data: Path) -> Outside:
     """Return a fingerprint of the WARC files."""
-    return Outside(fingerprint(files(recipe.pages)))
+    return Outside(fingerprint(files(recipe.pages)), forgotten=forgotten.read(data).known_by)
 
 
 def follow(sought: Sought) -> Iterator[Fact]:

@@ -12,18 +12,16 @@ without a link have their rows, but are not part of the funnel, which then count
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.archive import packing, revisits, sniff
-from webtext.pipeline.archive.framing import DAMAGED, TORN
+from webtext.pipeline.archive import revisits, sniff
 from webtext.pipeline.archive.replaying.standing import (
     DUPLICATE_URL,
     NOT_IN_WARC,
@@ -37,19 +35,19 @@ from webtext.pipeline.archive.revisits import REVISITED, SCANNED
 from webtext.pipeline.archive.warc import (
     BAD_ENCODING,
     LARGE,
-    MAX_BODY,
     Response,
-    response_at,
     responses,
 )
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.records import OUTCOME, PAGE
+from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import Directory, read_batches, read_shard, write_parquet
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.exclusions import OBJECTIONS, Exclusions
+from webtext.pipeline.urls.forgotten import Forgotten
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +56,14 @@ BATCH_BYTES = 32_000_000  # of bodies in a batch, unless a single body has more
 Barred = Exclusions | None  # the addresses that are not wanted
 PLACE = ("warc_file", "warc_offset", "warc_length")
 ROWS = 4096  # outcomes written at a time
+TELLING = ("url", "final_url", "domain", "ip", "refers_url")  # columns that say whose page it is
 SCAN = "scan"  # the rows of each WARC file, before the records of one page are compared
 
 BAD_URL: Final = "pages.bad_url"
 HTTP_STATUS: Final = "pages.http_status"
 NOT_HTML: Final = "pages.not_html"
 EMPTY: Final = "pages.empty"
+FORGOTTEN: Final = "pages.forgotten"
 
 REASONS: Final[dict[str, str]] = {
     "pages.torn": "the WARC file ends within the record",
@@ -72,6 +72,7 @@ REASONS: Final[dict[str, str]] = {
     REVISITED: "a revisit record whose payload is in none of the WARC files",
     "pages.conversion": "a conversion record: the text of a page, as WET files have it, not a page",
     "pages.other_record": "a record of a type that holds no page, such as a continuation",
+    FORGOTTEN: "left out because its owner asked for it (`webtext forget`)",
     BAD_URL: "the record's target is no http or https URL",
     **{f"pages.{reason}": meaning for reason, meaning in OBJECTIONS.items()},
     HTTP_STATUS: "a status other than 200; value: the status",
@@ -165,7 +166,8 @@ def _scan(settings: ImportWarc, barred: Barred, out: Directory, item: tuple[int,
     """Write a row for every response record of one WARC file."""
     number, path = item
     found = responses(path, settings.max_body)
-    rows = map(partial(_row, settings, barred, path), found)
+    forgotten = read_forgotten(out.path.parent)
+    rows = map(partial(_row, settings, barred, forgotten, path), found)
     write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 
 
@@ -181,7 +183,9 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(gathered, SCANNED)
 
 
-def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -> dict[str, Any]:
+def _row(
+    settings: ImportWarc, barred: Barred, forgotten: Forgotten, path: Path, response: Response
+) -> dict[str, Any]:
     """Return the facts of one record, as a row of SCANNED."""
     reason, value = settings.fate(response)
     row: dict[str, Any] = {
@@ -211,6 +215,9 @@ def _row(settings: ImportWarc, barred: Barred, path: Path, response: Response) -
     else:
         if barred and (objection := barred.objection(url)):
             reason, value = f"pages.{objection.reason}", objection.value
+    if forgotten(response.url):
+        reason, value = FORGOTTEN, None
+        row |= dict.fromkeys(TELLING)
     return row | {"dropped_by": reason, "dropped_value": value}
 
 
@@ -256,144 +263,3 @@ def _passage(out: Directory, linked: bool) -> Passage:
     left = {reason: count - nameless.get(reason, 0) for reason, count in counts.items()}
     dropped = {reason: count for reason, count in left.items() if count}
     return Passage("pages", kept + sum(dropped.values()), kept, dropped)
-
-
-def page_count(pages: Directory, number: int) -> int:
-    """Return how many pages of a shard were kept.
-
-    Raises:
-        UserError: the shard is missing or damaged.
-    """
-    reasons = read_shard(pages.shard(number, under="outcomes"), ["dropped_by"])["dropped_by"]
-    return int(reasons.null_count)
-
-
-def page_batches(
-    pages: Directory, number: int, rows: int = BATCH_ROWS, max_bytes: int = BATCH_BYTES
-) -> Iterator[pa.RecordBatch]:
-    """Yield the kept pages of a shard in its order, as PAGE, with their decoded bodies.
-
-    A batch has at most `rows` pages, and `max_bytes` of bodies unless a single one has more.
-    The body of a damaged record is null, and a warning names the file.
-
-    Raises:
-        UserError: the shard is missing or damaged, or a WARC file is missing.
-    """
-    columns = [name for name in PAGE.names if name != "body"]
-    more = ["body_bytes", *PLACE, "payload_file", "payload_offset", "payload_length", "dropped_by"]
-    places = ["url", "final_url", *more]
-    table = read_shard(pages.shard(number, under="outcomes"), [*columns, *more])
-    kept = table.filter(pc.is_null(table["dropped_by"])).select(columns)
-    bodies: list[bytes | None] = []
-    held = start = 0
-    for body in _bodies(pages, table.select(places)):
-        size = len(body or b"")
-        if bodies and (len(bodies) == rows or held + size > max_bytes):
-            yield _page_batch(kept, start, bodies)
-            start, held, bodies = start + len(bodies), 0, []
-        bodies.append(body)
-        held += size
-    if bodies:
-        yield _page_batch(kept, start, bodies)
-
-
-def _page_batch(kept: pa.Table, start: int, bodies: list[bytes | None]) -> pa.RecordBatch:
-    """Combine consecutive rows with their bodies."""
-    part = kept.slice(start, len(bodies)).combine_chunks()
-    arrays = [part[name].combine_chunks() for name in part.column_names]
-    return pa.RecordBatch.from_arrays([*arrays, pa.array(bodies, pa.binary())], schema=PAGE)
-
-
-def _bodies(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
-    """Yield the body of each kept row, by its offset, or in file order if there are no offsets.
-
-    A damaged body is None.
-    """
-    kept = places.filter(pc.is_null(places["dropped_by"]))
-    if kept["warc_offset"].null_count:
-        yield from _bodies_in_turn(pages, places)
-        return
-    losses: dict[str, Losses] = {}  # by file
-    with ExitStack() as stack:
-        files: dict[str, BinaryIO] = {}
-        for row in _rows(kept):
-            where = "payload" if row["payload_file"] else "warc"  # of an earlier crawl, or its own
-            name, offset, length = (row[f"{where}_{part}"] for part in ("file", "offset", "length"))
-            path = pages.path / name
-            if name not in files:
-                files[name] = stack.enter_context(packing.opened(path))
-                losses[name] = Losses(path)
-            most = max(row["body_bytes"], MAX_BODY)
-            try:
-                found = response_at(files[name], path, offset, length, most)
-            except UserError as error:
-                losses[name].damaged(str(error))
-                yield None
-            else:
-                yield losses[name].checked(row, found, elsewhere=where == "payload")
-    for loss in losses.values():
-        loss.sum_up()
-
-
-def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
-    """Read a whole WARC file together with its rows, one row per record."""
-    names = places["warc_file"].unique().to_pylist()
-    assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
-    loss = Losses(pages.path / names[0])
-    found = responses(loss.path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
-    for row in _rows(places):
-        response = next(found, None)
-        if row["dropped_by"] is None:
-            yield loss.checked(row, response)
-    loss.sum_up()
-
-
-class Losses:
-    """The records of one WARC file that do not match their rows."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.good = self.lost = 0
-        self.other = ""  # about the first record that is whole but a different one
-
-    def checked(
-        self, row: dict[str, Any], found: Response | None, elsewhere: bool = False
-    ) -> bytes | None:
-        """Return a body if it is the one that the row describes (`elsewhere`: of any URL)."""
-        wanted = f"{self.path}: wanted {row['final_url']} ({row['body_bytes']} bytes)"
-        if found is None or found.problem in (TORN, DAMAGED):
-            self.damaged(f"{wanted}, found a damaged record")
-            return None
-        same = elsewhere or found.url in {row["final_url"], row["url"]}
-        if not same or len(found.body) != row["body_bytes"]:
-            self.other = self.other or f"{wanted}, found {found.url} ({len(found.body)} bytes)"
-            self.damaged(self.other)
-            return None
-        self.good += 1
-        return found.body
-
-    def damaged(self, said: str) -> None:
-        """Count a lost record; warn about the first."""
-        self.lost += 1
-        if self.lost == 1:
-            log.warning("%s; it costs this page, which is dropped as extract.damaged", said)
-
-    def sum_up(self) -> None:
-        """Warn how many are lost, if more than the first.
-
-        Raises:
-            UserError: the file is not the one that was imported.
-        """
-        if self.other and not self.good:
-            raise UserError(
-                f"{self.other}; the file has changed since it was looked through: put the one of "
-                "then back, or build from where the new one lies"
-            )
-        if self.lost > 1:
-            log.warning("%s: %d records cannot be read", self.path, self.lost)
-
-
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """Yield rows one at a time, without creating all of them at once."""
-    for batch in table.to_batches(ROWS):
-        yield from batch.to_pylist()

@@ -133,13 +133,19 @@ class Directory:
     def name(self) -> str:
         return self.path.name
 
+    @property
+    def about(self) -> Path:
+        """The folder of all files but the shards of kept rows: of a corpus, one beside `path`."""
+        return checked.about(self.path)
+
     def shard(self, number: int, suffix: str = "parquet", under: str = "") -> Path:
         """Return the path of shard `number`.
 
         >>> Directory(Path("links-1c0de5aa")).shard(7).name
         '00007.parquet'
         """
-        return self.path / under / f"{number:05d}.{suffix}"
+        home = self.about / under if under else self.path
+        return home / f"{number:05d}.{suffix}"
 
     def numbers(self, under: str = "") -> list[int]:
         """Return the shards' numbers, in order: of a complete directory, those in its manifest.
@@ -150,7 +156,10 @@ class Directory:
             paths = [Path(name) for name in listed]
             names = [path.name for path in paths if str(path.parent) == (under or ".")]
         else:
-            names = [entry.name for entry in (self.path / under).glob("*.parquet")]
+            names = [
+                entry.name
+                for entry in (self.about / under if under else self.path).glob("*.parquet")
+            ]
         return sorted(int(name[:5]) for name in names if re.fullmatch(r"\d{5}\.parquet", name))
 
     def shards(self, under: str = "") -> list[Path]:
@@ -159,7 +168,7 @@ class Directory:
 
     @property
     def manifest_path(self) -> Path:
-        return self.path / MANIFEST
+        return self.about / MANIFEST
 
     @property
     def whole(self) -> bool:
@@ -175,7 +184,7 @@ class Directory:
         try:
             return checked.manifest(self.path)
         except FileNotFoundError:
-            raise UserError(f"{self.path}: no {MANIFEST}, so it is not whole; {GO_ON}") from None
+            raise UserError(f"{self.about}: no {MANIFEST}, so it is not whole; {GO_ON}") from None
 
     def fingerprint(self) -> str:
         """Return the sha256 of the manifest, which holds the sha256 of every file."""
@@ -183,8 +192,9 @@ class Directory:
 
     def sweep(self) -> None:
         """Remove the partial files of a killed process."""
-        for partial in self.path.rglob("*" + PARTIAL):
-            partial.unlink()
+        for home in {self.path, self.about}:
+            for partial in home.rglob("*" + PARTIAL):
+                partial.unlink()
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, with size and sha256 of every file; this completes the directory."""

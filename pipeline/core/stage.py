@@ -89,6 +89,15 @@ def machine_facts(kind: Any) -> list[str]:
     return [field.name for field in fields(kind) if field.metadata.get("machine")]
 
 
+class Pass(Protocol):
+    """What takes one batch through a chain, as `pass_batch` does."""
+
+    def __call__(
+        self, chain: Sequence[Stage], batch: pa.RecordBatch, schema: pa.Schema, /
+    ) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+        """Return the kept rows, and those that each stage dropped."""
+
+
 class Beside(Protocol):
     """What makes another file from the rows of a shard, such as a table about them."""
 
@@ -105,11 +114,12 @@ def run_chain(
     kept: Path,
     dropped: Path,
     beside: Beside | None = None,
+    passing: "Pass | None" = None,
 ) -> dict[str, int]:
     """Run one shard's batches through `chain`; write the kept and the dropped rows.
 
     All files are complete or absent, and `kept` is the last, so a shard whose `kept` file exists is
-    done.
+    done. `passing` is asked instead of `pass_batch`, and must return the same.
 
     Raises:
         PipelineError: a stage lost, added or reordered rows.
@@ -123,7 +133,7 @@ def run_chain(
         parquet_writer(dropped_partial, with_reasons(schema)) as dropped_writer,
     ):
         for batch in batches:
-            left, gone = pass_batch(chain, batch, schema)
+            left, gone = (passing or pass_batch)(chain, batch, schema)
             kept_writer.write(left)
             for part in gone:
                 dropped_writer.write(part)

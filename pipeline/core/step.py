@@ -5,16 +5,21 @@ A step makes one directory of a build. Its definition is one `Step` in one file 
 command line, Prefect, plan, report, trace and card read the step and declare nothing themselves.
 """
 
+import importlib.metadata
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from webtext.pipeline.core.directories.keeping import made_of
+from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.stage import settings as plain
+from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.core.stores.store_records import stored
 
 Recipe = Any  # has an attribute for every table of every step; its class is created in flows
 
@@ -24,6 +29,20 @@ class Outside(NamedTuple):
 
     known_by: Any = None  # plain values that identify it in the digest; None: nothing
     directories: tuple[Directory, ...] = ()  # directories of other builds
+    forgotten: str | None = None  # a digest of what is left out on request; None: nothing is
+
+    @property
+    def identity(self) -> Any:
+        """What a directory's name has of it: as ever, while nothing is left out on request."""
+        if self.forgotten is None:
+            return self.known_by
+        return [self.known_by, {"forgotten": self.forgotten}]
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a manifest has of it."""
+        found = {"sources": self.known_by, "forgotten": self.forgotten}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,7 @@ class Step:
     in_funnel: bool = True  # whether it decides which rows are kept
     # Its output was fetched from the network: no build removes it, and a new run may differ.
     archive: bool = False
+    shards_alone: bool = False  # whether its directory holds nothing but shards (`checked.about`)
     bookkeeping: tuple[str, ...] = ()  # an archive's files that hold only for the inputs of one run
 
     # Of a recipe: is the step part of it; which settings are in force, in order (by default those
@@ -132,6 +152,11 @@ class Planned:
             return False
         return bool(made_of(self.home) == self.fingerprints())
 
+    @property
+    def finished(self) -> bool:
+        """Whether it is done, and all of it is in the store, if the data directory is in one."""
+        return self.done and (working_copy.of(self.data) is None or stored(self.home.path))
+
     def fingerprints(self) -> dict[str, str]:
         """Return the sha256 of each input's manifest, by directory name."""
         return {given.name: given.fingerprint() for given in self.inputs}
@@ -143,6 +168,18 @@ def directory_name(
     """Return the name of the directory that a step makes with these settings, of these inputs."""
     identity = [[stage.name, stage.version, plain(stage, identity=True)] for stage in stages]
     return f"{step}-{digest(step, identity, list(inputs), known_by)}"
+
+
+def made_by(step: Step) -> dict[str, Any]:
+    """Return what decides a step's bytes besides its inputs: its libraries and its source."""
+    return {"libraries": versions(step), "code": digest_of(step.work.__module__)}
+
+
+def versions(step: Step) -> dict[str, str]:
+    """Return the versions of Python and of the libraries that affect a step's output."""
+    names = ("webtext", *step.bytes_depend_on)
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version(), **found}
 
 
 class Made(NamedTuple):

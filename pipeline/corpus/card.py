@@ -68,9 +68,9 @@ def write_card(
     those that may have made the inputs.
     """
     stats = statistics(out)
-    write_json(out.path / STATS, stats)
+    write_json(out.about / STATS, stats)
     manifests = lineage(inputs)
-    write_text(out.path / CARD, card(title, recorded, manifests, passage, stats, steps))
+    write_text(out.about / CARD, card(title, recorded, manifests, passage, stats, steps))
 
 
 # --- statistics ----------------------------------------------------------------------------------

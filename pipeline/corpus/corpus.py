@@ -105,14 +105,14 @@ def corpus(
     Raises:
         PipelineError: two documents have one id, or rows were lost.
     """
-    if not (out.path / CROISSANT).exists():  # the last file to appear
+    if not (out.about / CROISSANT).exists():  # the last file to appear
         divide_all(documents, duplicates, out, workers, progress)
         merge_all(settings, documents, out, workers, progress)
         recorded = {"version": settings.version, "settings": values_of(settings, identity=True)}
         inputs = [documents, duplicates]
         write_card(settings.title, recorded, inputs, passage(documents, out), out, steps)
-        write_croissant(settings.title, read_json(out.path / STATS), out)
-    shutil.rmtree(out.path / WORK, ignore_errors=True)
+        write_croissant(settings.title, read_json(out.about / STATS), out)
+    shutil.rmtree(out.about / WORK, ignore_errors=True)
     return [passage(documents, out)]
 
 
@@ -130,7 +130,7 @@ def divide_all(
     documents: Directory, duplicates: Directory, out: Directory, workers: int, progress: Progress
 ) -> None:
     """Divide the document shards that are not divided yet."""
-    work = out.path / WORK
+    work = out.about / WORK
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "copies.npy").exists():
         gather(duplicates, work)
@@ -150,13 +150,13 @@ def named(progress: Progress, what: str) -> Progress:
 
 def index_path(out: Directory, number: int) -> Path:
     """Return the file with the ids and sizes of a document shard's kept rows."""
-    return out.path / WORK / f"{number:05d}.npy"
+    return out.about / WORK / f"{number:05d}.npy"
 
 
 def divide(documents: Directory, out: Directory, number: int) -> None:
     """Separate one shard's duplicates; the index, which marks it as done, is written last."""
-    verdict = verdicts(out.path / WORK)
-    copies = load(out.path / WORK / "copies.npy")
+    verdict = verdicts(out.about / WORK)
+    copies = load(out.about / WORK / "copies.npy")
     run: list[pa.RecordBatch] = []
     indexes: list[npt.NDArray[Any]] = []
     with (
@@ -206,7 +206,7 @@ INDEX = np.dtype([("id", "<u8"), ("bytes", "<i8"), ("run", "<i4"), ("page", "<i4
 
 def run_path(out: Directory, number: int, run: int) -> Path:
     """Return the path of a sorted run of a document shard."""
-    return out.path / WORK / f"{number:05d}-{run:05d}.arrow"
+    return out.about / WORK / f"{number:05d}-{run:05d}.arrow"
 
 
 def write_run(

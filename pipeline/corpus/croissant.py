@@ -21,11 +21,13 @@ RECORDS = "documents"
 
 def write_croissant(title: str, stats: dict[str, Any], corpus: Directory) -> None:
     """Write croissant.json beside the shards and the statistics of a corpus."""
-    write_json(corpus.path / FILE, croissant(title, stats, corpus))
+    write_json(corpus.about / FILE, croissant(title, stats, corpus))
 
 
 def croissant(title: str, stats: dict[str, Any], corpus: Directory) -> dict[str, Any]:
     """Return the metadata: every shard with its size and sha256, and the columns.
+
+    They hold where shards and metadata are in one folder, as a published corpus has them.
 
     `pii`, which has parts, is not among the columns: a reader of it takes the Parquet files.
     """

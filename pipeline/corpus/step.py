@@ -36,7 +36,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 
 def facts(directory: Directory) -> Mapping[str, Any]:
     """Return how large the corpus is."""
-    found = read_json(directory.path / STATS)
+    found = read_json(directory.about / STATS)
     return {name: found[name] for name in ("documents", "bytes", "domains")}
 
 
@@ -52,6 +52,7 @@ STEP = Step(
         "pyarrow",
     ),
     fates=REASONS,
+    shards_alone=True,  # pandas and Polars read every file of a folder
     follow=follow,
     facts=facts,
 )

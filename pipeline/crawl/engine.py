@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from webtext.pipeline.core.directories.keeping import DAMAGED, note_references, set_aside
@@ -19,6 +20,7 @@ from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ def crawl(
         KeyboardInterrupt: it was asked to stop, and it has stopped.
     """
     path = out.path / FRONTIER
+    if (forgotten := read_forgotten(out.path.parent)) and fetcher is Fetcher:
+        fetcher = partial(Fetcher, forgotten=forgotten)
     if not outcomes.complete(out, links, path):
         settings.check_contact()
         if not path.exists():

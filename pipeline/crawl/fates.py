@@ -9,6 +9,7 @@ from typing import Final
 ROBOTS_DENIED: Final = "crawl.robots_denied"
 ROBOTS_UNREACHABLE: Final = "crawl.robots_unreachable"
 OPTED_OUT: Final = "crawl.opted_out"
+FORGOTTEN: Final = "crawl.forgotten"
 BAD_URL: Final = "crawl.bad_url"
 BLOCKED_ADDRESS: Final = "crawl.blocked_address"
 DNS: Final = "crawl.dns"
@@ -33,6 +34,7 @@ MEANING: Final[dict[str, str]] = {
     ROBOTS_DENIED: "robots.txt disallows the URL, or a URL that it redirects to",
     ROBOTS_UNREACHABLE: "robots.txt could not be had, which counts as a complete disallow",
     OPTED_OUT: "the page or its host reserves its use for training",
+    FORGOTTEN: "it leads to what is left out because its owner asked for it (`webtext forget`)",
     BAD_URL: "not an http or https URL that may be fetched (scheme, port, spelling)",
     BLOCKED_ADDRESS: "the host's address is private, loopback or otherwise not public",
     DNS: "the host's name has no address",

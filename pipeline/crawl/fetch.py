@@ -31,6 +31,7 @@ from webtext.pipeline.crawl.http.client import (
 from webtext.pipeline.crawl.policy import markup, metarefresh, optout, robots, wellknown
 from webtext.pipeline.crawl.policy.permissions import Permissions
 from webtext.pipeline.crawl.settings import Crawl, Gate
+from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 NOT_MODIFIED = 304
 PAGES = frozenset({200, 203})  # 203: the same, modified by a proxy
@@ -144,13 +145,18 @@ class Fetcher:
     """Fetches URLs; owns the connections, the resolver and the robots.txt cache.
 
     `gate` is awaited before every request, so that the caller controls the pace.
-    `lookup` replaces the name servers.
+    `lookup` replaces the name servers. What is `forgotten` is asked for in no way.
     """
 
     def __init__(
-        self, settings: Crawl, gate: Gate | None = None, lookup: Lookup | None = None
+        self,
+        settings: Crawl,
+        gate: Gate | None = None,
+        lookup: Lookup | None = None,
+        forgotten: Forgotten = NOTHING,
     ) -> None:
         self._settings = settings
+        self._forgotten = forgotten
         self._product = settings.product
         self._resolver = Resolver(settings, lookup)
         self._client = Client(settings, self._resolver)
@@ -222,6 +228,10 @@ class Fetcher:
 
     async def _visit(self, trip: Trip) -> Fetched | None:
         """Make one request; None if it was redirected and `trip` is now at the next URL."""
+        if self._forgotten(trip.url):
+            if trip.redirects:  # nothing is written of where it would have led
+                trip.url = trip.redirects[-1]
+            raise Failed(fates.FORGOTTEN)
         await self._client.vet(trip.url)
         await self._permitted(trip)
         conditions = trip.known.conditions() if trip.known else {}

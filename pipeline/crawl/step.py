@@ -79,7 +79,9 @@ STEP = Step(
     fates=MEANING,
     archive=True,
     bookkeeping=FILES,
-    wanted=lambda recipe: not recipe.pages.warc and not recipe.documents.sources,
+    wanted=lambda recipe: (
+        not (recipe.pages.warc or recipe.documents.sources or recipe.commoncrawl.crawls)
+    ),
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
     idle=idle,
     foretell=foretell,

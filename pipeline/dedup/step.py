@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_json
@@ -39,7 +40,7 @@ def follow(sought: Sought) -> Iterator[Fact]:
 def facts(directory: Directory) -> Mapping[str, Any]:
     """Return how much was removed."""
     path = directory.path / REMOVED
-    found = read_json(path) if path.exists() else {}
+    found = read_json(path) if at_hand(path) else {}
     return {f"{what} paragraphs": found[what] for what in ("removed",) if found}
 
 

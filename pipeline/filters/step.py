@@ -5,8 +5,10 @@ with the same number, and beside it the rows that a stage dropped, with their te
 and a table of what was measured on both (`measures`).
 """
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from math import isnan
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from webtext.pipeline.archive.warc_import import page_batches, page_count
+from webtext.pipeline.archive.replaying.page_bodies import page_batches, page_count
+from webtext.pipeline.core.directories.former import Former
 from webtext.pipeline.core.directories.lookup import Row, first_row, lookup
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
@@ -24,6 +27,7 @@ from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters.decontaminate import Decontaminate
 from webtext.pipeline.filters.measuring.measures import UNDER, Table
+from webtext.pipeline.filters.measuring.reused import former_documents, reused
 from webtext.pipeline.filters.own.own_rules import recorded_rules
 from webtext.pipeline.filters.rules import Rules, reasons
 from webtext.pipeline.text.clean import Clean
@@ -34,6 +38,8 @@ from webtext.pipeline.text.language import Language
 from webtext.pipeline.text.pii import Pii
 from webtext.pipeline.urls.urls import shard_of
 from webtext.pipeline.words.tongues import ENGLISH
+
+log = logging.getLogger(__name__)
 
 NAME = "documents"
 
@@ -103,12 +109,19 @@ def foretell(planned: Planned) -> str:
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Run the pages through the chain."""
-    return documents(planned.settings, planned.read["pages"], planned.home, workers, progress)
+    """Run the pages through the chain, but for those whose fate an earlier build knows."""
+    found = former_documents(planned)
+    pages = planned.read["pages"]
+    return documents(planned.settings, pages, planned.home, workers, progress, found)
 
 
 def documents(
-    chain: Sequence[Stage], pages: Directory, out: Directory, workers: int, progress: Progress
+    chain: Sequence[Stage],
+    pages: Directory,
+    out: Directory,
+    workers: int,
+    progress: Progress,
+    found: Former | None = None,
 ) -> list[Passage]:
     """Run every shard of `pages` through `chain`; return each stage's line of the funnel.
 
@@ -122,20 +135,34 @@ def documents(
     # The largest shards first, so that no worker starts one when the others are nearly done.
     waiting.sort(key=lambda number: -kept[number])
     total = sum(kept[number] for number in waiting)
-    each(partial(run_shard, tuple(chain), pages, out), waiting, workers, progress, total)
+    work = partial(run_shard, tuple(chain), pages, out, found)
+    known = sum(each(work, waiting, workers, progress, total))
+    if found and known:
+        log.warning(
+            "%s: %d of %d pages are not read again: %s has what became of them",
+            out, known, total, found.home,
+        )  # fmt: skip
     return passages(chain, out, sum(kept.values()))
 
 
-def run_shard(chain: Sequence[Stage], pages: Directory, out: Directory, number: int) -> None:
-    """Run one shard of pages through the chain."""
-    table = Table(chain, pages, out, number)
-    run_chain(
-        table.chain,
-        _ticking(page_batches(pages, number)),
-        out.shard(number),
-        out.shard(number, under="dropped"),
-        table,
-    )
+def run_shard(
+    chain: Sequence[Stage], pages: Directory, out: Directory, found: Former | None, number: int
+) -> int:
+    """Run one shard of pages through the chain; return how many were known from before."""
+    with ExitStack() as stack:
+        known = reused(found, pages, number)
+        if known is not None:
+            stack.enter_context(known)
+        table = Table(chain, pages, out, number, known)
+        run_chain(
+            table.chain,
+            _ticking(page_batches(pages, number, without=known.ids if known else None)),
+            out.shard(number),
+            out.shard(number, under="dropped"),
+            table,
+            known.passed if known else None,
+        )
+        return len(known.ids) if known else 0
 
 
 def _ticking(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

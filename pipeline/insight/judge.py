@@ -162,16 +162,17 @@ def json_texts(path: Path) -> Iterator[tuple[str, str]]:
             raise UserError(f"{where}: found {type(record).__name__}, wanted an object")
         yield checked(record, where)
     if not number:
-        raise UserError(f"{path}: holds no line; wanted an object with id and text a line")
+        raise UserError(f"{path}: holds no line; wanted an object with a text a line")
 
 
 def checked(record: dict[str, Any], where: str) -> tuple[str, str]:
-    """Return the id and text of a record.
+    """Return what a record is called (its id, else its URL, else its place) and its text.
 
     Raises:
-        UserError: one is missing, or is of another type.
+        UserError: the text is missing, or one of them is of another type.
     """
-    doc_id, text = record.get("id"), record.get("text")
+    text = record.get("text")
+    doc_id = next((record[key] for key in ("id", "url") if record.get(key) is not None), where)
     if not isinstance(doc_id, (str, int)) or isinstance(doc_id, bool):
         raise UserError(f"{where}: id is {doc_id!r}, wanted a string or a whole number")
     if not isinstance(text, str):

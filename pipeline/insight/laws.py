@@ -255,7 +255,7 @@ def corpus(case: Case) -> Iterator[str]:
             size += pc.sum(lengths).as_py() or 0
             if not pc.all(pc.equal(lengths.cast(pa.int64()), batch["bytes"])).as_py():
                 yield f"{path.name}: the bytes of a text are not as many as its row says"
-    told = read_json(home.path / STATS)
+    told = read_json(home.about / STATS)
     if (told["documents"], told["bytes"]) != (len(found), size):
         yield f"{STATS} tells of {told['documents']} documents in {told['bytes']} bytes, its files"
         yield f"of {len(found)} in {size}"

@@ -61,6 +61,7 @@ def curve(train: list[tuple[int, float]], val: list[tuple[int, float]]) -> dict[
         "dots": [place(*point) for point in val] if len(val) <= 50 else [],
         "y": [{"at": place(first, tick)[1] / 10, "label": f"{tick:g}"} for tick in ticks],
         "x": [first, last],
+        "range": [low, high],
         "ends": {"train": points[-1][1], "val": val[-1][1] if val else None},
     }
 

@@ -270,7 +270,7 @@ def crawl_view(step: Step, pages: Directory) -> dict[str, Any]:
 
 def corpus_view(corpus: Directory) -> dict[str, Any]:
     """Return the corpus' statistics as bars, and the sampled documents."""
-    stats = read_json(corpus.path / STATS)
+    stats = read_json(corpus.about / STATS)
     lengths = {size_label(int(low)): n for low, n in stats["bytes_histogram"].items()}
     return {
         "stats": stats,

@@ -49,15 +49,23 @@ def unreached(
             reached.add(name)
             inputs = made_of(there[name])
             if not isinstance(inputs, dict):  # not complete: its recorded inputs, if any
-                inputs = json_or_none(there[name].path / STARTED)
+                inputs = json_or_none(there[name].about / STARTED)
                 if isinstance(inputs, dict):
                     inputs = inputs.get("inputs", inputs)
             waiting += inputs if isinstance(inputs, dict) else ()
             waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
+    left += _left_beside(data, wanted)
     left += _forgotten(data, [home for name, home in there.items() if name in reached])
     return [_measured(path, names) for path in left]
+
+
+def _left_beside(data: Path, wanted: Iterable[str]) -> list[Path]:
+    """Return the folders in `about/` whose directory is gone."""
+    found = sorted((data / checked.ABOUT).glob("*"))
+    kept = {*wanted}
+    return [path for path in found if path.name not in kept and not (data / path.name).exists()]
 
 
 def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
@@ -75,6 +83,6 @@ def _forgotten(data: Path, homes: Iterable[Directory]) -> list[Path]:
 
 def _measured(path: Path, names: Sequence[str]) -> Unreached:
     files = list(checked.there(path))
-    size = sum((path / name).stat().st_size for name in files)
+    size = sum(checked.at(path, name).stat().st_size for name in files)
     archived = any(name.endswith(checked.ARCHIVE) for name in files)
     return Unreached(path, size, archived and step_of(Directory(path)) in names)

@@ -6,7 +6,7 @@ Everything is read in full, whatever was remembered; nothing is changed. Which s
 said by the caller (`Build.verify`), because this room lies below the list of steps.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from webtext.pipeline.core.directories.keeping import json_or_none
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.core.stores.object_store import StoreError
 from webtext.pipeline.insight import laws
 
 NAMES = tuple(laws.LAWS)  # of the steps that have a law, in their order
@@ -84,7 +86,7 @@ def verify(
 
 
 def _size(home: Path) -> int:
-    return sum((home / name).stat().st_size for name in checked.there(home))
+    return sum(checked.at(home, name).stat().st_size for name in checked.there(home))
 
 
 def _inputs(home: Directory) -> dict[str, str]:
@@ -100,11 +102,15 @@ def _sums(home: Directory) -> Iterator[Difference]:
         yield Difference(home.manifest_path, str(error).partition(": ")[2], home.path)
         return
     wanted = manifest["files"]
+    wrong = _from_store(home.path, wanted)
     there = set(checked.there(home.path))
     for name in sorted(wanted.keys() - there):
-        yield Difference(home.path / name, "is gone, though the manifest lists it", home.path)
+        said = wrong.get(name, "is gone, though the manifest lists it")
+        yield Difference(checked.at(home.path, name), said, home.path)
     for name in sorted(there - wanted.keys()):
-        yield Difference(home.path / name, "is there, though no manifest names it", home.path)
+        yield Difference(
+            checked.at(home.path, name), "is there, though no manifest names it", home.path
+        )
     found = checked.hashed(home.path, sorted(there & wanted.keys()))
     right = {}
     for name, seen in found.items():
@@ -115,8 +121,27 @@ def _sums(home: Directory) -> Iterator[Difference]:
         twin = next((other for other, what in wanted.items() if what.get("sha256") == seen[0]), "")
         what = f"holds what {twin} should hold" if twin else "is another than the manifest lists"
         said = f"{what} ({seen[1]:,} bytes, sha256 {seen[0][:8]}…, wanted {str(told)[:8]}…)"
-        yield Difference(home.path / name, said, home.path)
+        yield Difference(checked.at(home.path, name), said, home.path)
     checked.remember(home.path, right)
+
+
+def _from_store(home: Path, names: Iterable[str]) -> dict[str, str]:
+    """Fetch all files of a directory anew, if it is in a store; return what is wrong with which."""
+    copy = working_copy.of(home.parent)
+    if copy is None:
+        return {}
+    copy.forget(home)
+    try:
+        copy.fetch(home)
+    except StoreError:
+        found = {}
+        for name in names:
+            try:
+                copy.fetch(home, [name])
+            except StoreError as error:
+                found[name] = str(error).partition(": ")[2]
+        return found
+    return {}
 
 
 def _law(home: Directory, others: dict[str, Directory]) -> Iterator[Difference]:

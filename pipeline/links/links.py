@@ -11,6 +11,7 @@ Fates, as `links.<reason>`, in the order in which they are checked:
     line_too_long      a line of more than 16 MiB (value: its bytes)
     broken_line        not JSON, or not a row of the table, or its URL has damaged characters
     truncated_archive  one row per source: where the archive ends early; the rest is not known
+    forgotten          its owner asked for that; such a row has no URL
     self_post          text on Reddit itself, not a link
     no_url             no URL, as in a Hacker News comment
     bad_url            not an absolute URL, or not a host that could be looked up
@@ -47,6 +48,7 @@ from webtext.pipeline.links import merge, remembered
 from webtext.pipeline.links.remembered import place
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.links.spill import spill
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 # The Parquet column of the submissions' ids, after the columns of a link.
 SUBMISSIONS = LINK.get_field_index("submissions")
@@ -69,16 +71,19 @@ def harvest(
     """
     todo = [n for n in range(settings.shards) if not out.shard(n).exists()]
     ledger = out.path / "sources.json"
+    forgotten = read_forgotten(out.path.parent)
     if todo or not ledger.exists():
         places = [place(settings, out.path, n, path) for n, path in enumerate(sources)]
         items = dict(zip(places, sources, strict=True))  # copies of a source have one place
         total = sum(path.stat().st_size for path in items.values())
-        counts = pool.each(partial(spill, settings), [*items.items()], workers, progress, total)
+        work = partial(spill, settings, forgotten=forgotten)
+        counts = pool.each(work, [*items.items()], workers, progress, total)
         lines = dict(zip(items, counts, strict=True))
         read = [(path.name, each) for path, each in zip(sources, places, strict=True)]
         write_json(ledger, [{"source": name, "records": lines[each]} for name, each in read])
         rows = [(name, each.rows) for name, each in read]
-        pool.each(partial(merge.merge, settings, out, rows), todo, workers, progress)
+        reduce = partial(merge.merge, settings, out, rows, forgotten=forgotten)
+        pool.each(reduce, todo, workers, progress)
     passage = count(out, sum(row["records"] for row in json.loads(ledger.read_text())))
     merge.clear(out)
     return [passage]

@@ -20,11 +20,13 @@ from webtext.pipeline.links import spill
 from webtext.pipeline.links.plain_urls import digits
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.links.submissions import INT32
+from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 ROWS = 1 << 14  # rows of a row group, and links whose texts are in memory at once
 
 REASONS = (*spill.REASONS, "links.repeated", "links.low_score")
 REPEATED, LOW_SCORE = len(REASONS) - 2, len(REASONS) - 1
+FORGOTTEN = spill.NUMBER["links.forgotten"]
 
 # Columns with the same value in many rows; the others gain nothing from Parquet's dictionaries.
 FEW = [
@@ -99,8 +101,8 @@ def _column(name: str) -> int:
 class Facts:
     """The values that decide a shard's rows: arrays, one value per row in the order read."""
 
-    def __init__(self, spilled: Spilled) -> None:
-        """Read the values."""
+    def __init__(self, spilled: Spilled, forgotten: Forgotten = NOTHING) -> None:
+        """Read the values; rows of what is forgotten get that reason, also of earlier spills."""
         names = ("id", "score", "created", "listed", "reason", "value")
         schema = pa.schema([field for field in spill.SPILL if field.name in names])
         read = pa.Table.from_batches([batch for _, batch in spilled.batches(*names)], schema)
@@ -114,10 +116,22 @@ class Facts:
         self.listed: Array = read["listed"].to_numpy()
         self.reasons: Array = read["reason"].to_numpy().copy()
         self.values: Array = pc.fill_null(read["value"], np.nan).to_numpy().copy()
+        if forgotten:
+            start = 0
+            for _, batch in spilled.batches("url", "domain"):
+                rows = slice(start, start := start + batch.num_rows)
+                ids = np.where(self.known[rows], self.ids[rows], 0)
+                which = forgotten.chosen(ids, batch["url"], batch["domain"])
+                self.reasons[rows][which] = FORGOTTEN
+                self.values[rows][which] = np.nan
 
 
 def merge(
-    settings: Harvest, out: Directory, sources: Sequence[tuple[str, Path]], shard: int
+    settings: Harvest,
+    out: Directory,
+    sources: Sequence[tuple[str, Path]],
+    shard: int,
+    forgotten: Forgotten = NOTHING,
 ) -> None:
     """Write one shard of dropped rows, then one of links, so that the link shard is the last.
 
@@ -125,7 +139,7 @@ def merge(
     """
     names = [name for name, _ in sources]
     spilled = Spilled([rows for _, rows in sources], settings.shards, shard)
-    facts = Facts(spilled)
+    facts = Facts(spilled, forgotten)
     order = told_once(spilled, facts, by_url(facts))
     order, merged = scored(settings, facts, order)
     gone = _grouped(_dropped(spilled, facts, names))
@@ -223,10 +237,11 @@ def _dropped(spilled: Spilled, facts: Facts, names: Sequence[str]) -> Iterator[p
         these = rows[start : start + batch.num_rows]
         start += batch.num_rows
         values = facts.values[these]
+        untold = pa.array(facts.reasons[these] == FORGOTTEN)
         yield pa.RecordBatch.from_arrays(
             [
                 digits(facts.ids[these], facts.known[these]),
-                batch["url"],
+                pc.if_else(untold, pa.scalar(None, pa.string()), batch["url"]),
                 pa.repeat(pa.scalar(names[number], pa.string()), batch.num_rows),
                 batch["line"],
                 batch["score"],

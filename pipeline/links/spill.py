@@ -23,6 +23,7 @@ from webtext.pipeline.links.remembered import Place
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.exclusions import extension, listed
+from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 CHUNK = 1 << 16  # records in memory at a time: with fewer, calls would cost more than their work
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, so that batches are not mostly overhead
@@ -35,6 +36,7 @@ REASONS = (
     "links.line_too_long",
     "links.broken_line",
     "links.truncated_archive",
+    "links.forgotten",
     "links.self_post",
     "links.no_url",
     "links.bad_url",
@@ -66,10 +68,12 @@ SPILL = pa.schema(
     ]
 )
 
+TELLING = ("url", "domain", "submission", "title", "value")  # columns that say which page it is
+
 Array = np.ndarray[Any, Any]
 
 
-def spill(settings: Harvest, item: tuple[Place, Path]) -> int:
+def spill(settings: Harvest, item: tuple[Place, Path], forgotten: Forgotten = NOTHING) -> int:
     """Read one source into its spill, unless that is already done; return its number of records.
 
     Raises:
@@ -82,7 +86,7 @@ def spill(settings: Harvest, item: tuple[Place, Path]) -> int:
     count = 0
     understood = False  # whether any record had a URL, or stated that it has none
     chunk = max(CHUNK, CHUNK_PER_SHARD * settings.shards)
-    judge = Judge(settings)
+    judge = Judge(settings, forgotten)
     with (
         replacing(place.rows) as partial,
         pa.OSFile(str(partial), "wb") as sink,
@@ -137,9 +141,9 @@ def _write(
 class Judge:
     """Applies the rules for single submissions, to many at once."""
 
-    def __init__(self, settings: Harvest) -> None:
+    def __init__(self, settings: Harvest, forgotten: Forgotten = NOTHING) -> None:
         """Prepare for one source."""
-        self.settings = settings
+        self.settings, self.forgotten = settings, forgotten
         self.subreddits = listed("subreddits", settings.lists, settings.exclude_subreddits)
         exclusions = settings.exclusions()
         self.extensions = exclusions.extensions
@@ -172,7 +176,10 @@ class Judge:
             "value": pa.array(values, mask=np.isnan(values)),
         }
         arrays = [made[name] if name in made else columns[name] for name in SPILL.names]
-        return pa.RecordBatch.from_arrays(arrays, schema=SPILL), self.shards(read.domains)
+        judged = pa.RecordBatch.from_arrays(arrays, schema=SPILL)
+        if self.forgotten:
+            judged = nameless(judged, reasons == NUMBER["links.forgotten"])
+        return judged, self.shards(read.domains)
 
     def object(
         self, columns: pa.RecordBatch, read: plain_urls.Read, reasons: Array, values: Array
@@ -188,6 +195,9 @@ class Judge:
             if measures is not None:
                 values[which] = measures[which]
 
+        if self.forgotten:
+            ids = np.where(read.known, read.ids, 0)
+            drop("links.forgotten", self.forgotten.chosen(ids, read.urls, read.domains))
         if not settings.keep_nsfw:
             drop("links.over_18", _flags(columns["over_18"]))
         if not settings.keep_deleted:
@@ -231,6 +241,21 @@ class Judge:
         small = self.settings.shards < 1 << 16  # a type that numpy sorts by counting
         kind = np.uint16 if small else np.int64
         return np.array([*buckets, self.settings.shards], kind)[places]
+
+
+def nameless(batch: pa.RecordBatch, which: Array) -> pa.RecordBatch:
+    """Return rows of SPILL, those that are to be forgotten without what says whose they are."""
+    if not which.any():
+        return batch
+    mask = pa.array(which)
+    said: dict[str, Any] = {**dict.fromkeys(TELLING), "reason": NUMBER["links.forgotten"]}
+    columns = [
+        pc.if_else(mask, pa.scalar(said[field.name], field.type), batch[field.name])
+        if field.name in said
+        else batch[field.name]
+        for field in SPILL
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SPILL)
 
 
 def _addresses(column: pa.Array, reasons: Array, judge: Judge) -> plain_urls.Read:

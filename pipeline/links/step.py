@@ -16,6 +16,7 @@ from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.links.links import fingerprint, harvest, resolve
 from webtext.pipeline.links.remembered import LIBRARIES
 from webtext.pipeline.links.settings import Harvest
+from webtext.pipeline.urls import forgotten
 from webtext.pipeline.urls.urls import shard_of
 
 NAME = "links"
@@ -25,6 +26,7 @@ FATES = {  # in the order in which they are checked
     "links.line_too_long": "a line of more than 16 MiB; value: its bytes",
     "links.broken_line": "not JSON, or not a row of the table, or its URL has torn characters",
     "links.truncated_archive": "where a source broke off: what followed is not known",
+    "links.forgotten": "left out because its owner asked for it (`webtext forget`)",
     "links.self_post": "text on Reddit itself, not a link",
     "links.no_url": "no URL, as in a comment of Hacker News",
     "links.bad_url": "no absolute URL, or no host that could be looked up",
@@ -83,11 +85,17 @@ def follow(sought: Sought) -> Iterator[Fact]:
         paths = directory.shards("dropped")
         rows = [row for path in paths for _, row in lookup(path, sought.id)]
     if rows:
-        yield dropped(rows)
+        yield dropped(rows, asked_for(directory.path.parent, sought.url))
 
 
-def dropped(rows: list[Row]) -> Fact:
-    """Return the known facts of a URL whose submissions were all dropped."""
+def asked_for(data: Path, url: str) -> list[str]:
+    """Return when and why a URL was to be forgotten, as a line; [] if it was not."""
+    found = forgotten.recorded(data).find(url)
+    return [f"forgotten since {found.asked[:10]}: {found.reason}"] if found else []
+
+
+def dropped(rows: list[Row], why: list[str]) -> Fact:
+    """Return the known facts of a URL whose submissions were all dropped; `why` comes first."""
     records = [{name: value for name, value in row.items() if name != "id"} for row in rows]
     lines = [
         f"line {record['line']:,} of {record['source']}, score {record['score']}"
@@ -95,7 +103,9 @@ def dropped(rows: list[Row]) -> Fact:
     ]
     first = records[0]
     told = {**first, "records": records}
-    return Fact(NAME, told, tuple(lines), first["dropped_by"], first["dropped_value"])
+    if why:
+        told["forgotten"] = why[0]
+    return Fact(NAME, told, (*why, *lines), first["dropped_by"], first["dropped_value"])
 
 
 def submissions(row: Row) -> Iterator[str]:
@@ -127,6 +137,8 @@ STEP = Step(
     wanted=lambda recipe: (
         bool(recipe.links.sources) or not (recipe.pages.warc or recipe.documents.sources)
     ),
-    outside=lambda recipe, _data: Outside(fingerprint(sources(recipe))),
+    outside=lambda recipe, data: Outside(
+        fingerprint(sources(recipe)), forgotten=forgotten.read(data).known_by
+    ),
     follow=follow,
 )

@@ -101,8 +101,8 @@ def matched(patterns: Sequence[str], base: Path, setting: str) -> list[Source]:
 
 def in_folder(folder: Path) -> list[Source]:
     """Return the files of a folder that hold texts, sorted by their names."""
-    if (folder / "manifest.json").exists():
-        return [Source(path, path.name, "parquet") for path in Directory(folder).shards()]
+    if (made := Directory(folder)).whole:
+        return [Source(path, path.name, "parquet") for path in made.shards()]
     sources = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)

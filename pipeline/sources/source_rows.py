@@ -4,7 +4,7 @@ A row that cannot be read costs itself: it is a `Bad`, with its place and what i
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,11 +22,13 @@ BROKEN: Final = "read.broken"
 NO_TEXT: Final = "read.no_text"
 TOO_LARGE: Final = "read.too_large"
 CUT_SHORT: Final = "read.cut_short"
+FORGOTTEN: Final = "read.forgotten"
 REASONS: Final[dict[str, str]] = {
     BROKEN: "a row that cannot be read: not JSON, another number of fields than the header, or "
     "bytes that are no UTF-8",
     NO_TEXT: "a row without the field of the text, or with something else than a text in it",
     TOO_LARGE: f"a row of more than {LONGEST_ROW >> 30} GiB",
+    FORGOTTEN: "left out because its owner asked for it (`webtext forget`)",
     CUT_SHORT: "where a file is damaged or ends too early: what follows is not known",
 }
 
@@ -74,6 +76,17 @@ class Rows:
         self.texts.append(text)
         self.records.append(record)
         self.places.append(place)
+
+    def leave_out(self, unwanted: Callable[[dict[str, Any]], bool], reason: str) -> None:
+        """Make bad rows, without their content, of those that are unwanted; with no batch."""
+        out = [unwanted(record) for record in self.records]
+        gone = [place for place, left_out in zip(self.places, out, strict=True) if left_out]
+        self.bad += [Bad(place, reason, "left out") for place in gone]
+        lists: tuple[list[Any], ...] = (self.texts, self.records, self.places, self.bodies)
+        for rows in lists:
+            if len(rows) == len(out):  # there are bodies only of files that are one text
+                rows[:] = [row for row, left_out in zip(rows, out, strict=True) if not left_out]
+        self.batch = None
 
     def __len__(self) -> int:
         return len(self.texts)

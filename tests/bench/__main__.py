@@ -22,6 +22,7 @@ BENCHES = (
     ("copies found by true similarity, beside the S-curve", "tests.bench.dedup_recall", ()),
     ("clustering of millions of signatures", "tests.bench.dedup_scale", ()),
     ("from a page to a judged document against datatrove", "tests.bench.extraction", ()),
+    ("texts of one's own, by FineWeb's rules, against datatrove", "tests.bench.own_texts", ()),
     ("what language a text is in, seven engines", "tests.bench.language", ()),
     ("main texts of seven kinds of pages", "tests.bench.wcxb", ()),
     ("what checking the files costs a build", "tests.bench.checks", ()),

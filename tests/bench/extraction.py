@@ -33,7 +33,8 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from tests.bench import peers
 from tests.bench.extraction_budget import budget
-from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import PAGE
 from webtext.pipeline.core.shards import Directory, read_shard

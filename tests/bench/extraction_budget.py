@@ -13,7 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.core.stage import Stage, pass_batch

@@ -20,7 +20,8 @@ import pyarrow as pa
 
 from tests.bench.extraction import DATA, RECIPE, pages, write_warc
 from tests.bench.memory import Memory, resident
-from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import run_chain

@@ -197,7 +197,7 @@ def parsed(path: Path) -> int:
 def harvested(path: Path) -> int:
     """Harvest; return the number of lines."""
     with tempfile.TemporaryDirectory() as folder:
-        [passage] = harvest(Harvest(), [path], Directory(Path(folder)), workers=0)
+        [passage] = harvest(Harvest(), [path], Directory(Path(folder) / "links"), workers=0)
     return passage.read
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from tests.bench.extraction import DATA, pages, write_warc
 from webtext.flows.building.settings import load
-from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Stage, run_chain

@@ -11,14 +11,17 @@ that last build.
 
 A page that changed or died after it was fetched stays in the grown corpus as it was fetched: that
 is the difference that must be, with what it makes of duplicates. With --static nothing changes or
-dies, and both corpora must be the same to the byte. With --until pages it is the pages that are
-compared, by their digests: for machines on which six builds take too long.
+dies, and both corpora must have the same texts; the final URL may be the other of two forms of one
+URL, where later months link to a page by another form than the one it was fetched by. With --until
+pages it is the pages that are compared, by their digests: for machines on which six builds take
+too long.
 """
 
 import argparse
 import asyncio
 import hashlib
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -33,6 +36,7 @@ import pyarrow.dataset as ds
 import zstandard
 from aiohttp import web as http
 
+from tests.chaos.victims import TICKS, ticks
 from webtext.flows.building.settings import load
 from webtext.flows.demo.site import PAGES, Answer, Web, submissions, web
 from webtext.pipeline.build import Build
@@ -109,14 +113,14 @@ def parts(lines: list[bytes], shares: tuple[int, ...]) -> list[list[bytes]]:
     return [drawn[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def build(data: Path, dumps: Path, port: int, until: str) -> None:
+def build(data: Path, dumps: Path, port: int, until: str, workers: int) -> None:
     """Build what the demo's recipe says, up to a step, as the command does each month."""
     lines = [
         f"links.sources = ['{dumps}/RS_*.zst']",
         f"crawl.connect_to = ['*:80:127.0.0.1:{port}', '*:443:127.0.0.1:{port}']",
         "crawl.first_byte_timeout = 2.0",
     ]
-    Build(load("demo", lines), data).run(until, workers=1)
+    Build(load("demo", lines), data).run(until, workers=workers)
 
 
 def size(data: Path, pattern: str = "**/*") -> int:
@@ -140,19 +144,32 @@ def kept(data: Path, until: str) -> dict[str, str]:
 
 
 def cpu() -> float:
-    """Return the CPU seconds of this process and of those that have ended, the web's included."""
+    """Return the CPU seconds of this process, of its children that live and of all that ended.
+
+    The web's are among them; the processes that read pages live on from month to month.
+    """
     found = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in found)
+    ended = sum(one.ru_utime + one.ru_stime for one in found)
+    return ended + sum(map(ticks, descendants(os.getpid()))) / TICKS
+
+
+def descendants(parent: int) -> list[int]:
+    """Return the living processes that a process has started, directly or not."""
+    found = []
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def measured(
-    data: Path, dumps: Path, served: Changing, until: str
+    data: Path, dumps: Path, served: Changing, until: str, workers: int
 ) -> tuple[int, int, float, float, int, int]:
     """Build; return requests for robots.txt and pages, wall and CPU seconds, WARC and all bytes."""
     asked, began = served.asked.copy(), time.monotonic()
     spent = cpu()
     held, all_held = size(data, "pages-*/*.warc.gz"), size(data)
-    build(data, dumps, served.port, until)
+    build(data, dumps, served.port, until, workers)
     spent = cpu() - spent
     new = served.asked - asked
     archived = size(data, "pages-*/*.warc.gz") - held
@@ -161,7 +178,12 @@ def measured(
 
 
 def months(
-    folder: Path, pages: int, static: bool, shares: tuple[int, ...], until: str = "corpus"
+    folder: Path,
+    pages: int,
+    static: bool,
+    shares: tuple[int, ...],
+    until: str = "corpus",
+    workers: int = 0,
 ) -> bool:
     """Print the table; return whether the kept documents differ only where they must."""
     table = web(pages, FEW if pages < MANY else frozenset())
@@ -172,7 +194,7 @@ def months(
     print(f"{'month':>8}" + "".join(f"{head:>9}" for head in heads))
 
     def tell(name: str, links: int, data: Path) -> None:
-        robots, asked, wall, spent, archived, grown = measured(data, dumps, served, until)
+        robots, asked, wall, spent, archived, grown = measured(data, dumps, served, until, workers)
         count = len(kept(data, until))
         print(
             f"{name:>8}{links:>9,}{robots:>9,}{asked:>9,}{wall:>9.1f}{spent:>9.1f}"
@@ -236,12 +258,13 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=PAGES)
     parser.add_argument("--static", action="store_true", help="nothing changes and nothing dies")
     parser.add_argument("--until", choices=["pages", "corpus"], default="corpus")
+    parser.add_argument("--workers", type=int, default=0, help="0: no start-up of processes")
     parser.add_argument("--shares", type=int, nargs="+", default=SHARES)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if not months(
-            Path(folder), chosen.pages, chosen.static, tuple(chosen.shares), chosen.until
-        ):
+        shares = tuple(chosen.shares)
+        asked = (chosen.pages, chosen.static, shares, chosen.until, chosen.workers)
+        if not months(Path(folder), *asked):
             sys.exit("what is kept differs where it must not")
 
 

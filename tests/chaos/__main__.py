@@ -3,8 +3,9 @@
     python -m tests.chaos [mutations] [kills] [--places 20] [--times N] [--seed 0]
 
 Mutations: a small data directory is made, from links to tokens. Then of every file, one at a time:
-bits are flipped at so many places, it is removed, cut, emptied, made longer, swapped with another
-of its kind, or a further one is added. What reads it next, and `webtext verify`, must name it.
+bits are flipped and it is cut at so many places, it is removed, emptied, made longer, swapped with
+another of its kind, or a further one is added. What reads it next must name it, and so must
+`webtext verify`.
 
 Kills: the demo's web is built, undisturbed; then again and again, each time with one process killed
 at a random moment of a step (`kills`). The same command must end in the same bytes.
@@ -34,7 +35,7 @@ def main() -> None:
     """Try all, and say what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; or all")
-    parser.add_argument("--places", type=int, default=20, help="of flipped bits, in each file")
+    parser.add_argument("--places", type=int, default=20, help="of flips and cuts in each file")
     parser.add_argument("--times", type=int, help="that each kind of process is killed in a step")
     parser.add_argument("--kinds", nargs="*", help="of killed processes, instead of all")
     parser.add_argument("--seed", type=int, default=0)

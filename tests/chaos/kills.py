@@ -39,7 +39,13 @@ from webtext.pipeline.insight.verification import verify
 from webtext.pipeline.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
-BYTES = ("corpus-*/**/*.parquet", "corpus-*/README.md", "tokens-*/*.bin", "tokens-*/*.parquet")
+BYTES = (
+    "corpus-*/*.parquet",
+    "about/corpus-*/**/*.parquet",
+    "about/corpus-*/README.md",
+    "tokens-*/*.bin",
+    "tokens-*/*.parquet",
+)
 CRAWL = "pages"
 NAMES = tuple(dict.fromkeys(step.name for step in STEPS))
 TRACKERS = re.compile(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from webtext.pipeline.core.directories.checked import ABOUT
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -26,7 +28,8 @@ class Mutation:
 
 def files(data: Path) -> list[Path]:
     """Return every file that a step has made."""
-    return sorted(path for path in data.glob("*-*/**/*") if path.is_file())
+    homes = (*data.glob("*-*"), *data.glob(f"{ABOUT}/*-*"))
+    return sorted(path for home in homes for path in home.rglob("*") if path.is_file())
 
 
 def kind_of(path: Path) -> str:
@@ -50,14 +53,16 @@ def of_each_kind(paths: list[Path]) -> list[Path]:
 
 
 def mutations(path: Path, places: int, rng: random.Random) -> Iterator[Mutation]:
-    """Yield changes of one file: so many flipped bits, and it gone, cut, longer, swapped."""
+    """Yield changes of one file: flipped and cut at so many places, and gone, longer, swapped."""
     data = path.read_bytes()
+    said = len(data.rstrip(b"\n")) or 1  # without its last line end, a text says the same
     for _ in range(places):
         at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
         spoilt = bytearray(data)
         spoilt[at] ^= bit
         yield _written(f"flipped at {at}", path, data, bytes(spoilt))
-    yield _written("cut", path, data, data[: rng.randrange(len(data))])
+        end = rng.randrange(said)
+        yield _written(f"cut at {end}", path, data, data[:end])
     yield _written("emptied", path, data, b"")
     yield _written("longer", path, data, data + b"\0")
     seen = (path, path.parent) if path.name == "manifest.json" else (path,)

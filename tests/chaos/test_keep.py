@@ -60,6 +60,25 @@ def test_verify_names_what_differs_and_makes_it_again(folder):
     assert (kept / "00001.parquet").read_bytes() == whole[:-20]
 
 
+def test_a_corpus_is_moved_aside_with_what_lies_beside_it(folder):
+    data = folder / "data"
+    before = contents(data, "corpus-*/*") | contents(data, "about/corpus-*/**/*")
+    (path,) = data.glob("about/corpus-*/README.md")
+    path.write_bytes(b"# Another\n")
+    assert run("verify", data, "--remake", "recipe.toml", "--workers", "1").exit_code == 0
+    (home,) = data.glob("corpus-*.damaged-1")
+    assert (data / "about" / home.name / "README.md").read_bytes() == b"# Another\n"
+    assert {path: before[path] for path in before if path.endswith(".parquet")}.items() <= (
+        contents(data, "corpus-*/*") | contents(data, "about/corpus-*/**/*")
+    ).items()
+    assert run("gc", "--data", data, "--yes").exit_code == 0
+    assert not list(data.glob("**/*.damaged-1"))
+    (data / "about" / "corpus-99999999").mkdir()  # whose directory was removed before a kill
+    assert run("gc", "--data", data, "--yes").exit_code == 0
+    assert [path.name for path in (data / "about").iterdir()] == [home.name[:-10]]
+    assert run("verify", data).exit_code == 0
+
+
 def test_pages_whose_bookkeeping_is_damaged_are_made_again_without_the_network(folder):
     data = folder / "data"
     home = next(data.glob("pages-*"))
@@ -119,6 +138,7 @@ def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
 def test_gc_keeps_what_a_run_was_trained_on_and_what_a_recipe_makes(folder):
     data = folder / "data"
     (data / "latest.json").unlink()
+    (data / "snapshots.json").unlink()
     tokens = next(data.glob("tokens-*"))
     removed = run("gc", "--data", data, answer="n\n").output
     assert str(tokens) in removed

@@ -15,7 +15,13 @@ from tests.flows.conftest import SmallWeb, command, environment, webtext
 from webtext.pipeline.build import Build
 from webtext.pipeline.steps import STEPS
 
-BYTES = ("corpus-*/**/*.parquet", "corpus-*/README.md", "tokens-*/*.bin", "tokens-*/*.parquet")
+BYTES = (
+    "corpus-*/*.parquet",
+    "about/corpus-*/**/*.parquet",
+    "about/corpus-*/README.md",
+    "tokens-*/*.bin",
+    "tokens-*/*.parquet",
+)
 
 
 def built(web: SmallWeb, data: Path, *options: str) -> "subprocess.CompletedProcess[str]":

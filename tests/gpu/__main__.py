@@ -8,7 +8,8 @@ against compiled nanoGPT (`tests/gpu/fast.py`), which is left out if there is no
 `.bench-venv/nanoGPT`. It takes less than nine minutes. `--device cpu --quick` runs the same code
 with tiny sizes, to test that it works; its figures mean nothing.
 
-The receipt is one JSON object; `python -m tests.gpu.table RECEIPT` makes README's table from it:
+The receipt is one JSON object; `python -m tests.gpu.table RECEIPT` makes the table of
+`docs/train-on-a-gpu.md` from it:
 
     date                            of the run, as 2026-11-27
     device, torch, triton, python   the GPU and the versions (triton null if not installed)

@@ -1,7 +1,7 @@
-"""README's table of a GPU's figures, made from a receipt of `make gpu`.
+"""The table of a GPU's figures in `docs/train-on-a-gpu.md`, made from a receipt of `make gpu`.
 
 python -m tests.gpu.table [RECEIPT]             print the table
-python -m tests.gpu.table [RECEIPT] --write     replace the table in README.md
+python -m tests.gpu.table [RECEIPT] --write     replace the table in that page
 
 The default RECEIPT is the one next to this module. `tests/gpu/__main__.py` describes the fields of
 a receipt; the table needs device, date, torch, fast and ratios, and adds the note.
@@ -15,7 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "receipt-h200.json"
-README = HERE.parents[1] / "README.md"
+PAGE = HERE.parents[1] / "docs" / "train-on-a-gpu.md"
 START, END = "<!-- python -m tests.gpu.table --write -->\n", "<!-- its end -->\n"
 PARTS = 8  # microbatches of a step, the same as in tests/gpu/fast.py
 HEAD = """\
@@ -74,19 +74,19 @@ def placed(text: str, made: str) -> str:
 
 
 def main() -> None:
-    """Print the table, or write it into README.md."""
+    """Print the table, or write it into the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("receipt", type=Path, nargs="?", default=KEPT)
-    parser.add_argument("--write", action="store_true", help="into README.md")
+    parser.add_argument("--write", action="store_true", help="into the page")
     options = parser.parse_args()
     try:
         made = table(json.loads(options.receipt.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         sys.exit(f"{options.receipt}: no receipt of `make gpu` with speeds ({error!r})")
     if options.write:
-        README.write_text(placed(README.read_text(encoding="utf-8"), made), encoding="utf-8")
+        PAGE.write_text(placed(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
     else:
         print(made, end="")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.gpu import fast
-from tests.gpu.table import KEPT, PARTS, README, placed, table
+from tests.gpu.table import KEPT, PAGE, PARTS, placed, table
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def kept() -> dict:
 
 
 def test_readmes_table_is_what_the_receipt_gives(kept):
-    text = README.read_text()
+    text = PAGE.read_text()
     assert placed(text, table(kept)) == text, "python -m tests.gpu.table --write"
 
 

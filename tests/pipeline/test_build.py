@@ -12,9 +12,9 @@ import pytest
 
 from webtext.flows.building.settings import load
 from webtext.pipeline import build
-from webtext.pipeline.build import Build, make, note, out_of_room
+from webtext.pipeline.build import Build, make, note
 from webtext.pipeline.core.directories.data_directory import locked, newest_of
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
@@ -31,6 +31,10 @@ def sources(tmp_path, monkeypatch):
 
 def homes(overrides, data) -> dict[str, str]:
     return {step.name: step.home.name for step in Build(load("webtext", overrides), data).plan()}
+
+
+def test_a_data_directory_may_be_given_by_its_name(sources, tmp_path):
+    assert homes([sources], "data") == homes([sources], tmp_path / "data")
 
 
 def test_a_changed_setting_moves_its_stage_and_the_later_ones_only(sources, tmp_path):

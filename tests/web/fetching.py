@@ -11,6 +11,7 @@ from tests.web.server import Web
 from webtext.pipeline.crawl.fetch import Fetcher
 from webtext.pipeline.crawl.http import plain
 from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.urls.forgotten import NOTHING
 
 
 async def nobody(host):
@@ -18,13 +19,14 @@ async def nobody(host):
     raise AssertionError(f"a name server was asked about {host}")
 
 
-def run(sites, visit, gate=None, lookup=nobody, **settings):
+def run(sites, visit, gate=None, lookup=nobody, forgotten=NOTHING, **settings):
     """Serve `sites`, hand a fetcher to `visit`, and return what it found and the web."""
 
     async def whole():
         async with Web(sites) as web:
             values = {"contact": "me", "connect_to": web.connect_to(), "first_byte_timeout": 2.0}
-            async with Fetcher(Crawl(**{**values, **settings}), gate, lookup) as fetcher:
+            chosen = Crawl(**{**values, **settings})
+            async with Fetcher(chosen, gate, lookup, forgotten) as fetcher:
                 return await visit(fetcher), web
 
     return asyncio.run(whole())

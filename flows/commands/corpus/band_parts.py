@@ -25,10 +25,12 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
     from webtext.pipeline.build import Build, join
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.core.errors import UserError
+    from webtext.pipeline.core.stores.working_copy import refuse
     from webtext.pipeline.dedup.clusters import bands as work
     from webtext.pipeline.dedup.clusters import step as duplicates
     from webtext.pipeline.dedup.clusters.cluster import PAIRS, prepare_bands
 
+    refuse(data, "bands")
     number, of = parsed(part)
     step = Build(load(recipe, overrides), data).plan(duplicates.NAME)[-1]
     if step.done:

@@ -56,7 +56,7 @@ def run_build(
     asked = Build(load(recipe, overrides), data)
     planned = asked.plan(until)
     started = time.monotonic()
-    if all(step.done for step in planned):
+    if all(step.finished for step in planned):
         note(data, planned)
         echo(f"nothing to do: {planned[-1].home} is whole", err=True)
     else:
@@ -84,6 +84,7 @@ def plan(recipe: str, data: Path, overrides: tuple[str, ...]) -> None:
     planned = Build(load(recipe, overrides), data).plan()
     for step in planned:
         state = "whole" if step.done else "to go on" if step.home.path.exists() else "to make"
+        state = "to upload" if step.done and not step.finished else state
         echo(f"{step.name:<11} {state:<9} {step.home}")
     for step in planned:
         for line in step.step.remarks(step):
@@ -126,6 +127,8 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
     echo(terminal.corpus_line(found))
     page = html or data / "report.html"
     built.report(page, run_dir)
+    if html is None:
+        options.publish(page)
     echo(f"with plots: {page}", err=True)
 
 

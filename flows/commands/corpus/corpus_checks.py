@@ -4,12 +4,15 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
+
+if TYPE_CHECKING:
+    from webtext.pipeline.build import Build
 
 TABLES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")  # of {id, text}; else it is one text
 
@@ -76,8 +79,8 @@ def audit(
 
 
 @click.command()
-@click.argument("a", type=click.Path(path_type=Path, file_okay=False))
-@click.argument("b", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("a")
+@click.argument("b")
 @click.option(
     "--samples",
     type=click.IntRange(0),
@@ -86,20 +89,30 @@ def audit(
     help="Changed texts that are shown, with what changed.",
 )
 @options.as_json
-def compare(a: Path, b: Path, samples: int, as_json: bool) -> None:
+def compare(a: str, b: str, samples: int, as_json: bool) -> None:
     """Print what came, went and changed from the build in A to that in B, and why.
 
-    A and B are data directories. By the tables of measures; texts are read for the samples only.
+    A and B are data directories, or a snapshot of one, as data@2026-10. By the
+    tables of measures; texts are read for the samples only.
     """
-    from webtext.pipeline.build import Build
     from webtext.pipeline.insight.figures.compared import compared, describe
 
-    found = compared(Build(None, a).made(), Build(None, b).made(), samples)
+    found = compared(build_of(a).made(), build_of(b).made(), samples)
     if as_json:
         echo(json.dumps(found, default=str, ensure_ascii=False))
         return
     for line in describe(found):
         echo(line)
+
+
+def build_of(given: str) -> "Build":
+    """Return the newest build of a data directory, or a snapshot of it (data@2026-10)."""
+    from webtext.pipeline.build import Build
+
+    folder, at, name = given.rpartition("@")
+    if at and not Path(given).is_dir():
+        return Build(None, Path(folder), snapshot=name)
+    return Build(None, Path(given))
 
 
 @click.command()

@@ -99,10 +99,8 @@ def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, 
     from webtext.pipeline.crawl.step import STEP
 
     manifest = pages.manifest()
-    if "crawl" not in manifest["stages"]:
-        raise UserError(
-            f"{pages}: made of WARC files of others; only what was crawled is refreshed"
-        )
+    if "crawl" not in manifest["stages"] or "commoncrawl" in manifest["stages"]:
+        raise UserError(f"{pages}: pages that others crawled; only what was crawled is refreshed")
     settings = manifest["stages"]["crawl"]["settings"]
     recipe = overridden({"crawl": settings}, overrides, str(pages.manifest_path))
     links = Directory(pages.path.parent / next(iter(manifest["inputs"])))
@@ -122,8 +120,12 @@ def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
     """
     from webtext.pipeline.build import Build
 
-    if recipe.pages.warc:
-        raise UserError("pages.warc: pages that others crawled cannot be refreshed, only replaced")
+    for key, others in {
+        "pages.warc": recipe.pages.warc,
+        "commoncrawl.crawls": recipe.commoncrawl.crawls,
+    }.items():
+        if others:
+            raise UserError(f"{key}: pages that others crawled cannot be refreshed, only replaced")
     for rounds in count():
         tried = replace(recipe, crawl=replace(recipe.crawl, refreshes=rounds))
         planned = Build(tried, data).plan("pages")
@@ -147,7 +149,7 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
     from webtext.pipeline.crawl.frontier.outcomes import passage
 
     home = planned[-1].home
-    if all(step.done for step in planned):
+    if all(step.finished for step in planned):
         note(data, planned)
         echo(f"nothing to do: {home} is whole", err=True)
     else:

@@ -22,7 +22,20 @@ from webtext.flows.commands import options
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the inspector's tables and text index; by default inspector/ in --data.",
 )
-def inspect_data(data: Path, port: int, cache: Path | None) -> None:
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of training runs, beside runs/ in --data; those of this corpus are shown.",
+)
+@click.option(
+    "--with",
+    "other",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Another data directory: what came, went and changed from --data to it, and why.",
+)
+def inspect_data(data: Path, port: int, cache: Path | None, runs: Path, other: Path | None) -> None:
     """Show a build's documents in the browser: what was kept, what was dropped, and why.
 
     Prints an address with a secret; open it in a browser on this machine. Nothing in DATA is
@@ -30,4 +43,4 @@ def inspect_data(data: Path, port: int, cache: Path | None) -> None:
     """
     from webtext.flows.inspector.showing import show
 
-    show(data, port, cache, lambda said: echo(said, err=True))
+    show(data, port, cache, lambda said: echo(said, err=True), [runs], other)

@@ -10,6 +10,7 @@ import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
+from webtext.pipeline.core.directories.checked import about
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("data", default="data", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("data", default="data", type=options.DataDirectory(path_type=Path, file_okay=False))
 @click.option("--remake", "recipe", metavar="RECIPE", help="Then make again what differs.")
 @options.workers
 @options.overrides
@@ -101,7 +102,9 @@ def remake(
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.core.directories.keeping import DAMAGED, noted_references, set_aside
     from webtext.pipeline.core.shards import sync_directory
+    from webtext.pipeline.core.stores.working_copy import refuse
 
+    refuse(data, "--remake")
     planned = Build(load(recipe, overrides), data).plan()
     archives = {step.home.path: step for step in planned if step.step.archive}
     made = {step.home.path.resolve() for step in planned}
@@ -122,9 +125,18 @@ def remake(
                 made_by_it = ("manifest.json", "started.json", "outcomes", "index.cdxj")
                 set_aside(home, DAMAGED, [*(home / name for name in made_by_it), *added])
             else:
-                home.rename(_free(home))
+                _moved(home)
         sync_directory(data)
     run_steps(planned, data, workers)
+
+
+def _moved(home: Path) -> None:
+    """Move a directory aside, and what lies beside it."""
+    free, beside = _free(home), about(home)
+    if beside != home:
+        beside.rename(beside.with_name(free.name))
+    if home.exists():  # not if an earlier run was stopped in between
+        home.rename(free)
 
 
 def _free(home: Path) -> Path:
@@ -145,12 +157,20 @@ def _free(home: Path) -> Path:
     show_default=True,
     help="Whose corpora are kept.",
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="Snapshots whose directories stay; the least snapshots.keep of the recipes by default.",
+)
 @click.option("--crawled", is_flag=True, help="Remove crawled directories as well.")
 @click.option("--yes", is_flag=True, help="Remove them without asking.")
-def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: bool) -> None:
+def gc(
+    recipes: tuple[str, ...], data: Path, runs: Path, keep: int | None, crawled: bool, yes: bool
+) -> None:
     """List the directories in DATA that nothing needs, with sizes; ask; then remove them.
 
-    Needed are all inputs of the newest build, of each RECIPE and of each training run. Crawled
+    Needed are all inputs of the newest build, of each snapshot, of each RECIPE and of each training
+    run. Snapshots beyond those to keep lose their names, which nothing else does. Crawled
     directories are listed, and stay unless --crawled is given: only a new crawl could replace
     them, and a crawl that is not finished is no part of the newest build yet. A snapshot that
     another data directory is deduplicated against is its own newest build, and so stays.
@@ -158,26 +178,38 @@ def gc(recipes: tuple[str, ...], data: Path, runs: Path, crawled: bool, yes: boo
     from webtext.flows.building.settings import load
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.core.directories.months import retained, write
+    from webtext.pipeline.core.stores.working_copy import refuse
 
+    refuse(data, "gc")
     with locked(data):
-        names = [step.home.name for name in recipes for step in Build(load(name), data).plan()]
+        loaded = [load(name) for name in recipes]
+        names = [step.home.name for one in loaded for step in Build(one, data).plan()]
+        asked = [one.snapshots.keep for one in loaded if one.snapshots.keep is not None]
+        kept, old = retained(data, keep or min(asked, default=None))
+        names += [name for one in kept for name in one.directories.values()]
         found = Build(None, data).unreached(names, trained_on(runs))
-        if not found:
+        for one in old:
+            echo(f"snapshot {one.name} loses its name; {len(kept)} newer ones keep theirs")
+        if not found and not old:
             echo(f"{data}: everything there is needed", err=True)
             return
         stays = "" if crawled else "; stays, --crawled removes it too"
-        for one in found:
-            what = f"  cannot be had again without the network{stays}" if one.fetched else ""
-            echo(f"{one.bytes / 1e6:>12,.1f} MB  {one.path}{what}")
-        removed = [one for one in found if crawled or not one.fetched]
-        if not removed:
+        for home in found:
+            what = f"  cannot be had again without the network{stays}" if home.fetched else ""
+            echo(f"{home.bytes / 1e6:>12,.1f} MB  {home.path}{what}")
+        gone = [one for one in found if crawled or not one.fetched]
+        if not gone and not old:
             return
-        size = sum(one.bytes for one in removed) / 1e6
+        size = sum(one.bytes for one in gone) / 1e6
         if not yes:
-            click.confirm(f"Remove {len(removed)} ({size:,.1f} MB)?", abort=True, err=True)
-        for one in removed:
-            shutil.rmtree(one.path)
-            (data / ".checked" / f"{one.path.name}.json").unlink(missing_ok=True)
+            click.confirm(f"Remove {len(gone)} ({size:,.1f} MB)?", abort=True, err=True)
+        if old:
+            write(data, kept)
+        for home in gone:
+            for path in {home.path, about(home.path)}:
+                shutil.rmtree(path)
+            (data / ".checked" / f"{home.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)
 
 
@@ -200,3 +232,71 @@ def trained_on(runs: Path) -> list[str]:
         if isinstance(tokens, dict):
             found.append(str(tokens.get("sha256")))
     return found
+
+
+@click.command()
+@options.data
+@options.as_json
+def snapshots(data: Path, as_json: bool) -> None:
+    """Print the snapshots of a data directory, the oldest first: name, date and corpus.
+
+    Each month's last corpus is its snapshot. Ask one of two by name: webtext compare data@2026-10
+    data. How many stay is said to gc: webtext gc --keep 12, or snapshots.keep in a recipe.
+    """
+    from webtext.pipeline.core.directories.months import snapshots as found
+    from webtext.pipeline.core.shards import Directory, row_count
+
+    for one in found(data):
+        corpus = Directory(data / one.directories["corpus"])
+        count = sum(map(row_count, corpus.shards())) if corpus.whole else None
+        if as_json:
+            told = {"snapshot": one.name, "made": one.made, "documents": count}
+            echo(json.dumps({**told, "directories": one.directories}))
+            continue
+        size = "its corpus is gone" if count is None else f"{count:,} documents"
+        echo(f"{one.name}  made {one.made[:10]}  {size}  {corpus}")
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[DOMAIN|URL|FILE]...")
+@click.option("--reason", help="Why: recorded, and shown by trace.")
+@options.data
+@click.option("--purge", is_flag=True, help="Remove it from all files in DATA too, after asking.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Those among them that read what is purged are named.",
+)
+@click.option("--yes", is_flag=True, help="Purge without asking.")
+def forget(
+    what: tuple[str, ...], reason: str | None, data: Path, purge: bool, runs: Path, yes: bool
+) -> None:
+    """Leave pages or whole sites out of all later harvests, crawls and builds in DATA.
+
+    A DOMAIN means all names under it; a FILE has a domain or a URL a line, with # before comments.
+    Without any of them, lists what is forgotten. --purge removes all that is to be forgotten from
+    what is in DATA already, and then looks for it in every file there; exit 1 if something is left.
+    A build before it saves work: it takes from the present directories what it made of other pages.
+    """
+    from webtext.flows.models.forgetting import listed, purge_all, said_in
+    from webtext.pipeline.core.directories.data_directory import locked
+    from webtext.pipeline.urls import forgotten
+
+    if not what and not purge:
+        listed(data)
+        return
+    if what and not (reason and reason.strip()):
+        raise UserError("--reason: found none; say why, as in --reason 'asked by mail, 2026-11-20'")
+    requests = [forgotten.request(one) for one in said_in(what)]
+    data.mkdir(parents=True, exist_ok=True)
+    with locked(data):
+        if requests:
+            new = forgotten.record(data, requests, " ".join((reason or "").split()))
+            known = len(requests) - len(new)
+            tail = f"; {known} was known before" if known else ""
+            said = "the next build leaves them out"
+            echo(f"{data}: {len(new)} more to forget{tail}; {said}", err=True)
+        if purge:
+            purge_all(data, runs, yes)

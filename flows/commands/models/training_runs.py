@@ -50,8 +50,8 @@ def find_run(name: str) -> Path:
 @click.option(
     "--tokens",
     "shards",
-    type=click.Path(path_type=Path),
-    help="Directory of token shards; `webtext path tokens` prints the newest.",
+    type=options.StepDirectory(path_type=Path),
+    help="Directory of token shards, or its address in a store; `webtext path tokens` prints it.",
 )
 @click.option("--run", "name", help="Name under runs/, or a path.")
 @click.option(

@@ -19,11 +19,18 @@ SIDES = {
     "kept": f"fate = '{KEPT}'",
     "dropped": f"fate <> '{KEPT}'",
 }
+# Ranges of votes that have about as many links each: karma falls off like a power law.
+VOTES = (
+    "CASE WHEN score IS NULL THEN NULL WHEN score < 3 THEN 'under 3' WHEN score < 10 THEN '3 to 9' "
+    "WHEN score < 100 THEN '10 to 99' WHEN score < 1000 THEN '100 to 999' ELSE '1,000 and more' END"
+)
 FACETS = {  # what one can choose values of: the name in an address, and the column
     "fate": "fate",
     "domain": "domain",
     "language": "language",
     "month": "strftime(linked, '%Y-%m')",
+    "votes": VOTES,
+    "label": "given.label",
     "subreddit": "subreddit",
     "split": "split",
     "cluster": "cluster",
@@ -40,6 +47,7 @@ NUMBERS = {  # measures beside those of the rules: column, and what it is
     "cluster_documents": "documents in its cluster",
     "value": "the measure that decided",
 }
+LABELS = "LEFT JOIN given ON given.id = documents.id"  # for whom the facet `label` is used
 NONE = "-"  # in an address: the documents for which a facet has no value
 
 
@@ -154,14 +162,14 @@ class Selection:
     def order(self) -> str:
         """Return the order: by a column, by relevance, or by id, which is a hash and so random."""
         if self.sort == "url":
-            return f"url {'DESC' if self.down else 'ASC'}, id"
+            return f"url {'DESC' if self.down else 'ASC'}, documents.id"
         if self.sort:
             ways = "DESC NULLS LAST" if self.down else "ASC NULLS LAST"
             number = quoted(self.sort)
-            return f"{number} {ways}, id" if self.sort == "linked" else (
-                f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END {ways}, id"
+            return f"{number} {ways}, documents.id" if self.sort == "linked" else (
+                f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END {ways}, documents.id"
             )  # fmt: skip
-        return "hits.rank" if self.query else "id"
+        return "hits.rank" if self.query else "documents.id"
 
 
 def numbers(table: Table) -> list[tuple[str, str]]:

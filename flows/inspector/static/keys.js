@@ -36,7 +36,7 @@ const step = (by) => {
   if (next >= links.length) return go("page-after");
   if (next < 0) return go("page-before");
   links[next].focus();
-  links[next].closest("li").scrollIntoView({ block: "nearest" });
+  (links[next].closest("li, tr") ?? links[next]).scrollIntoView({ block: "nearest" });
   return true;
 };
 

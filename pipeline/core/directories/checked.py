@@ -21,10 +21,13 @@ from typing import Any
 
 import msgspec
 
+from webtext.pipeline.core.directories import places
 from webtext.pipeline.core.directories.json_files import Manifest
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores import working_copy
 
-MANIFEST = "manifest.json"
+MANIFEST, ABOUT, SHARD = places.MANIFEST, places.ABOUT, places.SHARD
+about, at, home_of = places.about, places.at, places.home_of
 MEMORY = ".checked"  # folder beside the directories; if it is removed, files are hashed once more
 SEAL = "manifest_sha256"  # key of the digest of the manifest's own content, in its last line
 KEYS = {"files"}  # keys that every manifest has
@@ -73,11 +76,12 @@ def manifest(home: Path) -> dict[str, Any]:
         FileNotFoundError: there is none.
         DamagedError: it has changed since it was written.
     """
-    return _manifest(home / MANIFEST, *stamp(home / MANIFEST))
+    path = about(home) / MANIFEST
+    return _manifest(home, path, *stamp(path))
 
 
 @lru_cache(64)
-def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
+def _manifest(home: Path, path: Path, *_stamp: int) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
         why = "" if _as_written(found) else "it does not match its own sha256"
@@ -85,7 +89,7 @@ def _manifest(path: Path, *_stamp: int) -> dict[str, Any]:
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         found, why = {}, str(error)
     if why:
-        raise DamagedError(f"{path}: damaged ({why}); {advice(path.parent)}")
+        raise DamagedError(f"{path}: damaged ({why}); {advice(home)}")
     return dict(found)
 
 
@@ -110,16 +114,21 @@ def listed(home: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def home_of(path: Path) -> Path | None:
-    """Return the complete directory that holds a file, None if there is none."""
-    for folder in (path.parent, path.parent.parent):
-        if (folder / MANIFEST).exists():
-            return folder
-    return None
-
-
 def there(home: Path) -> Iterator[str]:
-    """Yield the names of the files in a directory, except the manifest and hidden ones."""
+    """Yield the names of the files in a directory, except the manifest and hidden ones.
+
+    If its shards are alone, a file in the wrong one of its two folders has that folder's name too.
+    """
+    beside = about(home)
+    for name in _walk(home):
+        right = beside == home or SHARD.fullmatch(name)
+        yield name if right else f"{home.name}/{name}"
+    if beside != home:
+        for name in _walk(beside):
+            yield f"{ABOUT}/{home.name}/{name}" if SHARD.fullmatch(name) else name
+
+
+def _walk(home: Path) -> Iterator[str]:
     for folder, inside, names in os.walk(home):
         inside[:] = [name for name in inside if not name.startswith(".")]
         for name in names:
@@ -132,8 +141,9 @@ def hashed(home: Path, names: Iterable[str]) -> Seen:
     """Return the present state of files, after reading all of them."""
 
     def look(name: str) -> tuple[str, list[Any]]:
-        before = stamp(home / name)  # before reading: a write meanwhile is noticed next time
-        return name, [sha256(home / name), *before]
+        path = at(home, name)
+        before = stamp(path)  # before reading: a write meanwhile is noticed next time
+        return name, [sha256(path), *before]
 
     with ThreadPoolExecutor() as pool:  # hashing releases the GIL
         return dict(pool.map(look, names))
@@ -169,21 +179,26 @@ def check(home: Path) -> int:
         DamagedError: a file is missing, has changed, or is not in the manifest; names it.
     """
     wanted = listed(home)
+    if copy := working_copy.of(home.parent):
+        copy.fetch(home)
     found = set(there(home))
     for name in wanted:
         if name not in found:
             raise DamagedError(
-                f"{home / name}: is gone, though {MANIFEST} lists it; {advice(home)}"
+                f"{at(home, name)}: is gone, though {MANIFEST} lists it; {advice(home)}"
             )
     if added := sorted(found - wanted.keys()):
         raise DamagedError(
-            f"{home / added[0]}: not listed in {MANIFEST}, so nothing reads it; move it elsewhere"
+            f"{at(home, added[0])}: not listed in {MANIFEST}, so nothing reads it; move it "
+            "elsewhere"
         )
     before = remembered(home)
     names = [name for name in wanted if not name.endswith(ARCHIVE)]
-    new = [name for name in names if before.get(name, [])[1:] != stamp(home / name)]
+    new = [name for name in names if before.get(name, [])[1:] != stamp(at(home, name))]
     now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
     for name in names:
+        if now[name][0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
+            now |= hashed(home, [name])
         _compare(home, name, wanted[name], now[name])
     if new:
         remember(home, now)
@@ -193,7 +208,7 @@ def check(home: Path) -> int:
 def _compare(home: Path, name: str, wanted: Mapping[str, Any], found: list[Any]) -> None:
     if found[0] != wanted.get("sha256"):
         raise DamagedError(
-            f"{home / name}: not the file that {MANIFEST} lists: {found[1]:,} bytes with sha256 "
+            f"{at(home, name)}: not the file that {MANIFEST} lists: {found[1]:,} bytes with sha256 "
             f"{found[0][:8]}…, wanted {wanted.get('bytes'):,} with "
             f"{str(wanted.get('sha256'))[:8]}…; {advice(home)}"
         )
@@ -205,11 +220,13 @@ _confirmed: dict[Path, list[int]] = {}  # by this process
 def confirm(path: Path) -> None:
     """Check one file against the manifest of its directory before it is read.
 
-    A file outside of complete directories is not checked.
+    A file outside of complete directories is not checked. One that lies in a store is fetched
+    first, if it is not here.
 
     Raises:
         DamagedError: it has changed, or is not in the manifest.
     """
+    at_hand(path)
     try:
         now = stamp(path)
     except OSError:
@@ -220,14 +237,27 @@ def confirm(path: Path) -> None:
     wanted = listed(home) if home else {}
     if home is None or not wanted:
         return
-    name = str(path.relative_to(home))
+    manifest_path = about(home) / MANIFEST
+    name = places.name_of(home, path)
     if name not in wanted:
-        raise DamagedError(f"{path}: not listed in {home / MANIFEST}; move it elsewhere")
-    seen = remembered_once(home, *stamp(home / MANIFEST)).get(name, [])
+        raise DamagedError(f"{path}: not listed in {manifest_path}; move it elsewhere")
+    seen = remembered_once(home, *stamp(manifest_path)).get(name, [])
     if seen[1:] != now:
+        seen = [sha256(path), *now]
+    if seen[0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
+        now = stamp(path)
         seen = [sha256(path), *now]
     _compare(home, name, wanted[name], seen)
     _confirmed[path] = now
+
+
+def at_hand(path: Path) -> bool:
+    """Whether a file is there, after it was fetched if it lies in a store; it is not read.
+
+    Raises:
+        UserError: the store refuses, cannot be reached, or has another file than the manifest.
+    """
+    return working_copy.fetched(path)
 
 
 @lru_cache(64)

@@ -26,6 +26,7 @@ from uuid import uuid4
 from webtext.pipeline.core.directories.json_files import names_in
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, write_json
+from webtext.pipeline.core.stores import store_lock, working_copy
 
 LATEST = "latest.json"  # names the directory of each step that the newest build made or used
 AGAIN = "build again: what is whole is not made anew"
@@ -86,6 +87,8 @@ def note_newest(data: Path, directories: Iterable[Directory]) -> None:
         noted = {}
     if found and noted != found:
         write_json(path, found)
+    if found and (copy := working_copy.of(data)):
+        copy.publish_latest()
 
 
 # --- the lock -------------------------------------------------------------------------------------
@@ -177,13 +180,26 @@ def locked(directory: Path, wait: bool = False) -> Iterator[None]:
     beat = threading.Thread(target=_beat, args=(record, me, stop), daemon=True)
     beat.start()
     try:
-        yield
+        with _locked_for_all(directory, str(me), wait):
+            yield
     finally:
         stop.set()
         beat.join()
         if _holder(record) == me:
             record.unlink(missing_ok=True)
         file.close()
+
+
+@contextmanager
+def _locked_for_all(directory: Path, holder: str, wait: bool) -> Iterator[None]:
+    """Lock the store that a directory is a working copy of, and see what is new there."""
+    copy = working_copy.of(directory)
+    if copy is None:
+        yield
+        return
+    with store_lock.leased(copy, holder, interrupt_main, wait):
+        copy.refresh()
+        yield
 
 
 def _taken(directory: Path, wait: bool) -> IO[str]:

@@ -49,6 +49,7 @@ from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.frontier.rows import DONE, FINISHED, FOUND, PENDING, SHARD
 from webtext.pipeline.crawl.profile import NOTE, Profile
 from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.urls.forgotten import recorded
 from webtext.pipeline.urls.urls import url_id
 
 log = logging.getLogger(__name__)
@@ -248,8 +249,12 @@ def usable(source: Source, wanted: Profile, out: Path) -> Iterator[recovery.Row]
     """Yield the records of a directory that a crawl of `wanted` may use."""
     pages, failures = source.profile.pages_serve(wanted), source.profile == wanted
     places = recovery.Places(out)
+    forgotten = recorded(out.parent)
     for found in rows_of(source.home):
         row = list(found)
+        trip = json.loads(row[AT["redirects"]] or "[]") if forgotten else ()
+        if forgotten(row[0], row[AT["final_url"]], *trip):
+            continue
         for column in FILES:
             if row[column] is not None:
                 row[column] = os.path.relpath(source.home / row[column], out)

@@ -142,7 +142,9 @@ class Client:
     be idle, and a malicious host could make it expensive.
     """
 
-    def __init__(self, settings: Crawl, resolver: Resolver) -> None:
+    def __init__(
+        self, settings: Crawl, resolver: Resolver, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._settings = settings
         self._resolver = resolver
         self._tls = tls_context(settings.ca_file)
@@ -156,6 +158,7 @@ class Client:
                 "Accept": ",".join([*settings.content_types, "*/*;q=0.1"]),
                 "Accept-Encoding": ", ".join(decode.DECODERS),
                 "Connection": "close",
+                **(headers or {}),  # of who asks for no pages
             }
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_batches, read_json
@@ -107,7 +108,7 @@ def of_cluster(sought: Sought, row: Row, found: list[Row]) -> Fact:
 def facts(directory: Directory) -> Mapping[str, Any]:
     """Return how many clusters there are."""
     path = directory.path / HISTOGRAM
-    found = read_json(path) if path.exists() else {}
+    found = read_json(path) if at_hand(path) else {}
     return {name.replace("_", " "): found[name] for name in ("clusters", "large_clusters") if found}
 
 

@@ -5,6 +5,7 @@ number of permutations and the same seed, the values here are equal, bit for bit
 """
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.former import Former, only_batch
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import each, tick
 from webtext.pipeline.core.progress import Progress, silent
@@ -31,6 +33,9 @@ from webtext.pipeline.dedup.signatures.signature_files import (
     signature_schema,
     write_signatures,
 )
+from webtext.pipeline.dedup.signatures.signed_before import Signed, signed_before
+
+log = logging.getLogger(__name__)
 
 FoldedTexts = tuple[
     npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]
@@ -76,8 +81,9 @@ def sign(
     out: Directory,
     workers: int,
     progress: Progress = silent,
+    found: Former | None = None,
 ) -> list[Passage]:
-    """Sign every shard of `documents` that is not signed yet.
+    """Sign every shard of `documents` that is not signed yet; not again what `found` has signed.
 
     Raises:
         UserError: a shard is damaged; names it.
@@ -87,16 +93,42 @@ def sign(
     if todo:
         if workers:  # compile once here, not in every worker at the same time
             signatures(settings, pa.array(["warm"], pa.string()))
-        work = partial(_sign_shard, settings, documents, out)
-        each(work, todo, workers, progress, total=sum(rows[number] for number in todo))
+        work = partial(_sign_shard, settings, documents, out, found)
+        total = sum(rows[number] for number in todo)
+        known = sum(each(work, todo, workers, progress, total))
+        if found and known:
+            said = "%s: %d of %d documents are not signed again: %s has their signatures"
+            log.warning(said, out, known, total, found.home)
     signed = sum(row_count(path) for path in out.shards())
     return [Passage(settings.name, sum(rows.values()), signed, {})]
 
 
-def _sign_shard(settings: Sign, documents: Directory, out: Directory, number: int) -> None:
+def _sign_shard(
+    settings: Sign, documents: Directory, out: Directory, found: Former | None, number: int
+) -> int:
+    """Sign one shard; return how many signatures were known from before."""
     wanted = ["id", "url", "final_url", "score", "linked", "text"]
     batches = read_batches(documents.shard(number), wanted, rows=READ_ROWS)
-    sign_batches(settings, batches, out.shard(number))
+    before = signed_before(found, number)
+    if before is None:
+        sign_batches(settings, batches, out.shard(number))
+        return 0
+    with before:
+        signed = (_sign_new(settings, before, batch) for batch in batches)
+        write_signatures(out.shard(number), signed, settings.schema)
+        return before.taken
+
+
+def _sign_new(settings: Sign, before: Signed, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows of the signature file for some documents, of which some were signed."""
+    schema, rows = settings.schema, before.rows(batch)
+    known = pa.array(rows >= 0)
+    parts = [before.signatures(rows[rows >= 0], batch.filter(known), schema)]
+    tick(parts[0].num_rows)
+    new = batch.filter(pc.invert(known))
+    parts += [_sign_batch(settings, schema, piece) for piece in _pieces([new]) if piece.num_rows]
+    order = np.argsort(np.concatenate([np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)]))
+    return only_batch(pa.Table.from_batches(parts, schema).take(pa.array(order)))
 
 
 def sign_batches(

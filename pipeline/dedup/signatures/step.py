@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from webtext.pipeline.core.directories.former import former
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step
@@ -10,9 +11,10 @@ from webtext.pipeline.dedup.signatures.signature_files import room
 
 
 def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
-    """Sign the documents."""
+    """Sign the documents, but for those whose text an earlier build has signed."""
     (settings,) = planned.settings
-    return sign(settings, planned.read["documents"], planned.home, workers, progress)
+    given = planned.read["documents"]
+    return sign(settings, given, planned.home, workers, progress, former(planned))
 
 
 def remarks(planned: Planned) -> Iterator[str]:

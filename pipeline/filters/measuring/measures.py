@@ -7,24 +7,26 @@ It has a column for each rule that is measured on every document (`Rules.measure
 a reason, with the exact number that is compared with the bounds; null where there is no text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.shards import Directory, read_shard, write_parquet
 from webtext.pipeline.core.stage import Stage
+from webtext.pipeline.filters.measuring.reused import FATE_KEPT, FOLDER, Reused
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.words.scripts import SCRIPTS, look
 
-UNDER = "measures"  # the folder in a directory of documents
-KEPT = "kept"  # the fate of a document that no stage dropped
+UNDER = FOLDER  # in a directory of documents
+KEPT = FATE_KEPT  # the fate of a document that no stage dropped
 ROWS = 1 << 13  # of a row group: what is read to find one row
 
 FACTS = pa.schema(
@@ -92,8 +94,14 @@ class Table:
     """
 
     def __init__(
-        self, chain: Sequence[Stage], pages: Directory, out: Directory, number: int
+        self,
+        chain: Sequence[Stage],
+        pages: Directory,
+        out: Directory,
+        number: int,
+        reused: Reused | None = None,
     ) -> None:
+        self._reused = reused
         self.rules = next((stage for stage in chain if isinstance(stage, Rules)), None)
         self._noting = Noting(self.rules) if self.rules else None
         self.chain: list[Stage] = [
@@ -110,7 +118,7 @@ class Table:
         """Measure what is left of a batch of pages, and what was dropped of it."""
         for part in (left, *gone):
             if part.num_rows:
-                self._parts.append(self._measured(part))
+                self._parts += self._counted(part)
         if self._noting:
             self._noting.noted.clear()
 
@@ -120,12 +128,25 @@ class Table:
         table = with_sources(table, self._pages, self._number)
         write_parquet(self._path, table.to_batches(ROWS), self._schema, REPEATED)
 
-    def _measured(self, part: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows of the table for some documents, without their sources."""
+    def _counted(self, part: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the table for some documents, without their sources."""
+        kept = "dropped_by" not in part.schema.names
+        rows = np.arange(self._rows[kept], self._rows[kept] + part.num_rows)
+        self._rows[kept] += part.num_rows
+        if self._reused is None:
+            yield self._measured(part, rows)
+            return
+        known = pc.is_valid(self._reused.places(part["id"]))
+        among = known.to_numpy(zero_copy_only=False)
+        if among.any():
+            yield self._reused.measured(part.filter(known), rows[among], self._schema)
+        if not among.all():
+            yield self._measured(part.filter(pc.invert(known)), rows[~among])
+
+    def _measured(self, part: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
+        """Return the rows of the table for documents that are at these rows of their file."""
         kept = "dropped_by" not in part.schema.names
         text, count = part["text"], part.num_rows
-        first = self._rows[kept]
-        self._rows[kept] += count
         texts: list[str | None] = text.to_pylist()
         lacking = text.is_null().to_numpy(zero_copy_only=False)
         looked = [look(each or "") for each in texts]
@@ -139,7 +160,7 @@ class Table:
             "lines": pc.add(pc.count_substring(text, "\n"), 1).cast(pa.int64()),
             "text_digest": pa.array([None if each is None else digest_of(each) for each in texts]),
             "shard": pa.array(np.full(count, self._number, np.int32)),
-            "row": pa.array(np.arange(first, first + count)),
+            "row": pa.array(rows),
         }
         for place, name in enumerate(SCRIPTS):
             numbers[f"script_{name}"] = pa.array(scripts[:, place], from_pandas=True)

@@ -47,8 +47,10 @@ from webtext.pipeline.links.links import fingerprint
 from webtext.pipeline.sources import source_files
 from webtext.pipeline.sources.source_chunks import Chunk, pieces
 from webtext.pipeline.sources.source_files import Source
-from webtext.pipeline.sources.source_rows import REASONS, Fields, check, rows_of
+from webtext.pipeline.sources.source_rows import FORGOTTEN, REASONS, Fields, check, rows_of
 from webtext.pipeline.text.extraction.extract import Extract
+from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 from webtext.pipeline.urls.urls import text_id
 
 NAME = of_pages.NAME
@@ -133,12 +135,13 @@ def check_recipe(recipe: Any) -> None:
         )
 
 
-def outside(recipe: Any, _data: Path) -> Outside:
+def outside(recipe: Any, data: Path) -> Outside:
     """Return a fingerprint of the files, and of what rules and sets read."""
     of_files = fingerprint([source.path for source in files(recipe.documents)])
-    inner = of_pages.outside(recipe, _data)
+    inner = of_pages.outside(recipe, data)
     others = [] if inner.known_by is None else [inner.known_by]
-    return Outside([*of_files, *others], inner.directories)
+    known_by = read_forgotten(data).known_by
+    return Outside([*of_files, *others], inner.directories, known_by)
 
 
 def stages(recipe: Any) -> tuple[Any, ...]:
@@ -190,7 +193,8 @@ def documents(
         taken_up += size
 
     chunks = islice(pieces(sources, tick), skip, None)
-    found = in_order(partial(judge_chunk, settings, tuple(chain)), chunks, workers)
+    judge = partial(judge_chunk, settings, tuple(chain), forgotten=read_forgotten(out.path.parent))
+    found = in_order(judge, chunks, workers)
     rows = sum(row_count(path) for path in (*out.shards(), *out.shards("dropped")))
     for number in count(first):
         begun = next(found, None)
@@ -228,7 +232,9 @@ def shard(out: Directory, number: int) -> Iterator[tuple[Any, Any]]:
         yield kept_file, dropped_file
 
 
-def judge_chunk(settings: OwnTexts, chain: tuple[Stage, ...], chunk: Chunk) -> Judged:
+def judge_chunk(
+    settings: OwnTexts, chain: tuple[Stage, ...], chunk: Chunk, forgotten: Forgotten = NOTHING
+) -> Judged:
     """Judge the rows of one chunk.
 
     Raises:
@@ -237,6 +243,8 @@ def judge_chunk(settings: OwnTexts, chain: tuple[Stage, ...], chunk: Chunk) -> J
     form = chunk.source.form
     rows = rows_of(chunk, settings.fields)
     read_files(rows, form)
+    if forgotten:
+        rows.leave_out(lambda record: forgotten(url_of(record, settings.fields)), FORGOTTEN)
     urls = [url_of(record, settings.fields) for record in rows.records]
     names = [
         url or plain(record.get(settings.id_field)) or place

@@ -7,11 +7,13 @@ first does not, it went the other way round, and it changed where both keep it w
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from webtext.pipeline.core.directories.checked import confirm
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
@@ -24,6 +26,9 @@ TOP = 20  # domains and moves listed
 LINES = 12  # of a sample's diff
 WIDTH = 160  # characters of such a line
 SIZES = ("bytes", "words", "lines", "tokens")
+COUNT = ("documents",)
+TEXT = "text_digest"  # the column that says whether two texts are the same
+OLDER = "its measures do not say which texts are the same, because an earlier version made them"
 
 # A document's cause, from the first that holds: its page is not in the other build at all, was not
 # fetched there, had other bytes; the same bytes gave another text; the same text another fate.
@@ -68,51 +73,93 @@ def compared(a: Sequence[Made], b: Sequence[Made], samples: int = 5) -> dict[str
     Raises:
         UserError: one has no documents or no measures, or a file is damaged.
     """
-    connection = duckdb.connect()
-    for side, made in (("a", a), ("b", b)):
-        joined(made, connection, f"{side}_").create_view(side, replace=True)
-        pages(connection, side, made)
-    connection.execute(f"CREATE TEMP TABLE everything AS {EVERYTHING}", {"kept": KEPT})
+    comparison = Comparison(a, b)
+    return {**comparison.figures(), "samples": list(sampled(comparison, samples))}
 
-    def rows(query: str, *names: str) -> list[dict[str, Any]]:
-        return [dict(zip(names, row, strict=True)) for row in connection.execute(query).fetchall()]
 
-    query = "SELECT change, count(*) FROM everything GROUP BY 1"
-    totals = dict(connection.execute(query).fetchall())
-    return {
-        "documents": {
-            name: totals.get(name, 0) for name in ("same", "changed", "came", "went", "neither")
-        },
-        "why": why(a, b),
-        "causes": rows(
-            "SELECT change, cause, count(*) FROM everything "
-            "WHERE change IN ('came', 'went', 'changed') GROUP BY ALL ORDER BY 3 DESC, 1, 2",
-            *("change", "cause", "documents"),
-        ),
-        "moves": rows(
-            "SELECT a_fate, b_fate, count(*) FROM everything WHERE a_fate IS DISTINCT FROM b_fate "
-            f"GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT {TOP}",
-            *("a", "b", "documents"),
-        ),
-        "domains": rows(
-            "SELECT domain, count(*) FILTER (change = 'came'), count(*) FILTER (change = 'went'), "
-            "count(*) FILTER (change = 'changed') FROM everything "
-            "WHERE change IN ('came', 'went', 'changed') GROUP BY domain "
-            f"ORDER BY count(*) DESC, domain LIMIT {TOP}",
-            *("domain", "came", "went", "changed"),
-        ),
-        "distributions": {
-            name: {side: distribution(connection, side, name) for side in ("a", "b")}
-            for name in SIZES
-        },
-        "samples": list(sampled(connection, a, b, samples)),
-    }
+class Comparison:
+    """Two builds, each document of the one beside that of the other."""
+
+    def __init__(self, a: Sequence[Made], b: Sequence[Made]) -> None:
+        """Join the two.
+
+        Raises:
+            UserError: one has no documents or no measures, or a file is damaged.
+        """
+        self.a, self.b = a, b
+        self.connection = duckdb.connect()
+        for side, made in (("a", a), ("b", b)):
+            both = joined(made, self.connection, f"{side}_")
+            if TEXT not in both.columns:
+                home = next(directory for step, directory in made if step.name == "documents")
+                raise UserError(
+                    f"{home}: {OLDER}; build it again, which makes its documents anew from the "
+                    "pages and fetches nothing"
+                )
+            both.create_view(side, replace=True)
+            pages(self.connection, side, made)
+        self.connection.execute(f"CREATE TEMP TABLE everything AS {EVERYTHING}", {"kept": KEPT})
+        self.lock = Lock()  # a connection answers one thread at a time
+
+    def rows(self, query: str, names: Sequence[str], *values: Any) -> list[dict[str, Any]]:
+        """Return the answer to a question about `everything` as a dict a row."""
+        with self.lock:
+            found = self.connection.execute(query, values).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def figures(self) -> dict[str, Any]:
+        """Return what differs, as counts."""
+        query = "SELECT change, count(*) FROM everything GROUP BY 1"
+        totals = {row["change"]: row["documents"] for row in self.rows(query, ("change", *COUNT))}
+        return {
+            "documents": {
+                name: totals.get(name, 0) for name in ("same", "changed", "came", "went", "neither")
+            },
+            "why": why(self.a, self.b),
+            "causes": self.rows(
+                "SELECT change, cause, count(*) FROM everything "
+                "WHERE change IN ('came', 'went', 'changed') GROUP BY ALL ORDER BY 3 DESC, 1, 2",
+                ("change", "cause", *COUNT),
+            ),
+            "moves": self.rows(
+                "SELECT a_fate, b_fate, count(*) FROM everything "
+                "WHERE a_fate IS DISTINCT FROM b_fate "
+                f"GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT {TOP}",
+                ("a", "b", *COUNT),
+            ),
+            "domains": self.rows(
+                "SELECT domain, count(*) FILTER (change = 'came'), "
+                "count(*) FILTER (change = 'went'), "
+                "count(*) FILTER (change = 'changed') FROM everything "
+                "WHERE change IN ('came', 'went', 'changed') GROUP BY domain "
+                f"ORDER BY count(*) DESC, domain LIMIT {TOP}",
+                ("domain", "came", "went", "changed"),
+            ),
+            "distributions": {
+                name: {side: self.distribution(side, name) for side in ("a", "b")} for name in SIZES
+            },
+        }
+
+    def distribution(self, side: str, name: str) -> dict[str, float] | None:
+        """Return the sizes of a build's kept documents; None if none is known."""
+        (row,) = self.rows(
+            f"SELECT count({name}), avg({name}), quantile_disc({name}, [0.05, 0.5, 0.95]) "
+            f"FROM {side} WHERE fate = ?",
+            (*COUNT, "mean", "points"),
+            KEPT,
+        )
+        if not row["documents"]:
+            return None
+        points = row.pop("points")
+        return {**row, **dict(zip(("p5", "p50", "p95"), points, strict=True))}
 
 
 def pages(connection: duckdb.DuckDBPyConnection, side: str, made: Sequence[Made]) -> None:
     """Name the digests of a build's pages; of one without pages, none."""
     there = {step.name: directory for step, directory in made}
     files = there["pages"].shards("outcomes") if "pages" in there else []
+    for path in files:
+        confirm(path)
     if files:
         connection.read_parquet([str(path) for path in files]).project("id, digest").filter(
             "id IS NOT NULL"
@@ -124,21 +171,6 @@ def pages(connection: duckdb.DuckDBPyConnection, side: str, made: Sequence[Made]
     else:
         schema = pa.schema([("id", pa.string()), ("digest", pa.string())])
         connection.register(f"{side}_pages", schema.empty_table())
-
-
-def distribution(
-    connection: duckdb.DuckDBPyConnection, side: str, name: str
-) -> dict[str, float] | None:
-    """Return the sizes of a build's kept documents; None if none is known."""
-    row = connection.execute(
-        f"SELECT count({name}), avg({name}), quantile_disc({name}, [0.05, 0.5, 0.95]) "
-        f"FROM {side} WHERE fate = ?",
-        [KEPT],
-    ).fetchone()
-    if row is None or not row[0]:
-        return None
-    points = dict(zip(("p5", "p50", "p95"), row[2], strict=True))
-    return {"documents": row[0], "mean": row[1], **points}
 
 
 # --- why -----------------------------------------------------------------------------------------
@@ -209,19 +241,17 @@ def leaves(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 # --- samples -------------------------------------------------------------------------------------
 
 
-def sampled(
-    connection: duckdb.DuckDBPyConnection, a: Sequence[Made], b: Sequence[Made], count: int
-) -> Iterator[dict[str, Any]]:
+def sampled(comparison: Comparison, count: int) -> Iterator[dict[str, Any]]:
     """Yield the documents with changed texts that have the smallest ids, each with a diff.
 
     Ids are hashes, so this is a random sample.
     """
-    homes = [texts_of(made) for made in (a, b)]
+    homes = [texts_of(made) for made in (comparison.a, comparison.b)]
     query = "SELECT id, url FROM everything WHERE change = 'changed' ORDER BY id LIMIT $1"
-    for identity, url in connection.execute(query, [count]).fetchall():
-        found = [first_row(home, identity) for home in homes]
+    for sample in comparison.rows(query, ("id", "url"), count):
+        found = [first_row(home, sample["id"]) for home in homes]
         texts = [row[2]["text"] or "" if row else "" for row in found]
-        yield {"id": identity, "url": url, "diff": list(diff(*texts))}
+        yield {**sample, "diff": list(diff(*texts))}
 
 
 def texts_of(made: Sequence[Made]) -> Directory:

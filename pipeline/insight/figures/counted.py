@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from webtext.pipeline.core.directories.checked import confirm
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.step import Made
@@ -261,6 +262,8 @@ def fetching(pages: Directory) -> dict[str, Any]:
     """Return why and where links gave no page, and how fast pages came."""
     connection = duckdb.connect()
     files = [str(path) for path in pages.shards("outcomes")]
+    for path in files:
+        confirm(Path(path))
     if not files:
         return {"failures": [], "domains": [], "throughput": None}
     connection.read_parquet(files).create_view("outcomes")

@@ -24,7 +24,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from webtext.pipeline.core.directories.checked import confirm
+from webtext.pipeline.core.directories.checked import at_hand, confirm
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DUPLICATE, TOKENS, WHY
 from webtext.pipeline.core.shards import Directory
@@ -102,7 +102,7 @@ def joined(
     _view(asked, f"{before}shortened", _files(there.get("paragraphs"), "dropped"), SHORTENED)
     _view(asked, f"{before}duplicates", _files(there.get("duplicates")), DUPLICATE)
     near = there["duplicates"].path / NEAREST if "duplicates" in there else None
-    _view(asked, f"{before}neighbours", [near] if near and near.exists() else [], NEIGHBOUR)
+    _view(asked, f"{before}neighbours", [near] if near and at_hand(near) else [], NEIGHBOUR)
     tokens = there.get("tokens")
     _view(asked, f"{before}places", [tokens.path / INDEX] if tokens else [], TOKENS)
     return asked.sql(QUERY.format(before=before))

@@ -23,7 +23,7 @@ from tests.pipeline.crawl.survival import (
     reply,
 )
 from webtext.flows.commands.command_line import cli
-from webtext.pipeline.archive.warc_import import page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.http import loop
 

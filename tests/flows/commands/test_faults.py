@@ -81,8 +81,9 @@ def commands(data):
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize(
-    "file", ["latest.json", "pages-*/manifest.json", "documents-*/manifest.json",
-             "corpus-*/manifest.json", "corpus-*/stats.json", "tokens-*/stats.json"])  # fmt: skip
+    "file", ["latest.json", "pages-*/manifest.json",
+             "documents-*/manifest.json", "about/corpus-*/manifest.json",
+             "about/corpus-*/stats.json", "tokens-*/stats.json"])  # fmt: skip
 def test_a_damaged_file_is_named_in_a_line(built, told, file, damage):
     (path,) = built.glob(file)
     whole = path.read_bytes()

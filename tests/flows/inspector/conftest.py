@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+from dataclasses import asdict
 from html import escape
 
 import pytest
@@ -16,8 +17,11 @@ from webtext.flows.inspector.app import make_app
 from webtext.flows.inspector.gate import FIELD, Gate
 from webtext.flows.inspector.reading.cache import FOLDER, opened
 from webtext.flows.inspector.reading.search_index import make
+from webtext.model.batches.token_shards import fingerprint
+from webtext.model.settings import GPT2, Train
 from webtext.pipeline.build import Build
 
+SPIKE, SKIPPED = 77, 88  # steps of the run
 PORT, SECRET = 8123, "a secret of this test"
 WORDS = [*fake_data.WORDS, "lantern", "orchard", "village", "machine", "captain", "river"]
 HOSTILE_TITLE = (
@@ -87,8 +91,64 @@ def built(tmp_path_factory):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (work / "data" / "whole").exists():
             build(work)
+            train(work / "data")
             (work / "data" / "whole").touch()
     return work / "data"
+
+
+@pytest.fixture(scope="session")
+def built_otherwise(built):
+    """The data directory of a build of the same pages by another bound, but for one new page."""
+    work = built.parent
+    with (work / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (work / "other" / "whole").exists():
+            again(work)
+            (work / "other" / "whole").touch()
+    return work / "other"
+
+
+def again(work):
+    """Build once more: short texts are kept, and one page has another end."""
+    end = b"<p>The end of the text, which is another.</p></article>"
+    records = []
+    for number, (url, html) in enumerate(pages()):
+        changed = html.replace(b"</article>", end) if number == 3 else html
+        records.append(gzip.compress(warcfile.record(url, warcfile.http(changed), number=number)))
+    (work / "changed.warc.gz").write_bytes(b"".join(records))
+    recipe = work / "other.toml"
+    recipe.write_text((work / "recipe.toml").read_text().replace("pages.warc", "changed.warc"))
+    overrides = ("rules.gopher_quality.word_count.at_least=20",)
+    Build(load(str(recipe), overrides), work / "other").run(until="documents", workers=1)
+
+
+def train(data):
+    """Write what a training run of these tokens would have left behind."""
+    (tokens,) = data.glob("tokens-*")
+    gpt = GPT2(layers=1, heads=1, width=8, context=16)
+    settings = Train(steps=120, batch_tokens=64, microbatch=4)
+    run = data / "runs" / "small"
+    run.mkdir(parents=True)
+    config = {
+        "model": asdict(gpt),
+        "train": asdict(settings),
+        "tokens": {"path": "/moved/away", "sha256": fingerprint(tokens)},
+        "versions": {"python": "3"},
+    }
+    (run / "config.json").write_text(json.dumps(config))
+    rng = random.Random(2)
+    lines = [
+        {"step": step, "loss": 9 - step / 40 + rng.random() / 10 + 3 * (step == SPIKE), "lr": 0.1,
+         "norm": 1.0, "skipped": "loss" if step == SKIPPED else None,
+         "val_loss": 8.5 if step == 99 else None}
+        for step in range(110)
+    ]  # fmt: skip
+    log = "".join(json.dumps(line) + "\n" for line in lines)
+    (run / "log.jsonl").write_text(log + '{"step": 110, "lo')  # its last line is being written
+    foreign = data / "runs" / "foreign"
+    foreign.mkdir()
+    config["tokens"]["sha256"] = "0" * 64
+    (foreign / "config.json").write_text(json.dumps(config))
 
 
 def build(work):
@@ -114,7 +174,7 @@ def build(work):
     recipe.write_text(
         f"[links]\nsources = [{json.dumps(str(dump))}]\nshards = 2\n"
         f"[pages]\nwarc = [{json.dumps(str(work / 'pages.warc.gz'))}]\n"
-        "[tokens]\nval_fraction = 0.2\n"
+        "[tokens]\nval_fraction = 0.4\n"
     )
     data = work / "data"
     Build(load(str(recipe), ()), data).run(workers=1)
@@ -123,10 +183,11 @@ def build(work):
 
 
 @pytest.fixture(scope="session")
-def app(built):
-    """The inspector of that build, its text index made."""
+def app(built, built_otherwise):
+    """The inspector of that build, its text index made, beside the other build."""
     table = opened(Build(None, built).made(), built / FOLDER)
-    return make_app(built, table, built / FOLDER)
+    other = opened(Build(None, built_otherwise).made(), built / FOLDER / "with")
+    return make_app(built, table, built / FOLDER, other=(built_otherwise, other))
 
 
 @pytest.fixture(scope="session")

@@ -25,14 +25,21 @@ pytestmark = [
 SECRET = "of the browser's test"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
 PAGES = ("/", "/?q=harbour&side=kept", "/funnel", "/bounds", "/labels",
-         "/bound?rule=gopher_quality.word_count&side=low")  # fmt: skip
+         "/bound?rule=gopher_quality.word_count&side=low", "/runs", "/run?run=small",
+         "/step?run=small&step=77", "/compare", "/compare/rows?change=came")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def served(app, built, tmp_path_factory):
     """The address of the inspector, on a port of loopback, with labels of its own."""
     data = tmp_path_factory.mktemp("labelled")
-    made = make_app(data, app.state.inspector.table, built / "inspector")
+    about = app.state.inspector
+    other = (built.parent / "other", about.compare.b.table)
+    made = make_app(data, about.table, built / "inspector", other=other)
+    (data / "runs").symlink_to(built / "runs")
+    (data / about.table.directories["tokens"].path.name).symlink_to(
+        about.table.directories["tokens"].path
+    )
     with bound(0) as listening:
         port = listening.getsockname()[1]
         config = uvicorn.Config(
@@ -158,6 +165,31 @@ def test_a_bound_is_moved(opened, served):
     assert page.locator("#comes").inner_text() == "0"
 
 
+def test_from_a_spike_to_the_documents_of_its_step_and_back(opened, served):
+    page = opened()
+    page.get_by_role("link", name="Runs").click()
+    page.get_by_role("link", name="small").click()
+    page.get_by_role("link", name="Step 77, a spike").click()
+    page.wait_for_url("**step=77")
+    press(page, "j")
+    press(page, "Enter")
+    page.wait_for_url("**/document/**")
+    press(page, "6")
+    page.wait_for_url("**show=training")
+    page.get_by_role("link", name=re.compile("step 77 ")).click()
+    page.wait_for_url("**step=77")
+
+
+def test_two_builds_are_compared(opened, served):
+    page = opened()
+    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("link", name=re.compile("^changed: ")).click()
+    page.wait_for_url("**/compare/rows?**")
+    page.locator("a.open").click()
+    page.wait_for_url("**/compare/document/**")
+    sync_api.expect(page.locator("mark.new")).to_contain_text("The end of the text")
+
+
 def test_documents_are_drawn_and_labelled(opened, served):
     page = opened()
     page.goto(f"{served[0]}/labels")
@@ -180,7 +212,7 @@ def test_hostile_text_does_nothing(opened, served):
     page.locator("a.open").click()
     page.wait_for_url("**/document/**")
     address = page.url
-    for show in ("text", "source", "duplicates", "tokens", "record"):
+    for show in ("text", "source", "duplicates", "tokens", "record", "training"):
         page.goto(f"{address}&show={show}")
         page.wait_for_load_state("networkidle")
         assert page.url == f"{address}&show={show}"  # no meta refresh is one

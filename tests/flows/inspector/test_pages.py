@@ -11,7 +11,7 @@ KNOWN = set(
         r"\w+",
         "html head meta title link script body a header nav b span button kbd main dialog h1 h2 h3 "
         "p dl div dt dd form label input select option ol ul li details summary aside fieldset svg "
-        "legend section rect line mark table thead tbody tr th td pre code wbr",
+        "legend section rect line mark table thead tbody tr th td pre code wbr text circle path",
     )
 )
 
@@ -140,7 +140,7 @@ def test_a_value_from_an_address_is_no_question(client):
     )  # a percent sign, not a wildcard: the hostile URL has some
 
 
-VIEWS = ("text", "source", "duplicates", "tokens", "record")
+VIEWS = ("text", "source", "duplicates", "tokens", "record", "training")
 
 
 @pytest.mark.parametrize("show", VIEWS)

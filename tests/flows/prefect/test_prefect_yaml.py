@@ -10,6 +10,7 @@ import yaml
 
 from tests.flows.conftest import ROOT
 from tests.flows.prefect.test_serve import settings
+from webtext.flows.prefect.api import AUTH
 from webtext.flows.prefect.supervise import Server
 
 FILE = ROOT / "prefect.yaml"
@@ -46,6 +47,7 @@ def test_a_worker_that_was_started_elsewhere_runs_it(tmp_path, monkeypatch):
     server.wait()
     about = {"WEBTEXT_DATA": str(data), "WEBTEXT_RECIPE": str(data / "recipe.toml")}
     quick = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_API_URL": server.url}
+    quick[AUTH] = str(server.api.auth)
     env = {**os.environ, **settings(tmp_path), **about, **quick}
     env["PREFECT_HOME"] = str(tmp_path / "home")
 

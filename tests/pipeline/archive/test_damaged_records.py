@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from tests.pipeline.warcfile import PAGE, http, members, record, site, write
-from webtext.pipeline.archive.warc_import import ImportWarc, import_warc, page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.archive.warc_records import sha1
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import OUTCOME

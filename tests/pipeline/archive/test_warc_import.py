@@ -8,19 +8,14 @@ import pytest
 from tests.pipeline import warcfile
 from tests.pipeline.warcfile import PAGE as HTML
 from tests.pipeline.warcfile import http, members, record, site, write
-from webtext.pipeline.archive.warc_import import (
-    REASONS,
-    ImportWarc,
-    import_warc,
-    page_batches,
-    page_count,
-)
+from webtext.pipeline.archive.replaying.page_bodies import page_batches, page_count
+from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import LINK, OUTCOME, PAGE
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.core.stage import fates
-from webtext.pipeline.urls import urls
+from webtext.pipeline.urls import forgotten, urls
 from webtext.pipeline.urls.exclusions import Exclusions
 
 
@@ -137,8 +132,17 @@ def test_an_excluded_page_goes_even_if_its_payload_is_told_elsewhere(tmp_path):
     assert passage.dropped == {"pages.domain": 1, "pages.duplicate_url": 1}
 
 
+def test_a_forgotten_record_is_counted_and_tells_of_nobody(tmp_path):
+    forgotten.record(tmp_path, [forgotten.request("h.test")], "asked by mail")
+    stored = [record("http://www.h.test/secret"), record("http://other.test/")]
+    out, passage = imported(tmp_path, [write(tmp_path / "a.warc.gz", members(stored))])
+    assert passage.dropped == {"pages.forgotten": 1}
+    assert [row["url"] for row in rows(out)] == [None, "http://other.test/"]
+    assert not any(b"h.test/s" in path.read_bytes() for path in out.path.rglob("*.parquet"))
+
+
 def test_every_reason_is_listed_and_every_listed_one_is_tested():
-    compared = {"pages.duplicate_url", "pages.not_linked", "pages.not_in_warc"}
+    compared = {"pages.duplicate_url", "pages.not_linked", "pages.not_in_warc", "pages.forgotten"}
     assert set(FATES) | compared == set(REASONS)
 
 

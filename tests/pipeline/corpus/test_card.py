@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from collections import Counter
 from itertools import chain
 
@@ -112,11 +113,16 @@ def test_sources_are_named_as_the_manifests_list_them(corpus, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib, by mlcroissant
-def test_the_croissant_is_valid_and_reads_the_documents(corpus):
+@pytest.mark.parametrize("alone", [False, True], ids=["one-folder", "shards-alone"])
+def test_the_croissant_is_valid_and_reads_the_documents(corpus, alone):
     mlcroissant = pytest.importorskip("mlcroissant")
+    if alone:
+        (corpus.path.parent / "about" / corpus.name).mkdir(parents=True)
     stats = card.statistics(corpus)
     write_croissant("a corpus", stats, corpus)
     path = corpus.path / "croissant.json"
+    if alone:  # a published corpus is both folders as one
+        shutil.copy(corpus.about / path.name, path)
     found = mlcroissant.Dataset(jsonld=path)
     assert not found.metadata.ctx.issues.errors
     records = list(found.records("documents"))
@@ -126,7 +132,7 @@ def test_the_croissant_is_valid_and_reads_the_documents(corpus):
     assert {name.partition("/")[2] for name in records[0]} == set(CORPUS.names) - {"pii"}
     told = json.loads(path.read_text())
     for one in told["distribution"][:-1]:
-        shard = corpus.path / one["contentUrl"]
+        shard = path.parent / one["contentUrl"]
         assert one["sha256"] == hashlib.sha256(shard.read_bytes()).hexdigest()
         assert one["contentSize"] == f"{shard.stat().st_size} B"
     assert f"{stats['bytes']:,} bytes" in told["description"]

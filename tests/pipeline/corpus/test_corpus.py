@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.pipeline import fake_data
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.records import CORPUS, CORPUS_DROPPED
 from webtext.pipeline.core.shards import Directory, sha256
@@ -200,25 +201,48 @@ def test_sizes_below_one_are_refused(name):
 
 @pytest.fixture
 def made(world, tmp_path):
+    (tmp_path / "about" / "corpus-1").mkdir(parents=True)  # as a build makes it
     return make(world, tmp_path / "corpus-1")[0]
+
+
+def test_a_corpus_of_a_build_is_shards_alone(made):
+    assert {path.name for path in made.path.iterdir()} == {path.name for path in made.shards()}
+    beside = {path.name for path in made.about.iterdir()}
+    assert beside == {"README.md", "croissant.json", "dropped", "stats.json"}
+    made.finish({"stage": "corpus"})
+    checked.check(made.path)
+    (made.about / "dropped" / "00001.parquet").rename(made.path / "00901.parquet")
+    with pytest.raises(UserError, match=r"about/corpus-1/dropped/00001\.parquet: is gone"):
+        checked.check(made.path)
+    (made.path / "00901.parquet").rename(made.about / "00001.parquet")
+    with pytest.raises(UserError, match="is gone"):
+        checked.check(made.path)
+
+
+@pytest.mark.parametrize(
+    "place", ["corpus-1/00900.parquet", "corpus-1/README.md", "about/corpus-1/00000.parquet"]
+)
+def test_a_file_that_belongs_to_neither_folder_is_named(made, tmp_path, place):
+    made.finish({"stage": "corpus"})
+    shutil.copy(made.shard(0), tmp_path / place)
+    with pytest.raises(UserError, match=rf"{place}: not listed"):
+        checked.check(made.path)
+    with pytest.raises(UserError, match=rf"{place}: not listed"):
+        checked.confirm(tmp_path / place)
 
 
 def test_pandas_reads_it(made):
     import pandas as pd
 
-    frame = pd.concat([pd.read_parquet(path) for path in made.shards()])
+    frame = pd.read_parquet(made.path)
     assert len(frame) == 117
     assert str(frame["linked"].dtype).endswith("UTC]")
-    # as README shows it; the folder alone, which also holds the card, is refused and never misread
-    assert len(pd.read_parquet(sorted(made.path.glob("*.parquet")), columns=["url"])) == 117
-    with pytest.raises(ValueError, match=r"README\.md"):
-        pd.read_parquet(made.path)
 
 
 def test_polars_reads_it(made):
     import polars as pl
 
-    found = pl.scan_parquet(str(made.path / "*.parquet")).select("text", "bytes").collect()
+    found = pl.scan_parquet(made.path).select("text", "bytes").collect()
     assert found.height == 117
     assert (found["text"].str.len_bytes() == found["bytes"]).all()
 
@@ -238,12 +262,13 @@ def test_datasets_reads_it_by_files_and_by_its_card(made, tmp_path, monkeypatch)
     datasets.disable_progress_bars()
     cache = str(tmp_path / "cache")
     files = str(made.path / "*.parquet")
-    found = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache)
+    found = datasets.load_dataset(str(made.path), split="train", cache_dir=cache)
     assert found.num_rows == 117
     assert found.column_names == CORPUS.names
     flow = datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
     assert sum(1 for _ in flow) == 117
-    # the folder itself, as from the hub: the card's head says which files are the data
+    # both folders as one, as on the hub: the card's head says which files are the data
     folder = shutil.copytree(made.path, tmp_path / "folder")
+    shutil.copytree(made.about, folder, dirs_exist_ok=True)
     assert set(datasets.load_dataset(str(folder), cache_dir=cache)) == {"train"}
     assert datasets.load_dataset(str(folder), split="train", cache_dir=cache).num_rows == 117

@@ -15,8 +15,8 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from tests.pipeline.crawl.fakes import links
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.archive.replaying.recorded import Archive
-from webtext.pipeline.archive.warc_import import page_batches
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.engine import crawl

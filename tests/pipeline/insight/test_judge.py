@@ -75,7 +75,11 @@ def test_texts_are_read_from_each_kind_of_file(tmp_path, suffix):
         ("a.jsonl", None, "a.jsonl: no such file"),
         ("a.jsonl", JSONL + b"{", "a.jsonl:3: not JSON"),
         ("a.jsonl", b"[1]", "a.jsonl:1: found list, wanted an object"),
-        ("a.jsonl", b'{"text": "t"}', "a.jsonl:1: id is None, wanted a string or a whole number"),
+        (
+            "a.jsonl",
+            b'{"id": [1], "text": "t"}',
+            "a.jsonl:1: id is [1], wanted a string or a whole number",
+        ),
         ("a.jsonl", b'{"id": 1, "text": null}', "a.jsonl:1: text is NoneType, wanted a string"),
         ("a.jsonl", b"\xff", "a.jsonl:1: not JSON"),
         ("a.jsonl.gz", gzip.compress(JSONL)[:-9], "a.jsonl.gz: cannot be read after line"),
@@ -90,6 +94,12 @@ def test_a_file_that_cannot_be_read_is_named_with_the_line(tmp_path, name, conte
     with pytest.raises(UserError) as raised:
         list(texts(path))
     assert message in str(raised.value)
+
+
+def test_a_text_without_an_id_is_called_by_its_url_or_its_place(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"url": "http://a.test/", "text": "one"}\n{"id": null, "text": "two"}\n')
+    assert list(texts(path)) == [("http://a.test/", "one"), (f"{path}:2", "two")]
 
 
 def test_a_missing_column_is_named(tmp_path):

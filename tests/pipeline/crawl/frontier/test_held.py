@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.pipeline.crawl.fakes import EAGER, FakeWeb, dying, failure, links, page, unsteady
-from webtext.pipeline.archive.warc_import import ImportWarc, page_batches
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.build import Build, make
 from webtext.pipeline.core.directories.keeping import DAMAGED, noted_references, set_aside
 from webtext.pipeline.core.progress import silent

@@ -14,6 +14,7 @@ from webtext.pipeline.insight.report import funnel
 from webtext.pipeline.insight.trace import describe
 from webtext.pipeline.insight.verification import verify
 from webtext.pipeline.sources import source_chunks
+from webtext.pipeline.urls import forgotten
 
 SENTENCES = (
     "The way to the lake led through a small wood, and that was the way that the children liked. "
@@ -68,6 +69,18 @@ def rows(directory, under=""):
     return [row for path in directory.shards(under) for row in pq.read_table(path).to_pylist()]
 
 
+def test_a_forgotten_row_of_own_texts_is_counted_and_its_text_goes(own):
+    forgotten.record(own / "data", [forgotten.request("b.test")], "asked by mail")
+    made = build(own, "documents.sources = ['own.jsonl']", until="documents")
+    home = made.path("documents")
+    read = home.manifest()["passages"][0]
+    assert (read["read"], read["dropped"]) == (8, {"read.forgotten": 2, "read.broken": 1})
+    gone = [row for row in rows(home, "dropped") if row["dropped_by"] == "read.forgotten"]
+    assert [(row["url"], row["text"]) for row in gone] == [
+        ("own.jsonl:2", None), ("own.jsonl:5", None)]  # fmt: skip
+    assert not list(verify(own / "data"))
+
+
 def test_each_row_of_own_texts_has_one_fate_from_the_file_to_the_tokens(own):
     made = build(own, "documents.sources = ['own.jsonl']", "tokens.val_fraction = 0.0")
     assert [planned.name for planned in made.plan()] == [
@@ -83,7 +96,7 @@ def test_each_row_of_own_texts_has_one_fate_from_the_file_to_the_tokens(own):
     assert kept["http://b.test/two"]["domain"] == "b.test"
     assert kept["http://b.test/two"]["date"] == "2017-01-02"
     assert not list(verify(own / "data"))
-    card = (made.path("corpus").path / "README.md").read_text()
+    card = (made.path("corpus").about / "README.md").read_text()
     assert "voted" not in card
     assert "texts of the user's own" in card
 

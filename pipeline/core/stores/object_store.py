@@ -1,0 +1,328 @@
+"""Requests to an object store, each repeated until it succeeds or cannot.
+
+An object appears whole or not at all: obstore sends a small one in one request, and a large one in
+parts that the store joins at the end. obstore repeats requests that were answered with 5xx, 429 or
+not at all, and waits longer each time. What it cannot repeat is repeated here: a body that broke
+off, and a request to write that may have succeeded.
+
+A store's own messages are not shown, because some of them repeat what was signed and by which key.
+"""
+
+import hashlib
+import importlib.util
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores.store_addresses import Address
+
+TRIES = 5  # of a request that obstore has already repeated
+REPEATS = 6  # of one request by obstore, within its time
+FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # s between two tries; doubles from the first to the longest
+REQUEST_SECONDS = 120.0  # s for all tries of one request
+CHUNK = 16 << 20  # bytes of a part: S3 wants 5 MiB or more, and takes 10,000 parts of an object
+PARTS_AT_ONCE = 4  # of one object, so at most 64 MiB of it are in memory
+BLOCK = 1 << 20  # bytes that are read from the network at a time
+EXTRA = "pip install 'webtext[s3]'"
+
+T = TypeVar("T")
+
+
+class StoreError(UserError):
+    """The store refuses or cannot be reached; says which, and what to do."""
+
+
+class Version(NamedTuple):
+    """What changes with each write of an object; S3 and Azure have the first, Google the second."""
+
+    etag: str | None
+    number: str | None
+
+
+class Found(NamedTuple):
+    """An object, as it was when it was read."""
+
+    content: bytes
+    version: Version
+    changed: datetime  # by the store's clock
+
+
+class Size(NamedTuple):
+    """An object's size in bytes, and its version."""
+
+    bytes: int
+    version: Version
+    changed: datetime  # by the store's clock
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """The objects under one address; keys are relative to it."""
+
+    address: Address
+
+    @cached_property
+    def _obstore(self) -> Any:
+        try:
+            import obstore
+        except ImportError:
+            raise StoreError(f"{self.address}: needs the extra s3; install it: {EXTRA}") from None
+        return obstore
+
+    @cached_property
+    def _store(self) -> Any:
+        obstore = self._obstore
+        address = self.address
+        how: dict[str, Any] = {
+            "prefix": address.prefix or None,
+            "retry_config": {
+                "max_retries": REPEATS,
+                "backoff": {
+                    "init_backoff": timedelta(seconds=FIRST_WAIT),
+                    "max_backoff": timedelta(seconds=LONGEST_WAIT),
+                    "base": 2,
+                },
+                "retry_timeout": timedelta(seconds=REQUEST_SECONDS),
+            },
+        }
+        try:
+            if address.scheme == "gs":
+                return obstore.store.GCSStore(address.bucket, **how)
+            if address.scheme == "az":
+                return obstore.store.AzureStore(address.bucket, **how)
+            return obstore.store.S3Store(address.bucket, **how, **_profile())
+        except (obstore.exceptions.BaseError, ValueError, OSError):
+            raise StoreError(
+                f"{address}: cannot be set up; look at the variables of the store and its "
+                "credentials in the environment, see docs/stores.md"
+            ) from None
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Found | None:
+        """Return a small object, None if there is none.
+
+        Raises:
+            StoreError: the store refuses, or cannot be reached.
+        """
+
+        def ask() -> Found | None:
+            try:
+                found = self._obstore.get(self._store, key)
+                said = found.meta
+                return Found(bytes(found.bytes()), _version(said), said["last_modified"])
+            except FileNotFoundError as error:
+                self._absent(error)
+                return None
+
+        return self._again(ask)
+
+    def size(self, key: str) -> Size | None:
+        """Return an object's size, None if there is none.
+
+        Raises:
+            StoreError: as `get`.
+        """
+
+        def ask() -> Size | None:
+            try:
+                found = self._obstore.head(self._store, key)
+                return Size(found["size"], _version(found), found["last_modified"])
+            except FileNotFoundError as error:
+                self._absent(error)
+                return None
+
+        return self._again(ask)
+
+    def download(self, key: str, path: Path) -> str | None:
+        """Write an object to a file; return its sha256, None if there is no such object.
+
+        If it fails, there may be a part of the file; the caller removes it.
+
+        Raises:
+            StoreError: as `get`.
+            OSError: the disk is full or not writable.
+        """
+
+        def ask() -> str | None:
+            try:
+                found = self._obstore.get(self._store, key)
+            except FileNotFoundError as error:
+                self._absent(error)
+                return None
+            digest = hashlib.sha256()
+            with path.open("wb") as file:
+                for block in found.stream(min_chunk_size=BLOCK):
+                    digest.update(block)
+                    file.write(block)
+                if file.tell() != found.meta["size"]:
+                    raise self._obstore.exceptions.GenericError("the body broke off")
+            return digest.hexdigest()
+
+        return self._again(ask)
+
+    def folders(self, under: str | None = None) -> list[str]:
+        """Return the names of what would be folders in a file system, under a key or the address.
+
+        Raises:
+            StoreError: as `get`; also if there is no such bucket.
+        """
+        found = self._again(lambda: self._obstore.list_with_delimiter(self._store, under))
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
+
+    def keys(self, under: str) -> dict[str, int]:
+        """Return the keys that begin with `under` and a slash, and their sizes in bytes.
+
+        Raises:
+            StoreError: as `get`.
+        """
+
+        def ask() -> dict[str, int]:
+            listed = self._obstore.list(self._store, prefix=under)
+            return {one["path"]: one["size"] for page in listed for one in page}
+
+        return self._again(ask)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def put(self, key: str, content: bytes | Path) -> Version:
+        """Write an object, whole or not at all; return its version.
+
+        Raises:
+            StoreError: as `get`.
+        """
+
+        def ask() -> Version:
+            return _version(
+                self._obstore.put(
+                    self._store, key, content, chunk_size=CHUNK, max_concurrency=PARTS_AT_ONCE
+                )
+            )
+
+        return self._again(ask)
+
+    def swap(self, key: str, content: bytes, before: Version | None) -> Version | None:
+        """Write an object only if it still is of this version (None: if there is none).
+
+        Of several that try, exactly one succeeds. Content that nobody else writes, as a random
+        number is in it, is recognised as one's own when only the answer was lost.
+
+        Returns:
+            Its new version; None if another was quicker.
+
+        Raises:
+            StoreError: as `get`.
+        """
+        said = self._obstore.exceptions
+        parts = {} if before is None else {"e_tag": before.etag, "version": before.number}
+        mode = {name: part for name, part in parts.items() if part is not None} or "create"
+
+        def ask() -> Version | None:
+            try:
+                return _version(self._obstore.put(self._store, key, content, mode=mode))
+            except (said.AlreadyExistsError, said.PreconditionError, FileNotFoundError) as error:
+                if isinstance(error, FileNotFoundError):
+                    self._absent(error)
+            now = self.get(key)
+            return now.version if now and now.content == content else None
+
+        return self._again(ask)
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there.
+
+        Raises:
+            StoreError: as `get`.
+        """
+
+        def ask() -> None:
+            try:
+                self._obstore.delete(self._store, key)
+            except FileNotFoundError as error:
+                self._absent(error)
+
+        self._again(ask)
+
+    # --- errors ----------------------------------------------------------------------------------
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """Ask; repeat what may succeed later, and turn what cannot into one line."""
+        for number in range(TRIES):
+            try:
+                return ask()
+            except self._obstore.exceptions.BaseError as error:
+                said = str(error)
+            except (FileNotFoundError, PermissionError) as error:
+                if error.filename is not None:  # of this machine's disk
+                    raise
+                said = str(error)
+            except TimeoutError as error:
+                said = str(error)
+            status = _status(said)
+            if (status and status < 500 and status not in (408, 409, 429)) or number == TRIES - 1:
+                raise self._failed(status, said)
+            wait = min(LONGEST_WAIT, FIRST_WAIT * 2**number)
+            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 -- so that not all come at once
+        raise AssertionError("the last try returns or raises")
+
+    def _absent(self, error: Exception) -> None:
+        """Raise if not the object is missing, but the bucket."""
+        if re.search(r"NoSuchBucket|ContainerNotFound|bucket does not exist", str(error)):
+            raise self._failed(404, str(error)) from None
+
+    def _failed(self, status: int | None, said: str) -> StoreError:
+        bucket = f"{self.address.scheme}://{self.address.bucket}"
+        code = re.search(r"<Code>(\w{1,64})</Code>", said)
+        why = f"{status or 'no answer'}{f' {code[1]}' if code else ''}"
+        if status == 404:
+            return StoreError(f"{self.address}: there is no bucket {bucket} ({why}); make it first")
+        if status in {400, 401, 403}:
+            return StoreError(
+                f"{self.address}: the store refuses these credentials ({why}); set those that may "
+                "read and write there, see docs/stores.md"
+            )
+        if status is None and re.search(r"(?i)credential|metadata|token", said):
+            return StoreError(
+                f"{self.address}: no credentials found; set them as docs/stores.md says"
+            )
+        return StoreError(
+            f"{self.address}: the store fails or cannot be reached ({why}, asked several times); "
+            "what is finished is kept: run the same command again"
+        )
+
+
+def _version(said: Mapping[str, Any]) -> Version:
+    return Version(said["e_tag"], said["version"])
+
+
+def _status(said: str) -> int | None:
+    """Return the HTTP status in an obstore message, None if there was no answer."""
+    found = re.search(
+        r"status code: (\d{3})|HTTP status (?:\w+ )*\((\d{3})|\b(404) Not Found", said
+    )
+    return int(next(filter(None, found.groups()))) if found else None
+
+
+def _profile() -> dict[str, Any]:
+    """Return boto3's credentials (profiles, SSO), where it is installed and none are in variables.
+
+    obstore itself knows the variables and the roles of machines, and no files of profiles.
+    """
+    named = {"AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE"}
+    if named & os.environ.keys() or importlib.util.find_spec("boto3") is None:
+        return {}
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = boto3.Session()
+    if session.get_credentials() is None:
+        return {}
+    return {"credential_provider": Boto3CredentialProvider(session)}

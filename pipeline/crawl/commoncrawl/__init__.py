@@ -1,0 +1,1 @@
+"""Pages out of Common Crawl, by the addresses of the links."""

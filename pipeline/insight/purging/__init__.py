@@ -1,0 +1,1 @@
+"""Take what is to be forgotten out of all files, and look for it byte by byte."""

@@ -56,7 +56,7 @@ class Place:
         self.own = own  # hints of its own
         self.bits = own  # and of all elements around it
         self.near = own  # and of the two nearest elements around it
-        self.signed = up is not None and up.signed  # what a member has under each post
+        self.signed: bool = up.signed if up else False  # what a member has under each post
         self.depth = 0
         self.kids = 0  # block elements directly in it
         self.number = 0  # of an item in its list, from 1

@@ -57,7 +57,7 @@ def judge(
     >>> judge("Tea is made of the leaves of a shrub.")["dropped_by"]
     'rules.gopher_quality.word_count.low'
     """
-    given = load(recipe, tuple(overrides))
+    given = load(str(recipe), tuple(overrides))
     found = judged(given.rules, given.language, "", given.clean.text(text), url)
     return {name: value for name, value in found.items() if name != "id"}
 
@@ -75,7 +75,7 @@ def build(
         UserError: bad input, another build at work there, or no room on the disk.
         PipelineError: rows were lost between two steps.
     """
-    Build(load(recipe, overrides), Path(data)).run(until=until, workers=workers)
+    Build(load(str(recipe), overrides), Path(data)).run(until=until, workers=workers)
     return Corpus(data)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
 
+from webtext.pipeline.text.extraction.blocks import listings
+from webtext.pipeline.text.extraction.blocks.formulas import described, formula, lowered, raised
 from webtext.pipeline.text.extraction.blocks.hints import BIT, TAGS, names, of_element
 
 BREAK = "\x1e"  # replaces <br> until a block is done; no page's text contains it
@@ -29,9 +31,14 @@ INLINE = names(
     "samp small span strike strong sub sup time tt u var wbr ruby rb img button math picture"
 )
 STRONG = ("b", "strong")
+LISTED = names("pre listing xmp plaintext table ol ul")
 CELLS = ("td", "th")
 LAYOUT = ("presentation", "none")  # roles of a table used for layout only
-FORMULA = ("math", "tex", "latex")  # words in the class or URL of an image of a formula
+BEFORE = re.compile("[ \\xa0]*")  # what a line begins with
+LONGEST_VERSE = 100  # characters of a line whose indentation is kept
+ANCHORS = ("\u00b6", "#", "\u00a7")  # text of links from a heading to itself
+SIGNED = re.compile(r"(?:^|[\W_])(?:sig|signature)(?:$|[\W_\d])", re.IGNORECASE)
+HIDDEN = "true"  # aria-hidden of what is shown again for screen readers
 
 
 class Place:
@@ -39,7 +46,7 @@ class Place:
 
     __slots__ = (
         "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "long_words", "near",
-        "number", "own", "plain", "standing", "tag", "up", "words",
+        "number", "own", "plain", "signed", "standing", "tag", "up", "words",
     )  # fmt: skip
 
     def __init__(self, up: "Place | None", tag: str, own: int, key: str) -> None:
@@ -49,6 +56,7 @@ class Place:
         self.own = own  # hints of its own
         self.bits = own  # and of all elements around it
         self.near = own  # and of the two nearest elements around it
+        self.signed: bool = up.signed if up else False  # what a member has under each post
         self.depth = 0
         self.kids = 0  # block elements directly in it
         self.number = 0  # of an item in its list, from 1
@@ -100,6 +108,8 @@ class Walk:
         self.skipped: Any = None  # the last element that was not entered
         self.deeper: list[Any] = []  # open elements below the deepest place
         self.counts: list[int] = [0]  # items so far, in each open place
+        self.listing: Any = None  # the open element that is one piece of code
+        self.apart: list[Any] = []  # open inline elements that have a line of their own
 
     def over(self, tree: Any) -> None:
         """Process a whole tree."""
@@ -115,16 +125,19 @@ class Walk:
                 elif tag == "math":
                     walk.skip_subtree()
                     self.add(formula(element))
+                elif self.is_apart(tag, element):
+                    walk.skip_subtree()
+                    self.skipped = element
                 else:
                     self.open_inline(tag, element)
                     self.add(element.text)
+            elif tag not in INLINE:
+                self.end(tag, element)
+                if self.listing is None or not (element.tail or "").isspace():
+                    self.add(element.tail)
             else:
-                if tag not in INLINE:
-                    self.end(tag, element)
-                elif tag == "a":
-                    self.links -= 1
-                elif tag in STRONG:
-                    self.strong -= 1
+                if element is not self.skipped:
+                    self.close_inline(tag, element)
                 self.add(element.tail)
         self.flush()
 
@@ -134,26 +147,81 @@ class Walk:
             self.parts.append(BREAK)
         elif tag in DROPPED:
             walk.skip_subtree()
+            if tag == "script" and element.get("type", "").startswith("math/tex"):
+                self.add(element.text)
+        elif self.listing is not None:
+            if listings.is_no_code(tag, element):
+                walk.skip_subtree()
+                self.skipped = element
+                return
+            self.new_line()
+            if not (element.text or "").isspace() or tag in ("td", "pre", "div"):
+                self.add(element.text)
         elif tag == "noscript" and self.is_idle(element):
             walk.skip_subtree()
             self.skipped = element
         else:
+            listed = listings.is_code(tag, element) if tag in LISTED or element.get("style") else 0
             if self.place.depth < DEEPEST:
                 self.open(tag, element.attrib)
             else:
                 self.flush()
                 self.deeper.append(element)
+            if listed:
+                self.code += tag != "pre"
+                self.listing = element
+                if tag not in listings.CODE and (element.text or "").isspace():
+                    return
             self.add(element.text)
 
     def end(self, tag: str, element: Any) -> None:
         """Leave an element that is not inline."""
         if tag == "br" or tag in DROPPED or element is self.skipped:
             return
+        if self.listing is not None and element is not self.listing:
+            self.new_line()
+            return
         self.flush()
+        if element is self.listing:
+            self.listing = None
+            self.code -= tag != "pre"
         if self.deeper and element is self.deeper[-1]:
             self.deeper.pop()
         else:
             self.close()
+
+    def new_line(self) -> None:
+        """Begin a new line of code, unless one has just begun."""
+        if self.parts and not self.parts[-1].endswith(("\n", BREAK)):
+            self.parts.append("\n")
+
+    def is_apart(self, tag: str, element: Any) -> bool:
+        """Whether an inline element is no part of the text that it stands in."""
+        if self.listing is not None:
+            return listings.is_no_code(tag, element)
+        if tag == "span":
+            return element.get("aria-hidden") == HIDDEN and len(element) > 0
+        if tag == "a":
+            return (element.text or "").strip() in ANCHORS and len(element) == 0 and (
+                element.get("href", "").startswith("#"))  # fmt: skip
+        return tag == "button" and len(element) < 2 and listings.is_copier(element)
+
+    def close_inline(self, tag: str, element: Any) -> None:
+        """Leave an inline element."""
+        if tag == "a":
+            self.links -= 1
+        elif tag in STRONG:
+            self.strong -= 1
+        if self.apart and element is self.apart[-1]:
+            self.apart.pop()
+            if element is self.listing:
+                self.flush()
+                self.listing = None
+                self.code -= 1
+            elif self.code:
+                self.new_line()
+            else:
+                self.parts.append(BREAK)
 
     def is_idle(self, noscript: Any) -> bool:
         """Whether a page shows too little without scripts to be its text."""
@@ -172,6 +240,8 @@ class Walk:
 
     def open_inline(self, tag: str, element: Any) -> None:
         """Enter an inline element."""
+        if tag in ("span", "code") and (style := element.get("style")):
+            self.set_apart(tag, element, style)
         if tag == "a":
             self.links += 1
             if self.touches(element):
@@ -182,11 +252,25 @@ class Walk:
         elif tag in STRONG:
             self.strong += 1
         elif tag == "img":
-            self.add(described(element))
+            self.add(described(element, self.parts))
         elif tag == "sup":
             self.parts.append(raised(element, self.parts))
         elif tag == "sub":
             self.parts.append(lowered(element, self.parts))
+
+    def set_apart(self, tag: str, element: Any, style: str) -> None:
+        """Begin a line, or a piece of code, where the style of an inline element does."""
+        if tag == "code" and not self.code and listings.KEEPS_LINES.search(style):
+            self.flush()
+            self.listing = element
+            self.code += 1
+            self.apart.append(element)
+        elif listings.ITS_OWN_LINE.search(style):
+            self.apart.append(element)
+            if self.code:
+                self.new_line()
+            elif self.parts and self.parts[-1] != BREAK:
+                self.parts.append(BREAK)
 
     def touches(self, element: Any) -> bool:
         """Whether a word would join that of a like element before it, unlike on the screen."""
@@ -206,6 +290,8 @@ class Walk:
             own |= BIT["<link>"]
         self.place = Place(self.place, tag, own, key)
         self.places.append(self.place)
+        if attributes and self.place.bits & BIT["post"] and is_signature(attributes):
+            self.place.signed = True
         if tag == "pre":
             self.code += 1
         elif tag == "li":
@@ -223,13 +309,16 @@ class Walk:
         if self.place.tag == "pre":
             self.code -= 1
         elif self.place.tag in CELLS and self.place.kids > 1:
-            for around in self.place.around():
-                if around.tag == "table":
-                    around.plain = False
-                    break
+            self.lays_out()
         self.counts.pop()
         assert self.place.up is not None
         self.place = self.place.up
+
+    def lays_out(self) -> None:
+        """Note that the table around the place is for layout."""
+        table = next((around for around in self.place.around() if around.tag == "table"), None)
+        if table is not None:
+            table.plain = False
 
     def flush(self) -> None:
         """End the current line, which may give several blocks."""
@@ -238,11 +327,13 @@ class Walk:
         text = "".join(self.parts)
         self.parts = []
         if self.code:
-            whole = text.replace(BREAK, "\n").strip("\n").rstrip()
+            whole = text.replace(BREAK, "\n").replace("\xa0", " ").strip("\n").rstrip()
             texts = [whole] if whole else []
         elif BREAK in text:
-            lines = "\n".join([" ".join(line.split()) for line in text.split(BREAK)])
+            lines = "\n".join([indented(line) for line in text.split(BREAK)])
             texts = [part for part in BLANK_LINES.split(lines.strip("\n")) if part]
+            if len(texts) > 1 and self.place.tag in CELLS:
+                self.lays_out()
         else:
             text = " ".join(text.split())
             texts = [text] if text else []
@@ -257,29 +348,21 @@ class Walk:
         self.linked = self.bold = 0
 
 
-def formula(element: Any) -> str:
-    """Return the source of a formula as its author wrote it, or else the text in it."""
-    return element.get("alttext") or " ".join(" ".join(element.itertext()).split())
+def is_signature(attributes: Any) -> bool:
+    """Whether an element in a post is named as what its author has under each."""
+    return bool(
+        SIGNED.search(attributes.get("class", "")) or SIGNED.search(attributes.get("id", ""))
+    )
 
 
-def described(image: Any) -> str | None:
-    """Return the text of an image of a formula, "" for other images."""
-    words = image.get("alt")
-    told = f"{image.get('class', '')} {image.get('src', '')}" if words else ""
-    return words if any(word in told for word in FORMULA) else None
-
-
-def raised(element: Any, before: list[str]) -> str:
-    """Return the sign between a base and its superscript: a caret before a number."""
-    text = (element.text or "").strip().lstrip("+-\u2212")
-    base = before[-1][-1:] if before else ""
-    return "^" if text[:1].isdecimal() and (base.isalnum() or base in tuple(")]")) else ""
-
-
-def lowered(element: Any, before: list[str]) -> str:
-    """Return the sign between a base and its subscript: none, unless digits would meet."""
-    text = (element.text or "").strip()
-    return "_" if text[:1].isdecimal() and before and before[-1][-1:].isdecimal() else ""
+def indented(line: str) -> str:
+    """Return a line between line breaks, with its spaces that a browser shows at its beginning."""
+    found = " ".join(line.split())
+    if "\xa0" in line and found and len(found) <= LONGEST_VERSE:
+        begins = BEFORE.match(line.lstrip(" \t\r\n"))
+        assert begins is not None  # it may be empty
+        return " " * len(begins[0]) + found
+    return found
 
 
 def blocks(tree: Any) -> tuple[list[Block], list[Place]]:

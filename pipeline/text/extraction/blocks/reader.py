@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webtext.pipeline.text.extraction.blocks.blocks import Block, Place, blocks
+from webtext.pipeline.text.extraction.blocks.completing import completed
 from webtext.pipeline.text.extraction.blocks.embedded import SHOWN, embedded
 from webtext.pipeline.text.extraction.blocks.evidence import TOKEN, evidence
 from webtext.pipeline.text.extraction.blocks.hints import BIT
@@ -65,13 +66,14 @@ def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Blo
     words = lengths(found)
     if wishes.generous:
         chances = [min(1.0, GENEROUS * chance) for chance in chances]
-    takes = best_choice(chances, words)
+    takes = completed(found, best_choice(chances, words), chances)
     if wishes.precise:
         takes = [take and chance >= LIKELY for take, chance in zip(takes, chances, strict=True)]
     return [
         block
         for block, take, size in zip(found, takes, words, strict=True)
-        if ((take and not is_menu(block)) or (wishes.comments and is_comment(block, size)))
+        if not block.place.signed
+        and ((take and not is_menu(block)) or (wishes.comments and is_comment(block, size)))
         and (wishes.tables or data_cell(block.place) is None)
     ]
 

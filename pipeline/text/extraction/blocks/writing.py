@@ -7,7 +7,7 @@ gives its cells' blocks unchanged.
 from webtext.pipeline.text.extraction.blocks.blocks import CELLS, Block, Place
 
 BETWEEN_CELLS = " | "
-LONGEST_CELL = 80  # words on average in the cells of a table of data
+LONGEST_CELL = 40  # words on average in the cells of a table of data
 
 
 def written(blocks: list[Block]) -> str:

@@ -1,0 +1,60 @@
+"""What is taken with chosen blocks: the heading over them and tables of data beside them."""
+
+import pytest
+
+from webtext.pipeline.text.extraction.blocks.blocks import blocks
+from webtext.pipeline.text.extraction.blocks.completing import completed
+from webtext.pipeline.text.extraction.blocks.evidence import evidence
+from webtext.pipeline.text.extraction.blocks.writing import written
+from webtext.pipeline.text.extraction.parse import parse
+
+ROWS = "<tr><td>Ash</td><td>7</td></tr><tr><td>Oak</td><td>9</td></tr>"
+TABLE = f"<table>{ROWS}</table>"
+LINKS = ROWS.replace("<td>Ash", "<td><a href='/a'>Ash tree</a>").replace(
+    "<td>Oak", "<td><a href='/b'>Oak tree</a>"
+)
+
+
+def taken(inside, chance=0.3):
+    """Return the text where only blocks that begin with a star are chosen at first."""
+    found, places = blocks(parse(f"<html><body>{inside}</body></html>"))
+    evidence(found, places, "")
+    takes = completed(found, [b.text[0] == "*" for b in found], [chance] * len(found))
+    return written([block for block, take in zip(found, takes, strict=True) if take])
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f"<p>*Trees</p>{TABLE}", "*Trees\nAsh | 7\nOak | 9"),
+        (f"{TABLE}<p>*Trees</p>", "Ash | 7\nOak | 9\n*Trees"),
+        (f"<p>*Trees</p><div>{TABLE}</div>", "*Trees"),
+        (f"<p>*Trees</p><table>{ROWS[: len(ROWS) // 2]}</table>", "*Trees"),
+        (f"<p>*Trees</p><table>{LINKS}</table>", "*Trees"),
+        (f"<p>*Trees</p><table class='sidebar'>{ROWS}</table>", "*Trees"),
+        (f"<div><table>{ROWS.replace('Ash', '*Ash').replace('7', '*7')}</table></div>",
+         "*Ash | *7\nOak | 9"),
+        (f"{TABLE}<p>Trees</p>", ""),
+    ],
+)  # fmt: skip
+def test_a_table_of_data_beside_the_text_is_taken_whole(inside, text):
+    assert taken(inside) == text
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        ("<h1>Trees</h1><h2>Ash</h2><p>*Tall</p>", "Trees\nAsh\n*Tall"),
+        ("<div><h2>Ash</h2></div><p>*Tall</p>", "Ash\n*Tall"),
+        ("<h2><a href='/a'>Ash</a></h2><p>*Tall</p>", "*Tall"),
+        ("<p>*Tall</p><h2>Ash</h2>", "*Tall"),
+        ("<p>Ash</p><p>*Tall</p>", "*Tall"),
+        ("<aside><h2>Ash</h2></aside><p>*Tall</p>", "*Tall"),
+    ],
+)
+def test_the_heading_over_a_text_is_taken(inside, text):
+    assert taken(inside) == text
+
+
+def test_a_heading_that_is_hardly_a_part_of_the_text_is_left_out():
+    assert taken("<h2>Ash</h2><p>*Tall</p>", 0.05) == "*Tall"

@@ -42,7 +42,7 @@ def opened(address: str | None, workers: int, data: Path, say: Say) -> Iterator[
     with warnings.catch_warnings(), _clients(distributed, address, workers) as client:
         mark.touch()
         try:
-            runner = DaskRunner(client, workers, mark)
+            runner = DaskRunner(client, workers, mark, ours=address is None)
             runner.show(say)
             yield runner
         finally:

@@ -38,10 +38,11 @@ RUN, LOOK, STOP = on_worker.by_value()
 class DaskRunner:
     """A `Runner` whose workers are those of a Dask cluster."""
 
-    def __init__(self, client: Any, threads: int, mark: Path) -> None:
+    def __init__(self, client: Any, threads: int, mark: Path, ours: bool) -> None:
         self.client = client
         self.threads = threads  # of this machine, for what the steps do in this process
         self.mark = mark
+        self.ours = ours  # the cluster was started here, and ends here
         self.place = Path.cwd()
         self.identity = on_worker.identity()
         self.alive: dict[str, Any] = {}  # by address, what the scheduler tells of each worker
@@ -98,7 +99,12 @@ class DaskRunner:
             UserError: one has other versions or several threads, or does not see the directories.
         """
         found = self.client.run(
-            LOOK, str(self.mark), str(self.place), workers=addresses, on_error="return"
+            LOOK,
+            str(self.mark),
+            str(self.place),
+            self.ours,
+            workers=addresses,
+            on_error="return",
         )
         for address in addresses:
             seen = found.get(address)

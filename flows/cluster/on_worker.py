@@ -136,7 +136,9 @@ def identity() -> dict[str, str]:
     return found
 
 
-def by_value() -> tuple[Callable[[bytes], Any], Callable[[str, str], Any], Callable[..., Any]]:
+def by_value() -> tuple[
+    Callable[[bytes], Any], Callable[[str, str, bool], Any], Callable[..., Any]
+]:
     """Return functions for workers that are sent whole, and not by the name of their module.
 
     They run an errand; look whether a worker is fit for one; and end errands.
@@ -147,8 +149,12 @@ def by_value() -> tuple[Callable[[bytes], Any], Callable[[str, str], Any], Calla
 
         return pickle.loads(errand).run()  # noqa: S301 -- from the client, as all functions are
 
-    def look(mark: str, place: str) -> Any:
+    def look(mark: str, place: str, ours: bool) -> Any:
         import os
+        import signal
+
+        if ours:  # Ctrl-C on the client's terminal reaches its workers too: it is the client's
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
         try:
             from webtext.flows.cluster.on_worker import PROCESS, identity

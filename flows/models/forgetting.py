@@ -41,7 +41,7 @@ def purge_all(data: Path, runs: Path, yes: bool) -> None:
             echo(line)
         raise UserError(
             f"{data}: something is left in {len(rest)} files that are not webtext's to change; "
-            "remove them, then run: webtext forget --purge --data " + str(data)
+            "move them elsewhere, then run: webtext forget --purge --data " + str(data)
         )
     purging.end(data)
     echo(f"{data}: nothing of it is left in any file there", err=True)

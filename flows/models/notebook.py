@@ -9,15 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webtext.flows.building.settings import load
-from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import read_batches, read_json, row_count
-from webtext.pipeline.insight.judge import judge as judged
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Page, Unread
-from webtext.pipeline.tokens.bpe import VOCABULARY
-from webtext.pipeline.tokens.tokens import STATS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +52,9 @@ def judge(
     >>> judge("Tea is made of the leaves of a shrub.")["dropped_by"]
     'rules.gopher_quality.word_count.low'
     """
+    from webtext.flows.building.settings import load  # half a second that `extract` does without
+    from webtext.pipeline.insight.judge import judge as judged
+
     given = load(str(recipe), tuple(overrides))
     found = judged(given.rules, given.language, "", given.clean.text(text), url)
     return {name: value for name, value in found.items() if name != "id"}
@@ -75,6 +73,9 @@ def build(
         UserError: bad input, another build at work there, or no room on the disk.
         PipelineError: rows were lost between two steps.
     """
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.build import Build
+
     Build(load(str(recipe), overrides), Path(data)).run(until=until, workers=workers)
     return Corpus(data)
 
@@ -88,6 +89,8 @@ class Corpus:
         Raises:
             UserError: nothing has been built there.
         """
+        from webtext.pipeline.build import Build
+
         self.made = Build(None, Path(data))
         self.made.made()  # raises
 
@@ -132,6 +135,8 @@ class Corpus:
 
         from webtext.model.batches.data import Batches, Stream
         from webtext.model.errors import UserError as ModelError
+        from webtext.pipeline.tokens.bpe import VOCABULARY
+        from webtext.pipeline.tokens.tokens import STATS
 
         home = self.made.path("tokens").path
         told = read_json(home / STATS).get("tokenizer", {})

@@ -169,6 +169,7 @@ def in_order(
             while len(ahead) < AHEAD * workers and (item := next(source, _END)) is not _END:
                 with deaf_children():
                     ahead.append(pool.submit(work, item))
+                watch_all(pool)
                 waiting()
             if not ahead:
                 break
@@ -268,6 +269,7 @@ def _gather_by_number(
                 futures[executor.submit(work, item)] = number
             except BrokenProcessPool:
                 broken.append(number)
+    watch_all(executor)
     left = set(futures)
     show(0)
     while left:
@@ -279,6 +281,17 @@ def _gather_by_number(
                 broken.append(futures[future])
         show(len(results))
     return results, sorted(broken)
+
+
+def watch_all(pool: ProcessPoolExecutor) -> None:
+    """Let a pool watch the processes that its last `submit` started, too.
+
+    `submit` wakes the thread that watches before it starts a process, so that this one may be
+    missed, and its death as well, until something else happens. Another process that waits for a
+    lock that the dead one held then waits for ever.
+    """
+    with pool._shutdown_lock:  # noqa: SLF001 -- no public way, up to Python 3.14
+        pool._executor_manager_thread_wakeup.wakeup()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 @contextmanager

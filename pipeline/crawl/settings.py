@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.links.parts import Part
+from webtext.pipeline.urls.parts import Part
 
 Gate = Callable[[str], Awaitable[None]]
 """Awaited with a URL directly before every request for it: robots.txt, the page, each redirect.

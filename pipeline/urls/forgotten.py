@@ -209,7 +209,7 @@ def recorded(data: Path) -> Forgotten:
     path = data / FILE
     try:
         lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return NOTHING
     return Forgotten(tuple(_checked(path, lines)))
 

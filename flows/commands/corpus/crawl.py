@@ -46,7 +46,7 @@ def crawl(
     from webtext.flows.building.settings import overridden
     from webtext.pipeline.build import Build
     from webtext.pipeline.crawl.step import STEP
-    from webtext.pipeline.links.parts import Part, part_of
+    from webtext.pipeline.urls.parts import Part, part_of
 
     portion = Part.parsed(part, "--part ") if part else None
     if part:

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +51,7 @@ def _alike(planned: Planned, home: Directory) -> Former | None:
         said = home.manifest()
         given = dict(said.get("inputs", {}))
         made = {name: said.get(name) for name in ("libraries", "code")}
-        name = directory_name(planned.name, planned.settings, [*given], planned.outside.known_by)
+        name = directory_name(planned.name, planned.settings, [*given], planned.outside.identity)
         if made != made_by(planned.step) or name != home.name:
             return None
         inputs = tuple(Directory(planned.data / name) for name in given)
@@ -69,7 +68,7 @@ def _size(found: Former) -> tuple[int, int]:
     return passages[0]["read"], found.home.manifest_path.stat().st_mtime_ns
 
 
-class Rows:
+class Rows(ExitStack):
     """Rows of one shard by their numbers; in a rising order each row group is read once.
 
     Raises:
@@ -77,8 +76,8 @@ class Rows:
     """
 
     def __init__(self, path: Path, columns: Sequence[str] | None = None) -> None:
-        self._stack = ExitStack()
-        self._file = self._stack.enter_context(parquet(path))
+        super().__init__()
+        self._file = self.enter_context(parquet(path))
         self._columns = None if columns is None else list(columns)
         footer = self._file.metadata
         sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
@@ -105,17 +104,6 @@ class Rows:
             )
         order = np.argsort(np.argsort(groups, kind="stable"), kind="stable")
         return pa.concat_tables(parts).take(pa.array(order)).combine_chunks()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
 
 def only_batch(table: pa.Table) -> pa.RecordBatch:

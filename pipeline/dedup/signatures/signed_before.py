@@ -5,8 +5,6 @@ the URLs, of which the page's key is made. Score and date are the new documents'
 """
 
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +19,7 @@ COMPARED = ["url", "final_url", "text"]
 OF_LINK = ("score", "linked")  # in a signature file, but not made of the text
 
 
-class Signed:
+class Signed(ExitStack):
     """One shard of documents that were signed before, and their signatures.
 
     Raises:
@@ -29,13 +27,13 @@ class Signed:
     """
 
     def __init__(self, found: Former, number: int) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         documents = found.inputs[0].shard(number)
         self._ids = read_shard(documents, ["id"])["id"].combine_chunks()
         if not distinct(self._ids):
             self._ids = self._ids.slice(0, 0)
-        self._texts = self._stack.enter_context(Rows(documents, COMPARED))
-        self._signatures = self._stack.enter_context(Rows(found.home.shard(number)))
+        self._texts = self.enter_context(Rows(documents, COMPARED))
+        self._signatures = self.enter_context(Rows(found.home.shard(number)))
         self.taken = 0  # documents so far
 
     def rows(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
@@ -61,17 +59,6 @@ class Signed:
         given = {name: batch[name] for name in OF_LINK}
         columns = [given.get(field.name, found[field.name]).cast(field.type) for field in schema]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
 
 def signed_before(found: Former | None, number: int) -> Signed | None:

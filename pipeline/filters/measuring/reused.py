@@ -11,8 +11,7 @@ pages that were crawled: there the digest is ours, of the body as it is read.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +54,7 @@ def _crawled(pages: Directory) -> bool:
     return "crawl" in pages.manifest().get("stages", {})
 
 
-class Reused:
+class Reused(ExitStack):
     """The pages of one shard whose fates an earlier build knows, and their rows there.
 
     Raises:
@@ -63,7 +62,7 @@ class Reused:
     """
 
     def __init__(self, found: Former, pages: Directory, number: int) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         home = found.home
         new, old = _pages(pages, number), _pages(found.inputs[0], number)
         measures = read_shard(home.shard(number, under=FOLDER))
@@ -80,8 +79,7 @@ class Reused:
         self._fates = self.measures["fate"]
         self._rows = self.measures["row"].to_numpy()
         self._texts, self._dropped = (
-            self._stack.enter_context(Rows(home.shard(number, under=under)))
-            for under in ("", "dropped")
+            self.enter_context(Rows(home.shard(number, under=under))) for under in ("", "dropped")
         )
 
     def places(self, ids: pa.Array) -> pa.Array:
@@ -141,17 +139,6 @@ class Reused:
             [given.get(field.name, found[field.name]).cast(field.type) for field in schema],
             schema=schema,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
 
 def _pages(pages: Directory, number: int) -> pa.Table:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -146,3 +147,31 @@ def test_a_worker_killed_while_it_counts_holds_nobody_up():
     with pytest.raises(PipelineError, match="was set aside: 3;"):
         each(die_with_the_meter, range(6), 2, lambda *args: seen.append(args), total=12)
     assert seen[-1][0] >= 10
+
+
+def wait_or_die_with_the_meter(marks: Path, number: int) -> int:
+    """Wait for the meter's lock, which the second worker holds when it dies for the first time."""
+    mark, both = marks / "dead", marks / "both"
+    if number == 1 and not mark.exists():
+        with pool._ticks.get_lock():
+            both.touch()
+            time.sleep(1.0)  # the first one waits for the lock by now
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    wait_until(both.exists, 30)
+    tick(1)
+    return number
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_starts_late_is_watched_too(tmp_path, monkeypatch):
+    """The thread that watches has looked at the processes before the second one is started."""
+    started = ProcessPoolExecutor._adjust_process_count
+
+    def late(self):
+        time.sleep(0.5)
+        started(self)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_adjust_process_count", late)
+    work = partial(wait_or_die_with_the_meter, tmp_path)
+    assert each(work, [0, 1], workers=2) == [0, 1]

@@ -24,7 +24,7 @@ from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.http.address_guard import Resolver
 from webtext.pipeline.crawl.http.client import Client, Failed
 from webtext.pipeline.crawl.settings import Crawl
-from webtext.pipeline.links.parts import Part, part_of
+from webtext.pipeline.urls.parts import Part, part_of
 
 URLS = [
     [f"http://h{i}.test/{j}" for i in range(s, 24, 3) for j in range(1 + i % 5)] for s in range(3)

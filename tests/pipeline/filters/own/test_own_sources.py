@@ -188,11 +188,11 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(own, monkeypatch):
 
     judge, calls = own_step.judge_chunk, []
 
-    def dying(*arguments):
+    def dying(*arguments, **named):
         calls.append(1)
         if len(calls) in (4, 9, 12):
             raise Killed
-        return judge(*arguments)
+        return judge(*arguments, **named)
 
     monkeypatch.setattr(own_step, "judge_chunk", dying)
     for _ in range(3):

@@ -65,12 +65,15 @@ class Errand:
 
 
 _threads: dict[str, int] = {}  # the errands at work in this process, and the thread of each
+_ended: set[str] = set()  # errands that were told to end, maybe before they began
 _lock = threading.Lock()
 
 
 @contextmanager
 def _at_work(name: str) -> Iterator[None]:
     with _lock:
+        if name in _ended:
+            raise Ended
         _threads[name] = threading.get_ident()
     try:
         yield
@@ -80,8 +83,9 @@ def _at_work(name: str) -> Iterator[None]:
 
 
 def end(names: list[str]) -> None:
-    """Raise `Ended` in the threads of these errands, if they are at work in this process."""
+    """Raise `Ended` in the threads of these errands, also of those that are still to begin."""
     with _lock:
+        _ended.update(names)
         for name in names:
             if thread := _threads.get(name):
                 raised = ctypes.py_object(Ended)

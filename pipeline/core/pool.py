@@ -291,7 +291,7 @@ def watch_all(pool: ProcessPoolExecutor) -> None:
     lock that the dead one held then waits for ever.
     """
     with pool._shutdown_lock:  # noqa: SLF001 -- no public way, up to Python 3.14
-        pool._executor_manager_thread_wakeup.wakeup()  # type: ignore[attr-defined]  # noqa: SLF001
+        pool._executor_manager_thread_wakeup.wakeup()  # noqa: SLF001
 
 
 @contextmanager

@@ -36,9 +36,15 @@ def heard():
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory, heard):
-    """Two workers on loopback, which many tests share."""
-    data = tmp_path_factory.mktemp("cluster") / "data"
-    with opened(None, 2, data, heard.append) as found:
+    """A worker on loopback, which many tests share."""
+    with opened(None, 1, tmp_path_factory.mktemp("cluster") / "data", heard.append) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory, heard):
+    """Two of them, for slow tests: each takes 2 s of CPU to start."""
+    with opened(None, 2, tmp_path_factory.mktemp("cluster") / "data", heard.append) as found:
         yield found
 
 
@@ -82,10 +88,10 @@ def plain(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def here(plain, runner, monkeypatch) -> Path:
-    """That folder as the current directory, also of the runner."""
+def here(plain, two, monkeypatch) -> Path:
+    """That folder as the current directory, also of the two workers."""
     monkeypatch.chdir(plain)
-    monkeypatch.setattr(runner, "place", plain)
+    monkeypatch.setattr(two, "place", plain)
     return plain
 
 
@@ -93,11 +99,15 @@ def build(folder: Path) -> Build:
     return Build(load("webtext", sources(folder)), Path("dask"))
 
 
-def test_a_build_has_the_same_bytes_and_funnel_with_a_relative_data_directory(here, runner):
-    asked = build(here)
-    asked.run(workers=runner)
-    assert content(here / "dask") == content(here / "local")
-    assert asked.funnel() == Build(None, Path("local")).funnel()
+def test_links_and_pages_have_the_same_bytes(tmp_path, runner, monkeypatch):
+    """Of the whole build a slow test asks the same; its libraries take long to load."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runner, "place", tmp_path)
+    recipe = load("webtext", sources(tmp_path))
+    for data, workers in (("local", 0), ("dask", runner)):
+        Build(recipe, Path(data)).run("pages", workers)
+    assert len(content(tmp_path / "dask")) > FILES
+    assert content(tmp_path / "dask") == content(tmp_path / "local")
 
 
 def test_results_are_in_order_and_progress_is_told(runner):
@@ -109,12 +119,8 @@ def test_results_are_in_order_and_progress_is_told(runner):
     assert list(in_order(square, iter(range(40)), runner)) == [n * n for n in range(40)]
 
 
-def test_an_item_that_kills_its_worker_twice_is_named_and_the_others_are_done(runner, heard):
-    done = []
-    with pytest.raises(PipelineError, match="killed its worker twice and was set aside: 3;"):
-        each(die_always, range(6), runner, lambda n, *_: done.append(n))
-    assert done[-1] == 5
-    assert "was lost; what it did is done again: 3" in heard[-1]
+def test_a_killed_worker_costs_its_item_a_second_try_and_no_more(runner, tmp_path):
+    assert each(partial(die_once, tmp_path), range(6), runner) == [0, 1, 2, 3, 4, 5]
 
 
 def test_an_error_of_the_work_reaches_the_caller(runner):
@@ -174,7 +180,7 @@ def test_what_a_worker_lacks_is_told():
 
 def test_a_cluster_of_ones_own_is_on_loopback_and_locked(runner, heard):
     assert heard[0].startswith("Dask at tls://127.0.0.1:")
-    assert "workers: 2 of " in heard[0]
+    assert "workers: 1 of " in heard[0]
     assert " GB; dashboard: http://127.0.0.1:" in heard[0]
     assert all(address.startswith("tls://127.0.0.1:") for address in runner.alive)
 
@@ -206,23 +212,30 @@ def test_a_missing_extra_is_told(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_no_byte(here, runner):
+def test_a_build_has_the_same_bytes_and_funnel_with_a_relative_data_directory(here, two):
+    asked = build(here)
+    asked.run(workers=two)
+    assert content(here / "dask") == content(here / "local")
+    assert asked.funnel() == Build(None, Path("local")).funnel()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_changes_no_byte(here, two):
     killed = []
 
     def kill_one(stop: threading.Event) -> None:
-        while not stop.is_set() and len(killed) < 2:
+        while not stop.is_set() and not killed:
             homes = list((here / "dask").glob("documents-*"))
             if homes and not (homes[0] / "manifest.json").exists():
-                (pid,) = runner.client.run(os.getpid, workers=sorted(runner.alive)[:1]).values()
+                (pid,) = two.client.run(os.getpid, workers=sorted(two.alive)[:1]).values()
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
-                time.sleep(3)
 
     subprocess.run(["rm", "-rf", str(here / "dask")], check=True)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as beside:
         watch = beside.submit(kill_one, stop)
-        build(here).run(workers=runner)
+        build(here).run(workers=two)
         stop.set()
         watch.result()
     assert killed
@@ -301,5 +314,20 @@ SOME = f"links.sources = [{str(Path(__file__))!r}]"
 
 
 @pytest.mark.slow
-def test_a_killed_worker_costs_its_item_a_second_try_and_no_more(runner, tmp_path):
-    assert each(partial(die_once, tmp_path), range(6), runner) == [0, 1, 2, 3, 4, 5]
+def test_an_item_that_kills_its_worker_twice_is_named_and_the_others_are_done(two, heard):
+    done = []
+    with pytest.raises(PipelineError, match="killed its worker twice and was set aside: 3;"):
+        each(die_always, range(6), two, lambda n, *_: done.append(n))
+    assert done[-1] == 5
+    assert "was lost; what it did is done again: 3" in heard[-1]
+
+
+@pytest.mark.slow
+def test_results_of_two_workers_are_in_order_too(two):
+    assert list(in_order(slower_first, iter(range(40)), two)) == [*range(40)]
+
+
+def slower_first(number: int) -> int:
+    """Take longer for every fourth, so that later ones are done before."""
+    time.sleep(0.0 if number % 4 else 0.1)
+    return number

@@ -27,6 +27,9 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, replacing, write_json, write_parquet
 from webtext.pipeline.corpus import labels
 from webtext.pipeline.crawl import fates
+from webtext.pipeline.crawl.commoncrawl import asking
+from webtext.pipeline.crawl.commoncrawl import step as commoncrawl
+from webtext.pipeline.crawl.commoncrawl.captures import WITHHELD, leads_to
 from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
 from webtext.pipeline.insight.purging.needles import URL, Needles
 from webtext.pipeline.insight.purging.searching import Hit, batches, search
@@ -39,7 +42,12 @@ from webtext.pipeline.urls.forgotten import PURGING, Forgotten, recorded
 
 PLAN: Final = "plan.json"
 ROWS: Final = 4096  # at a time
-ADDRESSES: Final = ("url", "final_url", "redirects")  # columns that say which pages a row is of
+ADDRESSES: Final = (
+    "url",
+    "final_url",
+    "redirects",
+    "redirect",
+)  # columns that say which pages a row is of
 INSPECTOR: Final = "inspector"  # the folder of its tables and index, which it makes anew
 OF_LINK: Final = ("id", "url", "domain", "score", "subreddit", "linked")  # columns of the link
 
@@ -163,7 +171,8 @@ def chosen(table: pa.Table, forgotten: Forgotten) -> np.ndarray[Any, Any]:
 
 
 def _look_for(row: dict[str, Any], forgotten: Forgotten, needles: Needles) -> None:
-    addresses = [row.get("url"), row.get("final_url"), *(row.get("redirects") or ())]
+    addresses = [row.get(name) for name in ("url", "final_url", "redirect")]
+    addresses += row.get("redirects") or ()
     for url in filter(forgotten, addresses):
         needles.add(str(url).encode(), URL)
     if row.get("text"):
@@ -245,8 +254,13 @@ def _archive(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgot
     """Take what is forgotten out of a crawl's own tables; its WARC files have lost it already."""
     home.sweep()
     home.manifest_path.unlink(missing_ok=True)
+    indexed = (home.path / asking.UNDER).is_dir()
+    fate = commoncrawl.FORGOTTEN if indexed else fates.FORGOTTEN
     for path in sorted(home.path.rglob("*.parquet")):
-        _without_rows(path, forgotten)
+        if path.parent.name == asking.UNDER:
+            _without_captures(path, forgotten)
+        else:
+            _without_rows(path, forgotten, fate)
     for path in sorted(home.path.rglob(outcomes.INDEX)):
         _without_lines(path, forgotten)
     for path in [path for name in schema.FILES for path in home.path.rglob(name)]:
@@ -255,13 +269,14 @@ def _archive(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgot
     if manifest is not None:
         told = {key: value for key, value in manifest.items() if key != "files"}
         if "crawl" in told.get("stages", {}):
-            told["passages"] = [asdict(outcomes.passage(home))]
+            counted = commoncrawl.passage(home) if indexed else outcomes.passage(home)
+            told["passages"] = [asdict(counted)]
         given = {name: Directory(home.path.parent / name) for name in told["inputs"]}
         told["inputs"] |= {name: one.fingerprint() for name, one in given.items() if one.whole}
         home.finish(told)
 
 
-def _without_rows(path: Path, forgotten: Forgotten) -> None:
+def _without_rows(path: Path, forgotten: Forgotten, fate: str) -> None:
     """Leave of an outcome of what is forgotten its id and its fate, and of others' their link."""
     table = pq.read_table(path)
     columns = [name for name in ADDRESSES if name in table.column_names]
@@ -273,7 +288,7 @@ def _without_rows(path: Path, forgotten: Forgotten) -> None:
     for schema_field in table.schema:
         name = schema_field.name
         mask = own & (name != "id") if name in OF_LINK else which
-        new = pa.scalar(fates.FORGOTTEN if name == "dropped_by" else None, schema_field.type)
+        new = pa.scalar(fate if name == "dropped_by" else None, schema_field.type)
         values = table[name].combine_chunks()
         rows = values.to_pylist()
         made[name] = pa.array(
@@ -282,6 +297,20 @@ def _without_rows(path: Path, forgotten: Forgotten) -> None:
         )
     whole = pa.table(made, schema=table.schema)
     write_parquet(path, whole.to_batches(ROWS), table.schema)
+
+
+def _without_captures(path: Path, forgotten: Forgotten) -> None:
+    """Take what is forgotten out of the answers of Common Crawl's index."""
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    kept = [
+        {**row, "redirect": WITHHELD} if leads_to(row["url"], row["redirect"], forgotten) else row
+        for row in rows
+        if not forgotten(row["url"])
+    ]
+    if kept != rows:
+        whole = pa.Table.from_pylist(kept, table.schema)
+        write_parquet(path, whole.to_batches(ROWS), table.schema)
 
 
 def _without_lines(path: Path, forgotten: Forgotten) -> None:

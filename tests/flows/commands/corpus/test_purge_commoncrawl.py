@@ -53,8 +53,8 @@ def built(folder, home, until=None):
             *ANY,
             f"links.sources = ['{dump}']",
             f"crawl.connect_to = ['*:80:127.0.0.1:{port}']",
-            f"commoncrawl = {{crawls = ['{CRAWL}'], prefix = 'http://commoncrawl.test', gap = 0,"
-            " rate = 1e6}",
+            f"commoncrawl = {{crawls = ['{CRAWL}'], gap = 0, rate = 1e6}}",
+            "commoncrawl.prefix = 'http://commoncrawl.test'",
         ]
         build = Build(load("demo", lines), folder / "data")
         build.run(until, workers=0)

@@ -60,7 +60,9 @@ class Plan:
 
     def and_(self, other: "Plan") -> "Plan":
         """Return this plan, which also looks for what another one looks for."""
-        return replace(self, needles=sorted({*map(tuple, [*self.needles, *other.needles])}))
+        return replace(
+            self, needles=sorted({(kind, one) for kind, one in (*self.needles, *other.needles)})
+        )
 
 
 def unfinished(data: Path) -> Plan | None:
@@ -231,13 +233,13 @@ def purge(data: Path, found: Plan, progress: Progress = silent) -> list[Hit]:
     """
     forgotten = recorded(data)
     for name, manifest in found.pages.items():
-        home = Directory(data / name)
-        with in_store.at_hand(home):
-            for path in sorted(home.path.glob("*.warc.gz")):
+        archive = Directory(data / name)
+        with in_store.at_hand(archive):
+            for path in sorted(archive.path.glob("*.warc.gz")):
                 if ranges := found.warc.get(f"{name}/{path.name}"):
                     bury(path, ranges)
-            archives.without(home, manifest, forgotten)
-            in_store.sent(home)
+            archives.without(archive, manifest, forgotten)
+            in_store.sent(archive)
     in_store.removed(data, found.removed)
     for number, name in enumerate(found.removed):
         progress(number, len(found.removed), name)

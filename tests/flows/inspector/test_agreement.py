@@ -1,5 +1,4 @@
 """Report, card, inspector, manifests and Croissant say the numbers that anybody counts.
-
 Everything is counted here from the rows of the shards, and by none of the code that is asked.
 """
 

@@ -33,6 +33,7 @@ from webtext.pipeline.core.directories.places import (
     name_of,
 )
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores import shared_notes
 from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError, Version
 from webtext.pipeline.core.stores.store_addresses import Address, parse
 from webtext.pipeline.core.stores.store_bound import make_room, touch
@@ -71,9 +72,12 @@ class WorkingCopy:
     def refresh(self) -> None:
         """Fetch the manifests of all steps that are finished in the store, and `latest.json`.
 
+        Also what is left out on request, and the plan of a purge that is under way there.
+
         Raises:
             StoreError: the store refuses, or cannot be reached.
         """
+        shared_notes.take_over(self.root, self.store)
         inside = [name for name in self.store.folders() if not name.startswith(".")]
         keys = [f"{name}/{MANIFEST}" for name in inside if name != ABOUT]
         if ABOUT in inside:
@@ -104,6 +108,8 @@ class WorkingCopy:
             if not stored(home) and any(
                 True for folder in (home, path.parent) if folder.is_dir() for _ in folder.iterdir()
             ):
+                if shared_notes.purging(self.root):
+                    return  # it was changed here, and is not in the store yet
                 self._put_beside(home)
             elif before is not None:
                 now = files_of(content)
@@ -145,10 +151,14 @@ class WorkingCopy:
         journal.parent.mkdir(exist_ok=True)
         last = str(manifest_of(home).relative_to(self.root))
         before = self.store.get(last)
+        changed = shared_notes.purging(self.root)  # a few of its files; the others are there
+        there = files_of(before.content) if before and changed else {}
         writing = threading.Lock()
 
         def send(name: str) -> None:
             entry, key = listed[name], self._key(home, name)
+            if there.get(name, {}).get("sha256") == entry["sha256"]:
+                return
             version = sent.get((name, entry["sha256"]))
             if version is None or not self._is(key, version, entry["bytes"]):
                 version = self.store.put(key, at(home, name))
@@ -235,7 +245,7 @@ class WorkingCopy:
         partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
         try:
             found = self.store.download(key, partial)
-            if found != entry["sha256"]:
+            if found != entry["sha256"] and not shared_notes.replaced(home, name, found):
                 what = "is gone from the store" if found is None else f"has sha256 {found[:8]}…"
                 raise StoreError(
                     f"{self.store.address}/{key}: {what}, wanted {str(entry['sha256'])[:8]}… as "

@@ -45,6 +45,8 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, parquet, write_json
 from webtext.pipeline.core.stage import Passage, fates
+from webtext.pipeline.core.stores.store_addresses import is_address
+from webtext.pipeline.core.stores.stored_files import matching
 from webtext.pipeline.links import merge, remembered
 from webtext.pipeline.links.remembered import place
 from webtext.pipeline.links.settings import Harvest
@@ -145,6 +147,8 @@ def count(out: Directory, read: int) -> Passage:
 def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources") -> list[Path]:
     """Return the files that paths or globs name, relative to `base`, each once and sorted.
 
+    A pattern may be an address in a store, such as s3://dumps/RS_2016-*.zst.
+
     `setting` is where the patterns come from, for the messages.
 
     Raises:
@@ -154,6 +158,12 @@ def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources")
         raise UserError(f"{setting} is empty; name the files to read")
     found: set[Path] = set()
     for pattern in patterns:
+        if is_address(pattern):
+            stored = set(matching(pattern))
+            if not stored:
+                raise UserError(f"{setting}: no file matches {pattern!r}")
+            found |= stored
+            continue
         whole = str(base / Path(pattern).expanduser())
         names = glob(whole, recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
         files = {path for name in (*names, whole) if (path := Path(name)).is_file()}

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.records import LINK, LINK_DROPPED, SUBMISSION
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.links import spill
@@ -57,6 +58,7 @@ class Spilled:
             wanted = {*names, "line"} if several else set(names)
             chosen = sorted(spill.SPILL.get_field_index(name) for name in wanted)
             options = pa.ipc.IpcReadOptions(included_fields=chosen)
+            at_hand(path)
             with (
                 pa.OSFile(str(path)) as file,  # a mapped file would count as used memory
                 pa.ipc.open_file(file, options=options) as reader,

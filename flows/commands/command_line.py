@@ -115,6 +115,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         evaluate.ablate: "two corpora",
         training_runs.batch: "the documents of a step",
         transfer.export: "for transformers and llama.cpp",
+        transfer.push: "to the Hugging Face hub",
     },
 }
 for command in chain.from_iterable(BY_PURPOSE.values()):

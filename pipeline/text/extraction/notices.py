@@ -11,6 +11,7 @@ from webtext.pipeline.text.extraction.blocks.completing import HEADINGS
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.places import Block
 
+MOST_UNSEEN = 0.2  # share of hidden words; where there are more, a script shows them later
 LEAST_MENU = 3  # lines of a block that is a menu, or parts of its line
 MENU_LINKED = 0.8  # share of its linked characters; spaces are not linked
 LONGEST_ENTRY = 40  # characters of its lines or parts
@@ -20,7 +21,7 @@ COOKIE = re.compile(r"\bcookies?\b|\u30af\u30c3\u30ad\u30fc", re.IGNORECASE)
 # What such a notice says beside that, in the languages of most sites that have one.
 AGREED = re.compile(
     r"\b(?:accept|agree|consent|polic(?:y|ies)|privacy|preferences"
-    r"|continu(?:e|ing) to (?:use|browse)|our use of|uses? cookies"
+    r"|continu(?:e|ing) to (?:use|browse)|our use of|(?:we|site|page) uses? cookies"
     r"|zustimm|akzeptier|einverstanden|datenschutz|verwende[nt]|nutzung"
     r"|accept(?:er|ez|ant)|utilis(?:e|ons|ation)|confidentialit|acept(?:a|ar|as|o)\b|utiliza(?:mos)?"
     r"|privacidad|accett|consenso|utilizza|informativa|gebruik|akkoord|zgod|u\u017cywa)"
@@ -56,7 +57,7 @@ def without_notices(
     left = [take and not is_menu(block) for block, take in zip(blocks, takes, strict=True)]
     all_words = sum_of(words, left)
     unseen = [take and block.place.unseen for block, take in zip(blocks, left, strict=True)]
-    if 2 * sum_of(words, unseen) <= all_words:  # else a script shows the text later
+    if sum_of(words, unseen) <= MOST_UNSEEN * all_words:  # else a script shows the text later
         left = [take and not hidden for take, hidden in zip(left, unseen, strict=True)]
     told = [at for at, take in enumerate(left) if take and COOKIE.search(blocks[at].text)]
     for at in told:

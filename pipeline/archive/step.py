@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from webtext.pipeline.archive.path_lists import is_list, listed
 from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.directories.lookup import Row, first_row
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step, changed
@@ -24,15 +26,16 @@ TRACED = "crawl"  # the name of the fetching in a trace, whoever did it
 
 
 def files(settings: ImportWarc) -> list[Path]:
-    """Return the WARC files that a recipe names.
+    """Return the WARC files that a recipe names, itself or by lists such as `warc.paths.gz`.
 
     Raises:
-        UserError: one does not exist.
+        UserError: one does not exist, or a list names none.
     """
-    return resolve(settings.warc, Path.cwd(), "pages.warc")
+    named = resolve(settings.warc, Path.cwd(), "pages.warc") if settings.warc else []
+    return [file for path in named for file in (listed(path) if is_list(path) else [path])]
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Make outcomes from the records of WARC files."""
     settings, *exclusions = planned.settings
     links = planned.read.get("links")

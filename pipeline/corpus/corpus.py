@@ -22,8 +22,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import CORPUS, CORPUS_DROPPED, DOCUMENT
 from webtext.pipeline.core.shards import (
@@ -94,7 +95,7 @@ def corpus(
     documents: Directory,
     duplicates: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
     steps: Sequence[Step] = (),
 ) -> list[Passage]:
@@ -127,7 +128,11 @@ def passage(documents: Directory, out: Directory) -> Passage:
 
 
 def divide_all(
-    documents: Directory, duplicates: Directory, out: Directory, workers: int, progress: Progress
+    documents: Directory,
+    duplicates: Directory,
+    out: Directory,
+    workers: Workers,
+    progress: Progress,
 ) -> None:
     """Divide the document shards that are not divided yet."""
     work = out.about / WORK
@@ -250,7 +255,7 @@ def in_order(
 
 
 def merge_all(
-    settings: Corpus, documents: Directory, out: Directory, workers: int, progress: Progress
+    settings: Corpus, documents: Directory, out: Directory, workers: Workers, progress: Progress
 ) -> None:
     """Write the corpus shards that do not exist yet."""
     numbers = documents.numbers()
@@ -305,7 +310,9 @@ def taken(out: Directory, number: int, wanted: Range) -> Iterator[pa.RecordBatch
     chosen = index[(index["id"] >= wanted.first) & (index["id"] <= wanted.last)]
     for run in np.unique(chosen["run"]):
         pages = np.unique(chosen["page"][chosen["run"] == run])
-        with pa.memory_map(str(run_path(out, number, int(run)))) as source:
+        path = run_path(out, number, int(run))
+        at_hand(path)
+        with pa.memory_map(str(path)) as source:
             yield from within(pa.ipc.open_file(source), pages, wanted)
 
 

@@ -293,7 +293,7 @@ def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Sub
     """Read a Parquet table; a row's number is its line number."""
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw) as file:
             named = {name: COLUMNS[name] for name in file.schema_arrow.names if name in COLUMNS}
             if "url" not in named.values():
                 names = ", ".join(file.schema_arrow.names)[:200]

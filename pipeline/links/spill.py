@@ -27,7 +27,7 @@ from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 CHUNK = 1 << 16  # records in memory at a time: with fewer, calls would cost more than their work
 CHUNK_PER_SHARD = 128  # ... or this many for each shard, so that batches are not mostly overhead
-CODEC = "zstd"  # of Arrow's buffers
+CODEC = "lz4"  # of buffers: half as much again on disk as zstd, a harvest a tenth faster
 
 # The reasons to drop a single submission, in the order in which they are checked; a row has the
 # place of its reason here, 0 for none.

@@ -113,7 +113,7 @@ class Trip:
         """Note the facts about a response."""
         self.arrived, self.elapsed, self.body_bytes = arrived, None, None
         self.status = arrived.head.status
-        self.content_type = arrived.head.first("Content-Type")
+        self.content_type = ", ".join(arrived.head.every("Content-Type")) or None
 
     def end(self, failed: Failed | None = None, exchange: Exchange | None = None) -> Fetched:
         """Summarise the trip."""

@@ -219,7 +219,7 @@ class Resolver:
             BlockedError: this address was not checked.
         """
         family, kind, protocol, _, target = info
-        known = target in self._own or any(rule.address == target[0] for rule in self._rules)
+        known = target[:2] in self._own or any(rule.address == target[0] for rule in self._rules)
         if not self._allow_private and not known and (why := blocked(target[0])):
             raise BlockedError(f"{target[0]}: {why}")
         return socket.socket(family, kind, protocol)

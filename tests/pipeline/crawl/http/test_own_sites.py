@@ -14,6 +14,7 @@ from webtext.pipeline.core.stage import settings
 from webtext.pipeline.crawl import fates, step
 from webtext.pipeline.crawl import settings as crawl_settings
 from webtext.pipeline.crawl.fetch import Fetcher
+from webtext.pipeline.crawl.http.address_guard import BlockedError, Resolver
 from webtext.pipeline.crawl.profile import Profile
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -162,3 +163,19 @@ def test_a_crawl_that_names_sites_is_another_one_and_all_others_keep_their_names
     assert there.pages_serve(Profile.of(own))
     assert not there.pages_serve(Profile.of(plain))
     assert Profile.of(plain).pages_serve(there)
+
+
+def test_the_address_of_a_site_that_is_named_may_be_one_of_version_6():
+    async def whole():
+        async def names(_name):
+            return ["fd00::5"]
+
+        resolver = Resolver(Crawl(contact="me", allow=("wiki.intern:8080",)), names)
+        (found,) = await resolver.resolve("wiki.intern", 8080, own=True)
+        info = (socket.AF_INET6, socket.SOCK_STREAM, 0, "")
+        resolver.socket((*info, (found["host"], found["port"], 0, 0))).close()
+        with pytest.raises(BlockedError):
+            resolver.socket((*info, (found["host"], 80, 0, 0)))
+        await resolver.close()
+
+    asyncio.run(whole())

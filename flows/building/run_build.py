@@ -11,6 +11,7 @@ from webtext.flows.building.watched import EventLog, Watched
 from webtext.pipeline.build import Build, Execute, make, run_all
 from webtext.pipeline.core.directories.months import Snapshot, snapshots
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import Workers, threads
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.step import Planned
 
@@ -18,7 +19,7 @@ from webtext.pipeline.core.step import Planned
 def run_steps(
     planned: Sequence[Planned],
     data: Path,
-    workers: int,
+    workers: Workers,
     execute: Execute = make,
     tell: Callable[..., None] = lambda _event, **_facts: None,
 ) -> None:
@@ -75,7 +76,7 @@ def build_plainly(
     asked: Build,
     recipe: str,
     until: str | None,
-    workers: int,
+    workers: Workers,
     overrides: list[str],
     timeout: float | None = None,
 ) -> None:
@@ -87,5 +88,5 @@ def build_plainly(
     """
     watched = Watched([EventLog(asked.data, "by hand"), Hooks(say)], say)
     facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
-    with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+    with watched.whole(timeout, **facts, workers=threads(workers), overrides=overrides):
         run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from webtext.pipeline.build import Execute, make
 from webtext.pipeline.core.directories.data_directory import interrupt_main
 from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned
@@ -135,7 +136,7 @@ class Watched:
             with contextlib.suppress(Exception):
                 listener(event, facts)
 
-    def step(self, step: Planned, workers: int, progress: Progress) -> list[Passage]:
+    def step(self, step: Planned, workers: Workers, progress: Progress) -> list[Passage]:
         """Run a step, with retries where they can help; finished parts are kept between tries."""
         name, home, begun = step.name, str(step.home.path), time.monotonic()
 

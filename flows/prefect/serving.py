@@ -27,6 +27,7 @@ from webtext.flows.prefect.timetable import Served
 from webtext.flows.prefect.trust import served_alone
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core.pool import Workers, threads
 from webtext.pipeline.core.shards import write_json
 
 FAST = 0.2  # s between two checks
@@ -227,7 +228,7 @@ def build_beside(
     asked: Build,
     recipe: str,
     until: str | None,
-    workers: int,
+    workers: Workers,
     overrides: list[str],
     timeout: float | None = None,
     patience: float | None = None,
@@ -245,7 +246,7 @@ def build_beside(
     try:
         with recorded(asked, server, patience) as watched:
             facts = {"recipe": recipe, "data": str(asked.data.resolve()), "until": until}
-            with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
+            with watched.whole(timeout, **facts, workers=threads(workers), overrides=overrides):
                 run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)
     finally:
         server.end()

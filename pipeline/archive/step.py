@@ -6,6 +6,7 @@ from typing import Any
 
 from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.directories.lookup import Row, first_row
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step, changed
@@ -32,7 +33,7 @@ def files(settings: ImportWarc) -> list[Path]:
     return resolve(settings.warc, Path.cwd(), "pages.warc")
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Make outcomes from the records of WARC files."""
     settings, *exclusions = planned.settings
     links = planned.read.get("links")

@@ -39,7 +39,7 @@ from webtext.pipeline.archive.warc import (
     responses,
 )
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.pool import each
+from webtext.pipeline.core.pool import Workers, each
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import Directory, read_batches, read_shard, write_parquet
@@ -131,7 +131,7 @@ def import_warc(
     sources: Sequence[Path],
     links: Directory | None,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress,
     exclusions: Barred = None,
 ) -> list[Passage]:

@@ -1,5 +1,8 @@
 """Process shards in worker processes, and survive workers that die, as plain executors do not.
 
+Steps hand all their items to `each` or `in_order`, and pass on whom they were given: a number of
+processes, which are started here, or a `Runner`, which has workers elsewhere.
+
 A worker that is killed (out of memory, a crash in C) breaks the whole pool. The pool does not say
 which item caused it, so every item that was in flight is retried alone, on a pool of its own; an
 item that kills that pool too is reported, after all the others are done.
@@ -12,11 +15,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.sharedctypes import Synchronized
-from typing import Any
+from typing import Any, Protocol
 
 from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.progress import Progress, silent
@@ -25,61 +29,115 @@ POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer o
 AHEAD = 4  # items a worker that `in_order` takes before their turn
 _END = object()
 
+Work = Callable[[Any], Any]
+
+
+class Runner(Protocol):
+    """Who does the items of all steps elsewhere, such as on the machines of a cluster.
+
+    `work` must be importable (a module's function, or a partial of one) and idempotent, and may
+    call `tick`. A worker that is lost costs its item a second try; who ends a call early, by an
+    error or by Ctrl-C, finds no item at work afterwards.
+    """
+
+    threads: int  # for what a step does in this process itself
+
+    def each(self, work: Work, items: Sequence[Any], progress: Progress, total: int | None) -> Any:
+        """Do as `each` does.
+
+        Raises:
+            PipelineError: an item killed its worker twice; the others are done by then.
+        """
+
+    def in_order(
+        self, work: Work, items: Iterable[Any], waiting: Callable[[], None]
+    ) -> Iterator[Any]:
+        """Do as `in_order` does.
+
+        Raises:
+            PipelineError: an item killed its worker twice.
+        """
+
+
+Workers = int | Runner  # processes of this machine, or who does the work elsewhere
+
 _ticks: "Synchronized[int] | None" = None  # this process's progress counter, set by the pool
+_teller: Callable[[int], None] | None = None  # whom a runner's worker tells of its progress
+
+
+def threads(workers: Workers) -> int:
+    """Return how many threads a step may use in this process."""
+    return workers if isinstance(workers, int) else workers.threads
 
 
 def tick(units: int) -> None:
     """Report `units` of work done inside an item, from whichever process does it."""
-    if _ticks is not None:
+    if _teller is not None:
+        _teller(units)
+    elif _ticks is not None:
         with _ticks.get_lock():
             _ticks.value += units
 
 
+@contextmanager
+def told(teller: Callable[[int], None]) -> Iterator[None]:
+    """Pass what `tick` reports in this process to a function: for a runner's worker."""
+    global _teller  # noqa: PLW0603 -- one item a process at a time
+    _teller = teller
+    try:
+        yield
+    finally:
+        _teller = None
+
+
+def set_aside(items: Iterable[Any]) -> PipelineError:
+    """Return the error that names items which killed their workers twice."""
+    names = ", ".join(str(item) for item in items)
+    return PipelineError(
+        f"killed its worker twice and was set aside: {names}; the others are done. Look for "
+        "the kernel's out-of-memory killer, run with fewer --workers, then build again"
+    )
+
+
 def each(
-    work: Callable[[Any], Any],
+    work: Work,
     items: Sequence[Any],
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
     total: int | None = None,
-    executor: Executor | None = None,
 ) -> list[Any]:
     """Call `work` on every item, in parallel; return the results in the order of the items.
 
     `work` must be importable (a module's function, or a partial of one) and idempotent. It may
     call `tick`; `total` is then in its units, else progress counts items. With no workers it runs
-    in this process, for tests and debuggers. `executor` may be another library's, such as
-    `distributed.Client(...).get_executor()`; it is left open, and must handle dead workers itself.
+    in this process, for tests and debuggers.
 
     Raises:
         PipelineError: an item killed its worker twice; the others are done by then.
     """
+    if not isinstance(workers, int):
+        return list(workers.each(work, items, progress, total))
     counter = multiprocessing.get_context("spawn").Value("q", 0)
-    show = _meter(counter, progress, len(items), total)
+    show = meter(partial(read, counter), progress, len(items), total)
     if workers == 0:
         return _inline(work, items, counter, show)
-    if executor is not None:
-        return _gather(executor, work, dict(enumerate(items)), show)[0]
     results, suspects = _in_pool(work, dict(enumerate(items)), workers, counter, show)
     guilty = []
     for number in suspects:
         counter = anew(counter)  # a killed worker may have held the lock of the last counter
-        show = _meter(counter, progress, len(items), total)
+        show = meter(partial(read, counter), progress, len(items), total)
         alone, again = _in_pool(work, {number: items[number]}, 1, counter, show)
         results |= alone
         guilty += again
     if guilty:
-        names = ", ".join(str(items[number]) for number in guilty)
-        raise PipelineError(
-            f"killed its worker twice and was set aside: {names}; the others are done. Look for "
-            "the kernel's out-of-memory killer, run with fewer --workers, then build again"
-        )
+        raise set_aside(items[number] for number in guilty)
     return [results[number] for number in range(len(items))]
 
 
 def in_order(
-    work: Callable[[Any], Any],
+    work: Work,
     items: Iterable[Any],
-    workers: int,
+    workers: Workers,
     waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[Any]:
     """Yield what `work` returns for each item, in the order of the items, which may be endless.
@@ -90,6 +148,9 @@ def in_order(
     Raises:
         PipelineError: a worker was killed; an item cannot be tried again, for it may be gone.
     """
+    if not isinstance(workers, int):
+        yield from workers.in_order(work, items, waiting)
+        return
     if workers < 2:
         for item in items:
             waiting()
@@ -128,8 +189,8 @@ def in_order(
     pool.shutdown()
 
 
-def _meter(
-    counter: "Synchronized[int]", progress: Progress, items: int, total: int | None
+def meter(
+    ticks: Callable[[], int], progress: Progress, items: int, total: int | None
 ) -> Callable[[int], None]:
     """Return a function of the items done, which reports ticks instead if they have a total."""
 
@@ -137,7 +198,7 @@ def _meter(
         if total is None:
             progress(done, items)
         else:
-            progress(min(read(counter), total), total, f"{done}/{items} shards")
+            progress(min(ticks(), total), total, f"{done}/{items} shards")
 
     return show
 
@@ -153,7 +214,7 @@ def anew(counter: "Synchronized[int]") -> "Synchronized[int]":
 
 
 def _inline(
-    work: Callable[[Any], Any],
+    work: Work,
     items: Sequence[Any],
     counter: "Synchronized[int]",
     show: Callable[[int], None],
@@ -170,7 +231,7 @@ def _inline(
 
 
 def _in_pool(
-    work: Callable[[Any], Any],
+    work: Work,
     items: dict[int, Any],
     workers: int,
     counter: "Synchronized[int]",
@@ -192,25 +253,9 @@ def _in_pool(
     return results, broken
 
 
-def _gather(
-    executor: Executor,
-    work: Callable[[Any], Any],
-    items: dict[int, Any],
-    show: Callable[[int], None],
-) -> tuple[list[Any], list[int]]:
-    """Run on an executor that is not ours."""
-    results, broken = _gather_by_number(executor, work, items, show)
-    if broken:
-        raise PipelineError(
-            f"the executor lost the workers of {[items[n] for n in broken]}; what is finished is "
-            "kept: run the same command again"
-        )
-    return [results[number] for number in items], broken
-
-
 def _gather_by_number(
-    executor: Executor,
-    work: Callable[[Any], Any],
+    executor: ProcessPoolExecutor,
+    work: Work,
     items: dict[int, Any],
     show: Callable[[int], None],
 ) -> tuple[dict[int, Any], list[int]]:
@@ -238,16 +283,15 @@ def _gather_by_number(
     return results, sorted(broken)
 
 
-def watch_all(executor: Executor) -> None:
-    """Let an executor watch the processes that its last `submit` started, too.
+def watch_all(pool: ProcessPoolExecutor) -> None:
+    """Let a pool watch the processes that its last `submit` started, too.
 
     `submit` wakes the thread that watches before it starts a process, so that this one may be
     missed, and its death as well, until something else happens. Another process that waits for a
     lock that the dead one held then waits for ever.
     """
-    if isinstance(executor, ProcessPoolExecutor):
-        with executor._shutdown_lock:  # noqa: SLF001 -- no public way, up to Python 3.14
-            executor._executor_manager_thread_wakeup.wakeup()  # noqa: SLF001
+    with pool._shutdown_lock:  # noqa: SLF001 -- no public way, up to Python 3.14
+        pool._executor_manager_thread_wakeup.wakeup()  # noqa: SLF001
 
 
 @contextmanager

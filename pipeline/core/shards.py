@@ -19,6 +19,7 @@ from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 
 GO_ON = "run the same build again: it makes what is missing"
+_writer = ""  # in the names of this process's partial files; see `write_as`
 PARTIAL = ".partial"  # a file with this suffix is being written, or was when the process died
 
 
@@ -30,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: the disk is full or not writable; the partial file has been removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
+    partial = path.with_name(path.name + _writer + PARTIAL)
     try:
         yield partial
         with partial.open("rb+") as file:
@@ -39,6 +40,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         partial.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def write_as(name: str) -> None:
+    """Give this process's partial files names of their own.
+
+    A worker of another machine that is believed to be lost may still write while its item is done
+    again: both files are whole and the same, but only if each is written under another name.
+    """
+    global _writer  # noqa: PLW0603 -- one name a process
+    _writer = f".{name}"
 
 
 def sync_directory(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from webtext.pipeline.core.directories.keeping import made_of
 from webtext.pipeline.core.directories.source_code import digest_of
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, digest
 from webtext.pipeline.core.stage import Passage
@@ -78,7 +79,7 @@ class Step:
 
     name: str  # prefix of its directories; the same word in commands, reports and documentation
     tables: Mapping[str, type]  # of the recipe, each with the frozen dataclass of its settings
-    work: "Callable[[Planned, int, Progress], list[Passage]]"  # the int: worker processes
+    work: "Callable[[Planned, Workers, Progress], list[Passage]]"
     inputs: tuple[str, ...] = ()  # its inputs in this build, by the names of the steps' products
     optional: tuple[str, ...] = ()  # likewise, where a step of the recipe makes it
     makes: str = ""  # the name of its product in later steps, if not its own name

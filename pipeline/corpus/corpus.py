@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import CORPUS, CORPUS_DROPPED, DOCUMENT
 from webtext.pipeline.core.shards import (
@@ -94,7 +94,7 @@ def corpus(
     documents: Directory,
     duplicates: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
     steps: Sequence[Step] = (),
 ) -> list[Passage]:
@@ -127,7 +127,11 @@ def passage(documents: Directory, out: Directory) -> Passage:
 
 
 def divide_all(
-    documents: Directory, duplicates: Directory, out: Directory, workers: int, progress: Progress
+    documents: Directory,
+    duplicates: Directory,
+    out: Directory,
+    workers: Workers,
+    progress: Progress,
 ) -> None:
     """Divide the document shards that are not divided yet."""
     work = out.about / WORK
@@ -250,7 +254,7 @@ def in_order(
 
 
 def merge_all(
-    settings: Corpus, documents: Directory, out: Directory, workers: int, progress: Progress
+    settings: Corpus, documents: Directory, out: Directory, workers: Workers, progress: Progress
 ) -> None:
     """Write the corpus shards that do not exist yet."""
     numbers = documents.numbers()

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webtext.pipeline.core.directories.lookup import first_row
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_json
 from webtext.pipeline.core.stage import Passage
@@ -15,7 +16,7 @@ from webtext.pipeline.corpus.verdicts import REASONS
 NAME = "corpus"
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Write the documents that are not copies of others."""
     (settings,) = planned.settings
     texts, duplicates = planned.read["documents"], planned.read["duplicates"]

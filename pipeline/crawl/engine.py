@@ -11,6 +11,7 @@ from pathlib import Path
 
 from webtext.pipeline.core.directories.keeping import DAMAGED, note_references, set_aside
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
@@ -33,7 +34,7 @@ def crawl(
     settings: Crawl,
     links: Directory,
     out: Directory,
-    workers: int = 1,  # noqa: ARG001 - one event loop keeps every delay; it waits for hosts, not cores
+    workers: Workers = 1,  # noqa: ARG001 - one event loop keeps every delay; it waits for hosts, not cores
     progress: Progress = silent,
     fetcher: MakeFetcher = Fetcher,
     earlier: Directory | None = None,

@@ -6,6 +6,7 @@ from typing import Any
 
 from webtext.pipeline.archive.step import follow
 from webtext.pipeline.core.directories.keeping import noted_references
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
@@ -18,7 +19,7 @@ from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bou
 from webtext.pipeline.crawl.settings import Crawl
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Fetch the pages of the links, or those that changed since the previous round."""
     (settings,) = planned.settings
     links = planned.read["links"]

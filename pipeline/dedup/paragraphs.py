@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.shards import Directory, read_batches, row_count, write_json
@@ -78,7 +78,7 @@ def paragraphs(
     settings: Paragraphs,
     documents: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
 ) -> list[Passage]:
     """Write the documents without the paragraphs that others have too, shard by shard.
@@ -111,7 +111,7 @@ def passage(documents: Directory, out: Directory) -> Passage:
 
 
 def _each_shard(
-    work: Any, documents: Directory, todo: list[int], workers: int, progress: Progress
+    work: Any, documents: Directory, todo: list[int], workers: Workers, progress: Progress
 ) -> None:
     total = sum(row_count(documents.shard(number)) for number in todo)
     each(work, todo, workers, progress, total=total)
@@ -194,7 +194,7 @@ def _counted(work: Path, number: int) -> Path:
 # --- compare -------------------------------------------------------------------------------------
 
 
-def compare(work: Path, workers: int, progress: Progress) -> None:
+def compare(work: Path, workers: Workers, progress: Progress) -> None:
     """Write the hashes that several documents have, sorted, and the first document of each."""
     runs = sorted(work.glob("?????-?????.npy"))
     total = sum(load(path).shape[1] for path in runs)

@@ -5,6 +5,7 @@ from typing import Any
 
 from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.directories.lookup import first_row
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_json
 from webtext.pipeline.core.stage import Passage
@@ -14,7 +15,7 @@ from webtext.pipeline.dedup.paragraphs import REMOVED, TOO_SHORT, Paragraphs, pa
 NAME = "paragraphs"
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Remove from the documents the paragraphs that others have too."""
     (settings,) = planned.settings
     return paragraphs(settings, planned.read["documents"], planned.home, workers, progress)

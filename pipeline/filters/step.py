@@ -20,7 +20,7 @@ from webtext.pipeline.archive.replaying.page_bodies import page_batches, page_co
 from webtext.pipeline.core.directories.former import Former
 from webtext.pipeline.core.directories.lookup import Row, first_row, lookup
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, row_count
 from webtext.pipeline.core.stage import Passage, Stage, fates, run_chain
@@ -108,7 +108,7 @@ def foretell(planned: Planned) -> str:
 # --- making documents ----------------------------------------------------------------------------
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Run the pages through the chain, but for those whose fate an earlier build knows."""
     found = former_documents(planned)
     pages = planned.read["pages"]
@@ -119,7 +119,7 @@ def documents(
     chain: Sequence[Stage],
     pages: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress,
     found: Former | None = None,
 ) -> list[Passage]:

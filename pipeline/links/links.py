@@ -40,6 +40,7 @@ from typing import Any
 
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, parquet, write_json
@@ -58,7 +59,7 @@ def harvest(
     settings: Harvest,
     sources: Sequence[Path],
     out: Directory,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Progress = silent,
 ) -> list[Passage]:
     """Make LINK shards of the sources; return the funnel, counted from the files.

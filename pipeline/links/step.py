@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.core.directories.lookup import Row, first_row, lookup
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import read_batches
 from webtext.pipeline.core.stage import Passage
@@ -59,7 +60,7 @@ def sources(recipe: Any) -> list[Path]:
     return resolve(recipe.links.sources, Path.cwd())
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Make LINK shards from the sources."""
     (settings,) = planned.settings
     files = resolve(settings.sources, Path.cwd())

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webtext.pipeline.core.directories.lookup import lookup
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
@@ -13,7 +14,7 @@ from webtext.pipeline.tokens.tokens import INDEX, Tokens, counts, tokens
 NAME = "tokens"
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Encode the corpus."""
     (settings,) = planned.settings
     return tokens(settings, planned.read["corpus"], planned.home, workers, progress)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import TOKENS
 from webtext.pipeline.core.shards import (
@@ -119,7 +119,7 @@ def tokens(
     settings: Tokens,
     corpus: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
 ) -> list[Passage]:
     """Write the token shards of a corpus, their index and their counts.
@@ -151,7 +151,7 @@ def counts(directory: Directory) -> dict[str, Any]:
 
 
 def encode_all(
-    settings: Tokens, corpus: Directory, out: Directory, workers: int, progress: Progress
+    settings: Tokens, corpus: Directory, out: Directory, workers: Workers, progress: Progress
 ) -> None:
     """Encode the corpus shards that are not encoded yet."""
     (out.path / WORK).mkdir(exist_ok=True)
@@ -229,7 +229,7 @@ def empty_val(settings: Tokens, totals: Counts) -> str:
 
 
 def pack_all(
-    settings: Tokens, out: Directory, totals: Counts, workers: int, progress: Progress
+    settings: Tokens, out: Directory, totals: Counts, workers: Workers, progress: Progress
 ) -> None:
     """Write the token shards that are not there yet."""
     todo = [

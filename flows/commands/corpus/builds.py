@@ -3,12 +3,14 @@
 import json
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
+from webtext.pipeline.core.pool import Workers
 
 
 @click.command()
@@ -18,6 +20,18 @@ from webtext.flows.commands import options
 @options.workers
 @options.overrides
 @click.option("--no-prefect", is_flag=True, help="Run the same functions without Prefect.")
+@click.option(
+    "--runner",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="Who does the shards: processes of this machine, or Dask's workers.",
+)
+@click.option(
+    "--address",
+    metavar="tcp://HOST:PORT",
+    help="A Dask scheduler's, for --runner dask; without it one is started here.",
+)
 @options.ending
 def build(
     recipe: str,
@@ -26,6 +40,8 @@ def build(
     workers: int,
     overrides: tuple[str, ...],
     no_prefect: bool,
+    runner: str,
+    address: str | None,
     timeout: float | None,
     on_failure: str | None,
     on_finish: str | None,
@@ -35,7 +51,10 @@ def build(
     RECIPE is a file, or the name of a recipe that comes with webtext.
     """
     options.name_hooks(on_failure, on_finish)
-    run_build(recipe, data, until, workers, overrides, no_prefect, timeout)
+    if address is not None and runner != "dask":
+        raise click.UsageError("--address is of a Dask scheduler: give --runner dask too.")
+    by_dask = runner == "dask"
+    run_build(recipe, data, until, workers, overrides, no_prefect, timeout, by_dask, address)
 
 
 def run_build(
@@ -46,6 +65,8 @@ def run_build(
     overrides: tuple[str, ...],
     no_prefect: bool,
     timeout: float | None = None,
+    by_dask: bool = False,
+    address: str | None = None,
 ) -> None:
     """Build and print the result; if all is there, do nothing, quickly."""
     echo(f"webtext: {recipe} into {data} (process {os.getpid()})", err=True)
@@ -64,7 +85,13 @@ def run_build(
         from webtext.flows.prefect.serving import build_beside
 
         go = build_plainly if no_prefect else build_beside
-        go(asked, recipe, until, workers, list(overrides), timeout)
+        with ExitStack() as stack:
+            runner: Workers = workers
+            if by_dask:
+                from webtext.flows.cluster.connecting import opened
+
+                runner = stack.enter_context(opened(address, workers, data, terminal.say))
+            go(asked, recipe, until, runner, list(overrides), timeout)
     found = asked.newest().funnel()
     echo(terminal.rendered(terminal.funnel_table(found)), err=True, nl=False)
     if (found["corpus"] or {}).get("documents") is not None:

@@ -12,6 +12,7 @@ from webtext.pipeline.archive.step import follow as trace
 from webtext.pipeline.archive.warc import Response, response_at
 from webtext.pipeline.archive.warc_import import ImportWarc
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import Directory, write_parquet
@@ -57,7 +58,7 @@ REASONS: Final[dict[str, str]] = {
 """Every way in which a link can end here, other than in a page."""
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:  # noqa: ARG001 - it waits for a server
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:  # noqa: ARG001 - it waits for a server
     """Find the record of every link, fetch those that are pages, and write the outcomes."""
     settings, crawl = planned.settings
     return take(settings, crawl, planned.read["links"], planned.home, progress)

@@ -5,7 +5,6 @@ pairs for each finished band. So a killed run continues with the missing bands, 
 that see the same files can each do a part of them.
 """
 
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.pool import each
+from webtext.pipeline.core.pool import Workers, each
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import replacing
 from webtext.pipeline.dedup.clusters.banding import Pairs, candidates, distinct
@@ -41,9 +40,8 @@ def find(
     rows: int,
     signatures: Signatures,
     store: Path,
-    workers: int,
+    workers: Workers,
     progress: Progress,
-    executor: Executor | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> None:
     """Do the bands that are not done yet; `part` (n, of) does the bands b with b % of == n."""
@@ -55,8 +53,8 @@ def find(
         progress(before + done, len(mine), "bands")
 
     work = partial(one_band, bands, rows, signatures.paths, store)
-    few = signatures.rows < PARALLEL_ROWS and executor is None
-    each(work, todo, 0 if few else max(workers, 1), show, executor=executor)
+    few = signatures.rows < PARALLEL_ROWS and isinstance(workers, int)
+    each(work, todo, 0 if few else workers or 1, show)
 
 
 def one_band(bands: int, rows: int, paths: tuple[Path, ...], store: Path, band: int) -> None:

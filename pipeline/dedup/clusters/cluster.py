@@ -8,7 +8,6 @@ shards nor the number of workers changes anything.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import Workers, threads
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import DUPLICATE
 from webtext.pipeline.core.shards import Directory, read_shard, row_count, write_json, write_parquet
@@ -111,18 +111,16 @@ def cluster(
     signatures: Directory,
     documents: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
     earlier: Sequence[Snapshot] = (),
-    executor: Executor | None = None,
 ) -> list[Passage]:
     """Write the clusters of all documents to one file, and their sizes to `histogram.json`.
 
     And to `nearest.parquet` the nearest neighbour of each document that was compared with any.
 
     With `earlier` snapshots, what they kept is preferred to anything new, whatever the setting
-    says, and clusters have rows for the new documents only. The bands are tasks for `executor`
-    where one is given; its workers need to see the files and nothing else.
+    says, and clusters have rows for the new documents only.
 
     Raises:
         UserError: a signature file is damaged, of another kind than the rest, or of other
@@ -136,7 +134,7 @@ def cluster(
         texts = partial(texts_of, documents)
         near: list[pa.Table] = []
         table, sizes = clusters(
-            settings, found, pairs, workers, progress, earlier, executor, texts, near.append
+            settings, found, pairs, workers, progress, earlier, texts, near.append
         )
         write_parquet(out.path / NEAREST, near, NEIGHBOUR)
         write_json(out.path / HISTOGRAM, sizes)
@@ -236,10 +234,9 @@ def clusters(
     settings: Cluster,
     signatures: Signatures,
     store: Path,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
     earlier: Sequence[Snapshot] = (),
-    executor: Executor | None = None,
     texts: Callable[[], Iterable[pa.RecordBatch]] | None = None,
     note: Callable[[pa.Table], None] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
@@ -260,11 +257,11 @@ def clusters(
     def show(done: int, total: int | None, note: str = "") -> None:  # noqa: ARG001 -- Progress
         progress(done, steps, note)
 
-    bands.find(settings.bands, settings.rows, signatures, store, workers, show, executor)
+    bands.find(settings.bands, settings.rows, signatures, store, workers, show)
     pairs = _in_scope(settings, bands.merged(settings.bands, store), found.given.earlier)
     progress(settings.bands, steps, f"{len(pairs)} candidate pairs")
     chosen = _texts(found, pairs, texts, store) if settings.verify == "jaccard" else None
-    measured = Measure(signatures, workers, chosen)
+    measured = Measure(signatures, threads(workers), chosen)
     jaccard = measured(pairs)
     if note:
         note(neighbours(signatures, found.copies, pairs, jaccard, found.given.earlier))

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.directories.lookup import Row, first_row
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_batches, read_json
 from webtext.pipeline.core.stage import Passage
@@ -30,7 +31,7 @@ def earlier(settings: Cluster, data: Path) -> list[Snapshot]:
     return [] if settings.scope == "snapshot" else named_snapshots(settings.against, data)
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Cluster the documents by their signatures."""
     (settings,) = planned.settings
     return cluster(

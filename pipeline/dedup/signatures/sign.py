@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from webtext.pipeline.core.directories.former import Former, only_batch
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.pool import each, tick
+from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, read_batches, row_count
 from webtext.pipeline.core.stage import Passage
@@ -79,7 +79,7 @@ def sign(
     settings: Sign,
     documents: Directory,
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress = silent,
     found: Former | None = None,
 ) -> list[Passage]:

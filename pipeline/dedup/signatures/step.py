@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from webtext.pipeline.core.directories.former import former
+from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step
@@ -10,7 +11,7 @@ from webtext.pipeline.dedup.signatures.sign import Sign, sign
 from webtext.pipeline.dedup.signatures.signature_files import room
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Sign the documents, but for those whose text an earlier build has signed."""
     (settings,) = planned.settings
     given = planned.read["documents"]

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.pool import in_order
+from webtext.pipeline.core.pool import Workers, in_order
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.records import DOCUMENT, with_reasons
 from webtext.pipeline.core.shards import (
@@ -152,7 +152,7 @@ def stages(recipe: Any) -> tuple[Any, ...]:
 # --- making documents ----------------------------------------------------------------------------
 
 
-def work(planned: Planned, workers: int, progress: Progress) -> list[Passage]:
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Read the files, and run their rows through the chain."""
     settings, *chain = planned.settings
     sources = files(settings)
@@ -165,7 +165,7 @@ def documents(
     chain: Sequence[Stage],
     sources: Sequence[Source],
     out: Directory,
-    workers: int,
+    workers: Workers,
     progress: Progress,
 ) -> list[Passage]:
     """Make shards of documents of the sources' rows; return each stage's line of the funnel.

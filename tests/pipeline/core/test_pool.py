@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -51,11 +51,6 @@ def test_progress_ends_at_the_total(workers):
     seen = []
     each(square, range(6), workers, lambda *args: seen.append(args), total=6)
     assert seen[-1] == (6, 6, "6/6 shards")
-
-
-def test_any_executor_will_do():
-    with ThreadPoolExecutor(2) as executor:
-        assert each(square, range(4), 2, executor=executor) == [0, 1, 4, 9]
 
 
 def test_a_killed_worker_costs_its_shard_a_second_try_and_no_more(tmp_path):

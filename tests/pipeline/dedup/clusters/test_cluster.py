@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
@@ -147,14 +146,28 @@ def test_neither_shards_nor_workers_change_a_byte(tmp_path, monkeypatch):
         assert (first.path / name).read_bytes() == (second.path / name).read_bytes()
 
 
-def test_bands_can_be_tasks_of_another_executor(tmp_path):
+class Elsewhere:
+    """A runner that does the items here, and keeps them."""
+
+    threads = 1
+
+    def __init__(self):
+        self.items = []
+
+    def each(self, work, items, progress, total):
+        self.items += items
+        return [work(item) for item in items]
+
+
+def test_bands_are_tasks_of_a_runner_however_few_documents_there_are(tmp_path):
     found = documents(tmp_path / "d", crowd(), shards=2)
     first, _ = clustered(tmp_path / "a", found)
     made = signed(tmp_path / "signatures", found)
     out = Directory(tmp_path / "out")
     out.path.mkdir()
-    with ThreadPoolExecutor(2) as executor:
-        cluster(Cluster(), made, found, out, 1, executor=executor)
+    runner = Elsewhere()
+    cluster(Cluster(), made, found, out, runner)
+    assert runner.items == list(range(14))
     assert out.shard(0).read_bytes() == first.shard(0).read_bytes()
 
 

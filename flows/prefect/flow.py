@@ -24,6 +24,7 @@ from pydantic import Field
 
 from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.run_build import run_steps
+from webtext.flows.building.samples import report_of
 from webtext.flows.building.settings import load
 from webtext.flows.building.terminal import say
 from webtext.flows.building.watched import EventLog, Watched
@@ -31,6 +32,7 @@ from webtext.flows.prefect import trust
 from webtext.flows.prefect.api import AUTH, Api
 from webtext.flows.prefect.home import URL
 from webtext.flows.prefect.recorder import FLOW, name_of, recorded
+from webtext.flows.prefect.server import REPORT
 from webtext.flows.prefect.tidy import kept_short
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.directories.data_directory import holder_of, newest_of
@@ -88,7 +90,11 @@ def build(
         with recorded(asked, lambda: api, PATIENCE, run) as watched:
             facts = {"recipe": recipe, "data": data, "until": until}
             with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
-                run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)
+                planned = asked.plan(until)
+                whole = all(step.finished for step in planned)
+                run_steps(planned, asked.data, workers, watched.step, watched.tell)
+                if not whole and report_of(asked.made(), asked.data / REPORT):
+                    watched.tell("report_written", path=str(asked.data / REPORT))
     return None
 
 

@@ -25,6 +25,7 @@ class Faults:
         self.denied = False
         self.cut_answers = 0  # so many GET bodies break off in the middle
         self.cut_uploads = 0  # of so many PUTs half the body reaches the store, under its key
+        self.cut_share = 0.0  # likewise, of so large a share of PUTs at random
         self.hold_puts_after = None  # so many PUTs of data go through; the others wait for ever
         self.hold_of = ""  # part of the keys that are meant
         self.count: Counter[str] = Counter()
@@ -42,9 +43,13 @@ class Faults:
             if method == "GET" and self.cut_answers and "list-type" not in path:
                 self.cut_answers -= 1
                 return "cut answer"
-            data = method == "PUT" and "/." not in path and "latest" not in path
+            small = "/." in path and "/.parts/" not in path
+            data = method == "PUT" and not small and "latest" not in path
             if data and self.cut_uploads:
                 self.cut_uploads -= 1
+                return "cut upload"
+            if data and self.cut_share and self.random.random() < self.cut_share:
+                self.count["cut uploads"] += 1
                 return "cut upload"
             if data and self.hold_of in path and self.hold_puts_after is not None:
                 if self.hold_puts_after == 0:

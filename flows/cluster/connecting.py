@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from webtext.flows.cluster.dask_runner import (
-    CONNECT_SECONDS,
-    END_SECONDS,
-    NOBODY_SECONDS,
-    DaskRunner,
-    Say,
-)
+from webtext.flows.cluster.by_store import Exchange
+from webtext.flows.cluster.crew import CONNECT_SECONDS, SWEEP, Say
+from webtext.flows.cluster.dask_runner import END_SECONDS, NOBODY_SECONDS, DaskRunner
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import deaf_children
+from webtext.pipeline.core.stores import working_copy
 
 
 @contextmanager
@@ -41,12 +38,19 @@ def opened(address: str | None, workers: int, data: Path, say: Say) -> Iterator[
     mark = data.absolute() / f".cluster-{uuid4().hex[:8]}"  # who shares the directory sees it
     with warnings.catch_warnings(), _clients(distributed, address, workers) as client:
         mark.touch()
+        # Workers of this machine see its working copy; others have the store alone.
+        copy = working_copy.of(data) if address else None
+        exchange = Exchange(copy) if copy else None
         try:
-            runner = DaskRunner(client, workers, mark, ours=address is None)
+            runner = DaskRunner(client, workers, mark, address is None, exchange)
             runner.show(say)
             yield runner
         finally:
             mark.unlink(missing_ok=True)
+            if exchange:
+                exchange.close()
+                with suppress(Exception):
+                    client.run(SWEEP, exchange.run, on_error="ignore")
 
 
 @contextmanager

@@ -3,9 +3,6 @@
 Dask starts the workers, knows which of them live, and carries items and results. Which worker gets
 which item is decided here, because only then is it known which item a dead worker was doing: Dask
 blames all items that it had given to that worker, and gives them to others up to four times.
-
-A new worker is looked at before its first item: whether its versions are the client's, whether it
-sees the same directories, and whether it has one thread.
 """
 
 import asyncio
@@ -15,115 +12,33 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from pathlib import Path
+from itertools import chain, islice
 from typing import Any
 from uuid import uuid4
 
-from webtext.flows.cluster import on_worker
+from webtext.flows.cluster.by_store import Coming
+from webtext.flows.cluster.crew import RUN, STOP, Crew, gone
 from webtext.flows.cluster.on_worker import Errand, NewWorkerError
-from webtext.pipeline.core.errors import PipelineError, UserError
+from webtext.pipeline.core import pool
+from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.pool import AHEAD, POLL_SECONDS, Work, meter, set_aside
 from webtext.pipeline.core.progress import Progress
 
 TRIES = 2  # of an item that kills its worker, as in `pool`
-CONNECT_SECONDS = 5.0  # for a scheduler to answer
 NOBODY_SECONDS = 60.0  # without a worker that takes an item, after which the build ends
 END_SECONDS = 5.0  # for an item to end when it is told to; then its worker is started anew
-LOOK_SECONDS = 1.0  # between two looks at who is there
-
-Say = Callable[[str], None]
-RUN, LOOK, STOP = on_worker.by_value()
+ARRIVE_SECONDS = 0.02  # between two looks at files that are on their way
 
 
-class DaskRunner:
+class DaskRunner(Crew):
     """A `Runner` whose workers are those of a Dask cluster."""
-
-    def __init__(self, client: Any, threads: int, mark: Path, ours: bool) -> None:
-        self.client = client
-        self.threads = threads  # of this machine, for what the steps do in this process
-        self.mark = mark
-        self.ours = ours  # the cluster was started here, and ends here
-        self.place = Path.cwd()
-        self.identity = on_worker.identity()
-        self.alive: dict[str, Any] = {}  # by address, what the scheduler tells of each worker
-        self.fit: dict[str, str] = {}  # those that were looked at, and their processes' names
-        self.looked = 0.0
-        self.say: Say = lambda _words: None
-
-    def show(self, say: Say) -> None:
-        """Say who is there, with how much memory; refuse those who differ.
-
-        Raises:
-            UserError: as `check`; or there is no worker.
-        """
-        self.say = say
-        deadline = time.monotonic() + CONNECT_SECONDS
-        while not self.ready() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        address = self.client.scheduler.address
-        if not self.fit:
-            raise UserError(f"{address}: has no worker; start some by: dask worker {address}")
-        limits = Counter(self.alive[one]["memory_limit"] for one in self.fit if one in self.alive)
-        memory = ", ".join(
-            f"{n} of {limit / 1e9:,.1f} GB" if limit else f"{n} without a limit of memory"
-            for limit, n in sorted(limits.items(), key=lambda item: item[0] or 0)
-        )
-        say(f"Dask at {address}: workers: {memory}; dashboard: {self.client.dashboard_link}")
-
-    def ready(self) -> list[str]:
-        """Return the addresses of the workers that take items, of those alive now.
-
-        Raises:
-            UserError: as `check`.
-            PipelineError: the scheduler is gone.
-        """
-        if time.monotonic() - self.looked > LOOK_SECONDS:
-            try:
-                self.alive = self.client.scheduler_info(n_workers=-1)["workers"]
-            except Exception as error:  # noqa: BLE001 -- whatever it is, nobody is told of workers
-                raise gone(error) from None
-            self.looked = time.monotonic()
-            self.fit = {one: self.fit[one] for one in self.fit if one in self.alive}
-            if new := [one for one in self.alive if self.running(one) and one not in self.fit]:
-                self.check(new)
-        return [one for one in self.alive if one in self.fit and self.running(one)]
-
-    def running(self, address: str) -> bool:
-        """Whether a worker begins what it is given: one that lacks memory is paused."""
-        return bool(self.alive[address]["status"] == "running")
-
-    def check(self, addresses: list[str]) -> None:
-        """Look at workers before their first item.
-
-        Raises:
-            UserError: one has other versions or several threads, or does not see the directories.
-        """
-        found = self.client.run(
-            LOOK,
-            str(self.mark),
-            str(self.place),
-            self.ours,
-            workers=addresses,
-            on_error="return",
-        )
-        for address in addresses:
-            seen = found.get(address)
-            if seen is None or isinstance(seen, Exception):
-                continue  # it has died, or is only coming; it is looked at again
-            identity, process = (seen, "") if isinstance(seen, str) else seen
-            if wrong := differs(f"worker {address}", identity, self.identity):
-                raise UserError(wrong)
-            if (threads := self.alive[address]["nthreads"]) != 1:
-                raise UserError(
-                    f"worker {address}: has {threads} threads, wanted 1, as items share a process; "
-                    f"start it by: dask worker --nworkers {threads} --nthreads 1 ..."
-                )
-            self.fit[address] = process
 
     def each(
         self, work: Work, items: Sequence[Any], progress: Progress, total: int | None
     ) -> list[Any]:
         """Do as `pool.each` does."""
+        if self._ours_alone(work, items):
+            return pool.each(work, items, self.threads, progress, total)
         counts: dict[int, int] = {}
         show = meter(lambda: sum(counts.values()), progress, len(items), total)
         results: dict[int, Any] = {}
@@ -145,6 +60,12 @@ class DaskRunner:
         self, work: Work, items: Iterable[Any], waiting: Callable[[], None]
     ) -> Iterator[Any]:
         """Do as `pool.in_order` does."""
+        source = iter(items)
+        first = list(islice(source, 1))
+        items = chain(first, source)
+        if self._ours_alone(work, first):
+            yield from pool.in_order(work, items, self.threads, waiting)
+            return
         results: dict[int, Any] = {}
         turn = 0
         for number, result, set_out in self._done(work, iter(items), waiting, None, {}):
@@ -155,6 +76,13 @@ class DaskRunner:
                 yield results.pop(turn)
                 turn += 1
                 waiting()
+
+    def _ours_alone(self, work: Work, items: Sequence[Any]) -> bool:
+        """Whether only this machine can do items, as they are about files that no other has."""
+        path = self.exchange and self.exchange.only_here(work, items)
+        if path:
+            self.say(f"{path}: lies on this machine alone, so it is read by its own processes")
+        return bool(path)
 
     def _done(
         self,
@@ -191,7 +119,7 @@ class DaskRunner:
                         number, given = given, given + 1
                         oldest.add(number)
                     hand.give(address, number, item)
-                if hand.flying:
+                if hand.flying or hand.coming:
                     since = time.monotonic()
                 elif ended and not hand.again:
                     return
@@ -223,6 +151,8 @@ class _Hand:
         self.again: deque[tuple[int, Any]] = deque()  # items whose worker was lost
         self.deaths: Counter[int] = Counter()
         self.counts = counts
+        self.away = runner.exchange.away() if runner.exchange else None
+        self.coming = Coming(runner.exchange) if runner.exchange else None
         runner.client.subscribe_topic(self.topic, self._told)
 
     def _told(self, event: tuple[float, dict[str, int]]) -> None:
@@ -238,7 +168,11 @@ class _Hand:
         name = f"webtext-{uuid4().hex}"
         runner = self.runner
         process = runner.fit[address]
-        errand = Errand(self.work, item, name, self.topic, number, process, runner.place)
+        if exchange := runner.exchange:
+            packed = exchange.packed(self.work, item)
+        else:
+            packed = pickle.dumps((self.work, item))
+        errand = Errand(packed, name, self.topic, number, process, runner.place, self.away)
         future = runner.client.submit(
             RUN,
             pickle.dumps(errand),
@@ -274,11 +208,16 @@ class _Hand:
         """
         from distributed import KilledWorker, wait
 
-        if not self.flying:
+        if self.coming:
+            seconds = 0.0 if self.flying else POLL_SECONDS
+            yield from self._arrived(self.coming.wait(seconds))
+        elif not self.flying:
             time.sleep(POLL_SECONDS)
+        if not self.flying:
             return
         try:
-            done = wait(list(self.flying), POLL_SECONDS, "FIRST_COMPLETED").done  # type: ignore[no-untyped-call]
+            seconds = ARRIVE_SECONDS if self.coming else POLL_SECONDS
+            done = wait(list(self.flying), seconds, "FIRST_COMPLETED").done  # type: ignore[no-untyped-call]
         except TimeoutError:
             return
         except CancelledError as error:
@@ -294,8 +233,21 @@ class _Hand:
                 continue
             except CancelledError as error:
                 raise gone(error) from None
-            number = self.flying.pop(future)[0]
-            yield number, result
+            number, item = self.flying.pop(future)[:2]
+            if self.coming is None:
+                yield number, result
+            else:
+                self.coming.add(number, item, result)
+
+    def _arrived(self, found: Iterator[tuple[int, Any, bool, Any]]) -> Iterator[tuple[int, Any]]:
+        """Yield the items whose files are here; those that lacked files are done again."""
+        for number, item, done, result in found:
+            if done:
+                yield number, result
+            else:
+                assert self.runner.exchange is not None, "only workers elsewhere lack files"
+                self.away = self.runner.exchange.away()
+                self.again.append((number, item))
 
     def stop(self) -> None:
         """End all items: nobody waits for one after Ctrl-C or an error."""
@@ -318,30 +270,7 @@ class _Hand:
 
     def close(self) -> None:
         """Hear no more of these items."""
+        if self.coming is not None:
+            self.coming.close()
         with suppress(Exception):
             self.runner.client.unsubscribe_topic(self.topic)
-
-
-def gone(error: BaseException) -> PipelineError:
-    """Return the error that the scheduler does not answer any more."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return PipelineError(
-        f"the Dask scheduler does not answer any more ({said}); what is finished is kept: run the "
-        "same command again"
-    )
-
-
-def differs(worker: str, found: Any, wanted: dict[str, str]) -> str:
-    """Return in what a worker differs from this process, "" if in nothing.
-
-    >>> differs("worker tcp://a:1", {"numpy": "2.0"}, {"numpy": "2.1"})
-    'worker tcp://a:1: has numpy 2.0, and this process 2.1; install the same on both'
-    """
-    if isinstance(found, str):
-        return f"{worker}: {found}; it must have the same webtext, and share the data directory"
-    wrong = [
-        f"{name} {found.get(name)}, and this process {wanted[name]}"
-        for name in wanted
-        if found.get(name) != wanted[name]
-    ]
-    return f"{worker}: has {'; '.join(wrong)}; install the same on both" if wrong else ""

@@ -7,6 +7,7 @@ so the scheduler, which unpacks functions too, needs no webtext.
 import ctypes
 import importlib.metadata
 import os
+import pickle
 import platform
 import threading
 import time
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from webtext.flows.cluster.by_store import Lacking
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.shards import write_as
+from webtext.pipeline.core.stores.store_parts import Away, LackingError
 from webtext.pipeline.steps import STEPS
 
 TOLD_SECONDS = 0.25  # between two messages about progress; people cannot see finer ones
@@ -41,27 +44,34 @@ class Ended(BaseException):
 class Errand:
     """One item, as a worker receives it."""
 
-    work: pool.Work
-    item: Any
+    packed: bytes  # what to do, and with which item
     name: str  # of this try, unlike all others
     topic: str  # of the events that tell the client of progress
     about: int  # the item's number, in these events
     process: str  # of the worker that it is given to
     place: Path  # the client's current directory, where relative paths begin
+    away: Away | None = None  # how to do it where the data directory is not seen
 
     def run(self) -> Any:
-        """Do the item; return what it returns.
+        """Do the item; return what it returns, and, where it is away, the files that it wrote.
 
         Raises:
             NewWorkerError: another worker had it before.
         """
         if self.process != PROCESS:
             raise NewWorkerError
+        if self.away is not None:
+            with _at_work(self.name), _counting(self.topic, self.about):
+                try:
+                    return self.away.do(self.packed)
+                except LackingError as error:
+                    return Lacking(error.args[0])
         if not self.place.is_dir():
             raise NotADirectoryError(f"{self.place}: this worker does not see the directory")
         write_as(uuid4().hex[:8])
         with _at_work(self.name), _there(self.place), _counting(self.topic, self.about):
-            return self.work(self.item)
+            work, item = pickle.loads(self.packed)  # noqa: S301 -- from the client, as functions are
+            return work(item)
 
 
 _threads: dict[str, int] = {}  # the errands at work in this process, and the thread of each
@@ -141,11 +151,12 @@ def identity() -> dict[str, str]:
 
 
 def by_value() -> tuple[
-    Callable[[bytes], Any], Callable[[str, str, bool], Any], Callable[..., Any]
+    Callable[[bytes], Any], Callable[..., Any], Callable[..., Any], Callable[[str], Any]
 ]:
     """Return functions for workers that are sent whole, and not by the name of their module.
 
-    They run an errand; look whether a worker is fit for one; and end errands.
+    They run an errand; look whether a worker is fit for one; end errands; and remove what is left
+    of a run.
     """
 
     def run(errand: bytes) -> Any:
@@ -153,7 +164,7 @@ def by_value() -> tuple[
 
         return pickle.loads(errand).run()  # noqa: S301 -- from the client, as all functions are
 
-    def look(mark: str, place: str, ours: bool) -> Any:
+    def look(mark: str, place: str, ours: bool, address: str) -> Any:
         import os
         import signal
 
@@ -164,6 +175,10 @@ def by_value() -> tuple[
             from webtext.flows.cluster.on_worker import PROCESS, identity
         except ImportError as error:
             return f"cannot import webtext ({error})"
+        if address:
+            from webtext.pipeline.core.stores.store_parts import reached
+
+            return reached(address) or (identity(), PROCESS)
         for path in (place, mark):
             if not os.path.exists(path):  # noqa: PTH110 -- nothing but what every Python has
                 return f"does not see {os.path.dirname(mark) if path == mark else place}"  # noqa: PTH120
@@ -174,4 +189,9 @@ def by_value() -> tuple[
 
         end(names)
 
-    return run, look, stop
+    def sweep(name: str) -> None:
+        from webtext.pipeline.core.stores.store_parts import sweep
+
+        sweep(name)
+
+    return run, look, stop, sweep

@@ -24,6 +24,7 @@ def purge_all(data: Path, runs: Path, yes: bool) -> None:
     purging.check(data)
     with meters() as meter:
         found = purging.unfinished(data)
+        going_on = found is not None
         if found is None:
             found = purging.plan(data, Build(None, data).names, meter("plan"))
             foretold(data, found)
@@ -34,6 +35,9 @@ def purge_all(data: Path, runs: Path, yes: bool) -> None:
         else:
             echo(f"{data}: going on with the purge that was interrupted", err=True)
         hits = purging.purge(data, found, meter("purge"))
+        if going_on and left(hits, data):  # of this machine, while another one had begun it
+            purging.begin(data, more := purging.plan(data, Build(None, data).names).and_(found))
+            hits = purging.purge(data, more, meter("purge"))
     for page in dict.fromkeys((hit.kept, hit.kind) for hit in hits if hit.kept):
         echo(f"stays: {page[0]} has the same {page[1]}", err=True)
     if rest := left(hits, data):

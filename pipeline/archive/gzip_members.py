@@ -1,6 +1,5 @@
 """The gzip members of a WARC file in order, each checked, the damaged ones marked."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from webtext.pipeline.archive import packing, payload
+from webtext.pipeline.core.stores.stored_files import pread, size_of
 
 GZIP = 31  # window bits that select the gzip format. Source: zlib's manual, inflateInit2
 DAMAGE: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stubs call it a value
@@ -44,7 +44,7 @@ def members(path: Path, start: int = 0) -> Iterator[Member]:
     A member counts as whole when its own checksum and length are right and a record is in it.
     """
     with path.open("rb") as raw:
-        size = os.fstat(raw.fileno()).st_size
+        size = size_of(raw)
         while start < size:
             found = _member(raw, start)
             if found is None:
@@ -66,7 +66,7 @@ def _member(raw: BinaryIO, start: int) -> Member | None:
     at, size = start, 0
     try:
         while not inflater.eof:
-            stored = os.pread(raw.fileno(), READ, at)
+            stored = pread(raw, READ, at)
             if not stored:
                 return None
             at += len(stored)
@@ -85,7 +85,7 @@ def _member(raw: BinaryIO, start: int) -> Member | None:
 def _next_start(raw: BinaryIO, at: int, size: int) -> int:
     """Return where the next member with a record begins, or the file's size."""
     mark = packing.GZIP_MAGIC
-    while stored := os.pread(raw.fileno(), packing.SCAN + len(mark) - 1, at):
+    while stored := pread(raw, packing.SCAN + len(mark) - 1, at):
         found = stored.find(mark)
         while found >= 0:
             if packing.begins_record(raw, at + found):

@@ -1,6 +1,5 @@
 """How a WARC file is compressed, and at which offsets it can be read."""
 
-import os
 import re
 import struct
 import zlib
@@ -11,6 +10,7 @@ import zstandard
 
 from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores.stored_files import pread
 
 MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare windows up to this
 SCAN = 1 << 20  # bytes read at a time when searching for a place in a file
@@ -62,7 +62,7 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     Raises:
         UserError: it does not begin like one of these.
     """
-    start = os.pread(raw.fileno(), 1024, 0)
+    start = pread(raw, 1024, 0)
     form = "plain"
     first = start
     if start.startswith((zstandard.FRAME_HEADER, ZSTD_DICTIONARY)):
@@ -95,10 +95,10 @@ def zstd_stream(raw: BinaryIO) -> BinaryIO:
     """Return the decompressed stream, using a dictionary at the start of the file if it has one."""
     size = 0
     dictionary = None
-    start = os.pread(raw.fileno(), 8, 0)
+    start = pread(raw, 8, 0)
     if start.startswith(ZSTD_DICTIONARY):
         size = 8 + struct.unpack("<I", start[4:8])[0]
-        stored = os.pread(raw.fileno(), size - 8, 8)
+        stored = pread(raw, size - 8, 8)
         if stored.startswith(zstandard.FRAME_HEADER):
             stored = zstandard.ZstdDecompressor().stream_reader(stored).read()
         dictionary = zstandard.ZstdCompressionDict(stored)
@@ -110,7 +110,7 @@ def zstd_stream(raw: BinaryIO) -> BinaryIO:
 
 def begins_record(raw: BinaryIO, at: int) -> bool:
     """Whether a gzip member that begins with a record is at an offset."""
-    start = os.pread(raw.fileno(), 128, at)
+    start = pread(raw, 128, at)
     if not start.startswith(GZIP_MAGIC):
         return False
     first = _inflated(start, len(start))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from webtext.pipeline.archive.path_lists import is_list, listed
 from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.pool import Workers
@@ -25,12 +26,13 @@ TRACED = "crawl"  # the name of the fetching in a trace, whoever did it
 
 
 def files(settings: ImportWarc) -> list[Path]:
-    """Return the WARC files that a recipe names.
+    """Return the WARC files that a recipe names, itself or by lists such as `warc.paths.gz`.
 
     Raises:
-        UserError: one does not exist.
+        UserError: one does not exist, or a list names none.
     """
-    return resolve(settings.warc, Path.cwd(), "pages.warc")
+    named = resolve(settings.warc, Path.cwd(), "pages.warc") if settings.warc else []
+    return [file for path in named for file in (listed(path) if is_list(path) else [path])]
 
 
 def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:

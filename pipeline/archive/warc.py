@@ -10,7 +10,6 @@ Source: WARC 1.1, ISO 28500:2017; https://iipc.github.io/warc-specifications/
 
 import base64
 import hashlib
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from webtext.pipeline.archive import packing, payload
 from webtext.pipeline.archive.framing import DAMAGED, TORN, Record, Stream, records
 from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores.stored_files import pread, size_of
 
 MAX_BODY = 20_000_000  # bytes of a decoded body; longer ones are cut and marked
 HEAD_ROOM = 1 << 20  # bytes of a record besides its body: HTTP head, chunk sizes
@@ -108,9 +108,9 @@ def response_at(
     Raises:
         UserError: as `read_response`.
     """
-    stored = os.pread(raw.fileno(), length or SCAN, offset)
+    stored = pread(raw, length or SCAN, offset)
     if length is None and len(stored) == SCAN:
-        stored += os.pread(raw.fileno(), max_body + HEAD_ROOM, offset + SCAN)
+        stored += pread(raw, max_body + HEAD_ROOM, offset + SCAN)
     try:
         packed = stored.startswith(GZIP_MAGIC)
         if packed:
@@ -143,7 +143,7 @@ class _Reading:
         self.raw = raw
         self.arc = arc
         self.max_body = max_body
-        self.size = os.fstat(raw.fileno()).st_size
+        self.size = size_of(raw)
         self.records = 0
         self.metadata = 0
         self.pages = 0  # records that may hold one, and damage
@@ -178,10 +178,10 @@ class _Reading:
         """
         at = 0
         while at < self.size:
-            if os.pread(self.raw.fileno(), len(GZIP_MAGIC), at) != GZIP_MAGIC:
+            if pread(self.raw, len(GZIP_MAGIC), at) != GZIP_MAGIC:
                 end = self._next_member(at + 1)
                 padding = b"\r\n\0" if end == self.size else b"\r\n"
-                if os.pread(self.raw.fileno(), end - at, at).strip(padding):
+                if pread(self.raw, end - at, at).strip(padding):
                     self.pages += 1
                     yield _gap(
                         at, end, TORN if at and end == self.size and end - at < 18 else DAMAGED
@@ -237,7 +237,7 @@ class _Reading:
 
     def _next_member(self, at: int) -> int:
         """Return the place of the first member from `at` on that begins a record, or the size."""
-        while stored := os.pread(self.raw.fileno(), SCAN + len(GZIP_MAGIC) - 1, at):
+        while stored := pread(self.raw, SCAN + len(GZIP_MAGIC) - 1, at):
             found = stored.find(GZIP_MAGIC)
             while found >= 0:
                 if packing.begins_record(self.raw, at + found):
@@ -280,7 +280,7 @@ class _Member:
         """Return at most so many further bytes, b"" at the end."""
         while not self.whole:
             if not self._stored:
-                self._stored = os.pread(self._raw.fileno(), STORED, self.end)
+                self._stored = pread(self._raw, STORED, self.end)
                 if not self._stored:
                     return b""
                 self.end += len(self._stored)
@@ -322,7 +322,7 @@ def _response(record: Record, max_body: int, digested: bool) -> Response:
             return _without_page(record, NOT_HTTP)
         head, block = http
         fields = payload.headers(head)
-        content_type = payload.header(fields, "content-type")
+        content_type = payload.content_type(fields)
     body = payload.unpack(fields, block, max_body)
     if not body.whole and truncated is None and body.problem is None:
         truncated = "disconnect"

@@ -153,7 +153,9 @@ def import_warc(
             for number, path in enumerate(files)
             if not out.shard(number, under=SCAN).exists()
         ]
-        each(partial(_scan, settings, exclusions, out), missing, workers, progress)
+        forgotten = read_forgotten(out.path.parent)
+        work = partial(_scan, settings, exclusions, forgotten, out)
+        each(work, missing, workers, progress)
         _settle(out, len(files), links)
     for path in out.shards(SCAN):
         path.unlink()
@@ -162,11 +164,16 @@ def import_warc(
     return [_passage(out, links is not None)]
 
 
-def _scan(settings: ImportWarc, barred: Barred, out: Directory, item: tuple[int, Path]) -> None:
+def _scan(
+    settings: ImportWarc,
+    barred: Barred,
+    forgotten: Forgotten,
+    out: Directory,
+    item: tuple[int, Path],
+) -> None:
     """Write a row for every response record of one WARC file."""
     number, path = item
     found = responses(path, settings.max_body)
-    forgotten = read_forgotten(out.path.parent)
     rows = map(partial(_row, settings, barred, forgotten, path), found)
     write_parquet(out.shard(number, under=SCAN), _batches(rows), SCANNED)
 

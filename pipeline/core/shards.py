@@ -20,6 +20,7 @@ from webtext.pipeline.core.errors import UserError
 
 GO_ON = "run the same build again: it makes what is missing"
 _writer = ""  # in the names of this process's partial files; see `write_as`
+_heard: list[list[Path]] = []  # see `finished_files`
 PARTIAL = ".partial"  # a file with this suffix is being written, or was when the process died
 
 
@@ -37,9 +38,22 @@ def replacing(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
+        for heard in _heard:
+            heard.append(path)
     finally:
         partial.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+@contextmanager
+def finished_files() -> Iterator[list[Path]]:
+    """Give a list to which each file is added that becomes whole in this process, in order."""
+    found: list[Path] = []
+    _heard.append(found)
+    try:
+        yield found
+    finally:
+        _heard[:] = [one for one in _heard if one is not found]
 
 
 def write_as(name: str) -> None:

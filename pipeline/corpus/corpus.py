@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
@@ -309,7 +310,9 @@ def taken(out: Directory, number: int, wanted: Range) -> Iterator[pa.RecordBatch
     chosen = index[(index["id"] >= wanted.first) & (index["id"] <= wanted.last)]
     for run in np.unique(chosen["run"]):
         pages = np.unique(chosen["page"][chosen["run"] == run])
-        with pa.memory_map(str(run_path(out, number, int(run)))) as source:
+        path = run_path(out, number, int(run))
+        at_hand(path)
+        with pa.memory_map(str(path)) as source:
             yield from within(pa.ipc.open_file(source), pages, wanted)
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.shards import Directory, read_batches, replacing
 
 Ids = npt.NDArray[np.uint64]
@@ -88,6 +89,7 @@ def save(path: Path, array: npt.NDArray[Any]) -> None:
 
 def load(path: Path) -> npt.NDArray[Any]:
     """Map an array into memory."""
+    at_hand(path)
     found: npt.NDArray[Any] = np.load(path, mmap_mode="r")
     return found
 

@@ -45,6 +45,8 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, parquet, write_json
 from webtext.pipeline.core.stage import Passage, fates
+from webtext.pipeline.core.stores.store_addresses import is_address
+from webtext.pipeline.core.stores.stored_files import matching
 from webtext.pipeline.links import merge, remembered
 from webtext.pipeline.links.remembered import place
 from webtext.pipeline.links.settings import Harvest
@@ -53,6 +55,11 @@ from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 # The Parquet column of the submissions' ids, after the columns of a link.
 SUBMISSIONS = LINK.get_field_index("submissions")
+
+
+# Records for which one more shard is worth its files, some seven in each step up to the signatures.
+# At 10 ms a page it is 5 s of work for a worker.
+FEW = 500
 
 
 def harvest(
@@ -70,10 +77,10 @@ def harvest(
         UserError: a table has no column of URLs.
         PipelineError: lines were lost or added.
     """
-    todo = [n for n in range(settings.shards) if not out.shard(n).exists()]
     ledger = out.path / "sources.json"
+    begun = json.loads(ledger.read_text()) if ledger.exists() else None
     forgotten = read_forgotten(out.path.parent)
-    if todo or not ledger.exists():
+    if begun is None or waiting(out, shards_of(begun, settings)):
         places = [place(settings, out.path, n, path) for n, path in enumerate(sources)]
         items = dict(zip(places, sources, strict=True))  # copies of a source have one place
         total = sum(path.stat().st_size for path in items.values())
@@ -81,13 +88,40 @@ def harvest(
         counts = pool.each(work, [*items.items()], workers, progress, total)
         lines = dict(zip(items, counts, strict=True))
         read = [(path.name, each) for path, each in zip(sources, places, strict=True)]
-        write_json(ledger, [{"source": name, "records": lines[each]} for name, each in read])
+        told: list[dict[str, Any]] = [
+            {"source": name, "records": lines[each]} for name, each in read
+        ]
+        shards = shards_of(begun, settings) if begun else enough(told, settings)
+        if shards < settings.shards:
+            told = [{**row, "shards": shards} for row in told]
+        write_json(ledger, told)
         rows = [(name, each.rows) for name, each in read]
-        reduce = partial(merge.merge, settings, out, rows, forgotten=forgotten)
-        pool.each(reduce, todo, workers, progress)
+        reduce = partial(merge.merge, settings, out, rows, shards, forgotten=forgotten)
+        pool.each(reduce, waiting(out, shards), workers, progress)
     passage = count(out, sum(row["records"] for row in json.loads(ledger.read_text())))
     merge.clear(out)
     return [passage]
+
+
+def enough(ledger: Sequence[dict[str, Any]], settings: Harvest) -> int:
+    """Return how many shards the records of a ledger are worth: no more than the settings ask for.
+
+    It is a divisor of their number, so that a shard is made of whole ones of the spills, and a
+    site's is found by the same hash.
+    """
+    read = sum(row["records"] for row in ledger)
+    most = settings.shards
+    return next(n for n in range(1, most + 1) if most % n == 0 and (n * FEW >= read or n == most))
+
+
+def shards_of(ledger: Sequence[dict[str, Any]], settings: Harvest) -> int:
+    """Return how many shards a harvest that has begun makes."""
+    return next((row["shards"] for row in ledger if "shards" in row), settings.shards)
+
+
+def waiting(out: Directory, shards: int) -> list[int]:
+    """Return the numbers of the shards that are not made yet."""
+    return [number for number in range(shards) if not out.shard(number).exists()]
 
 
 def count(out: Directory, read: int) -> Passage:
@@ -113,6 +147,8 @@ def count(out: Directory, read: int) -> Passage:
 def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources") -> list[Path]:
     """Return the files that paths or globs name, relative to `base`, each once and sorted.
 
+    A pattern may be an address in a store, such as s3://dumps/RS_2016-*.zst.
+
     `setting` is where the patterns come from, for the messages.
 
     Raises:
@@ -122,6 +158,12 @@ def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources")
         raise UserError(f"{setting} is empty; name the files to read")
     found: set[Path] = set()
     for pattern in patterns:
+        if is_address(pattern):
+            stored = set(matching(pattern))
+            if not stored:
+                raise UserError(f"{setting}: no file matches {pattern!r}")
+            found |= stored
+            continue
         whole = str(base / Path(pattern).expanduser())
         names = glob(whole, recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
         files = {path for name in (*names, whole) if (path := Path(name)).is_file()}

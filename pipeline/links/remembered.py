@@ -22,6 +22,7 @@ from webtext.pipeline.core.directories.keeping import json_or_none
 from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.shards import write_json
 from webtext.pipeline.core.stage import settings as plain
+from webtext.pipeline.core.stores.stored_files import StoredFile, known_by
 from webtext.pipeline.links.settings import Harvest
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ def fingerprint(path: Path) -> dict[str, Any]:
     folder makes no new harvest, but an edited, cut or newly downloaded file does.
     """
     found = hashlib.sha256()
+    if isinstance(path, StoredFile):  # its store knows what its content is
+        found.update(known_by(path).encode())
+        return {"name": path.name, "bytes": path.stat().st_size, "sha256": found.hexdigest()}
     with path.open("rb") as file:
         found.update(file.read(EDGE))
         size = file.seek(0, 2)

@@ -13,7 +13,7 @@ comes from depends on the tokens alone, so the bytes don't depend on the number 
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import Workers, each, tick
 from webtext.pipeline.core.progress import Progress, silent
@@ -232,13 +233,19 @@ def pack_all(
     settings: Tokens, out: Directory, totals: Counts, workers: Workers, progress: Progress
 ) -> None:
     """Write the token shards that are not there yet."""
+    work = out.path / WORK
     todo = [
         (split, number)
         for split, total in totals.items()
         for number in range(-(-total // settings.shard_tokens))
         if not shard(out, split, number).exists()
     ]
-    each(partial(pack, settings, out), todo, workers, progress)
+    kind = np.dtype(encoders.width(settings.encoder)).itemsize
+    parts = {
+        split: [(path, path.stat().st_size // kind) for path in sorted(work.glob(f"*.{split}"))]
+        for split in totals
+    }
+    each(partial(pack, settings, parts, out), todo, workers, progress)
 
 
 def shard(directory: Directory, split: str, number: int) -> Path:
@@ -250,25 +257,27 @@ def shard(directory: Directory, split: str, number: int) -> Path:
     return directory.path / f"{split}-{number:05d}.bin"
 
 
-def pack(settings: Tokens, out: Directory, item: tuple[str, int]) -> None:
+Parts = Sequence[tuple[Path, int]]  # the files of a split's tokens, and how many each has
+
+
+def pack(
+    settings: Tokens, parts: Mapping[str, Parts], out: Directory, item: tuple[str, int]
+) -> None:
     """Write token shard `number` of a split: its range of the split's stream of tokens."""
     split, number = item
-    parts = sorted((out.path / WORK).glob(f"*.{split}"))
     start = number * settings.shard_tokens
     kind = encoders.width(settings.encoder)
-    pieces = list(stretch(parts, start, start + settings.shard_tokens, kind))
+    pieces = list(stretch(parts[split], start, start + settings.shard_tokens, kind))
     write_bin(shard(out, split, number), pieces, kind)
 
 
-def stretch(
-    parts: Iterable[Path], start: int, stop: int, kind: str = "<u2"
-) -> Iterator[npt.NDArray[Any]]:
+def stretch(parts: Parts, start: int, stop: int, kind: str = "<u2") -> Iterator[npt.NDArray[Any]]:
     """Yield tokens `start` to `stop` of the stream that the parts form, as views of the files."""
     begins = 0
-    for path in parts:
-        length = path.stat().st_size // np.dtype(kind).itemsize
+    for path, length in parts:
         low, high = max(start - begins, 0), min(stop - begins, length)
         if low < high:
+            at_hand(path)
             yield np.memmap(path, kind, "r")[low:high]
         begins += length
 

@@ -19,12 +19,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from webtext.pipeline.core.directories import places
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import digest, replacing
 from webtext.pipeline.urls import urls
 
-FILE: Final = "forgotten.jsonl"  # in the data directory
-PURGING: Final = ".purging"  # folder there while a purge has begun and not ended
+FILE: Final = places.FORGOTTEN
+PURGING: Final = places.PURGING
 
 Array = np.ndarray[Any, Any]
 

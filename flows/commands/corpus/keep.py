@@ -294,6 +294,7 @@ def forget(
     with locked(data):
         if requests:
             new = forgotten.record(data, requests, " ".join((reason or "").split()))
+            options.publish(data / forgotten.FILE)
             known = len(requests) - len(new)
             tail = f"; {known} was known before" if known else ""
             said = "the next build leaves them out"

@@ -76,25 +76,30 @@ language.keep = {languages}  # ISO 639-1; every other language is dropped
 @click.argument("file", type=click.Path(path_type=Path), default=Path("corpus.toml"))
 @click.option("--yes", is_flag=True, help="Ask nothing: dumps in dumps/, English, no contact yet.")
 def init(file: Path, yes: bool) -> None:
-    """Write a commented recipe to FILE (corpus.toml), after three questions."""
+    """Write a commented recipe to FILE (corpus.toml), after three questions; - is the output."""
     from webtext.flows.building.settings import build
 
-    if file.exists():
+    printed = str(file) == "-"
+    if not printed and file.exists():
         raise UserError(f"{file} is there already; name another file, or move that one elsewhere")
     kind, paths, contact, languages = "dumps", "dumps/*", "", "en"
     if not yes:
         kind = click.prompt("Begin with link dumps and lists, or with WARC files?",
-                            type=click.Choice(list(BEGINNINGS)), default=kind)  # fmt: skip
+                            type=click.Choice(list(BEGINNINGS)), default=kind,
+                            err=printed)  # fmt: skip
         default = paths if kind == "dumps" else "warc/*.warc.gz"
-        paths = click.prompt("Where are they? Paths, with commas between", default=default)
+        paths = click.prompt(
+            "Where are they? Paths, with commas between", default=default, err=printed
+        )
         if kind == "dumps":
             contact = click.prompt(
                 "How can the owners of sites reach you? A URL or a mail address, asked for by the "
-                "crawl", default="", show_default=False,
+                "crawl", default="", show_default=False, err=printed,
             )  # fmt: skip
-        languages = click.prompt("Which languages? ISO 639-1, with commas between", default="en")
+        languages = click.prompt("Which languages? ISO 639-1, with commas between", default="en",
+                                 err=printed)  # fmt: skip
     text = RECIPE.format(
-        name=file,
+        name="corpus.toml" if printed else file,
         beginning=BEGINNINGS[kind].format(paths=listed(paths)),
         contact=(
             f"crawl.contact = {json.dumps(contact)}" if contact
@@ -104,6 +109,9 @@ def init(file: Path, yes: bool) -> None:
         languages=listed(languages),
     )  # fmt: skip
     build(tomllib.loads(text), str(file))  # the written text must be a valid recipe
+    if printed:
+        echo(text, nl=False)
+        return
     file.write_text(text, encoding="utf-8")
     echo(f"{file}: next, see what it would make: webtext plan {file}", err=True)
 

@@ -14,6 +14,7 @@ from webtext.pipeline.archive.warc import response_at
 from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stores.stored_files import located
 from webtext.pipeline.text.extraction.charset import decode
 from webtext.pipeline.urls.urls import shard_of
 
@@ -65,7 +66,7 @@ def source(pages: Directory, row: Mapping[str, Any], text: str) -> Source:
             "the archive is compressed in one piece, so no single record of it can be read; "
             "records can be read from files with one gzip member a record"
         )
-    path = pages.path / name
+    path = located(pages.path, name)
     with packing.opened(path) as raw:
         found = response_at(raw, path, offset, length)
     decoded = decode(found.body, row.get("content_type") or found.content_type)

@@ -15,6 +15,7 @@ from webtext.pipeline.archive.warc import MAX_BODY, Response, response_at, respo
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import PAGE
 from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.core.stores.stored_files import located
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _bodies(
         for row, left_out in zip(_rows(kept), without, strict=True):
             where = "payload" if row["payload_file"] else "warc"  # of an earlier crawl, or its own
             name, offset, length = (row[f"{where}_{part}"] for part in ("file", "offset", "length"))
-            path = pages.path / name
+            path = located(pages.path, name)
             if name not in files:
                 files[name] = stack.enter_context(packing.opened(path))
                 losses[name] = Losses(path)
@@ -119,7 +120,7 @@ def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None
     """Read a whole WARC file together with its rows, one row per record."""
     names = places["warc_file"].unique().to_pylist()
     assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
-    loss = Losses(pages.path / names[0])
+    loss = Losses(located(pages.path, names[0]))
     found = responses(loss.path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
     for row in _rows(places):
         response = next(found, None)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 MANIFEST = "manifest.json"
 ABOUT = "about"  # folder beside the directories, with what is no shard of a corpus
+FORGOTTEN = "forgotten.jsonl"  # beside the directories: what is left out on request
+PURGING = ".purging"  # folder beside them while a purge has begun and not ended
+PLAN = "plan.json"  # in that folder
 SHARD = re.compile(r"\d{5}\.parquet")
 
 

@@ -25,6 +25,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.store_addresses import Address
 
 TRIES = 5  # of a request that obstore has already repeated
+WHOLE_TRIES = 4  # of an upload of which the store kept a part
 REPEATS = 6  # of one request by obstore, within its time
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # s between two tries; doubles from the first to the longest
 REQUEST_SECONDS = 120.0  # s for all tries of one request
@@ -169,6 +170,33 @@ class ObjectStore:
 
         return self._again(ask)
 
+    def read(self, key: str, start: int, length: int, version: Version) -> bytes:
+        """Return a range of an object, which must still be of this version.
+
+        Raises:
+            StoreError: as `get`; or the object has changed.
+        """
+        said = self._obstore.exceptions
+        how: dict[str, Any] = {"range": (start, start + length)}
+        if version.etag:
+            how["if_match"] = version.etag
+
+        def ask() -> bytes:
+            try:
+                data = bytes(self._obstore.get(self._store, key, options=how).bytes())
+            except (FileNotFoundError, said.PreconditionError) as error:
+                if isinstance(error, FileNotFoundError):
+                    self._absent(error)
+                raise StoreError(
+                    f"{self.address}/{key}: has changed or is gone since it was looked at; run the "
+                    "same command again"
+                ) from None
+            if len(data) != length:
+                raise said.GenericError("the body broke off")
+            return data
+
+        return self._again(ask)
+
     def folders(self, under: str | None = None) -> list[str]:
         """Return the names of what would be folders in a file system, under a key or the address.
 
@@ -208,6 +236,26 @@ class ObjectStore:
             )
 
         return self._again(ask)
+
+    def put_whole(self, key: str, path: Path) -> Version:
+        """Write a file, and look whether all of it has arrived; if not, write it again.
+
+        Raises:
+            StoreError: as `get`; or the store keeps other sizes than were sent.
+        """
+        for _ in range(WHOLE_TRIES):
+            version = self.put(key, path)
+            if self.has(key, version, path.stat().st_size):
+                return version
+        raise StoreError(
+            f"{self.address}/{key}: the store does not have the bytes that were sent, so the step "
+            "is not finished there; run the same command again"
+        )
+
+    def has(self, key: str, version: Version, size: int) -> bool:
+        """Whether an object is still of this version, and has so many bytes."""
+        there = self.size(key)
+        return there is not None and (there.version, there.bytes) == (version, size)
 
     def swap(self, key: str, content: bytes, before: Version | None) -> Version | None:
         """Write an object only if it still is of this version (None: if there is none).

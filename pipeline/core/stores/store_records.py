@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from webtext.pipeline.core.directories.places import MANIFEST, about
 from webtext.pipeline.core.errors import UserError
 
 MARK = ".store.json"  # names the address, and has a number of this copy's own
+BESIDE = re.compile(r".+-[0-9a-f]{8}\.beside-\d+")  # another machine was quicker to finish it
 STORED = ".stored"  # folder with a file for each directory that is in the store, or on its way
 NEEDED = ".needed-"  # begins the names of files that say which directories stay for now
 FOLDER, BOUND = "WEBTEXT_STORES", "WEBTEXT_STORES_GB"  # variables of the environment

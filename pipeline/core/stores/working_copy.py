@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ from webtext.pipeline.core.directories.places import (
     name_of,
 )
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores import shared_notes
 from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError, Version
 from webtext.pipeline.core.stores.store_addresses import Address, parse
 from webtext.pipeline.core.stores.store_bound import make_room, touch
@@ -52,6 +53,7 @@ from webtext.pipeline.core.stores.store_records import (
     replace_file,
     stored,
 )
+from webtext.pipeline.core.stores.stored_files import in_store
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +73,12 @@ class WorkingCopy:
     def refresh(self) -> None:
         """Fetch the manifests of all steps that are finished in the store, and `latest.json`.
 
+        Also what is left out on request, and the plan of a purge that is under way there.
+
         Raises:
             StoreError: the store refuses, or cannot be reached.
         """
+        shared_notes.take_over(self.root, self.store)
         inside = [name for name in self.store.folders() if not name.startswith(".")]
         keys = [f"{name}/{MANIFEST}" for name in inside if name != ABOUT]
         if ABOUT in inside:
@@ -82,7 +87,7 @@ class WorkingCopy:
             found = zip(keys, pool.map(self.store.get, keys), strict=True)
             whole = {key: one.content for key, one in found if one}
         for key, content in whole.items():
-            self._settle(self.root / key, content)
+            self.settle(self.root / key, content)
         for record in self._records():
             home = self.root / record.stem
             key = str(manifest_of(home).relative_to(self.root))
@@ -96,7 +101,7 @@ class WorkingCopy:
     def _records(self) -> list[Path]:
         return sorted((self.root / STORED).glob("*.json"))
 
-    def _settle(self, path: Path, content: bytes) -> None:
+    def settle(self, path: Path, content: bytes) -> None:
         """Make a directory of this machine what a manifest of the store says."""
         home = self.root / path.parent.name
         before = path.read_bytes() if path.exists() else None
@@ -104,6 +109,8 @@ class WorkingCopy:
             if not stored(home) and any(
                 True for folder in (home, path.parent) if folder.is_dir() for _ in folder.iterdir()
             ):
+                if shared_notes.purging(self.root):
+                    return  # it was changed here, and is not in the store yet
                 self._put_beside(home)
             elif before is not None:
                 now = files_of(content)
@@ -145,18 +152,17 @@ class WorkingCopy:
         journal.parent.mkdir(exist_ok=True)
         last = str(manifest_of(home).relative_to(self.root))
         before = self.store.get(last)
+        changed = shared_notes.purging(self.root)  # a few of its files; the others are there
+        there = files_of(before.content) if before and changed else {}
         writing = threading.Lock()
 
         def send(name: str) -> None:
             entry, key = listed[name], self._key(home, name)
+            if there.get(name, {}).get("sha256") == entry["sha256"]:
+                return
             version = sent.get((name, entry["sha256"]))
-            if version is None or not self._is(key, version, entry["bytes"]):
-                version = self.store.put(key, at(home, name))
-                if not self._is(key, version, entry["bytes"]):
-                    raise StoreError(
-                        f"{self.store.address}/{key}: the store does not have the bytes that were "
-                        "sent, so the step is not finished there; run the same command again"
-                    )
+            if version is None or not self.store.has(key, version, entry["bytes"]):
+                version = self.store.put_whole(key, at(home, name))
             with writing:
                 file.write(json.dumps([name, entry["sha256"], version]) + "\n")
                 file.flush()
@@ -170,10 +176,6 @@ class WorkingCopy:
             )
         note_stored(home, content)
         journal.unlink(missing_ok=True)
-
-    def _is(self, key: str, version: Version, size: int) -> bool:
-        there = self.store.size(key)
-        return there is not None and (there.version, there.bytes) == (version, size)
 
     def publish(self, path: Path) -> None:
         """Write one file of the working copy to the store, such as a report.
@@ -235,7 +237,7 @@ class WorkingCopy:
         partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
         try:
             found = self.store.download(key, partial)
-            if found != entry["sha256"]:
+            if found != entry["sha256"] and not shared_notes.replaced(home, name, found):
                 what = "is gone from the store" if found is None else f"has sha256 {found[:8]}…"
                 raise StoreError(
                     f"{self.store.address}/{key}: {what}, wanted {str(entry['sha256'])[:8]}… as "
@@ -342,14 +344,22 @@ def of(root: Path) -> WorkingCopy | None:
         return None
 
 
+bringers: list[Callable[[Path], None]] = []  # bring files of steps under way to this machine
+
+
 def fetched(path: Path) -> bool:
     """Whether a file is here, after it was fetched if it lies in a store.
 
     Raises:
         StoreError: the store refuses, cannot be reached, or has another file than the manifest.
     """
+    if in_store(str(path)):
+        return path.exists()
     if any(map(of, path.parents[1:4])) and (home := home_of(path)) and (copy := of(home.parent)):
         copy.fetch(home, [name_of(home, path)])
+    elif bringers and not path.exists():
+        for bring in bringers:
+            bring(path)
     return path.exists()
 
 

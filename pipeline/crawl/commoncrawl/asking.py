@@ -13,6 +13,7 @@ from pathlib import Path
 import ada_url
 import pyarrow as pa
 
+from webtext.pipeline.archive.payload import header
 from webtext.pipeline.archive.warc import response_at
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress
@@ -21,8 +22,10 @@ from webtext.pipeline.crawl.commoncrawl import cdx, columnar
 from webtext.pipeline.crawl.commoncrawl.captures import (
     CAPTURE,
     REDIRECTS,
+    WITHHELD,
     Capture,
     keys,
+    leads_to,
     nearest,
     page_of,
 )
@@ -30,6 +33,7 @@ from webtext.pipeline.crawl.commoncrawl.ranges import Store
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
 from webtext.pipeline.crawl.commoncrawl.taken import Taken
 from webtext.pipeline.links.wanted import Wanted, wanted
+from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ class Trip:
     seen: set[str] = field(default_factory=set)  # the pages that were asked for before
     capture: Capture | None = None
     arrived: bool = False  # whether it goes no further
+    withheld: bool = False  # whether it leads to what is left out on request
 
 
 def trips(links: Directory) -> list[Trip]:
@@ -68,13 +73,20 @@ def follow(
     links: list[Trip],
     taken: Taken,
     progress: Progress,
+    forgotten: Forgotten = NOTHING,
 ) -> None:
     """Give every link the capture at which its way ends, after at most `most` redirects.
+
+    What is `forgotten` is not asked for, and what leads there is neither kept nor written down.
 
     Raises:
         UserError: the index cannot be read, or its server refuses.
     """
     home = taken.home / UNDER
+
+    def refused(capture: Capture, target: str | None) -> bool:
+        return capture.status in REDIRECTS and leads_to(capture.url, target, forgotten)
+
     for turn in range(most + 1):
         going = [trip for trip in links if not trip.arrived]
         if not going:
@@ -82,7 +94,7 @@ def follow(
         progress(0, len(going), f"redirects followed: {turn}" if turn else "asking the index")
         path = home / f"{turn:05d}.parquet"
         if not path.exists():
-            write_parquet(path, answers(settings, store, going), CAPTURE)
+            write_parquet(path, answers(settings, store, going, forgotten), CAPTURE)
         found: dict[str, list[Capture]] = defaultdict(list)
         for batch in read_batches(path, rows=ROWS):
             for row in batch.to_pylist():
@@ -94,13 +106,18 @@ def follow(
         unsaid = [
             (trip.shard, one) for trip in redirected if (one := trip.capture) and not one.redirect
         ]
-        taken.take(store, unsaid, settings.gap, progress)
-        if turn < most:
-            for trip in redirected:
-                _go_on(trip, taken)
+        taken.take(store, unsaid, settings.gap, progress, refused)
+        for trip in redirected:
+            place = trip.capture and (trip.capture.file, trip.capture.offset)
+            trip.withheld = place in taken.withheld or _target(trip) == WITHHELD
+            trip.arrived = trip.withheld
+            if turn < most and not trip.withheld:
+                _go_on(trip, taken, forgotten)
 
 
-def answers(settings: CommonCrawl, store: Store, going: list[Trip]) -> Iterator[pa.RecordBatch]:
+def answers(
+    settings: CommonCrawl, store: Store, going: list[Trip], forgotten: Forgotten = NOTHING
+) -> Iterator[pa.RecordBatch]:
     """Yield the captures of the pages that are asked for, of all crawls."""
     pages = {trip.page for trip in going}
     asked = sorted({key.encode() for trip in going for key in keys(trip.url)})
@@ -111,7 +128,9 @@ def answers(settings: CommonCrawl, store: Store, going: list[Trip]) -> Iterator[
             found = columnar.captures(store, crawl, asked)
         rows: list[dict[str, object]] = []
         for capture in found:
-            if capture.id in pages:
+            if capture.id in pages and not forgotten(capture.url):
+                if leads_to(capture.url, capture.redirect, forgotten):
+                    capture = capture._replace(redirect=WITHHELD)  # noqa: PLW2901
                 rows.append(capture._asdict())
             if len(rows) == ROWS:
                 yield pa.RecordBatch.from_pylist(rows, CAPTURE)
@@ -119,7 +138,11 @@ def answers(settings: CommonCrawl, store: Store, going: list[Trip]) -> Iterator[
         yield pa.RecordBatch.from_pylist(rows, CAPTURE)
 
 
-def _go_on(trip: Trip, taken: Taken) -> None:
+def _target(trip: Trip) -> str | None:
+    return trip.capture.redirect if trip.capture else None
+
+
+def _go_on(trip: Trip, taken: Taken, forgotten: Forgotten) -> None:
     """Turn to the page that a redirect leads to; it stays where that is none, or known."""
     assert trip.capture is not None, "it was redirected by one"
     target = trip.capture.redirect or _location(trip.capture, taken)
@@ -129,6 +152,9 @@ def _go_on(trip: Trip, taken: Taken) -> None:
     try:
         url = ada_url.join_url(trip.capture.url, target)
     except ValueError:
+        return
+    if forgotten(url):  # a record that was taken before it was to be forgotten
+        trip.withheld = True
         return
     page = page_of(url)
     trip.seen.add(trip.page)
@@ -151,7 +177,7 @@ def _location(capture: Capture, taken: Taken) -> str | None:
     except UserError as error:
         log.warning("%s", error)
         return None
-    return next((value for name, value in found.headers() if name.lower() == "location"), None)
+    return header(found.headers(), "location")
 
 
 def paths(home: Path) -> list[Path]:

@@ -3,17 +3,20 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+import ada_url
 import pyarrow as pa
 
 from webtext.pipeline.crawl.frontier.targets import SESSIONS, host_of, surt
 from webtext.pipeline.urls import urls
+from webtext.pipeline.urls.forgotten import Forgotten
 
 REVISIT = "warc/revisit"  # the type of a record without a payload
 SAFE = "!\"$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # in a key's path and query, without percent signs
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+WITHHELD: Final = "about:forgotten"  # instead of a target that is left out on request
 
 CAPTURE = pa.schema(
     [
@@ -22,7 +25,7 @@ CAPTURE = pa.schema(
         ("time", pa.int64()),  # of the request, Unix, in milliseconds
         ("status", pa.int16()),
         ("mime", pa.string()),  # detected, else as sent; null if the index says neither
-        ("redirect", pa.string()),  # where it leads, if the index says so
+        ("redirect", pa.string()),  # where it leads, if the index says so, or WITHHELD
         ("digest", pa.string()),
         ("file", pa.string()),  # the WARC file, relative to the prefix
         ("offset", pa.int64()),  # of the record, in bytes
@@ -104,6 +107,16 @@ def page_of(url: str) -> str | None:
         return urls.url_id(urls.normalise(url))
     except ValueError:
         return None
+
+
+def leads_to(url: str, target: str | None, forgotten: Forgotten) -> bool:
+    """Whether a redirect of `url` has a target, relative or not, that is left out on request."""
+    if not target or not forgotten:
+        return False
+    try:
+        return forgotten(ada_url.join_url(url, target))
+    except ValueError:
+        return False
 
 
 def unix(stamp: str) -> int:

@@ -1,4 +1,4 @@
-"""Byte ranges of files in a folder or behind an HTTP server, near ones read together.
+"""Byte ranges of files in a folder, an object store or behind an HTTP server, near ones together.
 
 The server is asked by the crawl's own client, with its guards: checked addresses, limits of time,
 our name. What it asks for is obeyed: after 429 or a failure nobody asks until Retry-After or the
@@ -8,14 +8,19 @@ back-off is over, and there are never more requests a second than `commoncrawl.r
 import asyncio
 import io
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores.object_store import ObjectStore, Size
+from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.stored_files import in_store
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
 from webtext.pipeline.crawl.http.address_guard import Resolver
 from webtext.pipeline.crawl.http.client import Client, Failed, host_and_port
@@ -225,7 +230,68 @@ class Server:
         return body.data
 
 
-Store = Folder | Server
+class Bucket:
+    """The files in an object store, whose client repeats what fails and obeys 429 and 503.
+
+    Raises:
+        UserError: the store refuses, or cannot be reached.
+    """
+
+    def __init__(self, settings: CommonCrawl) -> None:
+        self.settings = settings
+        self.prefix = settings.prefix
+        self.requests = self.bytes = 0  # what was asked for and received
+        self._store = ObjectStore(parse(settings.prefix))
+        self._found: dict[str, Size | None] = {}
+        self._turns = threading.Lock()
+        self._next = 0.0  # the earliest time of the next request, monotonic
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def size(self, file: str) -> int | None:
+        """Return the size of a file in bytes, None if there is none."""
+        found = self._known(file)
+        return found.bytes if found else None
+
+    def read(self, pieces: Sequence[Piece]) -> list[bytes | None]:
+        """Return the bytes of each range; fewer at a file's end, None without the file."""
+        with ThreadPoolExecutor(self.settings.connections) as pool:
+            return list(pool.map(self._one, pieces))
+
+    def tables(self, folder: str) -> list[str]:
+        """Return the names of the Parquet files under a folder."""
+        return sorted(name for name in self._store.keys(folder) if name.endswith(".parquet"))
+
+    def _known(self, file: str) -> Size | None:
+        if file not in self._found:
+            self._turn()
+            self._found[file] = self._store.size(file)
+        return self._found[file]
+
+    def _one(self, piece: Piece) -> bytes | None:
+        known = self._known(piece.file)
+        length = min(piece.length, known.bytes - piece.start) if known else 0
+        if known is None or length <= 0:
+            return None
+        self._turn()
+        data = self._store.read(piece.file, piece.start, length, known.version)
+        self.bytes += len(data)
+        return data
+
+    def _turn(self) -> None:
+        """Wait until the next request may be sent."""
+        with self._turns:
+            self.requests += 1
+            at = max(self._next, time.monotonic())
+            self._next = at + 1 / self.settings.rate
+        time.sleep(max(0.0, at - time.monotonic()))
+
+
+Store = Folder | Server | Bucket
 
 
 def store(settings: CommonCrawl, crawl: Crawl) -> Store:
@@ -234,6 +300,8 @@ def store(settings: CommonCrawl, crawl: Crawl) -> Store:
     Raises:
         UserError: a folder that does not exist, or a server to which nobody may go.
     """
+    if in_store(settings.prefix):
+        return Bucket(settings)
     if "://" in settings.prefix:
         return Server(settings, crawl)
     if not Path(settings.prefix).is_dir():

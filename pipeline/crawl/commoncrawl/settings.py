@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.stored_files import in_store
 
 INDEXES = ("cdx", "columnar")
 MACHINE: dict[str, Any] = {"machine": True}  # how it is read, not what is found
@@ -23,7 +25,7 @@ class CommonCrawl:
     """
 
     crawls: tuple[str, ...] = ()  # such as "CC-MAIN-2016-07"
-    # where cc-index/ and crawl-data/ lie: https://, http:// or a folder
+    # where cc-index/ and crawl-data/ lie: https://, http://, s3:// and the like, or a folder
     prefix: str = field(default="https://data.commoncrawl.org", metadata=MACHINE)
     index: str = field(default="cdx", metadata=MACHINE)  # or "columnar"
     gap: int = field(default=65_536, metadata=MACHINE)  # bytes between two records of one request
@@ -44,9 +46,12 @@ class CommonCrawl:
             raise UserError(
                 f'commoncrawl.index: found "{self.index}", wanted one of {", ".join(INDEXES)}'
             )
-        if "://" in self.prefix and not re.match(r"https?://[^/]", self.prefix):
+        if in_store(self.prefix):
+            parse(self.prefix)
+        elif "://" in self.prefix and not re.match(r"https?://[^/]", self.prefix):
             raise UserError(
-                f'commoncrawl.prefix: found "{self.prefix}", wanted https://, http:// or a folder'
+                f'commoncrawl.prefix: found "{self.prefix}", wanted https://, http://, s3:// or a '
+                "folder"
             )
         for key, least in (("gap", 0), ("connections", 1), ("attempts", 1)):
             if getattr(self, key) < least:

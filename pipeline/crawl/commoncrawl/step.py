@@ -28,6 +28,7 @@ from webtext.pipeline.crawl.http.messages import Head
 from webtext.pipeline.crawl.policy import optout
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.links.wanted import Wanted
+from webtext.pipeline.urls.forgotten import read as read_forgotten
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ HTTP_STATUS: Final = "commoncrawl.http_status"
 NOT_HTML: Final = "commoncrawl.not_html"
 NO_RECORD: Final = "commoncrawl.no_record"
 OPTED_OUT: Final = "commoncrawl.opted_out"
+FORGOTTEN: Final = "commoncrawl.forgotten"
 
 REASONS: Final[dict[str, str]] = {
     NOT_FOUND: "none of the crawls has the link's page",
@@ -54,6 +56,7 @@ REASONS: Final[dict[str, str]] = {
     "commoncrawl.too_large": "the body is longer than allowed; value: the most allowed, in bytes",
     "commoncrawl.empty": "status 200 without a body",
     OPTED_OUT: "the page reserves its use for training",
+    FORGOTTEN: "it leads to what is left out because its owner asked for it (`webtext forget`)",
 }
 """Every way in which a link can end here, other than in a page."""
 
@@ -78,8 +81,9 @@ def take(
     if out.numbers("outcomes") != links.numbers():
         taken = Taken(out.path)
         every = asking.trips(links)
+        forgotten = read_forgotten(out.path.parent)
         with store(settings, crawl) as found:
-            asking.follow(settings, crawl.max_redirects, found, every, taken, progress)
+            asking.follow(settings, crawl.max_redirects, found, every, taken, progress, forgotten)
             pages = [(trip.shard, one) for trip in every if (one := _page(trip, crawl))]
             taken.take(found, pages, settings.gap, progress)
             log.info("%s: %d requests, %d bytes read", out, found.requests, found.bytes)
@@ -169,6 +173,8 @@ Fate = tuple[list[str], str | None, float | None]
 def _fate(trip: Trip, found: Response | None, limits: ImportWarc, crawl: Crawl) -> Fate:
     """Return the signals of a page, why it is not kept, and the measure; None if it is kept."""
     one = trip.capture
+    if trip.withheld:
+        return [], FORGOTTEN, None
     if one is None:
         return [], REDIRECT_LOST if trip.redirects else NOT_FOUND, None
     if one.status in REDIRECTS:

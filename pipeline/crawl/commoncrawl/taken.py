@@ -8,7 +8,7 @@ All that is ours in them follows from the places, so two builds of one index hav
 import os
 import uuid
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ class Taken:
         self.home = home
         self.places: dict[tuple[str, int], Place] = {}  # by file and offset in Common Crawl
         self.lost: set[tuple[str, int]] = set()  # no record lies there
+        self.withheld: set[tuple[str, int]] = set()  # the record names what is left out on request
         for path in sorted(home.glob("*.warc.gz")):
             self._known(path)
 
@@ -69,10 +70,14 @@ class Taken:
         wanted: Iterable[tuple[int, Capture]],
         gap: int,
         progress: Progress,
+        refused: Callable[[Capture, str | None], bool] = lambda _capture, _target: False,
     ) -> None:
-        """Fetch the records that are not here yet, each for a shard of the links."""
+        """Fetch the records that are not here yet, each for a shard of the links.
+
+        `refused` says of a record, by the target of its redirect, whether it is not to be kept.
+        """
         asked = {(one.file, one.offset): (shard, one) for shard, one in wanted}
-        done = self.places.keys() | self.lost
+        done = self.places.keys() | self.lost | self.withheld
         left = sorted(place for place in asked if place not in done)
         for start in range(0, len(left), GROUP):
             progress(len(asked) - len(left) + start, len(asked))
@@ -80,10 +85,13 @@ class Taken:
             pieces = [Piece(file, at, asked[file, at][1].length) for file, at in group]
             grown: dict[int, list[tuple[Piece, bytes]]] = {}
             for piece, data in gathered(store, pieces, gap):
-                if whole(data):
-                    grown.setdefault(asked[piece.file, piece.start][0], []).append((piece, data))
+                place = piece.file, piece.start
+                if whole(data) and refused(asked[place][1], target(data)):
+                    self.withheld.add(place)
+                elif whole(data):
+                    grown.setdefault(asked[place][0], []).append((piece, data))
                 else:
-                    self.lost.add((piece.file, piece.start))
+                    self.lost.add(place)
             for shard, records in sorted(grown.items()):
                 self._append(shard, records)
         progress(len(asked), len(asked))
@@ -118,6 +126,17 @@ def whole(data: bytes) -> bool:
     except zlib.error:
         return False
     return inflater.eof and not inflater.unused_data and start.startswith(packing.RECORD_START)
+
+
+def target(data: bytes) -> str | None:
+    """Return the target that a record of an HTTP response names, None without one."""
+    start = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, 1 << 16)
+    return location(start.partition(b"\r\n\r\n")[2])
+
+
+def location(block: bytes) -> str | None:
+    """Return the target that an HTTP response names, None without one."""
+    return payload.header(payload.headers(block.partition(b"\r\n\r\n")[0]), "location")
 
 
 def _key(text: str) -> str:

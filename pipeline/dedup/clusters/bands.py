@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import Workers, each
 from webtext.pipeline.core.progress import Progress
@@ -87,6 +88,7 @@ def _load(path: Path) -> npt.NDArray[Any]:
     Raises:
         UserError: it is damaged; names it.
     """
+    at_hand(path)
     try:
         found: npt.NDArray[Any] = np.load(path)
     except (ValueError, EOFError) as error:

@@ -87,64 +87,27 @@ class Noting:
         return out
 
 
-class Table:
-    """The table of one shard, collected while its pages pass the chain.
+class Measuring:
+    """Makes the rows of the table for documents that pass a chain."""
 
-    It is held in memory until the shard is done: some 700 bytes a document.
-    """
-
-    def __init__(
-        self,
-        chain: Sequence[Stage],
-        pages: Directory,
-        out: Directory,
-        number: int,
-        reused: Reused | None = None,
-    ) -> None:
-        self._reused = reused
+    def __init__(self, chain: Sequence[Stage]) -> None:
         self.rules = next((stage for stage in chain if isinstance(stage, Rules)), None)
         self._noting = Noting(self.rules) if self.rules else None
         self.chain: list[Stage] = [
             self._noting if self._noting and stage is self.rules else stage for stage in chain
         ]
-        self._pages = pages
-        self._number = number
-        self._path = out.shard(number, under=UNDER)
-        self._schema = schema(self.rules)
-        self._parts: list[pa.RecordBatch] = []
-        self._rows = {True: 0, False: 0}  # written so far, kept and dropped
+        self.schema = schema(self.rules)
 
-    def add(self, left: pa.RecordBatch, gone: Sequence[pa.RecordBatch]) -> None:
-        """Measure what is left of a batch of pages, and what was dropped of it."""
-        for part in (left, *gone):
-            if part.num_rows:
-                self._parts += self._counted(part)
+    def clear(self) -> None:
+        """Forget what was noted of the documents so far."""
         if self._noting:
             self._noting.noted.clear()
 
-    def finish(self) -> None:
-        """Write the table."""
-        table = pa.Table.from_batches(self._parts, self._schema).sort_by("id")
-        table = with_sources(table, self._pages, self._number)
-        write_parquet(self._path, table.to_batches(ROWS), self._schema, REPEATED)
+    def of(self, part: pa.RecordBatch, rows: npt.NDArray[np.int64], number: int) -> pa.RecordBatch:
+        """Return the rows of the table for documents that are at these rows of file `number`.
 
-    def _counted(self, part: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of the table for some documents, without their sources."""
-        kept = "dropped_by" not in part.schema.names
-        rows = np.arange(self._rows[kept], self._rows[kept] + part.num_rows)
-        self._rows[kept] += part.num_rows
-        if self._reused is None:
-            yield self._measured(part, rows)
-            return
-        known = pc.is_valid(self._reused.places(part["id"]))
-        among = known.to_numpy(zero_copy_only=False)
-        if among.any():
-            yield self._reused.measured(part.filter(known), rows[among], self._schema)
-        if not among.all():
-            yield self._measured(part.filter(pc.invert(known)), rows[~among])
-
-    def _measured(self, part: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        """Return the rows of the table for documents that are at these rows of their file."""
+        Of where the bodies of their pages are nothing is known.
+        """
         kept = "dropped_by" not in part.schema.names
         text, count = part["text"], part.num_rows
         texts: list[str | None] = text.to_pylist()
@@ -159,7 +122,7 @@ class Table:
             "words": pa.array([each.words for each in looked], mask=lacking),
             "lines": pc.add(pc.count_substring(text, "\n"), 1).cast(pa.int64()),
             "text_digest": pa.array([None if each is None else digest_of(each) for each in texts]),
-            "shard": pa.array(np.full(count, self._number, np.int32)),
+            "shard": pa.array(np.full(count, number, np.int32)),
             "row": pa.array(rows),
         }
         for place, name in enumerate(SCRIPTS):
@@ -173,9 +136,9 @@ class Table:
                 (numbers[item.name] if item.name in numbers else part[item.name]).cast(item.type)
                 if item.name not in SOURCE
                 else pa.nulls(count, item.type)
-                for item in self._schema
+                for item in self.schema
             ],
-            schema=self._schema,
+            schema=self.schema,
         )
 
     def _measures(self, part: pa.RecordBatch, texts: list[str | None]) -> list[list[float]]:
@@ -194,6 +157,60 @@ class Table:
             else:
                 found.append(self.rules.weigh(text, url, language=language)[2])
         return found
+
+
+class Table:
+    """The table of one shard, collected while its pages pass the chain.
+
+    It is held in memory until the shard is done: some 700 bytes a document.
+    """
+
+    def __init__(
+        self,
+        chain: Sequence[Stage],
+        pages: Directory,
+        out: Directory,
+        number: int,
+        reused: Reused | None = None,
+    ) -> None:
+        self._reused = reused
+        self._measuring = Measuring(chain)
+        self.chain = self._measuring.chain
+        self._pages = pages
+        self._number = number
+        self._path = out.shard(number, under=UNDER)
+        self._schema = self._measuring.schema
+        self._parts: list[pa.RecordBatch] = []
+        self._rows = {True: 0, False: 0}  # written so far, kept and dropped
+
+    def add(self, left: pa.RecordBatch, gone: Sequence[pa.RecordBatch]) -> None:
+        """Measure what is left of a batch of pages, and what was dropped of it."""
+        for part in (left, *gone):
+            if part.num_rows:
+                self._parts += self._counted(part)
+        self._measuring.clear()
+
+    def finish(self) -> None:
+        """Write the table."""
+        table = pa.Table.from_batches(self._parts, self._schema).sort_by("id")
+        table = with_sources(table, self._pages, self._number)
+        write_parquet(self._path, table.to_batches(ROWS), self._schema, REPEATED)
+
+    def _counted(self, part: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the table for some documents, without their sources."""
+        kept = "dropped_by" not in part.schema.names
+        rows = np.arange(self._rows[kept], self._rows[kept] + part.num_rows)
+        self._rows[kept] += part.num_rows
+        if self._reused is None:
+            yield self._measuring.of(part, rows, self._number)
+            return
+        known = pc.is_valid(self._reused.places(part["id"]))
+        among = known.to_numpy(zero_copy_only=False)
+        if among.any():
+            yield self._reused.measured(part.filter(known), rows[among], self._schema)
+        if not among.all():
+            rest = part.filter(pc.invert(known))
+            yield self._measuring.of(rest, rows[~among], self._number)
 
 
 def digest_of(text: str) -> str:

@@ -16,7 +16,6 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from webtext.pipeline.core.directories.lookup import first_row
@@ -36,6 +35,7 @@ from webtext.pipeline.core.shards import (
 from webtext.pipeline.core.stage import Passage, Stage, fates
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step
 from webtext.pipeline.filters import step as of_pages
+from webtext.pipeline.filters.measuring.measures import UNDER, Measuring
 from webtext.pipeline.filters.own.own_documents import (
     batch_of,
     domain_of,
@@ -43,6 +43,7 @@ from webtext.pipeline.filters.own.own_documents import (
     read_files,
     url_of,
 )
+from webtext.pipeline.filters.own.own_rows import OwnTable, Seen, measured, named, plain
 from webtext.pipeline.links.links import fingerprint
 from webtext.pipeline.sources import source_files
 from webtext.pipeline.sources.source_chunks import Chunk, pieces
@@ -56,7 +57,6 @@ from webtext.pipeline.urls.urls import text_id
 NAME = of_pages.NAME
 READ = "read"  # the stage that makes rows of the files
 PROGRESS = "read"  # the folder with a note for each shard: at which chunk it ends
-SETTLED = 1 << 20  # ids that are held in a set before they join the sorted ones
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Judged(NamedTuple):
 
     kept: pa.RecordBatch
     dropped: list[pa.RecordBatch]
+    measures: pa.RecordBatch
     names: list[str]
     places: list[str]
 
@@ -202,12 +203,14 @@ def documents(
             break
         read = 0
         with shard(out, number) as (kept_file, dropped_file):
+            table = OwnTable(number, out.shard(number, under=UNDER))
             for one in joined([begun], found):
-                read += write(one, seen, kept_file, dropped_file)
+                read += write(one, seen, kept_file, dropped_file, table)
                 skip += 1
                 progress(min(taken_up, total), total, f"{rows + read:,} rows")
                 if read >= settings.shard_rows:
                     break
+            table.finish()
             write_json(note_of(out, number), {"chunks": skip})
         rows += read
     if not rows:
@@ -222,7 +225,7 @@ def note_of(out: Directory, number: int) -> Path:
 
 @contextmanager
 def shard(out: Directory, number: int) -> Iterator[tuple[Any, Any]]:
-    """Give the two files of a shard: both are whole or absent, and the kept rows come last."""
+    """Give the two files of a shard of rows: whole or absent, and the kept rows come last."""
     with (
         replacing(out.shard(number)) as kept,
         replacing(out.shard(number, under="dropped")) as dropped,
@@ -260,7 +263,9 @@ def judge_chunk(
         column: [plain(record.get(name)) for record in rows.records]
         for column, name in settings.about.items()
     }
-    kept, dropped = judged(chain, rows, form, columns if form == "html" else columns | about)
+    measuring = Measuring(chain)
+    given = columns if form == "html" else columns | about
+    kept, dropped = judged(measuring.chain, rows, form, given)
     bad = batch_of(
         {
             "id": [str(len(rows) + at) for at in range(len(rows.bad))],
@@ -271,21 +276,11 @@ def judge_chunk(
         with_reasons(DOCUMENT),
     )
     places = [*rows.places, *(one.place for one in rows.bad)]
-    return Judged(kept, [bad, *dropped], names + places[len(rows) :], places)
+    gone = [bad, *dropped]
+    return Judged(kept, gone, measured(measuring, kept, gone), names + places[len(rows) :], places)
 
 
-def plain(value: Any) -> str | None:
-    """Return a value as text, None for one that says nothing.
-
-    >>> plain(7), plain(""), plain(["a"])
-    ('7', None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    return str(value) or None
-
-
-def write(found: Judged, seen: "Seen", kept_file: Any, dropped_file: Any) -> int:
+def write(found: Judged, seen: Seen, kept_file: Any, dropped_file: Any, table: OwnTable) -> int:
     """Write the rows of one chunk under the ids that they have for good; return how many.
 
     Raises:
@@ -305,52 +300,10 @@ def write(found: Judged, seen: "Seen", kept_file: Any, dropped_file: Any) -> int
             if batch.num_rows:
                 file.write(named(batch, ids, again))
                 written += batch.num_rows
+    table.add(named(found.measures, ids, again))
     if written != len(ids):
         raise PipelineError(f"{READ}: {len(ids)} rows were read and {written} judged")
     return written
-
-
-def named(
-    batch: pa.RecordBatch, ids: list[str], again: dict[int, tuple[str, str]]
-) -> pa.RecordBatch:
-    """Return rows with their ids for good; those whose id another row has get their place's."""
-    numbers = [int(number) for number in batch["id"].to_pylist()]
-    columns = {"id": [again[at][0] if at in again else ids[at] for at in numbers]}
-    if not again.keys().isdisjoint(numbers):
-        urls = batch["url"].to_pylist()
-        columns["url"] = [
-            again[at][1] if at in again else url for at, url in zip(numbers, urls, strict=True)
-        ]
-    for name, values in columns.items():
-        at = batch.schema.get_field_index(name)
-        batch = batch.set_column(at, batch.schema.field(name), pa.array(values, pa.string()))
-    return batch
-
-
-class Seen:
-    """The ids of all rows so far, in 8 bytes each."""
-
-    def __init__(self) -> None:
-        self._sorted = np.empty(0, np.uint64)
-        self._recent: set[int] = set()
-
-    def new(self, ids: Sequence[str]) -> list[bool]:
-        """Return which of these ids were not there yet; now all are."""
-        numbers = [int(identity, 16) for identity in ids]
-        values = np.array(numbers, np.uint64)
-        places = np.searchsorted(self._sorted, values)
-        held = np.zeros(len(values), np.bool_)
-        inside = places < len(self._sorted)
-        held[inside] = self._sorted[places[inside]] == values[inside]
-        found = []
-        for number, known in zip(numbers, held.tolist(), strict=True):
-            found.append(not known and number not in self._recent)
-            self._recent.add(number)
-        if len(self._recent) > SETTLED:
-            recent = np.fromiter(self._recent, np.uint64, len(self._recent))
-            self._sorted = np.union1d(self._sorted, recent)
-            self._recent.clear()
-        return found
 
 
 def passages(chain: Sequence[Stage], html: bool, out: Directory) -> list[Passage]:

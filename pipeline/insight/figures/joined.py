@@ -34,11 +34,6 @@ from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.tokens.tokens import INDEX
 
 ABSENT = "no table of measures, because an earlier version made it"
-OWN = "documents"  # the stage that reads texts of a user's own
-ABSENT_OF_OWN = (
-    "made of texts of your own, which have no table of measures; ask `webtext audit` and "
-    "`webtext judge`, which read the texts"
-)
 SHORTENED = pa.schema([DUPLICATE.field("id"), *WHY])
 
 QUERY = """
@@ -90,12 +85,10 @@ def joined(
         raise UserError("no documents have been made yet; run `webtext build` first")
     documents = there["documents"]
     files = tables(documents)
-    if not files and OWN in documents.manifest().get("stages", {}):
-        raise UserError(f"{documents}: {ABSENT_OF_OWN}")
     if not files:
         raise UserError(
-            f"{documents}: {ABSENT}; move it elsewhere and build again, which makes it anew from "
-            "the pages and fetches nothing"
+            f"{documents}: {ABSENT}; move it elsewhere and build again, which makes it anew and "
+            "fetches nothing"
         )
     asked = connection or duckdb.connect()
     _view(asked, f"{before}measured", files)

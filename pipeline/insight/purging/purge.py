@@ -9,7 +9,7 @@ begins meanwhile. Each file is replaced or removed as a whole.
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,15 +19,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from webtext.pipeline.core.directories.checked import ABOUT, MEMORY, about
+from webtext.pipeline.core.directories.checked import ABOUT, MEMORY, about, listed
 from webtext.pipeline.core.directories.data_directory import LATEST, step_of
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none
+from webtext.pipeline.core.directories.places import PLAN
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, replacing, write_json, write_parquet
+from webtext.pipeline.core.shards import Directory, replacing, write_json
+from webtext.pipeline.core.stores import shared_notes, working_copy
+from webtext.pipeline.core.stores.store_records import BESIDE, stored
 from webtext.pipeline.corpus import labels
-from webtext.pipeline.crawl import fates
-from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
+from webtext.pipeline.crawl.frontier import schema
+from webtext.pipeline.insight.purging import archives, in_store
 from webtext.pipeline.insight.purging.needles import URL, Needles
 from webtext.pipeline.insight.purging.searching import Hit, batches, search
 from webtext.pipeline.insight.purging.tombstones import bury, visits
@@ -37,11 +40,7 @@ from webtext.pipeline.links import remembered, spill
 from webtext.pipeline.tokens import tokens
 from webtext.pipeline.urls.forgotten import PURGING, Forgotten, recorded
 
-PLAN: Final = "plan.json"
-ROWS: Final = 4096  # at a time
-ADDRESSES: Final = ("url", "final_url", "redirects")  # columns that say which pages a row is of
 INSPECTOR: Final = "inspector"  # the folder of its tables and index, which it makes anew
-OF_LINK: Final = ("id", "url", "domain", "score", "subreddit", "linked")  # columns of the link
 
 
 @dataclass
@@ -58,6 +57,12 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.warc or self.pages or self.removed or self.harvested or self.labels)
+
+    def and_(self, other: "Plan") -> "Plan":
+        """Return this plan, which also looks for what another one looks for."""
+        return replace(
+            self, needles=sorted({(kind, one) for kind, one in (*self.needles, *other.needles)})
+        )
 
 
 def unfinished(data: Path) -> Plan | None:
@@ -77,21 +82,19 @@ def plan(data: Path, names: Sequence[str], progress: Progress = silent) -> Plan:
     forgotten = recorded(data)
     found, needles = Plan(), Needles()
     homes = directories(data, names)
+    homes += [Directory(path) for path in sorted(data.iterdir()) if BESIDE.fullmatch(path.name)]
     fallen: set[str] = set()
     for number, home in enumerate(homes):
         progress(number, len(homes), home.name)
-        folders = dict.fromkeys((home.path, about(home.path)))
-        rows = [row for folder in folders for row in _rows(folder, forgotten)]
+        with in_store.at_hand(home):
+            rows = _all_rows(home, forgotten)
+            if _step(home) == "tokens":
+                _look_for_tokens(home, rows, found, needles)
+            crawled = _crawled(home)
+            ranges = _ranges(home, forgotten) if crawled else {}
         for row in rows:
             _look_for(row, forgotten, needles)
-        if step_of(home) == "tokens":
-            _look_for_tokens(home, rows, found, needles)
-        if _crawled(home):
-            ranges = {
-                str(path.relative_to(data)): there
-                for path in sorted(home.path.glob("*.warc.gz"))
-                if (there := list(visits(path, forgotten)))
-            }
+        if crawled:
             if rows or ranges or _unfinished(home) or fallen & _made_of(home):
                 found.warc |= ranges
                 found.pages[home.name] = home.manifest() if home.whole else None
@@ -108,9 +111,25 @@ def plan(data: Path, names: Sequence[str], progress: Progress = silent) -> Plan:
     return found
 
 
+def _step(home: Directory) -> str:
+    """Return whose directory it is, also of one that another machine was quicker to finish."""
+    return step_of(home).partition("-")[0]
+
+
+def _all_rows(home: Directory, forgotten: Forgotten) -> list[dict[str, Any]]:
+    folders = dict.fromkeys((home.path, about(home.path)))
+    return [row for folder in folders for row in _rows(folder, forgotten)]
+
+
+def _ranges(home: Directory, forgotten: Forgotten) -> dict[str, list[tuple[int, int]]]:
+    """Return where the visits to what is forgotten are, by the names of files below the data."""
+    found = {path: list(visits(path, forgotten)) for path in sorted(home.path.glob("*.warc.gz"))}
+    return {f"{home.name}/{path.name}": there for path, there in found.items() if there}
+
+
 def _crawled(home: Directory) -> bool:
     """Whether it has files that were fetched from the network."""
-    return step_of(home) == "pages" and any(home.path.glob("*.warc.gz"))
+    return _step(home) == "pages" and any(home.path.glob("*.warc.gz"))
 
 
 def _unfinished(home: Directory) -> bool:
@@ -132,7 +151,7 @@ def _rows(folder: Path, forgotten: Forgotten) -> Iterator[dict[str, Any]]:
             schema_of = pq.read_schema(path)
         except (pa.ArrowException, OSError):
             continue  # torn: the search at the end reads its bytes
-        columns = [name for name in ADDRESSES if name in schema_of.names]
+        columns = [name for name in archives.ADDRESSES if name in schema_of.names]
         ids = ["id"] * ("id" in schema_of.names)
         if not columns:
             continue
@@ -141,7 +160,7 @@ def _rows(folder: Path, forgotten: Forgotten) -> Iterator[dict[str, Any]]:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns)
-                which = chosen(table, forgotten)
+                which = archives.chosen(table, forgotten)
                 if which.any():
                     rows = file.read_row_group(group, wanted).filter(pa.array(which))
                     yield from rows.to_pylist()
@@ -153,17 +172,9 @@ def _places(found: pa.Schema) -> tuple[str, ...]:
     return names if set(names) <= set(found.names) else ()
 
 
-def chosen(table: pa.Table, forgotten: Forgotten) -> np.ndarray[Any, Any]:
-    """Return which rows have an address that is forgotten."""
-    which = np.zeros(table.num_rows, np.bool_)
-    for name in table.column_names:
-        for at, value in enumerate(table[name].to_pylist()):
-            which[at] |= forgotten(*(value if isinstance(value, list) else (value,)))
-    return which
-
-
 def _look_for(row: dict[str, Any], forgotten: Forgotten, needles: Needles) -> None:
-    addresses = [row.get("url"), row.get("final_url"), *(row.get("redirects") or ())]
+    addresses = [row.get(name) for name in ("url", "final_url", "redirect")]
+    addresses += row.get("redirects") or ()
     for url in filter(forgotten, addresses):
         needles.add(str(url).encode(), URL)
     if row.get("text"):
@@ -196,7 +207,9 @@ def _labelled(data: Path, forgotten: Forgotten) -> list[str]:
 
 
 def size_of(data: Path, name: str) -> int:
-    """Return the bytes of a directory and of what is about it."""
+    """Return the bytes of a directory and of what is about it, wherever it lies."""
+    if stored(data / name):
+        return sum(int(one["bytes"]) for one in listed(data / name).values())
     folders = (data / name, data / ABOUT / name)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files)
@@ -207,7 +220,10 @@ def size_of(data: Path, name: str) -> int:
 
 def begin(data: Path, found: Plan) -> None:
     """Write the plan down; from now on the purge is to be finished."""
-    write_json(data / PURGING / PLAN, asdict(found))
+    if copy := working_copy.of(data):
+        shared_notes.share_plan(data, copy.store, asdict(found))
+    else:
+        write_json(data / PURGING / PLAN, asdict(found))
 
 
 def purge(data: Path, found: Plan, progress: Progress = silent) -> list[Hit]:
@@ -216,82 +232,37 @@ def purge(data: Path, found: Plan, progress: Progress = silent) -> list[Hit]:
     May be called again after a kill.
     """
     forgotten = recorded(data)
-    for name, ranges in found.warc.items():
-        if (data / name).exists():
-            bury(data / name, ranges)
     for name, manifest in found.pages.items():
-        _archive(Directory(data / name), manifest, forgotten)
+        archive = Directory(data / name)
+        with in_store.at_hand(archive):
+            for path in sorted(archive.path.glob("*.warc.gz")):
+                if ranges := found.warc.get(f"{name}/{path.name}"):
+                    bury(path, ranges)
+            archives.without(archive, manifest, forgotten)
+            in_store.sent(archive)
+    in_store.removed(data, found.removed)
     for number, name in enumerate(found.removed):
         progress(number, len(found.removed), name)
-        for folder in (data / name, data / ABOUT / name):
-            shutil.rmtree(folder, ignore_errors=True)
+        for home in (data / name, data / ABOUT / name):
+            shutil.rmtree(home, ignore_errors=True)
         (data / MEMORY / f"{name}.json").unlink(missing_ok=True)
     for name in found.harvested:
-        _unremember(data / remembered.FOLDER / name, forgotten)
+        if (folder := data / remembered.FOLDER / name).is_dir():  # else it is another machine's
+            _unremember(folder, forgotten)
     shutil.rmtree(data / INSPECTOR, ignore_errors=True)
     _unlabel(data, forgotten)
     named = json_or_none(data / LATEST)
     if isinstance(named, dict):
         write_json(data / LATEST, {k: v for k, v in named.items() if v not in found.removed})
-    return list(search(data, Needles.of(found.needles), forgotten, data / PURGING))
+    needles = Needles.of(found.needles)
+    hits = list(search(data, needles, forgotten, data / PURGING))
+    return [*hits, *in_store.search(data, needles, forgotten, progress)]
 
 
 def end(data: Path) -> None:
     """Forget what was looked for."""
+    in_store.ended(data)
     shutil.rmtree(data / PURGING)
-
-
-def _archive(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgotten) -> None:
-    """Take what is forgotten out of a crawl's own tables; its WARC files have lost it already."""
-    home.sweep()
-    home.manifest_path.unlink(missing_ok=True)
-    for path in sorted(home.path.rglob("*.parquet")):
-        _without_rows(path, forgotten)
-    for path in sorted(home.path.rglob(outcomes.INDEX)):
-        _without_lines(path, forgotten)
-    for path in [path for name in schema.FILES for path in home.path.rglob(name)]:
-        path.unlink()  # what it holds is in the WARC files as well
-    shutil.rmtree(home.path / recovery.TORN, ignore_errors=True)  # ends of records of killed crawls
-    if manifest is not None:
-        told = {key: value for key, value in manifest.items() if key != "files"}
-        if "crawl" in told.get("stages", {}):
-            told["passages"] = [asdict(outcomes.passage(home))]
-        given = {name: Directory(home.path.parent / name) for name in told["inputs"]}
-        told["inputs"] |= {name: one.fingerprint() for name, one in given.items() if one.whole}
-        home.finish(told)
-
-
-def _without_rows(path: Path, forgotten: Forgotten) -> None:
-    """Leave of an outcome of what is forgotten its id and its fate, and of others' their link."""
-    table = pq.read_table(path)
-    columns = [name for name in ADDRESSES if name in table.column_names]
-    which = chosen(table.select(columns), forgotten)
-    if not which.any():
-        return
-    own = chosen(table.select([name for name in ("url",) if name in columns]), forgotten)
-    made = {}
-    for schema_field in table.schema:
-        name = schema_field.name
-        mask = own & (name != "id") if name in OF_LINK else which
-        new = pa.scalar(fates.FORGOTTEN if name == "dropped_by" else None, schema_field.type)
-        values = table[name].combine_chunks()
-        rows = values.to_pylist()
-        made[name] = pa.array(
-            [new.as_py() if gone else row for gone, row in zip(mask, rows, strict=True)],
-            schema_field.type,
-        )
-    whole = pa.table(made, schema=table.schema)
-    write_parquet(path, whole.to_batches(ROWS), table.schema)
-
-
-def _without_lines(path: Path, forgotten: Forgotten) -> None:
-    """Take the lines of what is forgotten out of a CDXJ index."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    urls = [json.loads("{" + line.partition("{")[2])["url"] for line in lines]
-    kept = [line for line, url in zip(lines, urls, strict=True) if not forgotten(url)]
-    if kept != lines:
-        with replacing(path) as partial:
-            partial.write_text("".join(kept), encoding="utf-8")
 
 
 def _unremember(folder: Path, forgotten: Forgotten) -> None:

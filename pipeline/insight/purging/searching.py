@@ -42,11 +42,12 @@ def search(data: Path, needles: Needles, forgotten: Forgotten, skip: Path) -> It
     """
     for path in sorted(data.rglob("*")):
         if path.is_file() and not path.is_symlink() and skip not in path.parents:
-            found = _of_file(path, needles, forgotten)
+            found = of_file(path, needles, forgotten)
             yield from dict.fromkeys(Hit(path, *one) for one in found)
 
 
-def _of_file(path: Path, needles: Needles, forgotten: Forgotten) -> Iterator[Found]:
+def of_file(path: Path, needles: Needles, forgotten: Forgotten) -> Iterator[Found]:
+    """Yield what is found in one file, whatever it is packed in."""
     name = path.name.removesuffix(".partial")
     if name.endswith(".warc.gz"):
         yield from _of_warc(path, needles, forgotten)

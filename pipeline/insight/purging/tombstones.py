@@ -11,8 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from webtext.pipeline.archive import warc_records
+from webtext.pipeline.archive import payload, warc_records
+from webtext.pipeline.archive.gzip_members import Member
 from webtext.pipeline.core.shards import replacing
+from webtext.pipeline.crawl.commoncrawl.captures import REDIRECTS, leads_to
+from webtext.pipeline.crawl.commoncrawl.taken import location
 from webtext.pipeline.crawl.frontier.recovery import Row, Unit, rows_of_unit, units
 from webtext.pipeline.urls.forgotten import Forgotten
 
@@ -44,7 +47,17 @@ def _concerns(unit: Unit, forgotten: Forgotten) -> bool:
     records = [unit.note, *([unit.response] if unit.response else [])]
     if forgotten(*(record.header("warc-target-uri") for record in records)):
         return True
+    if unit.response and _redirected(unit.response, forgotten):  # out of Common Crawl
+        return True
     return any(_led(row, forgotten) for row in rows_of_unit("", unit, {}))
+
+
+def _redirected(response: Member, forgotten: Forgotten) -> bool:
+    """Whether a record is a redirect to what is forgotten; a page may name it in its header."""
+    block = response.block
+    return payload.status(block) in REDIRECTS and leads_to(
+        response.header("warc-target-uri") or "", location(block), forgotten
+    )
 
 
 def _led(row: Row, forgotten: Forgotten) -> bool:

@@ -19,7 +19,7 @@ from tests.pipeline.core.test_pool import alive, die_always, die_once, fail, squ
 from webtext.flows.building.settings import load
 from webtext.flows.cluster import on_worker
 from webtext.flows.cluster.connecting import opened
-from webtext.flows.cluster.dask_runner import differs
+from webtext.flows.cluster.crew import differs
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import each, in_order

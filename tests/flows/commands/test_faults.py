@@ -1,5 +1,7 @@
 """Damaged files, closed and full outputs, folders that take nothing: one line and an exit code."""
 
+import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,6 @@ import pytest
 from tests.flows.building.tiny_disk import archive, overrides, steps
 from tests.flows.conftest import command, environment
 from webtext.flows.building.run_build import run_steps
-from webtext.flows.commands import command_line
 
 DAMAGES = {
     "empty": b"",
@@ -37,37 +38,6 @@ def built(tmp_path_factory):
     archive(folder / "a.warc")
     run_steps(steps(folder, folder / "data"), folder / "data", 0)
     return folder / "data"
-
-
-def main(*arguments):
-    """Run a command in this process; return whether it ended well.
-
-    Raises:
-        SystemExit: it did not.
-    """
-    before = sys.argv
-    sys.argv = ["webtext", *map(str, arguments)]
-    try:
-        command_line.main()
-    finally:
-        sys.argv = before
-    return True
-
-
-@pytest.fixture
-def told(capsys):
-    """Return what runs a command and gives its exit code and what it said."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            main(*arguments)
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return code, capsys.readouterr().err
-
-    return run
 
 
 def commands(data):
@@ -147,6 +117,74 @@ def test_words_that_nobody_can_be_told_stop_no_work(built):
     with Path("/dev/full").open("w") as full:
         done = run(("report", "--data", "nowhere"), stdout=subprocess.PIPE, stderr=full)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)], ids=str)
+def test_streams_that_are_closed_from_the_start_stop_no_work(built, tmp_path, closed):
+    """Else the first file that is opened has the number of the output, and gets what is printed."""
+    page = tmp_path / "page.html"
+    for words in (("report", "--data", built, "--html", page), ("init", "--yes", "-")):
+        done = run(words, preexec_fn=lambda: [os.close(number) for number in closed])
+        assert done.returncode == 0, done.stderr
+    assert page.read_text().startswith("<!doctype html>")
+
+
+COMMANDS = """--help
+--version
+settings
+settings crawl
+doctor --data DATA
+init --yes -
+plan webtext LINES --data DATA
+path corpus --data DATA
+build webtext --no-prefect LINES --data DATA
+report --data DATA
+report --json --data DATA
+trace http://h3.test/ --data DATA
+audit webtext LINES --data DATA
+compare DATA DATA
+similar rows.jsonl --data DATA
+overlap rows.jsonl --data DATA
+verify DATA
+forget --data DATA
+snapshots --data DATA
+gc --data DATA
+robots robots.txt /x /y
+filter rows.jsonl -o -
+extract page.html
+extract --json page.html
+judge rows.jsonl
+dedup rows.jsonl -o -
+train tiny --plan"""
+
+
+@pytest.mark.slow  # starts each command four times
+@pytest.mark.parametrize("line", COMMANDS.splitlines())
+def test_every_command_ends_well_whatever_its_output_is(built, tmp_path, line):
+    text = "the cat of miller had gone and nobody knew that she was there " * 20
+    rows = (json.dumps({"id": n, "text": f"{text}{n}"}) for n in range(3))
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    (tmp_path / "page.html").write_text(f"<html><body><h1>Title</h1><p>{text}</p></body></html>")
+    (tmp_path / "robots.txt").write_text("User-agent: *\nDisallow: /x\n")
+    lines = [part for line in overrides(built.parent) for part in ("--set", line)]
+    meant = {"DATA": [str(built)], "LINES": lines}
+    words = [part for word in line.split() for part in meant.get(word, [word])]
+    plain = run(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert plain.returncode == 0, plain.stderr
+    with Path("/dev/full").open("w") as full:
+        done = run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 or not plain.stdout, done.stderr
+    assert "Traceback" not in done.stderr
+    with subprocess.Popen(
+        command(*words), env=environment(), cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    done = run(words, cwd=tmp_path, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("data", ["/proc/nowhere", "/dev/null", "/dev/null/data", "/sys/data"])

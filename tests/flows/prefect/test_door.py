@@ -243,6 +243,7 @@ def test_a_server_of_somebody_else_on_that_port_is_not_told_the_secret(tmp_path)
 
 @pytest.mark.parametrize("line", [
     "crawl.allow_private = true",
+    "crawl.allow = ['localhost:22']",
     "crawl.ports = [80, 443, 8080]",
     "crawl.respect_robots = false",
     "crawl.enforce_opt_out = false",

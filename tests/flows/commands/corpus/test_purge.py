@@ -20,8 +20,11 @@ from webtext.flows.commands.corpus.keep import forget
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import replacing
+from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.core.stores.object_store import ObjectStore
+from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.corpus import labels
-from webtext.pipeline.insight.purging import purge, tombstones
+from webtext.pipeline.insight.purging import archives, purge, tombstones
 from webtext.pipeline.insight.purging.needles import TEXT, TOKENS, URL, Needles
 from webtext.pipeline.insight.purging.searching import left, search
 from webtext.pipeline.insight.verification import verify
@@ -63,7 +66,7 @@ URLS = [
 ]
 
 
-def built(folder, web, *more):
+def built(folder, web, *more, data=None, until=None):
     """Build; return the build and the requests that it made."""
     heard = len(web.heard)
     dump = folder / "RS.jsonl"
@@ -72,8 +75,8 @@ def built(folder, web, *more):
     ]
     dump.write_text("\n".join(map(json.dumps, rows)))
     lines = [*ANY, f"links.sources = ['{dump}']", f"crawl.connect_to = {list(web.connect_to())}"]
-    found = Build(load("demo", [*lines, *more]), folder / "data")
-    found.run(workers=0)
+    found = Build(load("demo", [*lines, *more]), data or folder / "data")
+    found.run(until, workers=0)
     return found, web.heard[heard:]
 
 
@@ -174,7 +177,7 @@ def killed_purge(there, times):
 
     plan = purge.plan(there, Build(None, there).names)
     purge.begin(there, plan)
-    purge.replacing = tombstones.replacing = dying
+    purge.replacing = archives.replacing = tombstones.replacing = dying
     purge.purge(there, plan)
 
 
@@ -203,3 +206,97 @@ def test_nothing_goes_without_a_yes(data):
     assert "corpus-" in said.output
     assert before == {path: path.read_bytes() for path in before}
     assert not (there / forgotten.PURGING).exists()
+
+
+# --- in an object store ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(first, s3, tmp_path):
+    """The address of a store with all of a build, and a function that gives a machine's copy."""
+    folder, web = first
+    address = f"s3://{s3.bucket()}/some/data"
+    root = working_copy.working_copy(address)
+    shutil.copytree(folder / "data", root, dirs_exist_ok=True)
+    copy = working_copy.of(root)
+    for home in sorted(root.glob("*-????????")):
+        copy.upload(home)
+    copy.publish(root / "latest.json")
+    return address, root, web
+
+
+def objects(address, folder):
+    """Bring every object to a folder of its own."""
+    store = ObjectStore(parse(address))
+    for key in store.keys(""):
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        store.download(key, folder / key)
+    return folder
+
+
+def test_a_site_is_purged_from_a_store_and_no_machine_asks_for_it_again(
+    stored, tmp_path, monkeypatch
+):
+    address, root, web = stored
+    said = run("gone.test", "--reason", "asked by mail", "--data", address)
+    assert said.exit_code == 0, said.output
+    needles = wanted(root)
+    asked_for = forgotten.recorded(root)
+    before = objects(address, tmp_path / "before")
+    places = left(list(search(before, needles, asked_for, tmp_path / "none")), before)
+    for name in ("links-", "pages-", "documents-", "corpus-", "tokens-"):
+        assert any(line.startswith(name) for line in places), name
+    said = run("--purge", "--yes", "--data", address)
+    assert (said.exit_code, "nothing of it is left" in said.output) == (0, True), said.output
+    after = objects(address, tmp_path / "after")
+    assert not left(list(search(after, needles, asked_for, tmp_path / "none")), after)
+    assert not left(found(root, needles), root)
+    assert {path.name.partition("-")[0] for path in after.iterdir()} == {
+        "forgotten.jsonl",
+        "latest.json",
+        "pages",
+    }
+    monkeypatch.setenv("WEBTEXT_STORES", str(tmp_path / "second"))
+    second = working_copy.working_copy(address)
+    assert list(verify(second)) == []
+    again, heard = built(tmp_path, web, data=second, until="pages")
+    assert heard
+    assert not any(b"gone.test" in request for request in heard)
+    assert again.follow("http://gone.test/").fate == "links.forgotten"
+    assert not left(found(second, needles), second)
+
+
+@pytest.mark.slow  # two more machines, and two purges
+def test_a_purge_that_was_cut_off_blocks_all_machines_and_another_one_ends_it(
+    stored, tmp_path, monkeypatch
+):
+    address, root, web = stored
+    assert run("gone.test", "--reason", "asked by mail", "--data", address).exit_code == 0
+    needles, asked_for = wanted(root), forgotten.recorded(root)
+    swap = ObjectStore.swap
+
+    def cut_off(store, key, *more):
+        if "pages-" in key:
+            raise ConnectionAbortedError(key)
+        return swap(store, key, *more)
+
+    monkeypatch.setattr(ObjectStore, "swap", cut_off)  # files are there, their manifest is not
+    with pytest.raises(ConnectionAbortedError):
+        run("--purge", "--yes", "--data", address)
+    monkeypatch.setattr(ObjectStore, "swap", swap)
+    monkeypatch.setenv("WEBTEXT_STORES", str(tmp_path / "second"))
+    second = working_copy.working_copy(address)
+    with pytest.raises(UserError, match="a purge was interrupted"):
+        built(tmp_path, web, data=second)
+    said = run("--purge", "--data", address)  # nothing is asked again
+    assert "nothing of it is left" in said.output
+    after = objects(address, tmp_path / "after")
+    assert not left(list(search(after, needles, asked_for, tmp_path / "none")), after)
+    assert not (after / forgotten.PURGING).exists()
+    assert list(verify(second)) == []
+    monkeypatch.setenv("WEBTEXT_STORES", str(root.parent))
+    assert left(found(root, needles), root)  # the first machine still has it
+    said = run("--purge", "--yes", "--data", address)
+    assert "nothing of it is left" in said.output
+    assert not left(found(root, needles), root)
+    assert list(verify(root)) == []

@@ -118,7 +118,7 @@ def test_an_upload_that_is_cut_short_is_noticed_and_never_whole(machine, s3):
     """A store that takes half of a body for all of it."""
     data = machine("a")
     run_all(steps(data)[:1], data, 1)
-    s3.faults.cut_uploads = 2
+    s3.faults.cut_uploads = 50
     with pytest.raises(StoreError, match="does not have the bytes that were sent"):
         run_all(steps(data), data, 1)
     assert [step.finished for step in steps(machine("b"))] == [True, False, False]

@@ -25,6 +25,8 @@ from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stores.object_store import ObjectStore
+from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.crawl.commoncrawl import ranges, taken
 from webtext.pipeline.crawl.commoncrawl.captures import index_key
 from webtext.pipeline.crawl.commoncrawl.ranges import Piece, merged
@@ -174,6 +176,35 @@ def test_a_folder_a_server_and_both_indexes_give_the_same_bytes(tmp_path, home):
     assert 0 < len(records) < len(LINKS)  # near ones in one request
 
 
+@pytest.mark.parametrize("index", ["cdx", "columnar"])
+def test_a_store_that_fails_at_times_gives_the_bytes_of_a_folder(tmp_path, home, s3, index):
+    """Of the list of tables, the index and the records."""
+    store = ObjectStore(parse(f"s3://{s3.bucket()}/copy"))
+    for path in home.rglob("*"):
+        if path.is_file():
+            store.put(str(path.relative_to(home)), path.read_bytes())
+    s3.faults.share, s3.faults.cut_answers = 0.1, 2
+    links, made = linked(tmp_path / "links-0", LINKS), []
+    for prefix in (str(home), str(store.address)):
+        out = Directory(tmp_path / f"pages-{len(made)}")
+        out.path.mkdir()
+        asked = CommonCrawl(CRAWLS, prefix, index=index, rate=1e6)
+        (passage,) = take(asked, Crawl(), links, out, silent)
+        assert dict(passage.dropped) == FUNNEL
+        made.append(digests(out))
+    assert made[0] == made[1]
+    assert s3.faults.count["failed"]
+
+
+def test_a_store_is_asked_no_more_often_than_the_rate(monkeypatch):
+    waits = []
+    monkeypatch.setattr(ranges.time, "sleep", waits.append)
+    bucket = ranges.Bucket(CommonCrawl(CRAWLS, "s3://bucket", rate=2.0))
+    for _ in range(4):
+        bucket._turn()
+    assert [round(wait, 1) for wait in waits] == [0.0, 0.5, 1.0, 1.5]
+
+
 def test_each_record_says_where_it_was_taken_from(tmp_path, home):
     out, passage, _ = taken_by_server(tmp_path, home)
     found = 0
@@ -266,7 +297,8 @@ def test_a_damaged_record_costs_its_own_page(tmp_path, home):
     [
         ({"crawls": ("../x",)}, "wanted names such as"),
         ({"index": "warc"}, "wanted one of cdx, columnar"),
-        ({"prefix": "s3://commoncrawl"}, "wanted https://, http:// or a folder"),
+        ({"prefix": "ftp://commoncrawl"}, "wanted https://, http://, s3:// or a folder"),
+        ({"prefix": "s3://"}, "names no bucket"),
         ({"rate": 0}, "wanted more than 0"),
         ({"gap": -1}, "wanted 0 or more"),
     ],

@@ -1,5 +1,6 @@
 import gzip
 import shutil
+from collections import Counter
 
 import orjson
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from webtext.flows.building.settings import load
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.filters.measuring.measures import UNDER, digest_of
 from webtext.pipeline.filters.own import step as own_step
 from webtext.pipeline.insight.report import funnel
 from webtext.pipeline.insight.trace import describe
@@ -96,9 +98,40 @@ def test_each_row_of_own_texts_has_one_fate_from_the_file_to_the_tokens(own):
     assert kept["http://b.test/two"]["domain"] == "b.test"
     assert kept["http://b.test/two"]["date"] == "2017-01-02"
     assert not list(verify(own / "data"))
+    table = made.measures().project("id, url, fate, words, text_digest, tokens").fetchall()
+    fates = Counter(fate for _, _, fate, *_ in table)
+    assert fates == {"kept": 4, "dedup.exact": 1, "dedup.url": 1,
+                     "read.broken": 1, "rules.gopher_quality.word_count.low": 1}  # fmt: skip
+    assert sum(tokens or 0 for *_, tokens in table) == made.facts()["tokens"]["tokens"]
+    told = {one["fate"]: one["documents"] for one in made.figures()["figures"]["fates"]}
+    assert told == fates
     card = (made.path("corpus").about / "README.md").read_text()
     assert "voted" not in card
     assert "texts of the user's own" in card
+
+
+def test_the_table_of_measures_has_each_row_by_its_id_and_says_where_it_is(own, monkeypatch):
+    monkeypatch.setattr(source_chunks, "CHUNK_BYTES", 2000)  # several chunks
+    lines = ("documents.sources = ['own.jsonl']", "documents.shard_rows = 4")
+    home = build(own, *lines, until="documents").path("documents")
+    assert len(home.numbers(UNDER)) > 1
+    seen = 0
+    for number in home.numbers(UNDER):
+        table = pq.read_table(home.shard(number, under=UNDER)).to_pylist()
+        files = {under: pq.read_table(home.shard(number, under=under)).to_pylist()
+                 for under in ("", "dropped")}  # fmt: skip
+        assert [row["id"] for row in table] == sorted(row["id"] for row in table)
+        for row in table:
+            document = files["" if row["fate"] == "kept" else "dropped"][row["row"]]
+            assert (document["id"], document["url"]) == (row["id"], row["url"])
+            assert document.get("dropped_by", "kept") == row["fate"]
+            text = document["text"]
+            assert (row["bytes"], row["text_digest"]) == (len(text.encode()), digest_of(text))
+            assert row["shard"] == number
+            words = row["gopher_quality.word_count"]
+            assert words == pytest.approx(len(text.split()), abs=3)
+        seen += len(table)
+    assert seen == len(ROWS) + 1
 
 
 def test_a_row_is_traced_by_its_url_its_id_or_its_place(own):

@@ -115,9 +115,3 @@ def test_documents_without_measures_are_named_with_what_to_do(tmp_path):
     anew(home)
     with pytest.raises(UserError, match=r"no table of measures.*build again"):
         joined(Build(None, tmp_path).made())
-    manifest = home.manifest()
-    manifest["stages"]["documents"] = {"version": 1, "settings": {}}
-    home.manifest_path.unlink()
-    home.finish({key: manifest[key] for key in manifest if key not in {"files", "sha256"}})
-    with pytest.raises(UserError, match=r"texts of your own.*webtext audit"):
-        joined(Build(None, tmp_path).made())

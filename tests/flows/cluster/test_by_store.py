@@ -1,0 +1,157 @@
+"""A build by workers that share nothing with it but an object store: the same bytes as local."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.flows.conftest import environment, webtext
+from tests.flows.test_store_whole_way import Machine, content, local
+from tests.pipeline.core.test_pool import wait_until
+from webtext.pipeline.core.stores.object_store import ObjectStore
+from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.store_parts import PARTS
+
+CLI = [sys.executable, "-m", "distributed.cli"]
+STEPS = ("links", "documents", "paragraphs", "signatures", "duplicates", "corpus", "tokens")
+
+
+def hides() -> bool:
+    """Whether a process of ours may see another file system than the rest of this machine."""
+    if not shutil.which("unshare"):
+        return False
+    return (
+        subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode == 0
+    )
+
+
+class Cluster:
+    """A scheduler, and machines with one worker each that cannot see the client's folder."""
+
+    def __init__(self, s3, folder: Path) -> None:
+        self.s3, self.folder = s3, folder
+        self.client = folder / "client"
+        self.client.mkdir()
+        self.told = folder / "scheduler.json"
+        self.machines: list[subprocess.Popen] = []
+
+    def start(self, name: str, command: list[str], hidden: bool = False) -> subprocess.Popen:
+        home = self.folder / name
+        home.mkdir()
+        if hidden and hides():
+            inside = f'mount -t tmpfs none "{self.client}" && exec "$@"'
+            command = ["unshare", "-rm", "sh", "-c", inside, "sh", *command]
+        process = subprocess.Popen(
+            command,
+            env={**environment(), **self.s3.environment, "WEBTEXT_STORES": str(home / "stores")},
+            cwd=home,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.machines.append(process)
+        return process
+
+    def worker(self, name: str) -> subprocess.Popen:
+        command = [*CLI[:2], f"{CLI[2]}.dask_worker", "--scheduler-file", str(self.told)]
+        more = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
+        return self.start(name, [*command, *more], hidden=True)
+
+    @property
+    def address(self) -> str:
+        wait_until(self.told.exists, 60)
+        return json.loads(self.told.read_text())["address"]
+
+    def left(self, name: str) -> list[str]:
+        """Return the files that a machine still has of a build."""
+        return [str(path) for path in (self.folder / name / "stores").rglob("*") if path.is_file()]
+
+
+@contextmanager
+def cluster(s3, folder: Path):
+    folder.mkdir()
+    made = Cluster(s3, folder)
+    base = [*CLI[:2], f"{CLI[2]}.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    try:
+        made.start("scheduler", [*base, "--scheduler-file", str(made.told), "--no-dashboard"])
+        yield made
+    finally:
+        for process in made.machines:
+            end(process)
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a machine as a power failure does."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+WORDS = ["--set", "paragraphs.enabled = true", "--set", "links.remember = false"]
+
+
+@pytest.fixture(scope="module")
+def made_locally(small_web, tmp_path_factory) -> dict[str, bytes]:
+    data = tmp_path_factory.mktemp("local") / "data"
+    words = ["build", "demo", "--data", data, "--no-prefect", *small_web.options, *WORDS]
+    done = webtext(*words)
+    assert done.returncode == 0, done.stderr
+    return local(data)
+
+
+def build(made: Cluster, s3, address: str, web, *words: str) -> list[str | Path]:
+    return [
+        "build", "demo", "--data", address, "--no-prefect", "--runner", "dask",
+        "--address", made.address, *web.options, *WORDS, *words,
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_machines_that_share_only_a_store_give_the_same_bytes(
+    made_locally, small_web, s3, tmp_path
+):
+    address = f"s3://{s3.bucket()}/data"
+    with cluster(s3, tmp_path / "cluster") as made:
+        for name in ("first", "second"):
+            made.worker(name)
+        client = Machine(s3, made.client)
+        begun = time.monotonic()
+        done = client.run(*build(made, s3, address, small_web))
+        assert done.returncode == 0, done.stderr
+        print(f"by two machines: {time.monotonic() - begun:.1f} s\n{done.stderr}")
+        assert "lies on this machine alone" in done.stderr  # the dump
+        assert made.left("first") == made.left("second") == []
+    assert content(address) == made_locally
+    assert ObjectStore(parse(address)).keys(PARTS) == {}
+    assert client.run("verify", address).returncode == 0
+
+
+def begun(s3, step: str) -> bool:
+    """Whether a worker has sent a file of a step, so that it has not told of that item yet."""
+    return any(PARTS in key and step in key for key in list(s3.faults.puts))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_lost_machine_and_a_failing_store_change_no_byte(made_locally, small_web, s3, tmp_path):
+    address = f"s3://{s3.bucket()}/data"
+    s3.faults.share, s3.faults.cut_share, s3.faults.cut_answers = 0.05, 0.05, 3
+    with cluster(s3, tmp_path / "cluster") as made:
+        machines = {name: made.worker(name) for name in ("first", "second")}
+        client = Machine(s3, made.client)
+        with client.start(*build(made, s3, address, small_web)) as process:
+            wait_until(lambda: process.poll() is not None or begun(s3, "documents-"), 300)
+            end(machines["first"])
+            err = process.communicate(timeout=900)[1]
+        assert process.returncode == 0, err
+        assert "was lost; what it did is done again" in err
+    assert content(address) == made_locally
+    assert s3.faults.count["failed"] > 20
+    assert s3.faults.count["cut uploads"] > 3

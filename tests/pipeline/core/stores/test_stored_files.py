@@ -1,0 +1,142 @@
+"""Dumps, lists and WARC files that are read in place from a store, as they are from a disk."""
+
+import gzip
+import pickle
+import random
+
+import pytest
+import zstandard
+
+from tests.pipeline.crawl.commoncrawl.common_crawl import HTML, text_of, written
+from webtext.pipeline.archive.replaying.page_bodies import page_batches
+from webtext.pipeline.archive.step import files
+from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.progress import silent
+from webtext.pipeline.core.shards import Directory, read_shard
+from webtext.pipeline.core.stores import stored_files
+from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
+from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.stored_files import StoredFile, matching
+from webtext.pipeline.links.links import harvest, resolve
+from webtext.pipeline.links.settings import Harvest
+
+CRAWL = "CC-MAIN-2016-07"
+
+
+@pytest.fixture
+def store(s3) -> ObjectStore:
+    return ObjectStore(parse(f"s3://{s3.bucket()}/in"))
+
+
+def put(store: ObjectStore, key: str, content: bytes) -> StoredFile:
+    store.put(key, content)
+    return StoredFile(f"{store.address}/{key}")
+
+
+def test_ranges_are_those_of_the_file_and_reading_on_takes_few_requests(store, s3, monkeypatch):
+    monkeypatch.setattr(stored_files, "AHEAD", 4096)
+    monkeypatch.setattr(stored_files, "SMALL", 100)
+    monkeypatch.setattr(stored_files, "NEAR", 50)
+    content = random.Random(1).randbytes(50_000)
+    path = put(store, "a.bin", content)
+    assert path.stat().st_size == 50_000
+    with path.open("rb") as file:
+        places = random.Random(2)
+        for _ in range(60):
+            at, length = places.randrange(51_000), places.randrange(3_000)
+            assert file.pread(length, at) == content[at : at + length]
+    s3.faults.share, s3.faults.cut_answers = 0.1, 2
+    with path.open("rb") as file:
+        assert b"".join(iter(lambda: file.read(700), b"")) == content
+        assert file.requests <= 50_000 // 4096 + 2
+
+
+def test_an_object_that_changes_while_it_is_read_is_not_read_on(store, monkeypatch):
+    monkeypatch.setattr(stored_files, "AHEAD", 1000)
+    path = put(store, "a.bin", bytes(200_000))
+    with path.open("rb") as file:
+        file.read(10)
+        store.put("a.bin", b"\1" * 200_000)
+        with pytest.raises(StoreError, match=r"a\.bin: has changed or is gone since it was looked"):
+            file.pread(10, 150_000)
+
+
+def test_names_are_kept_and_a_star_stands_for_a_part_of_a_name(store):
+    for key in ("RS_1.zst", "RS_2.zst", "deep/RS_3.zst", "other.txt"):
+        store.put(key, b"x")
+    at = str(store.address)
+    assert [one.name for one in matching(f"{at}/RS_*.zst")] == ["RS_1.zst", "RS_2.zst"]
+    assert [one.name for one in matching(f"{at}/**/RS_*.zst")][-1] == "RS_3.zst"
+    assert resolve([f"{at}/other.txt"], None) == [StoredFile(f"{at}/other.txt")]
+    again = pickle.loads(pickle.dumps(StoredFile(f"{at}/RS_1.zst")))
+    assert str(again) == f"{at}/RS_1.zst"
+    with pytest.raises(UserError, match=rf"links.sources: no file matches '{at}/none.zst'"):
+        resolve([f"{at}/none.zst"], None)
+
+
+def links_of(out: Directory) -> list[bytes]:
+    return [path.read_bytes() for under in ("", "dropped") for path in out.shards(under)]
+
+
+@pytest.mark.parametrize("remember", [True, False])
+def test_a_harvest_of_dumps_in_a_store_is_that_of_local_ones(store, tmp_path, remember):
+    lines = [b'{"url": "http://a%d.test/%d", "score": 5}' % (n % 9, n) for n in range(3000)]
+    dump = zstandard.compress(b"\n".join(lines))
+    local = tmp_path / "RS_1.zst"
+    local.write_bytes(dump)
+    (tmp_path / "more.txt.gz").write_bytes(gzip.compress(b"http://b.test/\n"))
+    store.put("RS_1.zst", dump)
+    store.put("more.txt.gz", (tmp_path / "more.txt.gz").read_bytes())
+    found = {}
+    for name, base in (("here", str(tmp_path)), ("there", str(store.address))):
+        home = tmp_path / name
+        home.mkdir()
+        sources = resolve([f"{base}/RS_*.zst", f"{base}/more.txt.gz"], tmp_path)
+        out = Directory(home / "links-0")
+        out.path.mkdir()
+        harvest(Harvest(shards=2, remember=remember), sources, out, 0)
+        found[name] = links_of(out)
+    assert found["here"] == found["there"]
+    assert sum(map(len, found["there"])) > 10_000
+
+
+def test_warc_files_in_a_store_give_the_pages_of_local_ones(store, tmp_path):
+    """Of a list as Common Crawl publishes it, local and in the store."""
+    folder = f"crawl-data/{CRAWL}/segments/1/warc"
+    names = [f"{folder}/{n}.warc.gz" for n in range(2)]
+    for number, name in enumerate(names):
+        pages = [
+            (f"http://a.test/{number}/{n}", "20160220", 200, HTML, text_of(f"page {n}"), ())
+            for n in range(40)
+        ]
+        store.put(name, written(tmp_path / name, pages).read_bytes())
+    listing = gzip.compress("".join(f"{name}\n" for name in names).encode())
+    (tmp_path / f"crawl-data/{CRAWL}/warc.paths.gz").write_bytes(listing)
+    store.put(f"crawl-data/{CRAWL}/warc.paths.gz", listing)
+    read = {}
+    for name, base in (("here", str(tmp_path)), ("there", str(store.address))):
+        settings = ImportWarc(warc=(f"{base}/crawl-data/{CRAWL}/warc.paths.gz",))
+        out = Directory(tmp_path / f"pages-{name}")
+        (passage,) = import_warc(settings, files(settings), None, out, 0, silent)
+        rows = [row for path in out.shards("outcomes") for row in read_shard(path).to_pylist()]
+        read[name] = (
+            passage,
+            [{**row, "warc_file": row["warc_file"].removeprefix(base)} for row in rows],
+            [batch for number in out.numbers("outcomes") for batch in page_batches(out, number)],
+        )
+    assert read["here"] == read["there"]
+    assert read["there"][0].kept == 80
+
+
+def test_a_list_that_names_missing_files_is_refused(tmp_path):
+    path = tmp_path / "warc.paths"
+    path.write_text("crawl-data/a.warc.gz\n")
+    with pytest.raises(UserError, match=r"warc\.paths: 1 of the 1 files .* shorten the list"):
+        files(ImportWarc(warc=(str(path),)))
+    path.write_text("")
+    with pytest.raises(UserError, match="names no file"):
+        files(ImportWarc(warc=(str(path),)))
+    (tmp_path / "warc.paths.gz").write_bytes(gzip.compress(b"a")[:-4])
+    with pytest.raises(UserError, match="damaged list of WARC files"):
+        files(ImportWarc(warc=(str(tmp_path / "warc.paths.gz"),)))

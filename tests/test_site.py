@@ -6,7 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -90,7 +93,25 @@ def german(folder):
     (folder / "texte.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
 
 
+def own_site(folder):
+    """A server of pages on a port of its own, which the page calls 8000; it ends with the test."""
+    (folder / "site").mkdir()
+    for n in range(12):
+        page = f"<!doctype html><title>{n}</title><h1>{n}</h1><p>{prose(n)}</p>"
+        (folder / "site" / f"{n}.html").write_text(page)
+    serve = partial(Quiet, directory=str(folder / "site"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    Thread(target=server.serve_forever, daemon=True).start()
+    return {"localhost:8000": f"localhost:{server.server_port}"}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 GIVEN = {
+    "own-site.md": own_site,
     "own-rule.md": lambda folder: rows(folder, "texts.jsonl"),
     "own-texts.md": own_texts,
     "own-tokenizer.md": german,
@@ -103,8 +124,10 @@ GIVEN = {
 @pytest.mark.parametrize("page", GIVEN)
 def test_what_a_page_says_to_do_works(page, tmp_path):
     """Blocks of `sh` are run, those of Python too unless they are said to be a file."""
-    GIVEN[page](tmp_path)
+    told = GIVEN[page](tmp_path) or {}
     text = (DOCS / page).read_text(encoding="utf-8")
+    for here, there in told.items():
+        text = text.replace(here, there)
     around = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     ran = 0
     waiting = {}  # a file that is named after its block

@@ -23,7 +23,7 @@ from rich.text import Text
 from webtext.flows.building.output import echo
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.stores.store_records import in_words
-from webtext.pipeline.core.visible import per_cent, visible
+from webtext.pipeline.core.visible import per_cent, sized, visible
 
 SIZES_SHOWN = 20  # of clusters
 FIRST_SECONDS = 2.0  # until the first of them: people want to know that it works
@@ -242,7 +242,7 @@ def corpus_line(funnel: dict[str, Any]) -> str:
     if corpus.get("documents") is not None:
         parts.append(f"{corpus['documents']:,} documents")
     if corpus.get("bytes") is not None:
-        parts.append(f"{corpus['bytes'] / 1e6:,.1f} MB of text")
+        parts.append(f"{sized(corpus['bytes'])} of text")
     if corpus.get("tokens") is not None:
         parts.append(f"{corpus['tokens']:,} tokens")
     return "corpus: " + ", ".join(parts)

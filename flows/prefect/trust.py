@@ -18,6 +18,7 @@ from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.filters.own.own_rules import KEYS
 
 OPENING = (  # settings of [crawl] that permit addresses or speeds that it otherwise refuses
+    "allow",
     "allow_private",
     "ports",
     "connect_to",

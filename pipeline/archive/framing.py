@@ -23,9 +23,9 @@ USUAL_HEAD: Final = 4096  # bytes that the fields of nearly every record fit int
 OVERLAP: Final = 64  # bytes that are searched again, for a line may be cut in two
 
 VERSION: Final = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n")
-# URL, address, date, type, and last the length; version 2 has five more before that.
+# URL (some with spaces), address, date, type, and last the length; version 2 has five more before.
 ARC_LINE: Final = re.compile(
-    rb"([a-z][a-z0-9.+-]*:[^\s]*) (\S*) (\d{8,17}) ([^\r\n]*?)"
+    rb"([a-z][a-z0-9.+-]*:\S*(?: \S+){0,9}?) (\S*) (\d{8,17}) ([^\r\n]*?)"
     rb"(?: \S+ \S+ \S+ \d+ \S+)? (\d+)[ \t]*\r?\n",
     re.IGNORECASE,
 )
@@ -35,7 +35,8 @@ _blank = re.compile(rb"\r?\n[ \t]*\r?\n")
 _next = re.compile(rb"(?:\A|\n)(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")
 _anywhere = re.compile(rb"(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")  # after damage, also within a line
 _next_arc = re.compile(
-    rb"(?:\A|\n)(?=(?:https?|ftp|dns|filedesc):\S* [\d.:a-fA-F]+ \d{14} [^\r\n]* \d+[ \t]*\r?\n)"
+    rb"(?:\A|\n)(?=(?:https?|ftp|dns|filedesc):\S*(?: \S+){0,9}? [\d.:a-fA-F]+ \d{14} [^\r\n]* \d+"
+    rb"[ \t]*\r?\n)"
 )
 _more_fields = re.compile(rb"\s*(?:WARC-[A-Za-z-]+|Content-Length|Content-Type):", re.IGNORECASE)
 

@@ -85,6 +85,16 @@ def header(fields: list[tuple[str, str]], name: str) -> str | None:
     return next((value for found, value in fields if found.lower() == name), None)
 
 
+def content_type(fields: list[tuple[str, str]]) -> str | None:
+    """Return the content type of a head, several in a list; None if there is none.
+
+    >>> content_type([("Content-Type", "text/plain"), ("Content-type", "text/html")])
+    'text/plain, text/html'
+    """
+    found = [value for name, value in fields if name.lower() == "content-type"]
+    return ", ".join(found) if found else None
+
+
 def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
     """Undo the transfer and content encodings that `fields` announce, to `limit` bytes.
 

@@ -61,6 +61,7 @@ MAGIC = (
     (b"wOF2", "font/woff2"),
 )
 
+_type = re.compile(r"[!#$%&'*+.^_`|~\w-]+/[!#$%&'*+.^_`|~\w-]+", re.ASCII)
 _html = re.compile(
     rb"<(?:!doctype\s+html|html|head|body|title|meta|script|style|iframe|table|div|font|link|"
     rb"h1|br|p|a|b|span|center|article|section|header|main)(?=[\s/>])|<!--",
@@ -74,12 +75,17 @@ _boms = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 @lru_cache(256)  # few types, looked up for every page
 def essence(content_type: str | None) -> str:
-    """Return the type of a Content-Type header, without parameters.
+    """Return the type of a Content-Type header, without parameters, "" if it names none.
 
-    >>> essence("Text/HTML; charset=utf-8"), essence(None)
-    ('text/html', '')
+    Of several types the last one counts; what is no type at all, as `html`, does not.
+    Source: Fetch standard, 2.2.2, "extract a MIME type"
+
+    >>> essence("Text/HTML; charset=utf-8"), essence("text/plain, text/html, html"), essence(None)
+    ('text/html', 'text/html', '')
     """
-    return (content_type or "").partition(";")[0].partition(",")[0].strip().lower()
+    several = (one.partition(";")[0].strip() for one in (content_type or "").split(","))
+    named = [one for one in several if one != "*/*" and _type.fullmatch(one)]
+    return named[-1].lower() if named else ""
 
 
 def kind(body: bytes) -> str:

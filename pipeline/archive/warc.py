@@ -322,7 +322,7 @@ def _response(record: Record, max_body: int, digested: bool) -> Response:
             return _without_page(record, NOT_HTTP)
         head, block = http
         fields = payload.headers(head)
-        content_type = payload.header(fields, "content-type")
+        content_type = payload.content_type(fields)
     body = payload.unpack(fields, block, max_body)
     if not body.whole and truncated is None and body.problem is None:
         truncated = "disconnect"

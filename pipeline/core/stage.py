@@ -6,7 +6,7 @@ The runner checks this invariant for every batch, so the funnel is exact by cons
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -67,13 +67,15 @@ def settings(value: Any, identity: bool = False) -> Any:
     """Return a dataclass as plain values, for a manifest or (`identity`) for a digest.
 
     A field marked as a machine fact (`metadata={"machine": True}`), such as the address that is
-    used for a host, says where a stage runs and not what it makes: it is in no digest.
+    used for a host, says where a stage runs and not what it makes: it is in no digest. Nor is one
+    that came later (`metadata={"later": True}`) while it has its default: what was made before
+    keeps its name.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: settings(getattr(value, field.name), identity)
             for field in fields(value)
-            if not (identity and field.metadata.get("machine"))
+            if not (identity and _left_out(field, getattr(value, field.name)))
         }
     if isinstance(value, dict):
         return {key: settings(item, identity) for key, item in value.items()}
@@ -82,6 +84,12 @@ def settings(value: Any, identity: bool = False) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
+
+
+def _left_out(field: Field[Any], value: Any) -> bool:
+    if field.metadata.get("later"):
+        return bool(value == field.default)
+    return bool(field.metadata.get("machine"))
 
 
 def machine_facts(kind: Any) -> list[str]:

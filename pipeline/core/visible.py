@@ -31,6 +31,18 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(_spelt, text)
 
 
+def sized(size: float) -> str:
+    """Return a number of bytes in a unit in which it is not rounded to nothing.
+
+    >>> sized(37_263), sized(5_300_000), sized(999), sized(39_900_000_000)
+    ('37.3 kB', '5.3 MB', '999 B', '39.9 GB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:,.1f} {name}"
+    return f"{size:.0f} B"
+
+
 def on_one_line(text: str) -> str:
     r"""Return the same as one line; line ends in it are escaped too.
 

@@ -36,8 +36,10 @@ MEANING: Final[dict[str, str]] = {
     ROBOTS_UNREACHABLE: "robots.txt could not be had, which counts as a complete disallow",
     OPTED_OUT: "the page or its host reserves its use for training",
     FORGOTTEN: "it leads to what is left out because its owner asked for it (`webtext forget`)",
-    BAD_URL: "not an http or https URL that may be fetched (scheme, port, spelling)",
-    BLOCKED_ADDRESS: "the host's address is private, loopback or otherwise not public",
+    BAD_URL: "not an http or https URL that may be fetched: its scheme, its spelling, or a port "
+    'that is not in crawl.ports (value: the port; crawl.allow = ["HOST:PORT"] allows a site)',
+    BLOCKED_ADDRESS: "the host's address is private, loopback or otherwise not public; "
+    'crawl.allow = ["HOST"] or ["HOST:PORT"] allows a site of your own',
     DNS: "the host's name has no address",
     CONNECT: "no connection, or one that broke before a response",
     TLS: "no encrypted connection that could be trusted",
@@ -46,7 +48,8 @@ MEANING: Final[dict[str, str]] = {
     TOO_LARGE: "the body was cut at its largest size; value: bytes",
     BAD_HTTP: "the answer was not HTTP that can be read",
     BAD_ENCODING: "the body's content encoding is unknown, nested too deep or broken",
-    BAD_REDIRECT: "a redirect to nowhere, or to a URL that may not be fetched",
+    BAD_REDIRECT: "a redirect to nowhere, or to a URL that may not be fetched; value: its port, if "
+    "that decided",
     REDIRECT_LIMIT: "more redirects than allowed; value: their number",
     HTTP_4XX: "status 4xx other than 429; value: the status",
     HTTP_429: "too many requests, at every attempt; value: 429",

@@ -95,6 +95,7 @@ class Trip:
     content_type: str | None = None
     signals: tuple[optout.Signal, ...] = ()
     refreshed: bool = False  # whether a page's markup has redirected it
+    home: bool = True  # whether no other site has led to the present URL than the user's own
 
     @property
     def known(self) -> Earlier | None:
@@ -112,7 +113,7 @@ class Trip:
         """Note the facts about a response."""
         self.arrived, self.elapsed, self.body_bytes = arrived, None, None
         self.status = arrived.head.status
-        self.content_type = arrived.head.first("Content-Type")
+        self.content_type = ", ".join(arrived.head.every("Content-Type")) or None
 
     def end(self, failed: Failed | None = None, exchange: Exchange | None = None) -> Fetched:
         """Summarise the trip."""
@@ -232,10 +233,10 @@ class Fetcher:
             if trip.redirects:  # nothing is written of where it would have led
                 trip.url = trip.redirects[-1]
             raise Failed(fates.FORGOTTEN)
-        await self._client.vet(trip.url)
+        await self._client.vet(trip.url, trip.home)
         await self._permitted(trip)
         conditions = trip.known.conditions() if trip.known else {}
-        with await self._client.get(trip.url, conditions) as arrived:
+        with await self._client.get(trip.url, conditions, trip.home) as arrived:
             trip.arrive(arrived)
             try:
                 if arrived.head.status in REDIRECTS:
@@ -259,9 +260,15 @@ class Fetcher:
         came = len(trip.redirects)
         if came > self._settings.max_redirects or target in trip.redirects:
             raise Failed(fates.REDIRECT_LIMIT, came)
-        if host_and_port(target)[1] not in self._settings.ports:
-            raise Failed(fates.BAD_REDIRECT)
+        if not self._leads(trip, target):
+            raise Failed(fates.BAD_REDIRECT, host_and_port(target)[1])
         trip.url = target
+
+    def _leads(self, trip: Trip, target: str) -> bool:
+        """Whether a redirect to `target` is on an allowed port; note which site it comes from."""
+        trip.home = trip.home and self._client.own(trip.url)
+        allowed = host_and_port(target)[1] in self._settings.ports
+        return allowed or (trip.home and self._client.own(target))
 
     def _check_status(self, head: messages.Head) -> None:
         status = head.status
@@ -325,7 +332,9 @@ class Fetcher:
             return False
         if target in (trip.url, *trip.redirects):
             return False
-        if host_and_port(target)[1] not in self._settings.ports:
+        home = trip.home
+        if not self._leads(trip, target):
+            trip.home = home
             return False
         trip.redirects.append(trip.url)
         trip.url, trip.refreshed = target, True

@@ -31,6 +31,7 @@ class Profile:
     ports: tuple[int, ...]  # sorted
     allow_private: bool
     pretended: bool  # whether `connect_to` sent hosts elsewhere, as in a test
+    allow: tuple[str, ...] = ()  # sorted
 
     @classmethod
     def of(cls, settings: Crawl) -> Self:
@@ -38,6 +39,7 @@ class Profile:
         asked = {name: getattr(settings, name) for name in cls.__dataclass_fields__.keys() & _NAMES}
         asked["content_types"] = tuple(sorted(settings.content_types))
         asked["ports"] = tuple(sorted(settings.ports))
+        asked["allow"] = tuple(sorted(settings.allow))
         return cls(product=settings.product, pretended=bool(settings.connect_to), **asked)
 
     @classmethod
@@ -62,13 +64,17 @@ class Profile:
         try:
             found = json.loads(note)
             listed = {name: tuple(found[name]) for name in ("content_types", "ports")}
+            listed["allow"] = tuple(found.get("allow", ()))
             return cls(**{**found, **listed})
         except (ValueError, TypeError, KeyError):
             return None
 
     def note(self) -> tuple[str, str]:
         """Return the profile as a line of a warcinfo record."""
-        return NOTE, json.dumps(asdict(self), separators=(",", ":"))
+        said = asdict(self)
+        if not self.allow:  # as notes were written before there was such a setting
+            del said["allow"]
+        return NOTE, json.dumps(said, separators=(",", ":"))
 
     def pages_serve(self, wanted: "Profile") -> bool:
         """Whether pages that were fetched by this profile may be used by a crawl of `wanted`.
@@ -84,6 +90,7 @@ class Profile:
             and set(self.content_types) <= set(wanted.content_types)
             and set(self.ports) <= set(wanted.ports)
             and self.allow_private <= wanted.allow_private
+            and set(self.allow) <= set(wanted.allow)
             and self.pretended == wanted.pretended
         )
 

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.parts import Part
 
 Gate = Callable[[str], Awaitable[None]]
@@ -66,6 +69,9 @@ class Crawl:
     content_types: tuple[str, ...] = ("text/html", "application/xhtml+xml")
     ports: tuple[int, ...] = (80, 443)  # URLs with another port are not fetched
     allow_private: bool = False  # fetch from private addresses too, for a web on this machine
+    # sites of one's own, HOST or HOST:PORT, fetched on any port and address; no redirect from
+    # another site leads there
+    allow: tuple[str, ...] = field(default=(), metadata={"later": True})
     connect_to: tuple[str, ...] = field(default=(), metadata=MACHINE)  # HOST:PORT:ADDRESS:PORT
     ca_file: str = field(default="", metadata=MACHINE)  # additional authority for TLS, as PEM
 
@@ -95,6 +101,8 @@ class Crawl:
                     f'crawl.connect_to: found "{rule}", wanted HOST:PORT:ADDRESS:PORT, '
                     'such as "*:80:127.0.0.1:8080"'
                 )
+        for site in self.allow:
+            _own(site)
         if self.part:
             Part.parsed(self.part, "crawl.part = ")
         if not re.match(r"[A-Za-z_-]+", self.user_agent):
@@ -112,6 +120,14 @@ class Crawl:
         found = getattr(self, key)
         if not found >= least:  # also true of nan
             raise UserError(f"crawl.{key}: found {found}, wanted {least:g} or more")
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether `allow` names a host, in the form of a URL, with this port."""
+        return bool(self.allow) and (host, port) in self._allowed
+
+    @cached_property
+    def _allowed(self) -> frozenset[tuple[str, int]]:
+        return frozenset(chain.from_iterable(map(_own, self.allow)))
 
     @property
     def portion(self) -> Part:
@@ -158,3 +174,28 @@ class Crawl:
                 "crawl.contact: empty, but this crawl reaches hosts of others; name a URL or a "
                 'mail address where they can complain, as in contact = "https://example.org/bot"'
             )
+
+
+def _own(site: str) -> list[tuple[str, int]]:
+    """Return a site of `allow` as hosts and ports; without a port, those of http and https.
+
+    >>> _own("Wiki.intern:8080"), _own("[::1]")
+    ([('wiki.intern', 8080)], [('[::1]', 80), ('[::1]', 443)])
+
+    Raises:
+        UserError: it is no host.
+    """
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@*\[\]\\]+)(?::(\d{1,5}))?", site)
+    try:
+        if found is None:
+            raise ValueError
+        host = urls.normalise(f"http://{found[1]}/")[len("http://") : -1]
+        port = int(found[2] or 0)
+        if port >= 1 << 16:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f'crawl.allow: found "{site}", wanted a host by its name, without http:// and *, and '
+            'perhaps a port, such as "wiki.intern" or "localhost:8000"'
+        ) from None
+    return [(host, number) for number in ((port,) if port else (80, 443))]

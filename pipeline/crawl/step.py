@@ -1,7 +1,9 @@
 """The step `pages` by crawling: fetch every link once, politely, and archive its response."""
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from webtext.pipeline.archive.step import follow
@@ -12,18 +14,34 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step, changed
 from webtext.pipeline.crawl.engine import crawl
-from webtext.pipeline.crawl.fates import MEANING
+from webtext.pipeline.crawl.fates import BAD_URL, BLOCKED_ADDRESS, MEANING
 from webtext.pipeline.crawl.frontier.held import sources
 from webtext.pipeline.crawl.frontier.schema import FILES
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
+
+log = logging.getLogger(__name__)
 
 
 def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Fetch the pages of the links, or those that changed since the previous round."""
     (settings,) = planned.settings
     links = planned.read["links"]
-    return crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
+    found = crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
+    for line in chain.from_iterable(map(refused, found)):
+        log.warning("%s", line)
+    return found
+
+
+def refused(passage: Passage) -> Iterator[str]:
+    """Yield for which links a setting was in the way, and which one allows them.
+
+    >>> [*refused(Passage("crawl", 2, 0, {BLOCKED_ADDRESS: 2}))][0][:40]
+    "2 blocked_address: the host's address is"
+    """
+    for fate in (BAD_URL, BLOCKED_ADDRESS):
+        if count := passage.dropped.get(fate):
+            yield f"{count:,} {fate.partition('.')[2]}: {MEANING[fate]}"
 
 
 def idle(recipe: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jinja2
 
-from webtext.pipeline.core.visible import per_cent
+from webtext.pipeline.core.visible import per_cent, sized
 from webtext.pipeline.corpus.card import TEMPLATES
 
 
@@ -18,7 +18,7 @@ def render(template: str, view: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"n": "{:,}".format, "percent": percent, "web": web}
+    environment.filters |= {"n": "{:,}".format, "percent": percent, "sized": sized, "web": web}
     return environment.get_template(template).render(view)
 
 

@@ -76,4 +76,6 @@ def _within(value: Any) -> list[Any] | None:
                 child.get("data", child) if isinstance(child, dict) else child
                 for child in inner["children"]
             ]
+        if isinstance(inner, dict) and "kind" in value:
+            return [inner]  # one thing of Reddit's, as {"kind": "t3", "data": {...}}
     return None

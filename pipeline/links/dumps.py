@@ -221,7 +221,8 @@ def _columns(path: Path, row: list[str]) -> dict[str, int]:
     address = next((at for at, cell in enumerate(row) if "://" in cell), None)
     if address is not None:
         return {"url": address}
-    named = {COLUMNS[name]: at for at, cell in enumerate(row) if (name := cell.strip()) in COLUMNS}
+    names = [cell.strip().lower() for cell in row]
+    named = {COLUMNS[name]: at for at, name in enumerate(names) if name in COLUMNS}
     if "url" not in named:
         raise UserError(f"{path}: found the columns {', '.join(row)[:200]}; wanted one named url")
     return named

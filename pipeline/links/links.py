@@ -57,6 +57,11 @@ from webtext.pipeline.urls.forgotten import read as read_forgotten
 SUBMISSIONS = LINK.get_field_index("submissions")
 
 
+# Records for which one more shard is worth its files, some seven in each step up to the signatures.
+# At 10 ms a page it is 5 s of work for a worker.
+FEW = 500
+
+
 def harvest(
     settings: Harvest,
     sources: Sequence[Path],
@@ -72,10 +77,10 @@ def harvest(
         UserError: a table has no column of URLs.
         PipelineError: lines were lost or added.
     """
-    todo = [n for n in range(settings.shards) if not out.shard(n).exists()]
     ledger = out.path / "sources.json"
+    begun = json.loads(ledger.read_text()) if ledger.exists() else None
     forgotten = read_forgotten(out.path.parent)
-    if todo or not ledger.exists():
+    if begun is None or waiting(out, shards_of(begun, settings)):
         places = [place(settings, out.path, n, path) for n, path in enumerate(sources)]
         items = dict(zip(places, sources, strict=True))  # copies of a source have one place
         total = sum(path.stat().st_size for path in items.values())
@@ -83,13 +88,40 @@ def harvest(
         counts = pool.each(work, [*items.items()], workers, progress, total)
         lines = dict(zip(items, counts, strict=True))
         read = [(path.name, each) for path, each in zip(sources, places, strict=True)]
-        write_json(ledger, [{"source": name, "records": lines[each]} for name, each in read])
+        told: list[dict[str, Any]] = [
+            {"source": name, "records": lines[each]} for name, each in read
+        ]
+        shards = shards_of(begun, settings) if begun else enough(told, settings)
+        if shards < settings.shards:
+            told = [{**row, "shards": shards} for row in told]
+        write_json(ledger, told)
         rows = [(name, each.rows) for name, each in read]
-        reduce = partial(merge.merge, settings, out, rows, forgotten=forgotten)
-        pool.each(reduce, todo, workers, progress)
+        reduce = partial(merge.merge, settings, out, rows, shards, forgotten=forgotten)
+        pool.each(reduce, waiting(out, shards), workers, progress)
     passage = count(out, sum(row["records"] for row in json.loads(ledger.read_text())))
     merge.clear(out)
     return [passage]
+
+
+def enough(ledger: Sequence[dict[str, Any]], settings: Harvest) -> int:
+    """Return how many shards the records of a ledger are worth: no more than the settings ask for.
+
+    It is a divisor of their number, so that a shard is made of whole ones of the spills, and a
+    site's is found by the same hash.
+    """
+    read = sum(row["records"] for row in ledger)
+    most = settings.shards
+    return next(n for n in range(1, most + 1) if most % n == 0 and (n * FEW >= read or n == most))
+
+
+def shards_of(ledger: Sequence[dict[str, Any]], settings: Harvest) -> int:
+    """Return how many shards a harvest that has begun makes."""
+    return next((row["shards"] for row in ledger if "shards" in row), settings.shards)
+
+
+def waiting(out: Directory, shards: int) -> list[int]:
+    """Return the numbers of the shards that are not made yet."""
+    return [number for number in range(shards) if not out.shard(number).exists()]
 
 
 def count(out: Directory, read: int) -> Passage:

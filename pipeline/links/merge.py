@@ -45,6 +45,7 @@ class Spilled:
     """The rows of one shard, in the order of sources and lines."""
 
     files: Sequence[Path]  # of the sources, in their order
+    divided: int  # how many shards the files are divided into, a multiple of `shards`
     shards: int
     shard: int
 
@@ -53,7 +54,8 @@ class Spilled:
         for number, path in enumerate(self.files):
             # Rows without a URL go to a shard by the number of their source, each to its place.
             homeless = number % self.shards == self.shard
-            wanted = {*names, "line"} if homeless else set(names)
+            several = homeless or self.divided > self.shards
+            wanted = {*names, "line"} if several else set(names)
             chosen = sorted(spill.SPILL.get_field_index(name) for name in wanted)
             options = pa.ipc.IpcReadOptions(included_fields=chosen)
             at_hand(path)
@@ -61,12 +63,11 @@ class Spilled:
                 pa.OSFile(str(path)) as file,  # a mapped file would count as used memory
                 pa.ipc.open_file(file, options=options) as reader,
             ):
-                for at in range(self.shard, reader.num_record_batches, self.shards + 1):
-                    batch = reader.get_batch(at)
-                    if homeless:
-                        others = reader.get_batch(at - self.shard + self.shards)
-                        batch = _by_line(batch, others).select(sorted(names, key=_column))
-                    yield number, batch
+                for start in range(0, reader.num_record_batches, self.divided + 1):
+                    parts = [*range(self.shard, self.divided, self.shards)]
+                    parts += [self.divided] if homeless else []
+                    batch = _by_line([reader.get_batch(start + part) for part in parts])
+                    yield number, batch.select(sorted(names, key=_column)) if several else batch
 
     def chosen(
         self, which: Array, *names: str, more: bool = False
@@ -86,13 +87,14 @@ class Spilled:
                 yield number, batch if these.all() else batch.filter(pa.array(these))
 
 
-def _by_line(batch: pa.RecordBatch, others: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows of two batches of one chunk, in the order in which they were read."""
-    if not others.num_rows:
-        return batch
-    both = pa.Table.from_batches([batch, others]).combine_chunks()
-    order = np.argsort(both["line"].to_numpy(), kind="stable")
-    found: pa.RecordBatch = both.take(pa.array(order)).combine_chunks().to_batches()[0]
+def _by_line(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the rows of batches of one chunk, in the order in which they were read."""
+    filled = [batch for batch in batches if batch.num_rows]
+    if len(filled) < 2:
+        return filled[0] if filled else batches[0]
+    all_rows = pa.Table.from_batches(filled).combine_chunks()
+    order = np.argsort(all_rows["line"].to_numpy(), kind="stable")
+    found: pa.RecordBatch = all_rows.take(pa.array(order)).combine_chunks().to_batches()[0]
     return found
 
 
@@ -132,6 +134,7 @@ def merge(
     settings: Harvest,
     out: Directory,
     sources: Sequence[tuple[str, Path]],
+    shards: int,
     shard: int,
     forgotten: Forgotten = NOTHING,
 ) -> None:
@@ -140,7 +143,7 @@ def merge(
     `sources` are the names of the sources, each with the file of its rows.
     """
     names = [name for name, _ in sources]
-    spilled = Spilled([rows for _, rows in sources], settings.shards, shard)
+    spilled = Spilled([rows for _, rows in sources], settings.shards, shards, shard)
     facts = Facts(spilled, forgotten)
     order = told_once(spilled, facts, by_url(facts))
     order, merged = scored(settings, facts, order)

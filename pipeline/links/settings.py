@@ -43,7 +43,9 @@ class Harvest:
     exclude_subreddits: tuple[str, ...] = ()  # names without r/
     lists: tuple[str, ...] = LISTS  # files of pipeline/data with more exclusions
     max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
-    shards: int = 16  # about one per 50,000 wanted links; memory needs 60 bytes a row of a shard
+    # at most, about one per 50,000 wanted links; memory needs 60 bytes a row of a shard. Short
+    # lists have fewer, by a divisor: one per 500 records
+    shards: int = 16
     # keep what was read of each source, so that a later harvest reads only those that are new
     remember: bool = field(default=True, metadata={"machine": True})
 

@@ -16,6 +16,13 @@ from webtext.pipeline.urls.urls import public_suffixes
 INVISIBLE = "\u00ad\u200b\u2060\ufeff"  # soft hyphen, zero-width space, joiner, BOM
 LINE_ENDS = ("\r\n", "\r", "\u0085", "\u2028", "\u2029", "\x0b", "\x0c")
 BLANK_LINES = re.compile(r"\n{3,}")
+OTHER_SPACE = re.compile(r"[^\S ]")
+COLUMN = re.compile(r"(?<=[^\s.!?:])( {2,})\S")  # not the two spaces after a sentence
+WIDE = 3  # spaces of a gap, in one of two lines, that make a column of both
+CHORD = re.compile(
+    r"[A-H][#b\u266f\u266d]?(?:maj|min|dim|aug|m|M)?\d{0,2}(?:sus\d?|add\d{1,2}|[#b+-]\d{1,2})?"
+    r"(?:/[A-H][#b]?)?|\||N\.?C\.?"
+)
 
 # The parts of an address; its path takes brackets and marks after it as well. Source: DCLM,
 # `mappers/modifiers.py`, url_removal_modifier.
@@ -37,7 +44,8 @@ class Clean:
 
     NFC, because two spellings of one letter would be two words; one kind of line end; no control
     or invisible characters; one space instead of several, except at the beginning of a line, as in
-    code; no spaces at the ends of lines; at most one blank line between two lines.
+    code, in columns that two lines share, and between the chords over a song's line; no spaces at
+    the ends of lines; at most one blank line between two lines.
 
     `ftfy` is off, because pages that were read with the right charset rarely need it: of 1,385 real
     texts it changes none, and takes four times the CPU time of all other edits.
@@ -46,11 +54,11 @@ class Clean:
     unicode: bool = True  # NFC, and no invisible characters
     ftfy: bool = False  # repair text that was read with the wrong charset ("cafÃ©") and stored so
     whitespace: bool = True  # use one kind of line end and single spaces
-    indentation: bool = True  # keep the white space that lines begin with
+    indentation: bool = True  # keep the white space that lines begin with, and columns
     remove_urls: bool = False  # as RefinedWeb did, in DCLM's version, which removes "setup.py" too
 
     name: ClassVar[str] = "clean"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
 
@@ -80,9 +88,12 @@ class Clean:
                 text = text.replace(character, "")
             text = unicodedata.normalize("NFC", text)
         if self.whitespace:
+            text = text.strip()
             lines = [" ".join(line.split()) for line in text.split("\n")]
             if self.indentation and ("\n " in text or "\n\t" in text):
                 lines = [begin(old) + new for old, new in zip(text.split("\n"), lines, strict=True)]
+            if self.indentation and "  " in text:
+                lines = in_columns(text.split("\n"), lines)
             text = "\n".join(lines)
             if "\n\n\n" in text:
                 text = BLANK_LINES.sub("\n\n", text)
@@ -97,6 +108,31 @@ def begin(line: str) -> str:
     """
     rest = line.lstrip(" \t")
     return line[: len(line) - len(rest)] if rest.strip() else ""
+
+
+def in_columns(old: list[str], new: list[str]) -> list[str]:
+    r"""Return lines with the spaces of those that have columns, given each before and after.
+
+    >>> in_columns(["a    b", "cd   e", "f  g"], ["a b", "cd e", "f g"])
+    ['a    b', 'cd   e', 'f g']
+    >>> in_columns(["G     C", "Haul away"], ["G C", "Haul away"])
+    ['G     C', 'Haul away']
+    """
+    found = list(new)
+    before: dict[int, int] = {}  # width of the gap before each column of the line before
+    spaced = ""
+    for at, line in enumerate(old):
+        last, spaced = spaced, ""
+        columns = {}
+        if "  " in line:
+            spaced = begin(line) + OTHER_SPACE.sub(" ", line.strip())
+            columns = {gap.end(1): gap.end(1) - gap.start(1) for gap in COLUMN.finditer(spaced)}
+        if columns and all(map(CHORD.fullmatch, line.split())):
+            found[at] = spaced
+        elif any(max(before[one], columns[one]) >= WIDE for one in before.keys() & columns):
+            found[at - 1 : at + 1] = last, spaced
+        before = columns
+    return found
 
 
 def without_urls(text: str) -> str:

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from webtext.flows.commands import command_line
 from webtext.flows.demo.demo_server import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,3 +66,23 @@ def command(*arguments: str | Path) -> list[str]:
 def environment() -> dict[str, str]:
     """Return an environment in which a child finds the packages whatever its directory is."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+
+
+@pytest.fixture
+def told(capsys) -> Callable[..., tuple[int, str]]:
+    """Return what runs a command in this process and gives its exit code and what it said."""
+
+    def run(*arguments: str | Path) -> tuple[int, str]:
+        capsys.readouterr()
+        before = sys.argv
+        sys.argv = ["webtext", *map(str, arguments)]
+        try:
+            command_line.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            sys.argv = before
+        return code, capsys.readouterr().err
+
+    return run

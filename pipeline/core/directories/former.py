@@ -63,6 +63,15 @@ def _alike(planned: Planned, home: Directory) -> Former | None:
     return Former(home, inputs)
 
 
+def former_shard(home: Directory, number: int) -> int:
+    """Return the shard of an earlier build in which the sites of a shard are.
+
+    A longer list may have more shards, a multiple of the earlier number: a site is in one by its
+    hash modulo their number.
+    """
+    return number % max(len(home.numbers()), 1)
+
+
 def _size(found: Former) -> tuple[int, int]:
     passages = found.home.manifest().get("passages") or [{"read": 0}]
     return passages[0]["read"], found.home.manifest_path.stat().st_mtime_ns

@@ -285,7 +285,7 @@ def _as_before(said: dict[str, list[str]], response: Member) -> dict[str, Any]:
         "redirects": json.dumps(said["redirected-from"]) if "redirected-from" in said else None,
         "signals": json.dumps(said["opt-out"]) if "opt-out" in said else None,
         "status": payload.status(head),
-        "content_type": payload.header(fields, "content-type"),
+        "content_type": payload.content_type(fields),
         "robots": said.get("robots", [None])[0],
         "ip": response.header("warc-ip-address"),
         "elapsed_ms": int(said.get("fetchTimeMs", ["0"])[0]),

@@ -22,6 +22,9 @@ from webtext.pipeline.crawl.settings import Crawl
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """What asks a name server: a host's addresses, or OSError where it has none."""
 
+Asked = tuple[str, bool]
+"""A host, and whether it is a site of the user's own, which may be anywhere."""
+
 KNOWN_SECONDS = 600.0  # s an answer is cached; all requests to a host are close in time
 UNKNOWN_SECONDS = 60.0  # s a failure is cached; Source: BUbiNG's default for negative answers
 KNOWN_HOSTS = 20_000  # answers cached, the least used forgotten first
@@ -151,24 +154,27 @@ class Resolver:
         self._names: AsyncResolver | None = None
         self._rules = [ConnectTo(rule) for rule in settings.connect_to]
         self._rule = lru_cache(KNOWN_HOSTS)(self._matching)  # called at every step of a visit
-        self._known: OrderedDict[str, tuple[float, tuple[str, ...] | OSError]] = OrderedDict()
-        self._asked: dict[str, asyncio.Task[tuple[str, ...] | OSError]] = {}
+        self._known: OrderedDict[Asked, tuple[float, tuple[str, ...] | OSError]] = OrderedDict()
+        self._asked: dict[Asked, asyncio.Task[tuple[str, ...] | OSError]] = {}
+        self._own: set[tuple[str, int]] = set()  # where sites of the user's own have been asked
 
-    async def vetted(self, host: str, port: int) -> tuple[str, ...]:
+    async def vetted(self, host: str, port: int, own: bool = False) -> tuple[str, ...]:
         """Return the addresses that may be connected to for `host`.
+
+        `own`: it is a site of the user's own, which may be anywhere.
 
         Raises:
             BlockedError: it has addresses, but none of them may be connected to.
             NoAddressError: it has no address.
         """
         if address := literal(host):
-            if not self._allow_private and (why := blocked(address)):
+            if not (self._allow_private or own) and (why := blocked(address)):
                 raise BlockedError(f"{host}: {why}")
             addresses: tuple[str, ...] = (address,)
         elif self.pretended(host, port):
             addresses = ()
         else:
-            addresses = await self._resolved(host.lower().rstrip("."))
+            addresses = await self._resolved((host.lower().rstrip("."), own))
         rule = self._rule(host, port)
         return (rule.address,) if rule else addresses
 
@@ -182,13 +188,18 @@ class Resolver:
                 return rule
         return None
 
-    async def resolve(self, host: str, port: int) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int, own: bool = False) -> list[ResolveResult]:
         """Return the checked addresses of `host`, each with the port that `connect_to` says.
+
+        `own`: as for `vetted`.
 
         Raises:
             BlockedError, NoAddressError: as `vetted`.
         """
         rule = self._rule(host, port)
+        addresses = await self.vetted(host, port, own)
+        if own:
+            self._own.update((address, port) for address in addresses)
         return [
             ResolveResult(
                 hostname=host,
@@ -198,7 +209,7 @@ class Resolver:
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in await self.vetted(host, port)
+            for address in addresses
         ]
 
     def socket(self, info: tuple[Any, ...]) -> socket.socket:
@@ -208,17 +219,15 @@ class Resolver:
             BlockedError: this address was not checked.
         """
         family, kind, protocol, _, target = info
-        mapped = any(rule.address == target[0] for rule in self._rules)
-        if not self._allow_private and not mapped and (why := blocked(target[0])):
+        known = target[:2] in self._own or any(rule.address == target[0] for rule in self._rules)
+        if not self._allow_private and not known and (why := blocked(target[0])):
             raise BlockedError(f"{target[0]}: {why}")
         return socket.socket(family, kind, protocol)
 
     def forget_failures(self) -> None:
         """Forget which names had no address: the network was down during their lookup."""
-        for host in [
-            host for host, (_, found) in self._known.items() if isinstance(found, OSError)
-        ]:
-            del self._known[host]
+        for key in [key for key, (_, found) in self._known.items() if isinstance(found, OSError)]:
+            del self._known[key]
 
     async def close(self) -> None:
         """Close the resolver; lookups under way are cancelled."""
@@ -229,37 +238,38 @@ class Resolver:
         if self._names:
             await self._names.close()
 
-    async def _resolved(self, host: str) -> tuple[str, ...]:
+    async def _resolved(self, key: "Asked") -> tuple[str, ...]:
         now = asyncio.get_running_loop().time()
-        until, found = self._known.get(host, (now, None))
+        until, found = self._known.get(key, (now, None))
         if found is None or until <= now:
-            task = self._asked.get(host)
+            task = self._asked.get(key)
             if task is None:
-                task = asyncio.create_task(self._find(host))
-                self._asked[host] = task
-                task.add_done_callback(lambda _: self._asked.pop(host, None))
+                task = asyncio.create_task(self._find(key))
+                self._asked[key] = task
+                task.add_done_callback(lambda _: self._asked.pop(key, None))
             # The first caller may be cancelled; the others that wait for this lookup should not be.
             found = await asyncio.shield(task)
         if isinstance(found, BlockedError):
             raise BlockedError(*found.args)
         if isinstance(found, NoAddressError):
-            raise NoAddressError(host, found.temporary)
+            raise NoAddressError(key[0], found.temporary)
         assert isinstance(found, tuple)
         return found
 
-    async def _find(self, host: str) -> tuple[str, ...] | OSError:
-        """Look up `host`, check its addresses, and cache both good and bad answers."""
+    async def _find(self, key: "Asked") -> tuple[str, ...] | OSError:
+        """Look up a host, check its addresses, and cache both good and bad answers."""
+        host, own = key
         found: tuple[str, ...] | OSError
         try:
             async with asyncio.timeout(self._patience):
-                found = self._judged(host, await self._addresses(host))
+                found = self._judged(host, await self._addresses(host), own)
         except TimeoutError:
             found = NoAddressError(host, temporary=True)
         except OSError as error:
             found = NoAddressError(host, temporary(error))
         for_seconds = KNOWN_SECONDS if isinstance(found, tuple) else UNKNOWN_SECONDS
-        self._known[host] = (asyncio.get_running_loop().time() + for_seconds, found)
-        self._known.move_to_end(host)
+        self._known[key] = (asyncio.get_running_loop().time() + for_seconds, found)
+        self._known.move_to_end(key)
         while len(self._known) > KNOWN_HOSTS:
             self._known.popitem(last=False)
         return found
@@ -269,10 +279,10 @@ class Resolver:
             return ["127.0.0.1"]  # never sent to a name server. Source: RFC 6761, section 6.3
         return await self._lookup(host)
 
-    def _judged(self, host: str, addresses: Sequence[str]) -> tuple[str, ...] | OSError:
+    def _judged(self, host: str, addresses: Sequence[str], own: bool) -> tuple[str, ...] | OSError:
         if not addresses:
             return NoAddressError(host, temporary=False)
-        good = tuple(a for a in addresses if self._allow_private or not blocked(a))
+        good = tuple(a for a in addresses if self._allow_private or own or not blocked(a))
         return good or BlockedError(f"{host}: {', '.join(f'{a} {blocked(a)}' for a in addresses)}")
 
     async def _ask(self, host: str) -> Sequence[str]:

@@ -173,17 +173,24 @@ class Client:
         if self._watch is not None:
             self._watch.close()
 
-    async def vet(self, url: str) -> tuple[str, ...]:
+    def own(self, url: str) -> bool:
+        """Whether a URL is of a site of the user's own, which `crawl.allow` names."""
+        return self._settings.allows(*host_and_port(url))
+
+    async def vet(self, url: str, home: bool = True) -> tuple[str, ...]:
         """Return the addresses that may be used for a request for `url`.
+
+        `home`: no other site has led there, so it may be one of the user's own.
 
         Raises:
             Failed: its port is not allowed, or its host has no allowed address.
         """
         host, port = host_and_port(url)
-        if port not in self._settings.ports:
-            raise Failed(fates.BAD_URL)
+        own = home and self.own(url)
+        if port not in self._settings.ports and not own:
+            raise Failed(fates.BAD_URL, port)
         try:
-            return await self._resolver.vetted(host, port)
+            return await self._resolver.vetted(host, port, own)
         except (BlockedError, NoAddressError) as error:
             raise refusal(error) from error
 
@@ -191,22 +198,25 @@ class Client:
         """Tell whether the host of `url` accepts connections; nothing is sent to it."""
         host, port = host_and_port(url)
         try:
-            addresses = await self._resolver.resolve(host, port)
+            addresses = await self._resolver.resolve(host, port, self.own(url))
         except (BlockedError, NoAddressError):
             return False
         return await reachable(self._resolver, addresses, self._settings.connect_timeout)
 
-    async def get(self, url: str, conditions: Mapping[str, str] | None = None) -> Arrived:
+    async def get(
+        self, url: str, conditions: Mapping[str, str] | None = None, home: bool = True
+    ) -> Arrived:
         """Request `url`, which is in WHATWG form; the caller follows redirects.
 
-        `conditions` are the headers of a conditional request.
+        `conditions` are the headers of a conditional request; `home` is as for `vet`.
 
         Raises:
             Failed: any error of the host.
         """
         host, port = host_and_port(url)
-        if port not in self._settings.ports:
-            raise Failed(fates.BAD_URL)
+        own = home and self.own(url)
+        if port not in self._settings.ports and not own:
+            raise Failed(fates.BAD_URL, port)
         if not self._portion.asks(url):
             raise Failed(fates.OTHER_PART)
         secure = url.startswith("https:")
@@ -216,7 +226,7 @@ class Client:
         tls = (self._tls, host.strip("[]").rstrip(".")) if secure else None
         sent = Sent(url, secure, request, time.time(), time.monotonic())
         try:
-            addresses = await self._resolver.resolve(host, port)
+            addresses = await self._resolver.resolve(host, port, own)
             wire = await asked(self._resolver, addresses, request, tls, self._patience, self._watch)
             try:
                 reply = await received(wire)

@@ -85,12 +85,13 @@ class Permissions:
 
     async def _ask(self, here: str) -> robots.Rules:
         """Return what an origin's robots.txt says, following its redirects to other hosts too."""
-        url, seen = f"{here}/robots.txt", 0
+        url, seen, home = f"{here}/robots.txt", 0, True
         try:
             while True:
-                with await self._client.get(url) as arrived:
+                with await self._client.get(url, home=home) as arrived:
                     if arrived.head.status not in REDIRECTS:
                         return await self._read(arrived)
+                    home = home and self._client.own(url)
                     url, seen = redirected(url, arrived.head), seen + 1
                 if seen > robots.MAX_REDIRECTS:
                     return robots.allows_all("too many redirects")

@@ -11,7 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.directories.former import Former, Rows, distinct, log, only_batch, same
+from webtext.pipeline.core.directories.former import (
+    Former,
+    Rows,
+    distinct,
+    former_shard,
+    log,
+    only_batch,
+    same,
+)
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import read_shard
 
@@ -28,6 +36,7 @@ class Signed(ExitStack):
 
     def __init__(self, found: Former, number: int) -> None:
         super().__init__()
+        number = former_shard(found.home, number)
         documents = found.inputs[0].shard(number)
         self._ids = read_shard(documents, ["id"])["id"].combine_chunks()
         if not distinct(self._ids):
@@ -63,7 +72,7 @@ class Signed(ExitStack):
 
 def signed_before(found: Former | None, number: int) -> Signed | None:
     """Return what an earlier build signed of a shard, None if nothing; damage costs only that."""
-    if found is None or number not in found.home.numbers():
+    if found is None:
         return None
     try:
         return Signed(found, number)

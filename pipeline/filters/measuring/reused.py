@@ -23,6 +23,7 @@ from webtext.pipeline.core.directories.former import (
     Rows,
     distinct,
     former,
+    former_shard,
     log,
     only_batch,
     same,
@@ -64,7 +65,9 @@ class Reused(ExitStack):
     def __init__(self, found: Former, pages: Directory, number: int) -> None:
         super().__init__()
         home = found.home
-        new, old = _pages(pages, number), _pages(found.inputs[0], number)
+        new = _pages(pages, number)
+        number = former_shard(home, number)
+        old = _pages(found.inputs[0], number)
         measures = read_shard(home.shard(number, under=FOLDER))
         if not all(distinct(table["id"]) for table in (new, old, measures)):
             new = new.slice(0, 0)
@@ -157,11 +160,7 @@ def _merged(batch: pa.RecordBatch, parts: Sequence[pa.RecordBatch]) -> pa.Record
 
 def reused(found: Former | None, pages: Directory, number: int) -> Reused | None:
     """Return what is known of a shard's pages, None if nothing is; damage costs only that."""
-    if (
-        found is None
-        or number not in found.home.numbers()
-        or number not in found.inputs[0].numbers("outcomes")
-    ):
+    if not found or not found.home.numbers():
         return None
     try:
         return Reused(found, pages, number)

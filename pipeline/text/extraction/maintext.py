@@ -64,6 +64,7 @@ class Reading:
     favor_recall: bool = False  # prefer boilerplate to missing text
     include_tables: bool = True  # keep tables, one row per line
     include_comments: bool = False  # readers' comments under an article
+    include_quotes: bool = True  # of posts in a thread, each line after "> "; `blocks` only
     fast: bool = False  # trafilatura without the second opinion of readability and justext
     metadata: bool = True  # title, author, date and site name; a tenth of the time
     min_chars: int = 1  # shorter text counts as no text
@@ -127,6 +128,7 @@ def of_blocks(reading: Reading, tree: Any) -> str:
         generous=reading.favor_recall,
         tables=reading.include_tables,
         comments=reading.include_comments,
+        quotes=reading.include_quotes,
     )
     return reader.main_text(tree, wishes)
 

@@ -12,8 +12,10 @@ import lxml.html  # type: ignore[import-untyped]
 from lxml import etree
 from lxml.html import HtmlElement
 
-BEGINNING = 50  # characters in which a page must declare that it is HTML
-START = 4096  # characters that are searched for `<html`
+BEGINNING = 50  # characters in which a page may declare that it is HTML in any way
+DECLARED = re.compile(r"<!doctype html\b|<html[\s>]", re.IGNORECASE)  # elsewhere in its start
+PROLOG = re.compile(r"(?:\s|<[?!][^>]*>)*+")  # what usually stands before that
+START = 4096  # characters that are searched for it; a server's warnings may stand before it
 SLASHED_DOCTYPE = re.compile(r"< ?! ?doctype[^>\n]*/[^<>\n]*>", re.IGNORECASE)
 CLOSED_HTML = re.compile(r"(<html.*?)\s*/>", re.IGNORECASE)
 
@@ -84,6 +86,9 @@ def parse(html: str) -> HtmlElement | None:
     There is none for an empty page, nor for at most one element that is not declared as HTML.
     """
     names_itself = "html" in html[:BEGINNING].lower()
+    if not names_itself and DECLARED.search(html[:START], PROLOG.match(html).end() + 1):  # type: ignore[union-attr]  # matches ""
+        html = "<html>" + AGAIN.sub("", html)  # as in browsers: all of it is one document
+        names_itself = True
     html = joined(mended(html))
     try:
         tree = _tree(html, PARSER)

@@ -2,7 +2,7 @@
 
 The HTML standard scans the first 1,024 bytes before it parses, and changes the encoding if a meta
 element comes later; so the whole page is scanned here, in one pass. Text in a comment, a script or
-another element without markup is ignored.
+another element without markup is ignored, and so is a label that means no encoding.
 
 Source: HTML standard, 13.2.3.2 (prescan a byte stream to determine its encoding), 2.6.5
 (extracting a character encoding from a meta element) and 13.2.6.4.4 (meta in the tree).
@@ -10,6 +10,8 @@ Source: HTML standard, 13.2.3.2 (prescan a byte stream to determine its encoding
 
 import re
 from typing import Final
+
+from webtext.pipeline.text.extraction.encodings import encoding
 
 # One pass that never goes back. The text of these elements is not markup.
 # Source: HTML standard, 13.2.6.2 and 13.2.6.4.7; noscript with scripts on, as browsers have it
@@ -32,8 +34,8 @@ MAX_LABEL: Final = 60  # bytes; the longest label of the Encoding Standard has 1
 def declared(body: bytes) -> str | None:
     """Return the label in a page's meta elements or its XML declaration, None if there is none.
 
-    >>> declared(b"<!-- <meta charset=a> --><script>'<meta charset=b>'</script><meta charset=c>")
-    'c'
+    >>> declared(b"<!-- <meta charset=big5> --><meta charset=nonsense-8><meta charset=koi8-r>")
+    'koi8-r'
     """
     if b"charset" in body or b"charset" in body.lower():
         at = 0
@@ -50,7 +52,7 @@ def declared(body: bytes) -> str | None:
                 break
             if token[1] and (at := _after(body, at, token[1].lower())) < 0:
                 break
-            if token[2] and (label := _label(found)):
+            if token[2] and (label := _label(found)) and encoding(label):
                 return label
     xml = _in_xml.match(body[:1024].lstrip())
     return xml[1].decode("ascii", "replace") if xml else None

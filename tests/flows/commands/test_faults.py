@@ -13,7 +13,6 @@ import pytest
 from tests.flows.building.tiny_disk import archive, overrides, steps
 from tests.flows.conftest import command, environment
 from webtext.flows.building.run_build import run_steps
-from webtext.flows.commands import command_line
 
 DAMAGES = {
     "empty": b"",
@@ -39,37 +38,6 @@ def built(tmp_path_factory):
     archive(folder / "a.warc")
     run_steps(steps(folder, folder / "data"), folder / "data", 0)
     return folder / "data"
-
-
-def main(*arguments):
-    """Run a command in this process; return whether it ended well.
-
-    Raises:
-        SystemExit: it did not.
-    """
-    before = sys.argv
-    sys.argv = ["webtext", *map(str, arguments)]
-    try:
-        command_line.main()
-    finally:
-        sys.argv = before
-    return True
-
-
-@pytest.fixture
-def told(capsys):
-    """Return what runs a command and gives its exit code and what it said."""
-
-    def run(*arguments):
-        capsys.readouterr()
-        try:
-            main(*arguments)
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        return code, capsys.readouterr().err
-
-    return run
 
 
 def commands(data):

@@ -30,6 +30,20 @@ ODD = {
     "none behind": GOOD[:-4],
     "four behind": GOOD + b"\r\n\r\n",
     "no blank after a colon": GOOD.replace(b": ", b":", 4),
+    "a URL in angle brackets": GOOD.replace(b"http://h.test/1", b"<http://h.test/1>", 1),
+    "blanks before the length": GOOD.replace(b"Content-Length: ", b"Content-Length:    ", 1),
+    "another letter case": GOOD.replace(b"Type: response", b"Type: Response", 1),
+    "a type without a blank": GOOD.replace(b"http; msg", b"http;msg", 1),
+    "a type without its message": GOOD.replace(b"; msgtype=response", b"", 1),
+    "fractions of a second": GOOD.replace(b"06:07Z", b"06:07.123456Z", 1),
+    "another time zone": GOOD.replace(b"06:07Z", b"06:07+02:00", 1),
+    "no time zone": GOOD.replace(b"06:07Z", b"06:07", 1),
+    "no id": GOOD.replace(b"WARC-Record-ID", b"X-Record-ID", 1),
+    "a head that ends in LF": record("http://h.test/1", http().replace(b"\r\n", b"\n"), number=1),
+    "HTTP/2": record("http://h.test/1", http().replace(b"1.1 200 OK", b"2 200"), number=1),
+    "chunks that were joined": record(
+        "http://h.test/1", http(headers={"Transfer-Encoding": "chunked"}), number=1
+    ),
     "a page about WARC": record("http://h.test/1", http(b"<p>\nWARC/1.0\r\nWARC-Type: x\r\n")),
 }
 
@@ -67,6 +81,25 @@ def arc(*pages, more=b""):
         lines += b"http://h.test/%d 192.0.2.7 20060504030201 text/html%s %d\n" % (
             number, more, len(block)) + block + b"\n"  # fmt: skip
     return lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"http://h.test/a page 192.0.2.7 20060504030201 text/html",
+        b"http://h.test/ 192.0.2.7 200605040302 text/html",
+        b"http://h.test/ 192.0.2.7 20060504030201 no-type",
+        b"http://h.test/ - 20060504030201 text/html",
+        b"http://h.test/ 2001:db8::7 20060504030201 text/html 200 - - 9 a.arc",
+        b"https://h.test/?a=1 2 3 192.0.2.7 20060504030201 text/html; charset=utf-8",
+    ],
+)
+def test_a_line_of_arc_is_read_as_others_write_it(tmp_path, line):
+    stored = http()
+    parts = [ARC, b"%s %d\n" % (line, len(stored)), stored, b"\n\n", arc(PAGE)]
+    found = list(responses(write(tmp_path / "a.arc", parts, b"".join)))
+    assert [(page.body, page.problem) for page in found] == [(PAGE, None)] * 2
+    assert found[0].url.startswith(("http://h.test/", "https://h.test/"))
 
 
 @pytest.mark.parametrize("more", [b"", b" 200 checksum - 0 a.arc"])

@@ -42,6 +42,13 @@ def test_the_first_bytes_show_what_a_body_is(body, what):
         ("application/xml", b"<html>", True),
         ("application/xml", b"<rss>", False),
         ("text/plain", b"<html>", False),
+        ("html", b"<html>", True),
+        ('"text/html"', b"<html>", True),
+        ("text", b"just words", False),
+        ("text/plain, text/html", b"<p>", True),
+        ("text/html, text/plain", b"<p>", False),
+        ("*/*, image/png", b"<html>", False),
+        (";charset=utf-8", b"<html>", True),
         ("image/png", b"<html>", False),
     ],
 )

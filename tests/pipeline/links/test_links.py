@@ -231,7 +231,8 @@ def test_a_list_vouches_for_its_links(tmp_path):
     assert passage.dropped == {"links.duplicate": 1, "links.extension": 1}
 
 
-def test_rows_lie_in_the_shard_of_their_domain_sorted_by_id(tmp_path):
+def test_rows_lie_in_the_shard_of_their_domain_sorted_by_id(tmp_path, monkeypatch):
+    monkeypatch.setattr(links, "FEW", 125)
     rows = [post(f"http://{n % 40}.example{n % 7}.com/{n}") for n in range(500)]
     out, _ = taken(tmp_path, Harvest(shards=4), rows)
     for number in range(4):

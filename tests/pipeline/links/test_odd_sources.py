@@ -43,7 +43,22 @@ SOURCES = {
     "a listing": json.dumps(
         {"kind": "Listing", "data": {"children": [{"kind": "t3", "data": post} for post in POSTS]}}
     ),
+    "things": "".join(json.dumps({"kind": "t3", "data": post}) + "\n" for post in POSTS),
+    "NULs behind": LINES + "\0" * 512,
+    "blank lines": "\n\n" + LINES.replace("\n", "\n\n"),
+    "half a letter": LINES.replace('"x"', '"\\ud83d"'),
+    "no letter": LINES.encode().replace(b'"x"', b'"\xff"'),
+    "other line ends in a text": LINES.replace('"x"', '"a\u2028b"'),
+    "scores as text": LINES.replace('"score": 9', '"score": "9"'),
+    "scores with a point": LINES.replace('"score": 9', '"score": 9.0'),
+    "a list": "".join(f"{post['url']}\r\n" for post in POSTS),
+    "a list with notes": "# of ours\n" + "".join(f"  {post['url']} \n" for post in POSTS),
+    "a list in UTF-16": "".join(f"{post['url']}\n" for post in POSTS).encode("utf-16"),
     "table": CSV,
+    "table with capitals": CSV.replace("id,url,score", "ID, URL, Score"),
+    "table of quoted cells": "".join(
+        f'"{line}"\n'.replace(",", '","') for line in CSV.splitlines()
+    ),
     "table with BOM": "\ufeff" + CSV,
     "table in UTF-16": CSV.encode("utf-16"),
     "table with CR": CSV.replace("\n", "\r"),
@@ -53,7 +68,9 @@ SOURCES = {
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_source_is_read_in_whatever_form_it_comes(tmp_path, name):
-    path = tmp_path / ("dump.csv" if "table" in name else "dump.jsonl")
+    endings = {"table": "csv", "a list": "txt"}
+    ending = next((endings[kind] for kind in endings if name.startswith(kind)), "jsonl")
+    path = tmp_path / f"dump.{ending}"
     data = SOURCES[name]
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     assert [found.url for _, found in records(path)] == [post["url"] for post in POSTS]

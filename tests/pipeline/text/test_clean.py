@@ -36,6 +36,34 @@ def test_code_keeps_its_indentation_unless_told_otherwise():
     assert Clean(indentation=False).text(code) == "if a:\nb = c\nd\n\ne"
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "C           G       Am\nHaul away the morning net",
+        "Oar     Ash     7\nMast    Fir     9",
+        "a   1\nbb  2\nc   3",
+        "| C   G/B |\n  Haul away",
+    ],
+)
+def test_columns_of_several_lines_and_chords_keep_their_places(kept):
+    assert Clean().text(kept) == kept
+    assert "  " not in Clean(indentation=False).text(kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("One end.  And on.\nTwo end.  And on.", "One end. And on.\nTwo end. And on."),
+        ("wide  words in\nlines  of old", "wide words in\nlines of old"),
+        ("Oar     Ash\n\nMast    Fir", "Oar Ash\n\nMast Fir"),
+        ("A      tall tale", "A tall tale"),
+        ("Oar     Ash\nMast   Fir", "Oar Ash\nMast Fir"),
+    ],
+)
+def test_other_spaces_are_one(text, cleaned):
+    assert Clean().text(text) == cleaned
+
+
 def test_what_was_nothing_is_dropped():
     out = Clean()(batch("words", " \u200b\n", None))
     assert out["dropped_by"].to_pylist() == [None, "clean.no_text", "clean.no_text"]

@@ -7,18 +7,33 @@ each block element; a block has a reference to the innermost one.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
 
 from webtext.pipeline.text.extraction.blocks import listings
-from webtext.pipeline.text.extraction.blocks.formulas import described, formula, lowered, raised
-from webtext.pipeline.text.extraction.blocks.hints import BIT, TAGS, names, of_element
+from webtext.pipeline.text.extraction.blocks.formulas import (
+    described,
+    formula,
+    lowered,
+    note,
+    raised,
+)
+from webtext.pipeline.text.extraction.blocks.hints import (
+    BIT,
+    TAGS,
+    is_quote,
+    is_signature,
+    names,
+    of_element,
+)
+from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.unseen import Names, hidden_names, is_hidden, size_of
 
 BREAK = "\x1e"  # replaces <br> until a block is done; no page's text contains it
 BLANK_LINES = re.compile(r"\n\n+")
 DEEPEST = 512  # levels of places; deeper elements count as on the last level
+LEAST_FORM = 200  # characters of a form that may be the whole page
 LEAST_NOSCRIPT = 250  # characters; a shorter one is of an image or a counter
 
 DROPPED = names(
@@ -31,74 +46,23 @@ INLINE = names(
     "samp small span strike strong sub sup time tt u var wbr ruby rb img button math picture"
 )
 STRONG = ("b", "strong")
+THREAD = BIT["post"] | BIT["comment"]
 LISTED = names("pre listing xmp plaintext table ol ul")
 CELLS = ("td", "th")
 LAYOUT = ("presentation", "none")  # roles of a table used for layout only
 BEFORE = re.compile("[ \\xa0]*")  # what a line begins with
 LONGEST_VERSE = 100  # characters of a line whose indentation is kept
 ANCHORS = ("\u00b6", "#", "\u00a7")  # text of links from a heading to itself
-SIGNED = re.compile(r"(?:^|[\W_])(?:sig|signature)(?:$|[\W_\d])", re.IGNORECASE)
 HIDDEN = "true"  # aria-hidden of what is shown again for screen readers
-
-
-class Place:
-    """A block element: its position, the hints of its names, and the size of its text."""
-
-    __slots__ = (
-        "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "long_words", "near",
-        "number", "own", "plain", "signed", "standing", "tag", "up", "words",
-    )  # fmt: skip
-
-    def __init__(self, up: "Place | None", tag: str, own: int, key: str) -> None:
-        self.up = up
-        self.tag = tag
-        self.key = key  # its name and its first class
-        self.own = own  # hints of its own
-        self.bits = own  # and of all elements around it
-        self.near = own  # and of the two nearest elements around it
-        self.signed: bool = up.signed if up else False  # what a member has under each post
-        self.depth = 0
-        self.kids = 0  # block elements directly in it
-        self.number = 0  # of an item in its list, from 1
-        self.plain = True  # of a table: no cell holds several blocks
-        self.words = self.chars = self.linked = self.blocks = self.long_words = 0
-        self.down: int | None = None  # levels from the page's best place up to this one
-        self.standing: list[float] | None = None
-        if up is not None:
-            self.bits |= up.bits
-            self.near |= up.own | (up.up.own if up.up else 0)
-            self.depth = up.depth + 1
-            up.kids += 1
-
-    def around(self) -> "Iterator[Place]":
-        """Yield the place and all places around it, outwards."""
-        place: Place | None = self
-        while place is not None:
-            yield place
-            place = place.up
-
-
-class Block:
-    """A piece of a page's text.
-
-    `text` has the line breaks of the page; `linked` is the number of its characters in links,
-    `strong` the share of them in bold, `code` says whether its white space is kept.
-    """
-
-    __slots__ = ("code", "linked", "place", "strong", "text")
-
-    def __init__(self, text: str, place: Place, linked: int, strong: float, code: bool) -> None:
-        self.text = text
-        self.place = place
-        self.linked = linked
-        self.strong = strong
-        self.code = code
 
 
 class Walk:
     """One walk over a tree, which is not changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, tree: Any) -> None:
+        self.hidden: Names = hidden_names(tree)
+        self.page = tree
+        self.in_form = False  # whether a form is around the page
         self.blocks: list[Block] = []
         self.place = Place(None, "html", 0, "")
         self.places = [self.place]
@@ -111,9 +75,9 @@ class Walk:
         self.listing: Any = None  # the open element that is one piece of code
         self.apart: list[Any] = []  # open inline elements that have a line of their own
 
-    def over(self, tree: Any) -> None:
-        """Process a whole tree."""
-        walk = etree.iterwalk(tree, events=("start", "end"))
+    def over(self) -> None:
+        """Process the whole tree."""
+        walk = etree.iterwalk(self.page, events=("start", "end"))
         for event, element in walk:
             tag = element.tag
             if tag.__class__ is not str:  # an entity or the like
@@ -125,6 +89,9 @@ class Walk:
                 elif tag == "math":
                     walk.skip_subtree()
                     self.add(formula(element))
+                elif tag == "sup" and (mark := note(element)):
+                    walk.skip_subtree()
+                    self.add(mark)
                 elif self.is_apart(tag, element):
                     walk.skip_subtree()
                     self.skipped = element
@@ -163,7 +130,8 @@ class Walk:
         else:
             listed = listings.is_code(tag, element) if tag in LISTED or element.get("style") else 0
             if self.place.depth < DEEPEST:
-                self.open(tag, element.attrib)
+                named = "div" if tag == "form" and self.is_whole(element) else tag
+                self.open(named, element.attrib)
             else:
                 self.flush()
                 self.deeper.append(element)
@@ -199,6 +167,8 @@ class Walk:
         """Whether an inline element is no part of the text that it stands in."""
         if self.listing is not None:
             return listings.is_no_code(tag, element)
+        if len(element.attrib) and is_hidden(element.attrib, tag, self.hidden):
+            return True
         if tag == "span":
             return element.get("aria-hidden") == HIDDEN and len(element) > 0
         if tag == "a":
@@ -229,6 +199,16 @@ class Walk:
             return False
         return len("".join(noscript.itertext())) < LEAST_NOSCRIPT
 
+    def is_whole(self, form: Any) -> bool:
+        """Whether a form is around a page and no part of it, or in a form, as in no browser."""
+        if any(place.tag == "form" for place in self.place.around()):
+            return True
+        if len("".join(form.itertext())) < LEAST_FORM:
+            return False
+        if not self.in_form:
+            self.in_form = 2 * size_of(form, DROPPED) > size_of(self.page, DROPPED)
+        return self.in_form
+
     def add(self, text: str | None) -> None:
         """Add a text to the current line."""
         if text:
@@ -242,6 +222,9 @@ class Walk:
         """Enter an inline element."""
         if tag in ("span", "code") and (style := element.get("style")):
             self.set_apart(tag, element, style)
+        elif tag == "cite" and "blockquote" in lines_of(element):
+            self.apart.append(element)
+            self.parts.append(BREAK)
         if tag == "a":
             self.links += 1
             if self.touches(element):
@@ -290,8 +273,13 @@ class Walk:
             own |= BIT["<link>"]
         self.place = Place(self.place, tag, own, key)
         self.places.append(self.place)
-        if attributes and self.place.bits & BIT["post"] and is_signature(attributes):
-            self.place.signed = True
+        if self.place.bits & THREAD and is_quote(tag, attributes):
+            self.place.quoted += 1
+        if attributes:
+            if self.place.bits & BIT["post"] and is_signature(attributes):
+                self.place.signed = True
+            if is_hidden(attributes, tag, self.hidden):
+                self.place.unseen = True
         if tag == "pre":
             self.code += 1
         elif tag == "li":
@@ -348,11 +336,9 @@ class Walk:
         self.linked = self.bold = 0
 
 
-def is_signature(attributes: Any) -> bool:
-    """Whether an element in a post is named as what its author has under each."""
-    return bool(
-        SIGNED.search(attributes.get("class", "")) or SIGNED.search(attributes.get("id", ""))
-    )
+def lines_of(cite: Any) -> list[Any]:
+    """Return the tags of the two elements around one, of which a quotation sets it apart."""
+    return [around.tag for _, around in zip(range(2), cite.iterancestors(), strict=False)]
 
 
 def indented(line: str) -> str:
@@ -367,6 +353,6 @@ def indented(line: str) -> str:
 
 def blocks(tree: Any) -> tuple[list[Block], list[Place]]:
     """Return the blocks of a page, and its block elements, both in their order."""
-    walk = Walk()
-    walk.over(tree)
+    walk = Walk(tree)
+    walk.over()
     return walk.blocks, walk.places

@@ -1,23 +1,37 @@
-"""What belongs to chosen blocks: the heading over them, and the tables of data among them.
+"""What belongs to chosen blocks: the heading over them, the rest of a list or table, code, gaps.
 
 Each block is judged by itself, and short ones have little to be judged by. A careful reader who
-copies a text copies the heading over it, and leaves out no row of a table.
+copies a text copies the heading over it, leaves out no row of a table and no item of a list, and
+nothing short that stands in the middle of it.
 """
 
-from webtext.pipeline.text.extraction.blocks.blocks import Block, Place
+from collections.abc import Iterator
+
 from webtext.pipeline.text.extraction.blocks.hints import BIT
-from webtext.pipeline.text.extraction.blocks.writing import data_cell
+from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_data
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+LISTS = ("ul", "ol", "dl")
 ELSEWHERE = (
     BIT["<nav>"] | BIT["<footer>"] | BIT["<aside>"] | BIT["<form>"] | BIT["hidden"]
     | BIT["related"] | BIT["popup"] | BIT["nav"] | BIT["footer"] | BIT["aside"]
 )  # fmt: skip
+# What stands in the middle of a text and is no part of it.
+BETWEEN = ELSEWHERE | BIT["share"] | BIT["signup"] | BIT["ad"] | BIT["meta"] | BIT["sign"] | (
+    BIT["button"] | BIT["comment"])  # fmt: skip
 LINKED = 0.5  # share of linked characters; with more, a block or table is a menu
 LEAST_HEADING = 0.1  # probability of a heading that is taken with the text under it
 LEVELS = 3  # elements around a heading in one of which the text under it must be
 NEAR = 3  # blocks before or after a table of which one must be taken
 LEAST_ROWS = 2  # of a table of data
+LEAST_ITEM = 0.1  # probability of an item that is taken with the others of its list
+LEAST_GAP = 0.3  # probability of a block between two that are taken
+LONGEST_GAP = 3  # blocks of it
+MOST_GAP = 40  # words of each
+LEAST_CODE = 0.2  # probability of code that is taken with the text beside it
+ANNOUNCED = 0.02  # probability of a list or code after a taken line that ends in a colon
+COLON = (":", "\uff1a")
 
 
 def completed(blocks: list[Block], takes: list[bool], chances: list[float]) -> list[bool]:
@@ -26,6 +40,10 @@ def completed(blocks: list[Block], takes: list[bool], chances: list[float]) -> l
         return takes
     takes = list(takes)
     with_tables(blocks, takes)
+    with_items(blocks, takes, chances)
+    with_code(blocks, takes, chances)
+    with_announced(blocks, takes, chances)
+    with_gaps(blocks, takes, chances)
     for at in range(len(blocks) - 2, -1, -1):
         block = blocks[at]
         if (
@@ -46,21 +64,29 @@ def is_over(heading: Place, place: Place) -> bool:
     return any(around in near for around in place.around())
 
 
-def with_tables(blocks: list[Block], takes: list[bool]) -> None:
-    """Take all of each table of data that stands in the text."""
+def stretches(blocks: list[Block], tags: tuple[str, ...]) -> Iterator[tuple[range, Place]]:
+    """Yield the blocks in each innermost element of some tags, and that element."""
     at = 0
     while at < len(blocks):
-        cell = data_cell(blocks[at].place)
-        table = (
-            next((place for place in cell.around() if place.tag == "table"), None) if cell else None
-        )
         end = at + 1
-        if table is not None:
-            while end < len(blocks) and within(blocks[end].place, table):
+        outer = innermost(blocks[at].place, tags)
+        if outer is not None:
+            while end < len(blocks) and innermost(blocks[end].place, tags) is outer:
                 end += 1
-            if belongs(blocks, takes, range(at, end), table):
-                takes[at:end] = [True] * (end - at)
+            yield range(at, end), outer
         at = end
+
+
+def innermost(place: Place, tags: tuple[str, ...]) -> Place | None:
+    """Return the innermost element of some tags around a place."""
+    return next((around for around in place.around() if around.tag in tags), None)
+
+
+def with_tables(blocks: list[Block], takes: list[bool]) -> None:
+    """Take all of each table of data that stands in the text."""
+    for inside, table in stretches(blocks, ("table",)):
+        if belongs(blocks, takes, inside, table):
+            takes[inside.start : inside.stop] = [True] * len(inside)
 
 
 def within(place: Place, outer: Place) -> bool:
@@ -72,11 +98,86 @@ def belongs(blocks: list[Block], takes: list[bool], inside: range, table: Place)
     """Whether the blocks of a table are data, half of them taken or text beside them."""
     if table.bits & ELSEWHERE or table.linked > LINKED * table.chars or table.up is None:
         return False
-    cells = [data_cell(blocks[at].place) for at in inside]
-    if None in cells or len({cell.up for cell in cells if cell}) < LEAST_ROWS:
+    rows = {cell.up for at in inside if (cell := data_cell(blocks[at].place))}
+    if len(rows) < LEAST_ROWS or not all(is_short(blocks[at].place) for at in inside):
         return False
     if 2 * sum(takes[at] for at in inside) >= len(inside):
         return True
     near = [*range(max(0, inside[0] - NEAR), inside[0]),
             *range(inside[-1] + 1, min(len(blocks), inside[-1] + 1 + NEAR))]  # fmt: skip
     return any(takes[at] and within(blocks[at].place, table.up) for at in near)
+
+
+def is_short(place: Place) -> bool:
+    """Whether a block in a table stands in a row of data, in a row of one cell or over the rows."""
+    row = innermost(place, ("tr", "table"))
+    return row is not None and (row.tag == "table" or row.kids < 2 or is_data(row))
+
+
+def with_items(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take the other items of a list of which some are taken."""
+    for inside, outer in stretches(blocks, LISTS):
+        words = sum(len(blocks[at].text) for at in inside)
+        linked = sum(blocks[at].linked for at in inside)
+        taken = [at for at in inside if takes[at]]
+        if not taken or outer.bits & BETWEEN or linked > LINKED * words:
+            continue
+        for at in inside:
+            takes[at] = takes[at] or (
+                chances[at] >= LEAST_ITEM and not blocks[at].place.bits & BETWEEN
+            )
+
+
+def with_code(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take code beside a block that is taken."""
+    for at, block in enumerate(blocks):
+        if takes[at] or not block.code or chances[at] < LEAST_CODE or block.place.bits & BETWEEN:
+            continue
+        beside = [other for other in (at - 1, at + 1) if 0 <= other < len(blocks)]
+        takes[at] = any(takes[other] and is_over(block.place, blocks[other].place)
+                        for other in beside)  # fmt: skip
+
+
+def with_announced(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take the list, or the code, that a taken line with a colon at its end announces."""
+    for at in range(1, len(blocks)):
+        before, block = blocks[at - 1], blocks[at]
+        if takes[at] or not takes[at - 1] or not before.text.endswith(COLON):
+            continue
+        outer = block.place if block.code else innermost(block.place, LISTS)
+        if outer is None or not is_over(outer, before.place):
+            continue
+        end = at
+        while (
+            end < len(blocks)
+            and within(blocks[end].place, outer)
+            and (chances[end] >= ANNOUNCED and may_belong(blocks[end]))
+        ):
+            takes[end] = True
+            end += 1
+
+
+def may_belong(block: Block) -> bool:
+    """Whether nothing shows that a block is a menu or the like."""
+    return not block.place.bits & BETWEEN and block.linked <= LINKED * len(block.text)
+
+
+def with_gaps(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take the few short blocks between two that are taken, in the same element as these."""
+    last = None
+    for at, take in enumerate(takes):
+        if not take:
+            continue
+        gap = range(last + 1, at) if last is not None else range(0)
+        if 0 < len(gap) <= LONGEST_GAP and all(fills(blocks[n], chances[n]) for n in gap):
+            before, after = blocks[gap.start - 1].place, blocks[at].place
+            if all(
+                is_over(blocks[n].place, before) and is_over(blocks[n].place, after) for n in gap
+            ):
+                takes[gap.start : gap.stop] = [True] * len(gap)
+        last = at
+
+
+def fills(block: Block, chance: float) -> bool:
+    """Whether a block may be a part of the text that stands around it."""
+    return chance >= LEAST_GAP and may_belong(block) and len(block.text.split()) <= MOST_GAP

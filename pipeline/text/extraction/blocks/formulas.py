@@ -1,10 +1,12 @@
 """Formulas of a page in one line: as their author wrote them, or from their elements."""
 
+import re
 from typing import Any
 
 FORMULA = ("math", "tex", "latex")  # words in the class or URL of an image of a formula
 TEX = "application/x-tex"
 ROOT = "\u221a"
+NOTE = re.compile(r"\[?(\d{1,3}|[a-z])\]?")
 
 
 def formula(element: Any) -> str:
@@ -74,3 +76,15 @@ def lowered(element: Any, before: list[str]) -> str:
     """Return the sign between a base and its subscript: none, unless digits would meet."""
     text = (element.text or "").strip()
     return "_" if text[:1].isdecimal() and before and before[-1][-1:].isdecimal() else ""
+
+
+def note(sup: Any) -> str | None:
+    """Return the mark of a note that a superscript links to, as "[1]", None if it is another.
+
+    As a superscript the number stands apart from its word; in a line it would be a part of it.
+    """
+    link = sup.getparent() if len(sup) == 0 else sup[0]
+    if link is None or link.tag != "a" or not link.get("href", "").startswith("#"):
+        return None
+    mark = NOTE.fullmatch("".join(sup.itertext()).strip())
+    return f"[{mark[1]}]" if mark else None

@@ -17,7 +17,7 @@ LONGEST_NAME = 200  # characters of a class or id that are read
 WORDS = {
     "nav": r"^nav(?!y|el)|menu|breadcrumb|crumb",
     "header": r"header|masthead|banner|topbar",
-    "footer": r"^foot(?!ball|age|wear)|colophon|copyright|legal",
+    "footer": r"^foot(?!ball|age|wear|note)|colophon|copyright|legal",
     "aside": r"^side(?!w)|widget|^rail|aside",
     "comment": r"comment|disqus|respond|discussion",
     "related": r"relat|recommend|popular|trending|teaser|also|upsell|recirc|^more|latest|recent"
@@ -95,6 +95,12 @@ PATTERNS = [(BIT[name], re.compile(pattern).search) for name, pattern in WORDS.i
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 NOT_SHOWN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
+QUOTED = re.compile(
+    r"(?:^|\s)(?:[a-z0-9]+[-_])*(?:block)?quot(?:e|es|ed)(?:[-_]?(?:box|body|content|container|text))?(?:$|\s)"
+    r"|bbCodeBlock--quote", re.IGNORECASE
+)  # fmt: skip
+SIGNED = re.compile(r"(?:^|[\W_])(?:sig|signature)(?:$|[\W_\d])", re.IGNORECASE)
+
 
 def names(several: str) -> frozenset[str]:
     """Return the words of a list."""
@@ -134,3 +140,17 @@ def of_element(tag: str, attributes: Mapping[str, str]) -> int:
         elif name == "hidden" or (name == "aria-hidden" and value == "true"):
             bits |= BIT["hidden"]
     return bits
+
+
+def is_signature(attributes: Mapping[str, str]) -> bool:
+    """Whether an element in a post is named as what its author has under each."""
+    return bool(
+        SIGNED.search(attributes.get("class", "")) or SIGNED.search(attributes.get("id", ""))
+    )
+
+
+def is_quote(tag: str, attributes: Mapping[str, str]) -> bool:
+    """Whether an element in a post quotes another post."""
+    if tag == "blockquote":
+        return "postcontent" not in attributes.get("class", "")  # vBulletin's element for a post
+    return tag in ("div", "fieldset", "table") and bool(QUOTED.search(attributes.get("class", "")))

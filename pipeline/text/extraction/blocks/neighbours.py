@@ -9,8 +9,8 @@ is made once a page, so the time is linear in the number of blocks.
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
 
-from webtext.pipeline.text.extraction.blocks.blocks import Block
 from webtext.pipeline.text.extraction.blocks.evidence import group_of
+from webtext.pipeline.text.extraction.blocks.places import Block
 
 STEPS = (-3, -2, -1, 1, 2, 3)
 WINDOWS = (4, 12)  # blocks to each side

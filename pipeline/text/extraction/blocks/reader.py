@@ -3,23 +3,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-from webtext.pipeline.text.extraction.blocks.blocks import Block, Place, blocks
+from webtext.pipeline.text.extraction.blocks.blocks import blocks
 from webtext.pipeline.text.extraction.blocks.completing import completed
-from webtext.pipeline.text.extraction.blocks.embedded import SHOWN, embedded
 from webtext.pipeline.text.extraction.blocks.evidence import TOKEN, evidence
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.opinion import opinion
+from webtext.pipeline.text.extraction.blocks.places import Block, Place
 from webtext.pipeline.text.extraction.blocks.scoring import best_choice, judged
-from webtext.pipeline.text.extraction.blocks.writing import data_cell, written
+from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_thread, written
+from webtext.pipeline.text.extraction.embedded import SHOWN, embedded
+from webtext.pipeline.text.extraction.notices import without_notices
 
 LIKELY = 0.5  # probability below which nothing is taken if precision is favoured
 GENEROUS = 2.0  # factor of the blocks' probability if recall is favoured
 COMMENTS = BIT["comment"]
 LEAST_COMMENT = 5  # words of a comment that is taken if comments are wanted
 MOST_LINKED = 0.3  # share of linked characters of it
-LEAST_MENU = 3  # lines of a block that is a menu
-MENU_LINKED = 0.8  # share of its linked characters; spaces are not linked
-LONGEST_ENTRY = 40  # characters of its lines
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Wishes:
     precise: bool = False
     generous: bool = False
     tables: bool = True
+    quotes: bool = True
     comments: bool = False
 
 
@@ -69,26 +69,17 @@ def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Blo
     takes = completed(found, best_choice(chances, words), chances)
     if wishes.precise:
         takes = [take and chance >= LIKELY for take, chance in zip(takes, chances, strict=True)]
+    takes = without_notices(found, takes, words)
+    quotes = wishes.quotes or not is_thread([block for block, take in zip(found, takes, strict=True)
+                                             if take])  # fmt: skip
     return [
         block
         for block, take, size in zip(found, takes, words, strict=True)
         if not block.place.signed
-        and ((take and not is_menu(block)) or (wishes.comments and is_comment(block, size)))
+        and (take or (wishes.comments and is_comment(block, size)))
+        and (quotes or not block.place.quoted)
         and (wishes.tables or data_cell(block.place) is None)
     ]
-
-
-def is_menu(block: Block) -> bool:
-    """Whether a block is a menu by itself: short lines, each only a link.
-
-    The model was trained on too few pages where only this shows that a menu is not main text.
-    """
-    lines = block.text.split("\n")
-    return (
-        len(lines) >= LEAST_MENU
-        and block.linked >= MENU_LINKED * len(block.text)
-        and max(map(len, lines)) <= LONGEST_ENTRY
-    )
 
 
 def is_comment(block: Block, words: int) -> bool:

@@ -13,10 +13,10 @@ from importlib.resources import files
 from math import exp
 from typing import Any
 
-from webtext.pipeline.text.extraction.blocks.blocks import Block
 from webtext.pipeline.text.extraction.blocks.evidence import NAMES
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.neighbours import AGAIN, Neighbours
+from webtext.pipeline.text.extraction.blocks.places import Block
 
 FILE = "blocks.json"
 ALONE, AMONG = "alone", "among"  # the two looks, as the file names them

@@ -124,8 +124,9 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path, run):
     assert re.search(r"has 500 tokens, and its tokenizer gpt2 50257", done.stderr)
 
 
-def test_one_rule_for_what_a_run_argument_names(run, exported, tmp_path):
+def test_one_rule_for_what_a_run_argument_names(run, exported, tmp_path, told, monkeypatch):
     """A bare name is that of runs/ where there is one, else a path: in every command alike."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "first").symlink_to(run)
     (tmp_path / "beside").symlink_to(run)
@@ -143,12 +144,12 @@ def test_one_rule_for_what_a_run_argument_names(run, exported, tmp_path):
 
     others = [commands(name)[0] for name in ("beside", "runs/first", exported)]
     for command in (*commands("first"), *others, commands(exported)[2]):
-        done = webtext(*command, cwd=tmp_path)
-        assert done.returncode == 0, (command, done.stderr)
+        code, said = told(*command)
+        assert code == 0, (command, said)
     for command in (*commands("nowhere"), ("batch", "nowhere", "--step", "0")):
-        done = webtext(*command, cwd=tmp_path)
-        assert done.returncode == 2
-        assert "nowhere: not there, nor is runs/nowhere; wanted the directory of a" in done.stderr
+        code, said = told(*command)
+        assert code == 2
+        assert "nowhere: not there, nor is runs/nowhere; wanted the directory of a" in said
 
 
 def test_an_exported_model_writes_what_the_run_writes(run, exported):

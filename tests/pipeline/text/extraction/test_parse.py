@@ -6,7 +6,7 @@ from lxml import etree
 
 from tests.bench.extraction import pages
 from webtext.pipeline.text.extraction.charset import decode
-from webtext.pipeline.text.extraction.parse import parse
+from webtext.pipeline.text.extraction.parse import DECLARED, PROLOG, parse
 
 XHTML = (
     '<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0//EN"'
@@ -43,6 +43,8 @@ def test_odd_pages_give_trafilaturas_tree_or_none(html):
     html += "\n"  # which it would add to a page of one line
     whole = seen(parse(html))
     theirs = trafilatura.load_html(html)
+    if DECLARED.search(html, PROLOG.match(html).end() + 1):
+        return  # declared after other things, where trafilatura may not look
     assert whole == seen(theirs) or (theirs is None and whole is None)
 
 
@@ -86,6 +88,8 @@ def test_nothing_is_lost_below_many_open_elements(opened, count):
         "<html><body><p>a</body></html></body></html><p>b",
         "<html><body><script>'</body></html>'</script><p>a<p>b</body></html>",
         "<html><body><form><p>a<form><p>b</form></form></body></html>",
+        "a and a server's own warning, which is long\n<!doctype html><html><body><p>b</body>",
+        "<br><b>Warning</b>: a() in a.php on line 9 and more of it<html lang=en><body><p>b</body>",
         "<html><body><table><tr><td>a<table><tr><td>x</table><tr><td>b</table></body></html>",
     ],
 )

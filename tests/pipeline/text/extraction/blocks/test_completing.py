@@ -41,6 +41,35 @@ def test_a_table_of_data_beside_the_text_is_taken_whole(inside, text):
     assert taken(inside) == text
 
 
+ITEMS = "<li>*Ash</li><li>Oak</li>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "text"),
+    [
+        (f"<ul>{ITEMS}</ul>", "- *Ash\n- Oak"),
+        ("<dl><dt>*Ash</dt><dd>Tall.</dd></dl>", "*Ash\nTall."),
+        (f"<nav><ul>{ITEMS}</ul></nav>", "- *Ash"),
+        ("<ul><li>*Ash</li><li><a href='/o'>Oak and more of it</a></li></ul>", "- *Ash"),
+        ("<p>*Run:</p><pre>ash</pre>", "*Run:\nash"),
+        ("<p>*Run</p><pre>ash</pre>", "*Run\nash"),
+        ("<p>*Run</p><div><pre>ash</pre></div><aside><pre>oak</pre></aside>", "*Run\nash"),
+        ("<p>*One</p><p>two</p><p>*three</p>", "*One\ntwo\n*three"),
+        ("<p>*One</p><p><a href='/t'>two</a></p><p>*three</p>", "*One\n*three"),
+        ("<p>*One</p><div class='share'>two</div><p>*three</p>", "*One\n*three"),
+        ("<p>*One</p><p>a</p><p>b</p><p>c</p><p>d</p><p>*two</p>", "*One\n*two"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_a_text_that_is_taken_is_taken(inside, text):
+    assert taken(inside) == text
+
+
+@pytest.mark.parametrize(("chance", "whole"), [(0.05, True), (0.01, False)])
+def test_a_list_after_a_colon_is_taken_unless_it_is_hopeless(chance, whole):
+    text = taken("<p>*You need:</p><ul><li>ash</li><li>oak</li></ul>", chance)
+    assert text == ("*You need:\n- ash\n- oak" if whole else "*You need:")
+
+
 @pytest.mark.parametrize(
     ("inside", "text"),
     [

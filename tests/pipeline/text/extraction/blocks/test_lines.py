@@ -46,6 +46,9 @@ def test_what_stands_in_a_line_is_read_as_it_is_shown(inside, text):
         ("<p>(a + b)<sup>3</sup></p>", "(a + b)^3"),
         ("<p>the 1<sup>st</sup> of May</p>", "the 1st of May"),
         ("<p>M<sup>lle</sup> Dubois</p>", "Mlle Dubois"),
+        ("<p>the mill<sup><a href='#n1'>1</a></sup> is old</p>", "the mill[1] is old"),
+        ("<p>the mill<a href='#n1'><sup>[2]</sup></a> is old</p>", "the mill[2] is old"),
+        ("<p>the 1<sup><a href='/st'>st</a></sup></p>", "the 1st"),
         ("<p>H<sub>2</sub>O and CO<sub>2</sub></p>", "H2O and CO2"),
         ("<p>101<sub>2</sub> is five</p>", "101_2 is five"),
         ("<p>Let <math alttext='a^2'><mi>a</mi><mn>2</mn></math> be odd</p>",
@@ -121,11 +124,41 @@ ROW = "<tr><td>{}</td><td>{}</td></tr>"
         (f"<table>{ROW.format('<a>Home</a>', '<h1>Bees</h1><p>They fly.</p>')}</table>",
          "Home\nBees\nThey fly."),
         (f"<table>{ROW.format('word ' * 200, 'b')}</table>", "word " * 199 + "word\nb"),
+        (f"<table>{ROW.format('Oak', '')}{ROW.format('', 9)}</table>", "Oak |\n| 9"),
+        (f"<table>{ROW.format('Oak', '')}{ROW.format('Ash', '')}</table>", "Oak\nAsh"),
+        (("<table><tr><td>Oak</td><td></td><td>12</td></tr><tr><td>Ash</td><td>tall</td><td></td>"
+          "</tr></table>"), "Oak |  | 12\nAsh | tall |"),
+        (f"<table>{ROW.format('Oak', 12)}<tr><td colspan='2'>of old</td></tr></table>",
+         "Oak | 12\nof old"),
         (f"<table><caption>Trees</caption>{ROW.format('Oak', 12)}</table>", "Trees\nOak | 12"),
     ],
 )  # fmt: skip
 def test_a_table_of_data_gives_rows_and_one_that_lays_out_gives_text(inside, text):
     assert lines(inside) == text
+
+
+POSTS = "<div class='post'><p>Tar it.</p></div><div class='post'>{}<p>I did.</p></div>"
+
+
+@pytest.mark.parametrize(
+    ("quote", "text"),
+    [
+        ("<blockquote><cite>ann wrote:</cite>Tar it.</blockquote>",
+         "> ann wrote:\n> Tar it.\n"),
+        ("<div class='quotebox'><p>Tar it.</p></div>", "> Tar it.\n"),
+        ("<blockquote><blockquote>Why?</blockquote>Tar it.</blockquote>",
+         "> > Why?\n> Tar it.\n"),
+        ("<div class='quote-button'>Quote</div>", "Quote\n"),
+        ("<blockquote class='postcontent'>Tar it.</blockquote>", "Tar it.\n"),
+    ],
+)  # fmt: skip
+def test_what_a_post_quotes_is_marked(quote, text):
+    assert lines(POSTS.format(quote)) == f"Tar it.\n{text}I did."
+
+
+def test_a_quotation_outside_a_thread_is_text():
+    quoted = "<blockquote>Tar it.</blockquote><p>So he said.</p>"
+    assert lines(quoted) == lines(f"<div class='post'>{quoted}</div>") == "Tar it.\nSo he said."
 
 
 def test_text_is_kept_however_deep_it_stands():

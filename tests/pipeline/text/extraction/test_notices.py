@@ -1,0 +1,116 @@
+"""What is left out of chosen blocks: hidden parts, menus, notices, a board's members, owners."""
+
+import pytest
+
+from webtext.pipeline.text.extraction.blocks.blocks import blocks
+from webtext.pipeline.text.extraction.notices import without_notices
+from webtext.pipeline.text.extraction.parse import parse
+from webtext.pipeline.text.extraction.unseen import MOST_STYLE, hidden_names, is_hidden
+
+TEXT = (
+    "<p>The mill stands where two brooks meet, and its wheel turns the wrong way since the flood, "
+    "which nobody has mended because the flour is as good as ever it was before that.</p>"
+)
+
+
+def left(inside, head=""):
+    """Return what is left of a page of which all blocks are chosen."""
+    found, _ = blocks(parse(f"<html><head>{head}</head><body>{inside}</body></html>"))
+    sizes = [len(block.text.split()) for block in found]
+    kept = without_notices(found, [True] * len(found), sizes)
+    return [block.text for block, keep in zip(found, kept, strict=True) if keep]
+
+
+ALONE = left(TEXT)
+OUT = {
+    "a style": "<p style='color: red; display: none'>Trap</p>",
+    "no visibility": "<p style='visibility:hidden'>Trap</p>",
+    "far to the left": "<p style='position:absolute; left:-9999px'>Trap</p>",
+    "no size": "<p style='font-size: 0'>Trap</p>",
+    "an attribute": "<p hidden>Trap</p>",
+    "an element around it": "<div hidden><div><p>Trap</p></div></div>",
+    "a menu of lines": "<a>Home</a><br><a>Walks</a><br><a>Birds</a>",
+    "a menu in a line": "<p><a>Home</a> | <a>Walks</a> | <a>Birds</a></p>",
+    "another sign": "<p><a>Home</a> · <a>Walks</a> · <a>Birds</a></p>",
+    "links at an end": "<ul><li><a>Home</a></li><li><a>Walks</a></li></ul>",
+    "a footer": "<footer><p>The Mill Press</p></footer>",
+    "cookies": "<p>We use cookies. By staying you agree to our policy.</p>",
+    "Cookies": "<p>Diese Seite verwendet Cookies. Mit der Nutzung sind Sie einverstanden.</p>",
+    "les cookies": "<p>Nous utilisons des cookies. Accepter ?</p>",
+    "las cookies": "<p>Utilizamos cookies. Si continúa, acepta su uso.</p>",
+    "クッキー": "<p>クッキーの使用に同意してください。</p>",
+    "an owner": "<p>© 2009 The Mill. All rights reserved.</p>",
+    "a maker": "<p>Powered by MillBoard 2.1</p>",
+}
+
+
+@pytest.mark.parametrize("more", OUT.values(), ids=OUT)
+def test_what_a_reader_would_not_copy_is_left_out(more):
+    assert left(TEXT + more) == ALONE
+
+
+IN = {
+    "links in the text": f"<ul><li><a>Brooks</a></li></ul>{TEXT}",
+    "a recipe": "<p>Grandmother uses cookies to bribe us.</p>",
+    "cookies elsewhere": (
+        "<div><p>We use cookies. By staying you agree.</p></div><p>Cookies are files.</p>"
+    ),
+    "copyright within": f"<p>Copyright 1910 by the miller.</p>{TEXT * 3}",
+    "shown": "<p style='display: block'>Brook</p>",
+    "a small size": "<p style='font-size: 0.8em'>Brook</p>",
+    "a bit to the left": "<p style='left:-9px'>Brook</p>",
+    "until found": "<p hidden='until-found'>Brook</p>",
+}
+
+
+@pytest.mark.parametrize("more", IN.values(), ids=IN)
+def test_what_only_looks_like_it_is_kept(more):
+    both = TEXT + more
+    assert len(left(both)) == len(blocks(parse(f"<html><body>{both}</body></html>"))[0])
+
+
+def test_a_page_that_a_script_shows_later_is_kept():
+    assert left(f"<p>Loading</p><div style='display:none'>{TEXT}</div>") == ["Loading", *ALONE]
+
+
+def test_a_list_of_links_is_no_menu():
+    links = "<ul><li><a>The upper mill</a></li><li><a>The lower mill</a></li></ul>"
+    assert left(f"<h1>Mills</h1>{links}") == ["Mills", "The upper mill", "The lower mill"]
+
+
+def test_what_a_board_says_of_its_members_is_left_out():
+    member = "<div><p>ann<br>Joined: May 2003<br>Posts: 12</p></div>"
+    assert left(f"{member}{TEXT}{member}<p>Yes.</p>") == [*ALONE, "Yes."]
+    assert len(left(f"{member}{TEXT}")) == 2
+
+
+@pytest.mark.parametrize(
+    ("style", "hidden"),
+    [
+        (".trap { display: none }", True),
+        ("p{margin:0} .a, .trap{color:red;display:none!important}", True),
+        ("#t{display:none}", True),
+        ("p.trap{display:none}", True),
+        ("DIV.trap{display:none}", False),
+        (".trap{display:none} .trap{display:block}", False),
+        (".menu .trap{display:none}", False),
+        (".trap:empty{display:none}", False),
+        ("@media print { .trap{display:none} }", False),
+        ("@media print { p{color:red} } .trap{display:none}", True),
+        ("/* .trap{display:none} */", False),
+        (".trap-2{display:none}", False),
+        (".trap{display:none", True),
+    ],
+)
+def test_the_rules_of_a_page_hide_what_they_name(style, hidden):
+    page = parse(f"<html><head><style>{style}</style></head><body><p>a<p>b</body></html>")
+    names = hidden_names(page)
+    assert is_hidden({"class": "x trap", "id": "t"}, "p", names) is hidden
+    assert ("Trap" in left(f"{TEXT}<p class='trap' id=t>Trap</p>{TEXT}", f"<style>{style}</style>")
+            ) is not hidden  # fmt: skip
+
+
+def test_styles_are_read_up_to_a_bound():
+    for much in ("{" * MOST_STYLE, "display:none{" * 20_000, ".a{display:none}" * 20_000):
+        page = parse(f"<html><head><style>{much}</style></head><body><p>a<p>b</body></html>")
+        assert set(hidden_names(page)) <= {".a"}

@@ -25,7 +25,7 @@ from webtext.pipeline.filters.rules import Rules, rules_of
 from webtext.pipeline.insight.figures.joined import joined
 
 FOLDER = "inspector"  # of the cache, below the data directory
-FORMAT = 3  # of the table; another number makes it anew
+FORMAT = 4  # of the table; another number makes it anew
 # Nothing is fetched from anywhere, whatever a query names.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -34,6 +34,11 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 BEFORE = ("extract", "clean", "language")  # the stages of the documents step before the rules
 
+# Ranges of votes that have about as many links each: karma falls off like a power law.
+VOTES = (
+    "CASE WHEN score IS NULL THEN NULL WHEN score < 3 THEN 'under 3' WHEN score < 10 THEN '3 to 9' "
+    "WHEN score < 100 THEN '10 to 99' WHEN score < 1000 THEN '100 to 999' ELSE '1,000 and more' END"
+)
 UNSEEN = ("source_file", "source_offset", "source_length", "digest", "token_shard", "token_start")
 
 
@@ -156,6 +161,7 @@ def make(made: Sequence[Made], path: Path) -> None:
         config = {**CONFIG, "temp_directory": str(path.with_suffix(".tmp"))}
         with duckdb.connect(config=config) as connection:  # views stay in memory
             joined(made, connection).create_view("known")
+            connection.execute("SET preserve_insertion_order = false")
             connection.execute(f"ATTACH '{quote(partial)}' AS made")
             for statement in statements(made):
                 connection.execute(statement)
@@ -171,7 +177,11 @@ def make(made: Sequence[Made], path: Path) -> None:
 
 
 def statements(made: Sequence[Made]) -> Iterator[str]:
-    """Yield the statements that make the tables `documents` and `bounds`."""
+    """Yield the statements that make the tables `documents` and `bounds`.
+
+    Rows lie in the order of their ids, which is random: the first page of a view is its first rows,
+    and one document is found in one row group.
+    """
     step, documents = next(one for one in made if one.step.name == "documents")
     stages = sorted({fate.partition(".")[0] for fate in step.fates})
     named = ", ".join(f"'{stage}'" for stage in stages)
@@ -181,10 +191,11 @@ def statements(made: Sequence[Made]) -> Iterator[str]:
     yield f"""
         CREATE TABLE made.documents AS
         SELECT * EXCLUDE ("row", linked, {", ".join(UNSEEN)}),
-            linked::TIMESTAMP AS linked, "row"::INTEGER AS place,
+            linked::TIMESTAMP AS linked, strftime(linked::TIMESTAMP, '%Y-%m') AS month,
+            {VOTES} AS votes, "row"::INTEGER AS place,
             split_part(fate, '.', 1) NOT IN ({named}) AS passed,
             CASE WHEN split_part(fate, '.', 1) NOT IN ({before}) THEN {counted} END AS objections
-        FROM known
+        FROM known ORDER BY id, passed DESC
     """
     yield """
         CREATE TABLE made.bounds (

@@ -216,6 +216,8 @@ SCHEDULING = (
     "TRIGGERS_ENABLED",
     "CANCELLATION_CLEANUP_ENABLED",
     "PAUSE_EXPIRATIONS_ENABLED",
+    "REPOSSESSOR_ENABLED",
+    "TASK_RUN_RECORDER_ENABLED",  # of task runs that Prefect makes; a build's are told by us
 )
 
 

@@ -19,7 +19,7 @@ class Place:
         self.own = own  # hints of its own
         self.bits = own  # and of all elements around it
         self.near = own  # and of the two nearest elements around it
-        self.signed: bool = up.signed if up else False  # what a member has under each post
+        self.signed: bool = up.signed if up else False  # under each post, or a program for consent
         self.quoted: int = up.quoted if up else 0  # quotations of other posts around it
         self.unseen: bool = up.unseen if up else False  # hidden by the page itself
         self.depth = self.nth = 0  # levels, and block elements before it in the one around it

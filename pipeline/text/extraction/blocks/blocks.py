@@ -168,7 +168,9 @@ class Walk:
         """Whether an inline element is no part of the text that it stands in."""
         if self.listing is not None:
             return listings.is_no_code(tag, element)
-        if len(element.attrib) and is_hidden(element.attrib, tag, self.hidden):
+        if (self.hidden or element.get("style") or element.get("hidden") is not None) and is_hidden(
+            element.attrib, tag, self.hidden
+        ):
             return True
         if tag == "span":
             return (

@@ -49,7 +49,7 @@ SETTINGS = {
     "max_bins": 64,
     "random_state": 0,
 }
-SECOND = {"max_iter": 300, "learning_rate": 0.1}  # of the second look, where they differ
+SECOND = {"max_iter": 250, "learning_rate": 0.1}  # of the second look, where they differ
 COLUMNS: list[tuple[int, int | None]] = [  # of the first look; the second has AGAIN after them
     (number, bit)
     for number in range(len(NAMES))

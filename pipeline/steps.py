@@ -16,6 +16,7 @@ STEPS = (
     links.STEP,
     # The next one if the recipe names crawls of Common Crawl, the third if it names WARC files.
     commoncrawl_pages.STEP,
+    commoncrawl_pages.FIRST,  # and this one too, if what it does not have is to be crawled
     crawled_pages.STEP,
     warc_pages.STEP,
     own_documents.STEP,  # instead of all above and the next, if the recipe names own texts

@@ -7,7 +7,7 @@ it is first asked for, so that `import webtext` costs next to nothing.
 TYPE_CHECKING = False  # typing's own would be one more module to import before the command line
 if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe, load
-    from webtext.flows.models.notebook import Corpus, build, extract, judge
+    from webtext.flows.models.notebook import Corpus, Judge, build, dedup, extract, judge
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.errors import PipelineError, UserError
     from webtext.pipeline.core.shards import Directory
@@ -24,12 +24,14 @@ __all__ = [
     "Directory",
     "Document",
     "Extract",
+    "Judge",
     "PipelineError",
     "Recipe",
     "Rules",
     "Step",
     "UserError",
     "build",
+    "dedup",
     "dedup_files",
     "extract",
     "judge",
@@ -43,12 +45,14 @@ _WHERE = {
     "Directory": "pipeline.core.shards",
     "Document": "pipeline.words.document",
     "Extract": "pipeline.text.extraction.extract",
+    "Judge": "flows.models.notebook",
     "PipelineError": "pipeline.core.errors",
     "Recipe": "flows.building.settings",
     "Rules": "pipeline.filters.rules",
     "Step": "pipeline.core.step",
     "UserError": "pipeline.core.errors",
     "build": "flows.models.notebook",
+    "dedup": "flows.models.notebook",
     "dedup_files": "pipeline.dedup.files.file",
     "extract": "flows.models.notebook",
     "judge": "flows.models.notebook",

@@ -9,8 +9,9 @@ import threading
 import time
 from contextlib import suppress
 from itertools import chain
+from textwrap import fill
 from types import FrameType
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -41,73 +42,80 @@ PATIENCE = 10.0  # seconds that a process waits for the one that reports why bot
 
 
 class Grouped(click.Group):
-    """A group whose help lists the commands by purpose, in the order given."""
+    """A group whose help lists the commands by purpose, on one screen of 24 lines of 80 letters."""
 
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write a section for each purpose."""
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a paragraph for each purpose, with a few words on each command."""
+        formatter.write(f"Usage: {ctx.command_path} COMMAND ...   (-h: this; --version)\n\n")
+        about = f"{self.help} `{ctx.command_path} COMMAND -h` tells all of one command."
+        formatter.write(f"{fill(about, 80)}\n\n")
         for purpose, commands in BY_PURPOSE.items():
-            with formatter.section(purpose):
-                formatter.write_dl([(str(one.name), said) for one, said in commands.items()])
+            words = ", ".join(f"{one.name} ({said})" for one, said in commands.items())
+            formatter.write(fill(words, 80, initial_indent=f"{purpose:11}", **HANGING) + "\n")
 
 
-@click.group(
-    cls=Grouped, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+HANGING: Final[dict[str, Any]] = {"subsequent_indent": 11 * " ", "break_on_hyphens": False}
+
+
+@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="webtext")
 def cli() -> None:
     """From the links people vouched for to a corpus, its tokens, and a GPT-2 trained on it."""
 
 
-# A line each, so that the list fits on a screen; a command's docstring is its full help.
+# A few words each, so that all fits on a screen; a command's docstring is its full help.
 BY_PURPOSE: dict[str, dict[click.Command, str]] = {
     "Begin": {
-        demo.demo: "the whole way on a small web of this machine's own",
-        recipes.init: "write a commented recipe, after three questions",
-        recipes.settings: "every setting with its default and meaning",
-        serve.doctor: "what of this machine a build needs, and what to do",
+        demo.demo: "the whole way on a small web",
+        recipes.init: "writes a recipe",
+        recipes.settings: "what each means",
+        serve.doctor: "what this machine lacks",
     },
-    "Build a corpus": {
-        builds.plan: "which directories a recipe makes, and what is missing",
-        builds.build: "from links to tokens; makes only what is missing",
-        serve.serve: "build on a schedule, with Prefect's pages",
-        band_parts.bands: "a part of the deduplication, for several machines",
-        builds.path: "the newest whole directory of a step",
+    "Build": {
+        builds.build: "from links to tokens",
+        builds.plan: "what is missing",
+        serve.serve: "on a schedule",
+        builds.path: "where a step is",
+        band_parts.bands: "dedup by several machines",
     },
-    "See what is in it, and why": {
-        inspecting.inspect_data: "every document, kept or dropped, in the browser",
-        builds.report: "the funnel, and a page with plots",
-        builds.trace: "the life of one URL",
-        corpus_checks.audit: "what each rule drops, and what another bound would",
-        corpus_checks.compare: "what came, went and changed between two builds, and why",
-        corpus_checks.similar: "near-duplicates of a text of yours in the corpus",
-        corpus_checks.overlap: "what evaluation sets share with the corpus",
-        keep.verify: "recompute and prove all that is on the disk",
-        keep.forget: "leave pages or sites out, for good, because somebody asked",
-        keep.snapshots: "the corpus of each month, by name",
-        keep.gc: "remove what nothing needs, after asking",
-        corpus_checks.quality: "train a model of good documents, to use as a rule",
+    "Look": {
+        inspecting.inspect_data: "documents, in the browser",
+        builds.report: "funnel and plots",
+        builds.trace: "a URL",
+        corpus_checks.audit: "what each rule drops",
+        corpus_checks.compare: "two builds",
+        corpus_checks.similar: "near-duplicates of a text",
+        corpus_checks.overlap: "with test sets",
+    },
+    "Keep": {
+        keep.verify: "is all on the disk right?",
+        keep.forget: "leaves out pages or sites, for good",
+        keep.snapshots: "each month's corpus",
+        keep.gc: "removes what nothing needs, after asking",
     },
     "Crawl": {
-        crawl.crawl: "fetch a list of URLs into WARC files, politely",
-        crawl.refresh: "ask for pages again that have changed since",
-        robots_rules.robots: "what a robots.txt allows, and by which rule",
-        tools.replay: "serve WARC files as the web that they recorded",
+        crawl.crawl: "URLs to WARC files, politely",
+        crawl.refresh: "pages that changed",
+        robots_rules.robots: "what one allows",
+        tools.replay: "WARC files as a web",
     },
-    "Use one step on files of your own": {
-        own.filter_texts: "clean texts, and drop bad ones, with reasons",
-        tools.extract: "the main text of HTML or WARC files",
-        tools.judge: "the language and every rule's measure of texts",
-        tools.dedup: "clusters of near-duplicates",
-        tools.tokens: "tokens of a corpus, for llm.c or nanoGPT",
+    "Own files": {
+        own.filter_texts: "cleans texts, drops bad ones",
+        tools.extract: "main text of HTML or WARC",
+        tools.judge: "every rule's measure",
+        tools.dedup: "near-duplicates",
+        tools.tokens: "for llm.c or nanoGPT",
+        corpus_checks.quality: "a model of good texts, as a rule",
     },
-    "Train and evaluate": {
-        tokenizers.tokenizer: "train a tokenizer of one's own",
-        training_runs.train: "train a GPT-2, or go on with it",
-        training_runs.sample: "what a trained model writes",
-        evaluate.evaluate: "zero-shot scores on GPT-2's sets and later ones",
-        evaluate.ablate: "compare two corpora by training on each",
-        training_runs.batch: "the documents that a training step read",
-        transfer.export: "write a model for transformers and llama.cpp",
+    "Train": {
+        tokenizers.tokenizer: "one of your own",
+        training_runs.train: "a GPT-2",
+        training_runs.sample: "what it writes",
+        evaluate.evaluate: "zero-shot scores",
+        evaluate.ablate: "two corpora",
+        training_runs.batch: "the documents of a step",
+        transfer.export: "for transformers and llama.cpp",
+        transfer.push: "to the Hugging Face hub",
     },
 }
 for command in chain.from_iterable(BY_PURPOSE.values()):

@@ -1,7 +1,7 @@
 """The list of documents: facets, ranges, search, order."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -142,16 +142,47 @@ class Browser:
         """Return the values of a facet, under all filters but its own."""
         source, tables = self.source(selection, name)
         where, given = selection.where(skip=name)
-        order = "facet DESC" if name == "month" else "count DESC, facet"
-        if name == "votes":
-            order = "min(score) DESC NULLS LAST"
         found = self.table.rows(
-            f"SELECT {FACETS[name]} AS facet, count(*) AS count, "
+            f"SELECT {FACETS[name]} AS facet, count(*) AS count, min(score) AS least, "
             "count(*) OVER () AS distinct_values "
-            f"FROM {source} WHERE {where} GROUP BY facet ORDER BY {order} LIMIT {SHOWN[name]}",
+            f"FROM {source} WHERE {where} GROUP BY facet {ordered(name)}",
             given,
             tables,
         )
+        return self._facet(selection, name, found)
+
+    def facets(self, selection: Selection, names: Sequence[str]) -> tuple[int, dict[str, Facet]]:
+        """Return a selection's size, and facets that it does not choose by, in one reading."""
+        if not names:
+            return self.total(selection), {}
+        source, tables = self.source(selection)
+        where, given = selection.where()
+        columns = ", ".join(FACETS[name] for name in names)
+        sets = ", ".join(f"({FACETS[name]})" for name in names)
+        # Of the columns of a group all but one are null: a set of them is known by its bits.
+        every = (1 << len(names)) - 1
+        parts = [
+            f"(SELECT '{name}' AS name, {FACETS[name]} AS facet, count, least, "
+            f"count(*) OVER () AS distinct_values FROM mine WHERE which = {every ^ (1 << at)} "
+            f"{ordered(name)})"
+            for at, name in enumerate(reversed(names))
+        ]
+        found = self.table.rows(
+            f"WITH mine AS MATERIALIZED (SELECT {columns}, count(*) AS count, min(score) AS least, "
+            f"grouping_id({columns}) AS which FROM {source} WHERE {where} "
+            f"GROUP BY GROUPING SETS ({sets}, ())) SELECT 'total' AS name, NULL AS facet, count, "
+            f"least, 1 AS distinct_values FROM mine WHERE which = {every} UNION ALL "
+            + " UNION ALL ".join(parts)
+            + " ORDER BY name, CASE WHEN name = 'month' THEN facet END DESC, "
+            "CASE WHEN name = 'votes' THEN least END DESC NULLS LAST, count DESC, facet",
+            given,
+            tables,
+        )
+        total = next((row["count"] for row in found if row["name"] == "total"), 0)
+        rows = {name: [row for row in found if row["name"] == name] for name in names}
+        return total, {name: self._facet(selection, name, rows[name]) for name in names}
+
+    def _facet(self, selection: Selection, name: str, found: list[dict[str, Any]]) -> Facet:
         largest = max((row["count"] for row in found), default=1)
         return Facet(
             name,
@@ -174,7 +205,9 @@ class Browser:
         """Return a selection's size and facets; its page and order change neither, labels may."""
         selection = read(self.table, address)
         shown = [name for name in SHOWN if name != "label" or self.labels.all()]
-        return self.total(selection), [self.facet(selection, name) for name in shown]
+        apart = {"label", *selection.facets}
+        total, found = self.facets(selection, [name for name in shown if name not in apart])
+        return total, [found.get(name) or self.facet(selection, name) for name in shown]
 
     # --- the page --------------------------------------------------------------------------------
 
@@ -234,6 +267,12 @@ class Browser:
         """Return the address of a document, which knows the list that it is in."""
         rest = selection.at(1).address
         return f"/document/{row['id']}?at={at}" + ("&" + rest) * bool(rest)
+
+
+def ordered(facet: str) -> str:
+    """Return in which order the values of a facet are shown, and how many of them."""
+    order = {"month": "facet DESC", "votes": "least DESC NULLS LAST"}
+    return f"ORDER BY {order.get(facet, 'count DESC, facet')} LIMIT {SHOWN[facet]}"
 
 
 def bounded(table: Table, fields: Mapping[str, str]) -> Selection | None:

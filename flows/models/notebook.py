@@ -4,8 +4,10 @@ Each is a few lines over the objects that the command line uses; for more, use t
 `Extract`, `Rules`).
 """
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from webtext.pipeline.insight.trace import Story
+
+TEXTS = 4096  # texts in memory at a time
 
 
 def extract(page: bytes | str, url: str | None = None) -> str | None:
@@ -52,12 +56,80 @@ def judge(
     >>> judge("Tea is made of the leaves of a shrub.")["dropped_by"]
     'rules.gopher_quality.word_count.low'
     """
-    from webtext.flows.building.settings import load  # half a second that `extract` does without
-    from webtext.pipeline.insight.judge import judge as judged
+    return Judge(recipe, overrides)(text, url)
+
+
+class Judge:
+    """What a recipe makes of texts: their language, every rule's measure, and what drops them.
+
+    It reads the recipe once, so for more than a few texts it is faster than `judge`.
+
+    Raises:
+        UserError: no such recipe, or a setting that nobody knows.
+
+    >>> asked = Judge("webtext", ["rules.gopher_quality.word_count.at_least = 5"])
+    >>> asked("Tea is made of the leaves of a shrub.")["language"]
+    'en'
+    >>> asked.keeps("Tea is made.")
+    False
+    """
+
+    def __init__(self, recipe: str | Path = "webtext", overrides: Iterable[str] = ()) -> None:
+        """Take the rules of a recipe; `overrides` are settings as the command line takes them."""
+        from webtext.flows.building.settings import load  # half a second `extract` does without
+
+        self.recipe = load(str(recipe), tuple(overrides))
+
+    def __call__(self, text: str, url: str = "") -> dict[str, Any]:
+        """Return what `judge` returns; the text is cleaned first, as in a build."""
+        from webtext.pipeline.insight.judge import judge as judged
+
+        given = self.recipe
+        found = judged(given.rules, given.language, "", given.clean.text(text), url)
+        return {name: value for name, value in found.items() if name != "id"}
+
+    def keeps(self, text: str, url: str = "") -> bool:
+        """Whether a build would keep a text, as far as its language and the rules decide."""
+        return self(text, url)["dropped_by"] is None
+
+
+def dedup(
+    texts: Iterable[str],
+    recipe: str | Path = "webtext",
+    overrides: Iterable[str] = (),
+    workers: int = 1,
+) -> list[int]:
+    """Return for each text the place of the one that stays of its near-duplicates.
+
+    A text that has none stays itself, so those left are
+    `[text for at, text in enumerate(texts) if found[at] == at]`. Which one of several stays, the
+    bands and the threshold are the recipe's (`duplicates`). Texts and signatures are in temporary
+    files, and not in memory. For files of your own there is `dedup_files`.
+
+    Raises:
+        UserError: no such recipe, or a setting that nobody knows.
+
+    >>> tea = "Tea is made by pouring hot water over the leaves of a shrub, and drunk everywhere."
+    >>> dedup([tea, "Coffee is made of beans, which somebody has to roast first.", f"{tea} Today."])
+    [0, 1, 0]
+    """
+    import pyarrow as pa
+
+    from webtext.flows.building.settings import load
+    from webtext.pipeline.core.shards import read_shard, write_parquet
+    from webtext.pipeline.dedup.files.file import dedup_files
 
     given = load(str(recipe), tuple(overrides))
-    found = judged(given.rules, given.language, "", given.clean.text(text), url)
-    return {name: value for name, value in found.items() if name != "id"}
+    schema = pa.schema([("id", pa.int64()), ("text", pa.string())])
+    numbered = enumerate(texts)
+    with tempfile.TemporaryDirectory(prefix="webtext-") as folder:
+        path, out = Path(folder) / "texts.parquet", Path(folder) / "clusters.parquet"
+        parts = iter(lambda: list(islice(numbered, TEXTS)), [])
+        rows = (pa.table([*map(list, zip(*part, strict=True))], schema=schema) for part in parts)
+        write_parquet(path, rows, schema)
+        dedup_files([path], out, given.signatures, given.duplicates, workers=workers)
+        keepers: list[int] = read_shard(out)["keeper"].to_pylist()
+    return keepers
 
 
 def build(

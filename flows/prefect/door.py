@@ -5,6 +5,7 @@ the API requires a secret from a file of the user's, and `Door`, in front of it,
 from pages of other sites: by the Origin header, and by the Host header against DNS rebinding.
 """
 
+import base64
 import hashlib
 import hmac
 import os
@@ -18,6 +19,8 @@ SECRET = "secret"  # noqa: S105 -- the name of the file, below PREFECT_HOME
 SECRET_BYTES = 32  # of random data. Source: the default of Python's `secrets`
 LOGIN = "/webtext"  # the page that gives the secret to Prefect's own pages
 PROOF = "/webtext/proof"  # where the server proves that it knows the secret
+REPORT = "/webtext/report"  # the page that shows the report of the served data directory
+REPORT_FILE = "/webtext/report.html"  # the report itself, for who knows the secret
 
 # Prefect's pages run scripts of their own, also inline ones; whatever they ask for must come from
 # here. Without this its login page asks a maker of statistics for settings, although
@@ -34,6 +37,24 @@ PAGE = b"""<!doctype html><meta charset="utf-8"><title>webtext</title>
 localStorage.setItem("prefect-password", btoa(decodeURIComponent(location.hash.slice(1))));
 location.replace("/");
 </script>
+"""
+
+# A link cannot carry the secret, so the page asks for the report with it. The report may run no
+# script, wherever its text comes from: the frame is a sandbox.
+SHOWING = b"""<!doctype html><meta charset="utf-8"><title>webtext: the report</title>
+<style>html,body,iframe{margin:0;border:0;width:100%;height:100%;display:block}</style>
+<script>
+fetch("/webtext/report.html",
+  {headers: {Authorization: "Basic " + localStorage.getItem("prefect-password")}})
+  .then(async (answer) => {
+    const said = await answer.text();
+    const frame = document.createElement("iframe");
+    frame.setAttribute("sandbox", "");
+    frame.title = "the report";
+    if (answer.ok) { frame.srcdoc = said; document.body.append(frame); }
+    else document.body.textContent = said;
+  });
+</script><body></body>
 """
 
 Message = MutableMapping[str, Any]
@@ -71,12 +92,13 @@ def proof(secret: str, challenge: str) -> str:
 class Door:
     """An ASGI application in front of another one, which lets in requests from this machine only.
 
-    It does not check the secret: the application behind it does that.
+    It does not check the secret, but for the report: the application behind it does that.
     """
 
-    def __init__(self, app: App, port: int, secret: str) -> None:
+    def __init__(self, app: App, port: int, secret: str, report: Path | None = None) -> None:
         self.app = app
         self.secret = secret
+        self.report = report
         self.hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
         self.origins = {b"http://" + host for host in self.hosts}
 
@@ -91,8 +113,26 @@ class Door:
         elif scope["type"] == "http" and scope["path"] == PROOF:
             shown = proof(self.secret, scope.get("query_string", b"").decode("latin-1"))
             await answer(send, 200, shown.encode())
+        elif scope["type"] == "http" and scope["path"] == REPORT:
+            await answer(send, 200, SHOWING, b"text/html; charset=utf-8")
+        elif scope["type"] == "http" and scope["path"] == REPORT_FILE:
+            await answer(send, *self.reported(scope["headers"]))
         else:
             await self.app(scope, receive, confined(send))
+
+    def reported(self, headers: list[tuple[bytes, bytes]]) -> tuple[int, bytes, bytes]:
+        """Return the answer to a request for the report: status, body, content type."""
+        kind = b"text/plain; charset=utf-8"
+        wanted = b"Basic " + base64.b64encode(self.secret.encode())
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        if not hmac.compare_digest(given, wanted):
+            return 401, b"webtext: log in on Prefect's pages first\n", kind
+        try:
+            if self.report is not None:
+                return 200, self.report.read_bytes(), b"text/html; charset=utf-8"
+        except OSError:
+            pass
+        return 404, b"webtext: no report yet; make one with: webtext report --data DATA\n", kind
 
     def objection(self, headers: list[tuple[bytes, bytes]]) -> str | None:
         """Return why a request with these headers is rejected, None if it is accepted."""

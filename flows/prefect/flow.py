@@ -4,6 +4,7 @@ Parameters are plain text and numbers; Prefect's form shows their docstrings. Th
 decide which work is done: a run that Prefect has no record of is continued all the same.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pydantic import Field
 
 from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.run_build import run_steps
+from webtext.flows.building.samples import report_of
 from webtext.flows.building.settings import load
 from webtext.flows.building.terminal import say
 from webtext.flows.building.watched import EventLog, Watched
@@ -30,16 +32,20 @@ from webtext.flows.prefect import trust
 from webtext.flows.prefect.api import AUTH, Api
 from webtext.flows.prefect.home import URL
 from webtext.flows.prefect.recorder import FLOW, name_of, recorded
+from webtext.flows.prefect.server import REPORT
 from webtext.flows.prefect.tidy import kept_short
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.directories.data_directory import holder_of, newest_of
+from webtext.pipeline.core.directories.months import directories_of, snapshots
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import die_with
+from webtext.pipeline.core.shards import Directory
 
 CORES = os.cpu_count() or 1
 PATIENCE = 30.0  # s to send the last events of a run; nobody waits for a scheduled run
 END_SECONDS = 3.0  # s for a command to end after SIGTERM, before it is killed
 QUEUE_SECONDS = 2.0  # s between two checks whether the data directory is free
+SAYING = ("prefect.flow_runs", "prefect.engine")  # Prefect's loggers of a run's errors
 LOG = 20  # last lines of a command's output, which say why it failed
 
 Workers = Annotated[int, Field(ge=1, le=1024)]
@@ -84,7 +90,11 @@ def build(
         with recorded(asked, lambda: api, PATIENCE, run) as watched:
             facts = {"recipe": recipe, "data": data, "until": until}
             with watched.whole(timeout, **facts, workers=workers, overrides=overrides):
-                run_steps(asked.plan(until), asked.data, workers, watched.step, watched.tell)
+                planned = asked.plan(until)
+                whole = all(step.finished for step in planned)
+                run_steps(planned, asked.data, workers, watched.step, watched.tell)
+                if not whole and report_of(asked.made(), asked.data / REPORT):
+                    watched.tell("report_written", path=str(asked.data / REPORT))
     return None
 
 
@@ -142,7 +152,7 @@ def train(
     """
     trust.check(recipe, data, overrides or [])
     with begun(None, directory, overlap):
-        tokens = newest_of(Path(data), "tokens")
+        tokens = newest_tokens(Path(data))
         place = Path(data) / "runs" / f"{Path(recipe).stem}-{tokens.name}"
         lines = [part for line in overrides or [] for part in ("--set", line)]
         words = ["train", recipe, "--tokens", str(tokens.path), "--run", str(place), *lines]
@@ -151,6 +161,35 @@ def train(
 
 
 FLOWS: dict[str, Flow[..., Any]] = {"build": build, "refresh": refresh, "train": train}
+
+
+def newest_tokens(data: Path) -> Directory:
+    """Return the newest complete tokens of a data directory.
+
+    After a refresh or during a build, the newest command has made none; then it is those of the
+    newest snapshot that has some.
+
+    Raises:
+        UserError: there are none yet.
+    """
+    try:
+        return newest_of(data, "tokens")
+    except UserError:
+        for snapshot in reversed(snapshots(data)):
+            if tokens := directories_of(data, snapshot.name).get("tokens"):
+                return tokens
+        raise
+
+
+class OneLine(logging.Filter):
+    """Takes the traceback from errors that say in one line what to do: they are no bugs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, (UserError, PipelineError)):
+            record.exc_info = record.exc_text = None
+        return True
 
 
 def server() -> Api | None:
@@ -165,6 +204,8 @@ def begun(data: str | None, directory: str | None, overlap: str) -> Iterator[boo
     The parent of this process is watched, because without it nobody would end this process.
     """
     threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
+    for name in SAYING:
+        logging.getLogger(name).addFilter(OneLine())
     if directory:
         os.chdir(directory)
     with kept_short(server(), str(flow_run.id), 1 if overlap == "queue" else 0):

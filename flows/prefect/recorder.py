@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from webtext.flows.building.hooks import Hooks
+from webtext.flows.building.samples import more, samples
 from webtext.flows.building.terminal import say
 from webtext.flows.building.watched import EventLog, Listener, Watched
 from webtext.flows.prefect.api import Api, ApiError
+from webtext.flows.prefect.door import REPORT
 from webtext.flows.prefect.home import settle
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.directories.data_directory import myself
@@ -59,12 +61,14 @@ class Recorder:
         cancel: Callable[[str], None],
         funnel: Callable[[], list[dict[str, Any]]] = list,
         flow_run: str | None = None,
+        shown: Callable[[], str] = str,
     ) -> None:
         self.api = api
         self.data = data
         self.home = home
         self.cancel = cancel
         self.funnel = funnel
+        self.shown = shown
         self.flow_run = flow_run
         self.theirs = flow_run is not None
         self.queue: queue.SimpleQueue[tuple[datetime, str, dict[str, Any]] | None]
@@ -127,17 +131,20 @@ class Recorder:
                         break  # the server will never accept this event
                     self.ended.wait(AGAIN_SECONDS)
 
+    def _server(self) -> Api:
+        self.server = self.server or self.api()
+        if self.server is None:
+            raise ApiError("there is no server yet")
+        return self.server
+
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        while self.server is None:
-            self.server = self.api()
-            if self.server is None:
-                raise ApiError("there is no server yet")
-        return self.server.ask(method, path, body)
+        return self._server().ask(method, path, body)
 
     def _tell(self, when: datetime, event: str, facts: dict[str, Any]) -> None:
         """Send one event to the server."""
         if event == "run_started":
             self._begin(facts)
+            self._artifact(f"{self.key}-see", "markdown", self._more(), None)
         step = facts.get("step")
         if event == "step_started" and step not in self.tasks:
             task = {
@@ -145,13 +152,15 @@ class Recorder:
                 "flow_run_id": self.flow_run,
                 "task_key": f"webtext.{step}",
                 "dynamic_key": str(len(self.tasks)),
+                "state": {"type": "RUNNING", "name": "Running"},
             }
             self.tasks[facts["step"]] = self._ask("POST", "/task_runs/", task)["id"]
-            self._state("task_runs", self.tasks[facts["step"]], "RUNNING")
         if event in STEP_ENDS and step in self.tasks:
             self._publish(facts["step"])
             words = facts.get("error")
             self._state("task_runs", self.tasks[facts["step"]], STEP_ENDS[event], words)
+            if step == "documents" and event == "step_finished":
+                self._samples()
         if event in ENDS:
             self._publish()
         task_run = self.tasks.get(step) if step else None
@@ -214,6 +223,19 @@ class Recorder:
         with suppress(UserError, PipelineError, OSError, ValueError, KeyError):
             if rows := self.funnel():
                 self._artifact(f"{self.key}-funnel", "table", table(rows), None)
+
+    def _samples(self) -> None:
+        """Publish a few documents that were kept and dropped."""
+        with suppress(UserError, PipelineError, OSError, ValueError, KeyError):
+            if text := self.shown():
+                self._artifact(f"{self.key}-samples", "markdown", text, self.tasks["documents"])
+
+    def _more(self) -> str:
+        """Return where else there is something to see of the data directory."""
+        data, address = self.data.resolve(), None
+        if self.home.resolve() == data / ".prefect":
+            address = f"{self._server().url.removesuffix('/api')}{REPORT}"
+        return more(data, address)
 
     def _artifact(self, key: str, kind: str, data: Any, task: str | None) -> None:
         """Create an artifact of this run, or update it."""
@@ -309,8 +331,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Return the funnel in the form of Prefect's tables."""
     shown = []
     for row in rows:
-        read, kept = row["read"], row["kept"]
-        reasons = ", ".join(f"{count:,} {why}" for why, count in list(row["dropped"].items())[:8])
+        read, kept, of = row["read"], row["kept"], f"{row['stage']}."
+        why = list(row["dropped"].items())[:8]  # short, because the page does not wrap lines
+        reasons = ", ".join(f"{count:,} {name.removeprefix(of)}" for name, count in why)
         share = f"{100 * kept / read:.1f} %" if read else ""
         shown.append(
             {
@@ -355,7 +378,10 @@ def recorded(
         found: list[dict[str, Any]] = asked.funnel()["stages"]
         return found
 
-    recorder = Recorder(server, asked.data, home, watched.stop.ask, funnel, flow_run)
+    def shown() -> str:
+        return samples(asked.made())
+
+    recorder = Recorder(server, asked.data, home, watched.stop.ask, funnel, flow_run, shown)
     listeners += [EventLog(asked.data, flow_run or "by hand"), recorder, Hooks(say)]
     try:
         yield watched

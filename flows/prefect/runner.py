@@ -7,6 +7,7 @@ the flows that it runs and all processes that they start end with PARENT.
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,7 @@ def check(served: Served) -> None:
 
 def main(file: Path, parent: int) -> None:
     """Serve until stopped, or until the process `parent` has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while modules are imported: end, with no words
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     served = Served.read(json.loads(file.read_text(encoding="utf-8")))
     from prefect import serve
@@ -92,6 +94,7 @@ def main(file: Path, parent: int) -> None:
     logging.getLogger("prefect.runner").setLevel(logging.ERROR)
     # One at a time: runs that fall due meanwhile wait on the server, or `overlap` cancels them.
     assert isinstance(deployment, RunnerDeployment), "outside an event loop it is no promise"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     serve(deployment, limit=1, print_starting_message=False)
 
 

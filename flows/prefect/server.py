@@ -7,6 +7,7 @@ keeps open: a client that connects during a restart waits, and gets its answer.
 
 import asyncio
 import fcntl
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -23,6 +24,7 @@ from webtext.pipeline.core.pool import die_with
 
 TAKEN = 3  # the exit code if another server is using this database
 PATIENCE = 10.0  # s that the previous server may take to end
+REPORT = "report.html"  # in the data directory, whose `.prefect` the home is
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
@@ -34,6 +36,7 @@ def main(descriptor: int, parent: int) -> None:
     threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     home = Path(os.environ["PREFECT_HOME"])
     held = alone(home)
+    gc.disable()  # imports make much and leave no garbage: a quarter of their CPU time was this
     import uvicorn
     from prefect.server.api.server import create_app
 
@@ -42,7 +45,10 @@ def main(descriptor: int, parent: int) -> None:
     # Its own log does not help people; errors are on stderr, which is a file.
     listening = socket.socket(fileno=descriptor)
     secret = os.environ["PREFECT_SERVER_API_AUTH_STRING"]
-    app = Door(create_app(), listening.getsockname()[1], secret)
+    report = home.parent / REPORT
+    app = Door(create_app(), listening.getsockname()[1], secret, report)
+    gc.freeze()
+    gc.enable()
     uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
     os.close(held)
 

@@ -121,8 +121,7 @@ def run(served: Served, file: Path, api: Api, own: Server | None, stop: Stop) ->
         **served_alone(served.parameters),
     }
     name = "the runner of flows"
-    # Prefect's runner ends cleanly at SIGINT, and with an error at SIGTERM.
-    runner = Child(name, command, None, say, environment, end_by=signal.SIGINT)
+    runner = Child(name, command, None, say, environment)
     say(f"Prefect's pages: {homes.pages_of(api, file.parent)}   stop with Ctrl-C")
     runner.start()
     looked = False
@@ -130,6 +129,9 @@ def run(served: Served, file: Path, api: Api, own: Server | None, stop: Stop) ->
         while not stop.wait(FAST):
             if not looked and (deployment := deployed(api, served)):
                 looked = True
+                # Prefect's runner ends cleanly at SIGINT, and with an error at SIGTERM. Before it
+                # has begun nothing of Prefect's listens, and SIGTERM ends it without a word.
+                runner.end_by = signal.SIGINT
                 go_on(api, file.parent, deployment)
             for child in (runner, own):
                 if child is not None and child.error is not None:

@@ -81,6 +81,7 @@ STEP = Step(
     tables={"crawl": Crawl},
     work=work,
     inputs=("links",),
+    optional=("commoncrawl",),  # whose pages it takes over, and does not fetch
     bytes_depend_on=(
         "ada-url",
         "aiohappyeyeballs",
@@ -99,7 +100,8 @@ STEP = Step(
     archive=True,
     bookkeeping=FILES,
     wanted=lambda recipe: (
-        not (recipe.pages.warc or recipe.documents.sources or recipe.commoncrawl.crawls)
+        not (recipe.pages.warc or recipe.documents.sources)
+        and (not recipe.commoncrawl.crawls or recipe.commoncrawl.then_crawl)
     ),
     rounds=lambda recipe: 1 + recipe.crawl.refreshes,
     idle=idle,

@@ -26,12 +26,15 @@ from webtext.pipeline.core.shards import (
     row_count,
 )
 from webtext.pipeline.core.stage import fates
+from webtext.pipeline.core.stores.stored_files import located
 from webtext.pipeline.corpus.card import STATS
 from webtext.pipeline.corpus.verdicts import numbers_of
 from webtext.pipeline.filters.measuring.measures import KEPT
 from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
 from webtext.pipeline.tokens import encoders, shard_files, tokens
 from webtext.pipeline.urls import urls
+from webtext.pipeline.urls.parts import NAME as PART
+from webtext.pipeline.urls.parts import Part
 
 ROWS = 1 << 14  # read at a time
 SAID = 5  # rows of each kind that are named
@@ -143,10 +146,23 @@ def pages(case: Case) -> Iterator[str]:
         kept = counts.pop("kept", 0)
         yield from counted(case, counts, kept)
         yield from named(home, "outcomes")
-    if "links" in case.given and crawled:
-        wanted = ids(case.given["links"])
-        yield from same(ids(home, "outcomes"), wanted, "outcomes", case.given["links"].name)
+    links = case.given.get(PART) or case.given.get("links")
+    if links is not None and crawled:
+        yield from same(ids(home, "outcomes"), ids(links), "outcomes", links.name)
     yield from _records(home)
+
+
+def part(case: Case) -> Iterator[str]:
+    """A part of the links: in each shard the links of its sites, in their order, and no others."""
+    links = case.given.get("links")
+    if links is None or not links.whole:
+        return  # copied to this machine without them
+    wanted = Part.parsed(case.manifest["part"])
+    for number in links.numbers():
+        found, table = read_shard(case.home.shard(number)), read_shard(links.shard(number))
+        mine = pa.array([wanted.has(domain or "") for domain in table["domain"].to_pylist()])
+        if not found.equals(table.filter(mine)):
+            yield f"shard {number} does not have the links of part {case.manifest['part']}"
 
 
 def _records(home: Directory) -> Iterator[str]:
@@ -166,7 +182,7 @@ def _record(home: Path, row: Mapping[str, Any]) -> str | None:
     name, offset, length = (row[f"{where}_{part}"] for part in ("file", "offset", "length"))
     most = max(row["body_bytes"] or 0, MAX_BODY)
     try:
-        found = read_response(home / name, offset, length, most)
+        found = read_response(located(home, name), offset, length, most)
     except UserError as error:
         return str(error)
     if found.url not in {row["url"], row["final_url"]}:

@@ -16,7 +16,9 @@ from webtext.pipeline.core.directories.keeping import (
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.insight.verification import NAMES, directories
 from webtext.pipeline.links import remembered
+from webtext.pipeline.urls.parts import NAME as PART
 
+PAGES = "pages"
 REPLACED = re.compile(r".+-[0-9a-f]{8}\.damaged-\d+")  # moved aside by `verify --remake`
 
 
@@ -42,23 +44,35 @@ def unreached(
     waiting = [*wanted, *(map(str, named.values()) if isinstance(named, dict) else ())]
     prints = set(fingerprints)
     waiting += [home.name for home in there.values() if home.whole and home.fingerprint() in prints]
+    # An archive stays, and the part of the links that it is of lets its crawl go on.
+    waiting += [
+        name
+        for home in there.values()
+        for name in (_made_of(home) if step_of(home) == PAGES else ())
+        if step_of(Directory(data / name)) == PART
+    ]
     reached: set[str] = set()
     while waiting:
         name = waiting.pop()
         if name in there and name not in reached:
             reached.add(name)
-            inputs = made_of(there[name])
-            if not isinstance(inputs, dict):  # not complete: its recorded inputs, if any
-                inputs = json_or_none(there[name].about / STARTED)
-                if isinstance(inputs, dict):
-                    inputs = inputs.get("inputs", inputs)
-            waiting += inputs if isinstance(inputs, dict) else ()
+            waiting += _made_of(there[name])
             waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
     left += _left_beside(data, wanted)
     left += _forgotten(data, [home for name, home in there.items() if name in reached])
     return [_measured(path, names) for path in left]
+
+
+def _made_of(home: Directory) -> list[str]:
+    """Return the names of a directory's inputs, recorded before it is complete too."""
+    inputs = made_of(home)
+    if not isinstance(inputs, dict):
+        inputs = json_or_none(home.about / STARTED)
+        if isinstance(inputs, dict):
+            inputs = inputs.get("inputs", inputs)
+    return list(inputs) if isinstance(inputs, dict) else []
 
 
 def _left_beside(data: Path, wanted: Iterable[str]) -> list[Path]:

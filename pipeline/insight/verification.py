@@ -19,6 +19,7 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.core.stores.object_store import StoreError
 from webtext.pipeline.insight import laws
+from webtext.pipeline.urls.parts import NAME as PART
 
 NAMES = tuple(laws.LAWS)  # of the steps that have a law, in their order
 
@@ -38,9 +39,11 @@ class Difference:
 def directories(data: Path, names: Sequence[str] = NAMES) -> list[Directory]:
     """Return the directories of the steps of these names, complete or not, in the steps' order."""
     found = [Directory(path) for path in sorted(data.iterdir()) if path.is_dir()]
+    # Parts of links are no step's: what crawls one of them makes it, before its pages.
+    order = [PART, *names]
     return sorted(
-        (each for each in found if step_of(each) in names),
-        key=lambda one: names.index(step_of(one)),
+        (each for each in found if step_of(each) in order),
+        key=lambda one: order.index(step_of(one)),
     )
 
 
@@ -155,7 +158,7 @@ def _law(home: Directory, others: dict[str, Directory]) -> Iterator[Difference]:
     given = {
         step_of(others[name]): others[name] for name in manifest.get("inputs", {}) if name in others
     }
-    law = laws.LAWS.get(step_of(home), laws.counts)
+    law = {PART: laws.part, **laws.LAWS}.get(step_of(home), laws.counts)
     try:
         for said in law(laws.Case(home, manifest, given)):
             yield Difference(home.path, said, home.path)

@@ -13,6 +13,8 @@ from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, digest, read_batches, write_parquet
 from webtext.pipeline.urls import urls
 
+NAME = "part"  # the prefix of the directories
+
 
 class Part(NamedTuple):
     """One of N parts."""
@@ -59,7 +61,7 @@ def part_of(links: Directory, part: Part, data: Path) -> Directory:
         UserError: the links are not complete, or damaged.
     """
     text = f"{part.number}/{part.of}"
-    found = Directory(data / f"part-{digest('part', links.fingerprint(), text)}")
+    found = Directory(data / f"{NAME}-{digest('part', links.fingerprint(), text)}")
     if found.whole:
         return found
     for number in links.numbers():
@@ -68,6 +70,6 @@ def part_of(links: Directory, part: Part, data: Path) -> Directory:
             chosen = [part.has(domain or "") for domain in batch["domain"].to_pylist()]
             batches.append(batch.filter(pa.array(chosen)))
         write_parquet(found.shard(number), batches, LINK)
-    told = {"stage": "part", "part": text, "stages": {}, "passages": []}
+    told = {"stage": NAME, "part": text, "stages": {}, "passages": []}
     found.finish({**told, "inputs": {links.name: links.fingerprint()}})
     return found

@@ -13,6 +13,7 @@ BENCHES = (
     ("the frontier at ten thousand and at a million URLs", "tests.bench.frontier", ()),
     ("a crawl against Scrapy and bare aiohttp", "tests.bench.crawl", ()),
     ("six months of a corpus that grows", "tests.bench.months", ()),
+    ("what Prefect costs a build, in pairs", "tests.bench.prefect_cost", ()),
     ("deduplication against four libraries", "tests.bench.dedup", ("--documents", "20000")),
     (
         "200,000 documents, against the fastest of them",

@@ -1,6 +1,6 @@
 """How fast the inspector is over many documents.
 
-    python -m tests.bench.inspector [--rows 1_000_000] [--folder DIR]
+    python -m tests.bench.inspector [--rows 1_000_000] [--folder DIR] [--times 20]
 
 Makes a build of so many rows (measures and places as a real one has them, short texts), opens it
 as `webtext inspect` does, and asks every kind of page over and over, in one process. Prints the
@@ -15,6 +15,7 @@ import random
 import tempfile
 import time
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,17 @@ def text_of(rng: random.Random) -> str:
     return " ".join(rng.choices(WORDS, k=40))
 
 
+def addresses_of(domains: pa.Array, ids: pa.Array, rng: np.random.Generator) -> pa.Array:
+    """URLs of some 70 characters, as long as those of 2013's links, some with capitals."""
+    words = pa.array([*WORDS, *(one.title() for one in WORDS[:200])])
+    picked = [words.take(pa.array(rng.integers(0, len(words), len(ids)))) for _ in range(3)]
+    years = pa.array([str(year) for year in range(2005, 2018)])
+    year = years.take(pa.array(rng.integers(0, len(years), len(ids))))
+    host = pc.binary_join_element_wise("https://www.", domains, "")
+    name = pc.binary_join_element_wise(*picked, ids, "-")
+    return pc.binary_join_element_wise(host, year, name, "/")
+
+
 def columns_of(count: int, first: int, dropped: bool, rng: np.random.Generator) -> pa.Table:
     """Rows of the table of measures, with ids that are spread like hashes."""
     rules = Rules()
@@ -56,7 +68,7 @@ def columns_of(count: int, first: int, dropped: bool, rng: np.random.Generator) 
     domains = pa.array([f"site{int(n)}.example" for n in rng.zipf(1.3, count) % 500_000])
     made: dict[str, pa.Array] = {
         "id": ids,
-        "url": pa.array([f"https://e.example/{one}" for one in ids.to_pylist()]),
+        "url": addresses_of(domains, ids, rng),
         "domain": domains,
         "score": pa.array(rng.integers(3, 5000, count), pa.int32()),
         "subreddit": pa.array([f"r{n}" for n in rng.integers(0, 300, count)]),
@@ -129,26 +141,26 @@ def documents(home: Path, rows: int) -> None:
     out.finish({"stage": "documents", "stages": stages, "inputs": {}, "passages": []})
 
 
-def addresses(rows: int) -> dict[str, list[str]]:
+def addresses(times: int) -> dict[str, list[str]]:
     """Addresses of each kind of page, all different, so that nothing is remembered."""
     rng = random.Random(3)
-    score = [rng.randint(3, 5000) for _ in range(TIMES)]
+    score = [rng.randint(3, 5000) for _ in range(times)]
     return {
         "facets and a page": [f"/?min.score={n}" for n in score],
         "a range of a measure": [f"/?max.gopher_quality.word_count={n}" for n in score],
         "sorted by a measure": [f"/?sort=words&min.score={n}" for n in score],
         "a far page": [f"/?page={n + 100}" for n in score],
         "a domain": [f"/?domain=site{n}.example" for n in score],
-        "part of a URL": [f"/?in=example/{n:04x}" for n in score],
+        "part of a URL": [f"/?in=Word{n % 2000}-word" for n in score],
         "a rare word": [f"/?q=word{n % 2000}" for n in score],
         "two words, dropped": [f"/?q=word{n % 2000}+harbour&side=dropped" for n in score],
         "a phrase": [f"/?q=%22the+word{n % 2000}%22" for n in score],
         "a common word": [f"/?q=harbour+-word{n % 2000}" for n in score],
         "a bound, moved": [f"/moved?rule=gopher_quality.word_count&side=low&at={n / 3}"
                            for n in score],
-        "all bounds": ["/bounds"] * TIMES,
-        "labels": ["/labels"] * TIMES,
-        "funnel": ["/funnel"] * TIMES,
+        "all bounds": ["/bounds"] * times,
+        "labels": ["/labels"] * times,
+        "funnel": ["/funnel"] * times,
     }  # fmt: skip
 
 
@@ -157,28 +169,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--times", type=int, default=TIMES, help="pages of every kind")
     chosen = parser.parse_args()
     data = chosen.folder or Path(tempfile.mkdtemp(prefix="inspected-"))
     data.mkdir(parents=True, exist_ok=True)
     if not (data / "latest.json").exists():
         documents(data / "documents-00000000", chosen.rows)
         write_json(data / "latest.json", {"documents": "documents-00000000"})
-    started = time.monotonic()
+    started, before = time.monotonic(), time.process_time()
     table = opened(Build(None, data).made(), data / "inspector")
     app = make_app(data, table, data / "inspector")
     client = TestClient(Gate(app, 1, "s"), base_url="http://127.0.0.1:1")
     client.get("/", params={FIELD: "s"})
     size = table.path.stat().st_size / 1e6
-    print(f"opened in {time.monotonic() - started:.1f} s; the table has {size:.0f} MB")
+    used, most = time.process_time() - before, getrusage(RUSAGE_SELF).ru_maxrss / 1e6
+    print(
+        f"opened in {time.monotonic() - started:.1f} s, {used:.1f} s of CPU, {most:.1f} GB; "
+        f"the table has {size:.0f} MB",
+        flush=True,
+    )
     search = app.state.search
-    started = time.monotonic()
+    started, before = time.monotonic(), time.process_time()
     if not search.ready:
         make(search.documents, search.path)
         size = sum(path.stat().st_size for path in search.path.rglob("*")) / 1e6
-        print(f"text index made in {time.monotonic() - started:.1f} s; it has {size:.0f} MB")
+        used = time.process_time() - before
+        print(
+            f"text index made in {time.monotonic() - started:.1f} s, {used:.1f} s of CPU; it has "
+            f"{size:.0f} MB",
+            flush=True,
+        )
     print(f"{'ms':<24} {'median':>8} {'95 %':>8} {'most':>8} {'CPU':>8}")
-    asked = addresses(chosen.rows)
-    links = [row["id"] for row in table.rows(f"SELECT id FROM documents LIMIT {TIMES}")]
+    asked = addresses(chosen.times)
+    links = [row["id"] for row in table.rows(f"SELECT id FROM documents LIMIT {chosen.times}")]
     asked["a document"] = [f"/document/{one}" for one in links]
     for kind, listed in asked.items():
         times, before = [], time.process_time()

@@ -1,6 +1,6 @@
 """Change every file of a data directory in every way, and kill every kind of process.
 
-    python -m tests.chaos [mutations] [kills] [--places 20] [--times N] [--seed 0]
+    python -m tests.chaos [mutations] [kills] [served] [--places 20] [--times N] [--seed 0]
 
 Mutations: a small data directory is made, from links to tokens. Then of every file, one at a time:
 bits are flipped and it is cut at so many places, it is removed, emptied, made longer, swapped with
@@ -9,6 +9,9 @@ another of its kind, or a further one is added. What reads it next must name it,
 
 Kills: the demo's web is built, undisturbed; then again and again, each time with one process killed
 at a random moment of a step (`kills`). The same command must end in the same bytes.
+
+Served: a corpus grows over six months by itself, while the processes that keep it so are killed
+(`served`); it takes three quarters of an hour.
 
 Prints a table of what was tried, and exits with 1 if something went unnoticed or did not survive.
 """
@@ -19,7 +22,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tests.chaos import kills
+from tests.chaos import kills, served
 from tests.chaos.mutations import files, kind_of
 from tests.chaos.trial import all_of, missed_by_reader, missed_by_verify
 from tests.chaos.whole import build
@@ -28,7 +31,7 @@ from webtext.flows.demo.demo_server import serving
 from webtext.pipeline.insight.verification import verify
 
 PAGES = 120  # of the demo's web
-PARTS = ("mutations", "kills")
+PARTS = ("mutations", "kills", "served")
 
 
 def main() -> None:
@@ -49,6 +52,10 @@ def main() -> None:
             wrong += change(Path(folder), args.places, args.seed)
         if "kills" in parts:
             wrong += kill(Path(folder), args.times, args.kinds, args.seed)
+        if "served" in parts:
+            told = served.kills(Path(folder) / "served", served.KILLS, served.PAGES, args.seed)
+            served.shown(told)
+            wrong += told.wrong
     for said in wrong:
         print(said)
     sys.exit(bool(wrong))

@@ -1,4 +1,4 @@
-"""Export a trained model to other tools."""
+"""Export a trained model to other tools, and put it or a corpus on the Hugging Face hub."""
 
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from webtext.flows.commands.models.training_runs import find_run
 @click.argument("run")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--step", type=click.IntRange(1), help="Whose checkpoint; the best by default.")
-def export(run: str, folder: Path, step: int | None) -> None:
+@click.option("--push", "repo", metavar="OWNER/NAME", help="Put it on the Hugging Face hub too.")
+@click.option("--public", is_flag=True, help="With --push: for everybody; else it is private.")
+def export(run: str, folder: Path, step: int | None, repo: str | None, public: bool) -> None:
     """Write RUN to FOLDER as transformers, lm-eval and llama.cpp's converter read it.
 
     Safetensors, config.json and the tokenizer's files: AutoModelForCausalLM and AutoTokenizer take
@@ -41,3 +43,23 @@ def export(run: str, folder: Path, step: int | None) -> None:
     else:
         write_tokenizer(folder, model.settings.context)
     echo(folder)
+    if repo is not None:
+        from webtext.flows.models import publishing
+
+        echo(publishing.push(folder, repo, public))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("repo", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="For everybody; else a new repository is private.")
+def push(folder: Path, repo: str, public: bool) -> None:
+    """Put the corpus or the exported model in DIR on the Hugging Face hub, as OWNER/NAME.
+
+    Of a corpus its shards, card, statistics and Croissant metadata, as a data set that `datasets`
+    loads; of a model all that transformers reads, and a card. The token is found as all tools of
+    the hub find it (HF_TOKEN, or `hf auth login`). Files that are there already are not sent again.
+    """
+    from webtext.flows.models import publishing
+
+    echo(publishing.push(folder, repo, public))

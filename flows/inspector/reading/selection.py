@@ -5,6 +5,7 @@ gives is looked up among the table's own columns, and a value is always a bound 
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -19,17 +20,12 @@ SIDES = {
     "kept": f"fate = '{KEPT}'",
     "dropped": f"fate <> '{KEPT}'",
 }
-# Ranges of votes that have about as many links each: karma falls off like a power law.
-VOTES = (
-    "CASE WHEN score IS NULL THEN NULL WHEN score < 3 THEN 'under 3' WHEN score < 10 THEN '3 to 9' "
-    "WHEN score < 100 THEN '10 to 99' WHEN score < 1000 THEN '100 to 999' ELSE '1,000 and more' END"
-)
 FACETS = {  # what one can choose values of: the name in an address, and the column
     "fate": "fate",
     "domain": "domain",
     "language": "language",
-    "month": "strftime(linked, '%Y-%m')",
-    "votes": VOTES,
+    "month": "month",
+    "votes": "votes",
     "label": "given.label",
     "subreddit": "subreddit",
     "split": "split",
@@ -48,6 +44,7 @@ NUMBERS = {  # measures beside those of the rules: column, and what it is
     "value": "the measure that decided",
 }
 LABELS = "LEFT JOIN given ON given.id = documents.id"  # for whom the facet `label` is used
+SPECIAL = re.compile(r"[!%_]")  # mean something in a pattern of SQL
 NONE = "-"  # in an address: the documents for which a facet has no value
 
 
@@ -143,8 +140,8 @@ class Selection:
         parts = [SIDES[self.side]] if self.side else []
         values: list[Any] = []
         if self.inside:
-            parts.append("contains(lower(url), lower(?))")
-            values.append(self.inside)
+            parts.append("url ILIKE ? ESCAPE '!'")
+            values.append("%" + SPECIAL.sub(r"!\g<0>", self.inside) + "%")
         for name, chosen in self.facets.items():
             if name != skip:
                 named = [value for value in chosen if value != NONE]
@@ -160,16 +157,16 @@ class Selection:
         return " AND ".join(parts) or "true", values
 
     def order(self) -> str:
-        """Return the order: by a column, by relevance, or by id, which is a hash and so random."""
+        """Return the order: by a column, by relevance, or as rows lie: by id, so at random."""
         if self.sort == "url":
-            return f"url {'DESC' if self.down else 'ASC'}, documents.id"
+            return f"url {'DESC' if self.down else 'ASC'}, documents.rowid"
         if self.sort:
             ways = "DESC NULLS LAST" if self.down else "ASC NULLS LAST"
             number = quoted(self.sort)
-            return f"{number} {ways}, documents.id" if self.sort == "linked" else (
-                f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END {ways}, documents.id"
+            return f"{number} {ways}, documents.rowid" if self.sort == "linked" else (
+                f"CASE WHEN isnan({number}) THEN NULL ELSE {number} END {ways}, documents.rowid"
             )  # fmt: skip
-        return "hits.rank" if self.query else "documents.id"
+        return "hits.rank" if self.query else "documents.rowid"
 
 
 def numbers(table: Table) -> list[tuple[str, str]]:

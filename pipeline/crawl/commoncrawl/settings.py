@@ -27,6 +27,8 @@ class CommonCrawl:
     crawls: tuple[str, ...] = ()  # such as "CC-MAIN-2016-07"
     # where cc-index/ and crawl-data/ lie: https://, http://, s3:// and the like, or a folder
     prefix: str = field(default="https://data.commoncrawl.org", metadata=MACHINE)
+    # Whether the links whose pages it does not have are crawled afterwards.
+    then_crawl: bool = field(default=False, metadata=MACHINE)
     index: str = field(default="cdx", metadata=MACHINE)  # or "columnar"
     gap: int = field(default=65_536, metadata=MACHINE)  # bytes between two records of one request
     rate: float = field(default=5.0, metadata=MACHINE)  # requests per second, at most

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
@@ -223,6 +224,12 @@ def idle(recipe: Any) -> Iterator[str]:
         yield f"no effect on pages from Common Crawl: {', '.join(importing)}"
 
 
+def asked(recipe: Any) -> bool:
+    """Whether pages of this recipe come from Common Crawl, all or the first of them."""
+    elsewhere = recipe.pages.warc or recipe.documents.sources
+    return bool(recipe.commoncrawl.crawls) and not elsewhere
+
+
 STEP = Step(
     name="pages",
     tables={NAME: CommonCrawl},
@@ -244,13 +251,20 @@ STEP = Step(
     fates=REASONS,
     archive=True,
     bookkeeping=("outcomes", asking.UNDER),
-    wanted=lambda recipe: (
-        bool(recipe.commoncrawl.crawls) and not recipe.pages.warc and not recipe.documents.sources
-    ),
+    wanted=lambda recipe: asked(recipe) and not recipe.commoncrawl.then_crawl,
     stages=lambda recipe: (recipe.commoncrawl, recipe.crawl),
     check=check,
     idle=idle,
     foretell=lambda planned: "; ".join(planned.idle),
     remarks=lambda planned: planned.idle,
     follow=trace,
+)
+
+# What a crawl takes over: it decides no row, for the crawl has a fate for every link.
+FIRST = replace(
+    STEP,
+    tables={},
+    makes=NAME,
+    in_funnel=False,
+    wanted=lambda recipe: asked(recipe) and recipe.commoncrawl.then_crawl,
 )

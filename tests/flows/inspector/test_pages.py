@@ -2,8 +2,12 @@
 
 import re
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
+
+from webtext.flows.inspector.browsing import SHOWN
+from webtext.flows.inspector.reading.selection import read
 
 # All elements that our templates have; `img`, `iframe`, `object` and the like are not among them.
 KNOWN = set(
@@ -86,6 +90,26 @@ def test_kept_and_dropped_add_up_in_counts_and_facets(client):
         == kept
     )
     assert total(client, "/?in=SITE1.example") == 6
+
+
+@pytest.mark.parametrize(
+    "address", ["", "side=dropped", "in=SITE1.", "domain=site1.example&min.words=100", "q=lantern"]
+)
+def test_facets_counted_together_are_those_counted_one_by_one(app, address):
+    browser = app.state.inspector.browser
+    selection = read(browser.table, address)
+    names = [name for name in SHOWN if name != "label" and name not in selection.facets]
+    total, found = browser.facets(selection, names)
+    assert total == browser.total(selection) > 0
+    assert found == {name: browser.facet(selection, name) for name in names}
+
+
+@pytest.mark.parametrize("sign", ["%", "_", "!"])
+def test_a_sign_of_a_pattern_is_only_a_sign_in_a_url(app, client, sign):
+    urls = [
+        row["url"] for row in app.state.inspector.browser.table.rows("SELECT url FROM documents")
+    ]
+    assert total(client, f"/?in={quote(sign)}") == sum(sign in url for url in urls)
 
 
 def test_words_phrases_and_exclusions_are_found_and_marked(client):

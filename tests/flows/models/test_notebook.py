@@ -1,5 +1,6 @@
 """The names for a notebook do what the command line does."""
 
+import doctest
 import itertools
 import json
 
@@ -7,6 +8,7 @@ import pytest
 
 import webtext
 from tests.pipeline.filters.own.test_own_sources import LINES, PAGE, prose
+from webtext.flows.models import notebook
 from webtext.pipeline.core.errors import UserError
 
 ANY_TEXT = (
@@ -61,6 +63,24 @@ def test_a_page_and_a_text_are_read_as_in_a_build():
     assert kept["dropped_by"] is None
     assert kept["measures"]["gopher_quality.word_count"]["measure"] > 50
     assert json.dumps(kept)
+
+
+def test_the_examples_are_true_and_a_judge_says_what_judge_says():
+    assert doctest.testmod(notebook).failed == 0
+    asked = webtext.Judge(overrides=ANY_TEXT[1:5])
+    assert asked(prose(3)) == webtext.judge(prose(3), overrides=ANY_TEXT[1:5])
+    assert asked.keeps(prose(3))
+    assert not webtext.Judge(overrides=["language.min_probability = 1.0"]).keeps(prose(3))
+
+
+def test_near_duplicates_of_any_number_of_texts_are_found(monkeypatch):
+    monkeypatch.setattr(notebook, "TEXTS", 2)  # several parts
+    texts = [prose(1), prose(2), "", prose(1), f"{prose(2)} And one more sentence.", "Short."]
+    found = webtext.dedup(iter(texts), overrides=["duplicates.keeper = 'longest'"])
+    assert found == [0, 4, 2, 0, 4, 5]
+    assert webtext.dedup([]) == []
+    with pytest.raises(UserError, match="nonsense"):
+        webtext.dedup(texts, overrides=["duplicates.nonsense = 1"])
 
 
 def test_where_nothing_has_been_built_there_is_no_corpus(tmp_path):

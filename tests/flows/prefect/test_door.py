@@ -187,6 +187,23 @@ def test_the_way_in_is_printed_for_a_terminal_and_named_elsewhere(server, monkey
     assert shown.startswith(f"http://127.0.0.1:{server[0]}{door.LOGIN}#webtext%3A")
 
 
+def test_the_report_is_for_who_knows_the_secret_and_runs_no_script(server):
+    wanted = ("GET", door.REPORT_FILE, None)
+    page = server[1].parent / "report.html"
+    assert ask(server, wanted, key(server))[0] == 404
+    page.write_text("<p>The report</p>")
+    for wrong in ({}, {"Authorization": "Basic d2VidGV4dDo="}):
+        status, _, said = ask(server, wanted, wrong)
+        assert status == 401
+        assert b"The report" not in said
+    assert ask(server, wanted, key(server), "evil.example")[0] == 403
+    assert ask(server, wanted, key(server))[2] == page.read_bytes()
+    status, _, frame = ask(server, ("GET", door.REPORT, None))
+    assert status == 200
+    assert b'setAttribute("sandbox", "")' in frame
+    page.unlink()
+
+
 def test_a_secret_that_others_could_read_is_not_used_again(tmp_path):
     first = door.secret_of(tmp_path)
     assert door.secret_of(tmp_path) == first

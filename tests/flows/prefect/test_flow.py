@@ -61,7 +61,7 @@ def test_a_build_needs_no_server_and_leaves_none(links, small_web):
     assert "http_4xx 2" in told[f"{key}-pages"]
     assert "pages/s" in told[f"{key}-pages"]
     assert "GB of disk left" in told[f"{key}-pages"]
-    assert "2 crawl.http_4xx" in told[f"{key}-funnel"]
+    assert "2 http_4xx" in told[f"{key}-funnel"]
     names = rows(links, "SELECT name, state_type FROM flow_run")
     assert [(name.split()[0], state) for name, state in names] == [("webtext", "COMPLETED")]
     steps = rows(links, "SELECT name, state_type FROM task_run ORDER BY created")

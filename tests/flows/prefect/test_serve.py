@@ -196,10 +196,11 @@ with asked_to_stop() as stop:
     subprocess.run([sys.executable, "-c", code], env=environment(), timeout=240, check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # two servers and two flows; the work itself is a crawl of seconds
+@pytest.mark.timeout(900)
 def test_what_was_killed_is_taken_up_at_the_next_start(small_web, tmp_path):
     """Serve itself dies in the middle of a build; all that it started goes with it."""
-    words = (*("serve", "demo", "--port", "0"), *small_web.options)
+    words = (*("serve", "demo", "--port", "0", "--until", "pages"), *small_web.options)
 
     def start() -> Serving:
         with (tmp_path / "said.txt").open("a") as said:

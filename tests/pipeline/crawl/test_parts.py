@@ -17,13 +17,17 @@ from tests.pipeline.crawl.frontier.test_held import crawled, rows
 from tests.pipeline.warcfile import http, members, record, write
 from tests.realdata.pace import pace_of
 from webtext.pipeline.archive.replaying.replay import replaying
+from webtext.pipeline.core.directories.data_directory import LATEST
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import read_shard
+from webtext.pipeline.core.records import LINK
+from webtext.pipeline.core.shards import Directory, read_shard, write_json, write_parquet
 from webtext.pipeline.crawl.frontier.workbench import Workbench
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.http.address_guard import Resolver
 from webtext.pipeline.crawl.http.client import Client, Failed
 from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.insight.unreached import unreached
+from webtext.pipeline.insight.verification import directories, verify
 from webtext.pipeline.urls.parts import Part, part_of
 
 URLS = [
@@ -181,3 +185,31 @@ def fetched(log):
         for line in lines
         if line["path"] != "/robots.txt"
     ]
+
+
+def test_a_part_is_verified_and_stays_as_long_as_its_pages_do(tmp_path):
+    every = links(tmp_path / "links-00000000", *URLS)
+    write_json(every.path / "sources.json", [])
+    told = {"stage": "links", "read": 0, "kept": 0, "dropped": {}}
+    every.finish({"stage": "links", "stages": {}, "inputs": {}, "passages": [told]})
+    one, two = (part_of(every, Part(number, 2), tmp_path) for number in (1, 2))
+    told = {"stage": "pages", "stages": {}, "passages": [], "inputs": {one.name: "x"}}
+    pages = Directory(tmp_path / "pages-00000000")
+    pages.path.mkdir()
+    pages.finish(told)
+    write_json(tmp_path / LATEST, {"links": every.name})
+    assert [home.name for home in directories(tmp_path)] == [
+        *sorted((one.name, two.name)), every.name, pages.name,
+    ]  # fmt: skip
+    assert {left.path for left in unreached(tmp_path, [], [])} == {two.path, pages.path}
+    wrong = [said for said in verify(tmp_path) if said.home in {one.path, two.path}]
+    assert wrong == []
+    (first, *_) = two.shards()
+    table = read_shard(first)
+    manifest = two.manifest()
+    write_parquet(first, [table.slice(1)], LINK)
+    two.finish({name: value for name, value in manifest.items() if name != "files"})
+    (said,) = [said for said in verify(tmp_path) if said.home == two.path]
+    assert "shard 0 does not have the links of part 2/2" in said.said
+    first.write_bytes(b"x" + first.read_bytes()[1:])
+    assert any("is another than" in said.said for said in verify(tmp_path) if said.path == first)

@@ -107,6 +107,20 @@ def test_importing_webtext_imports_nothing_else():
     assert done.stdout.decode().strip() == "{'webtext'}"
 
 
+def test_the_list_of_commands_imports_no_library_but_clicks(tmp_path):
+    """So it is there in a third of a second; what a command needs it imports itself."""
+    code = (
+        "import sys; from webtext.flows.commands.command_line import cli\n"
+        "cli(['--help'], standalone_mode=False)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules} & set(sys.argv[1:]))"
+    )
+    heavy = ("torch", "prefect", "aiohttp", "pyarrow", "numpy", "pydantic", "trafilatura",
+             "sklearn", "numba", "duckdb", "tiktoken", "huggingface_hub", "rich")  # fmt: skip
+    done = run(tmp_path, sys.executable, "-P", "-c", code, *heavy)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == ""
+
+
 @pytest.fixture
 def hostile(tmp_path):
     """A working directory of somebody who has files called like modules.

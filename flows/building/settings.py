@@ -24,8 +24,9 @@ from pydantic.errors import PydanticUserError
 from webtext.model.settings import GPT2, Train
 from webtext.pipeline.core.directories.months import Retention
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.filters.own.own_rules import KEYS, group_of, with_own
-from webtext.pipeline.filters.rules import Rules
+from webtext.pipeline.filters.own.own_edits import TABLES as OWN
+from webtext.pipeline.filters.own.own_edits import extended, without_own
+from webtext.pipeline.filters.own.own_rules import group_of, with_own
 from webtext.pipeline.steps import STEPS
 
 SHIPPED = Path(str(files("webtext.flows"))) / "recipes"
@@ -230,8 +231,7 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     if not errors:
         try:
             found = TypeAdapter(Recipe).validate_json(orjson.dumps(ours), strict=True)
-            if own:
-                found = replace(found, rules=with_own(found.rules, own_rules(own)))
+            found = with_users_own(found, own)
             for step in STEPS:
                 step.check(found)
         except ValidationError as error:
@@ -243,29 +243,25 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     raise UserError(f"{source}:\n" + "\n".join(f"  {line}" for line in errors))
 
 
-def without_own(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a recipe's values without the tables of the user's own rules, and those tables."""
-    known = {item.name for item in fields(Rules)}
-    rules: Any = tree.get("rules")
-    own = {
-        name: table
-        for name, table in (rules.items() if isinstance(rules, dict) else ())
-        if name not in known and isinstance(table, dict) and not table.keys().isdisjoint(KEYS)
-    }
-    if not own:
-        return tree, {}
-    return tree | {"rules": {name: rules[name] for name in rules if name not in own}}, own
+def with_users_own(recipe: Recipe, own: dict[str, dict[str, Any]]) -> Recipe:
+    """Return a recipe with the user's own rules, edits and readers, from their tables."""
+    for table, tables in own.items():
+        stage, groups = getattr(recipe, table), own_groups(table, tables)
+        made = with_own(stage, groups) if table == "rules" else extended(stage, groups)
+        recipe = replace(recipe, **{table: made})
+    return recipe
 
 
-def own_rules(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return the groups of the user's own rules with the settings that their tables give.
+def own_groups(above: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the groups of the user's own in a table, with the settings that they give.
 
     Raises:
         UserError: a file that cannot be used; a key or value that its rules do not have.
     """
     groups: dict[str, Any] = {}
     for name, table in tables.items():
-        kind, where = group_of(name, table), f"rules.{name}."
+        kind = group_of(name, table, above, hasattr(OWN[above](), name))
+        where = f"{above}.{name}."
         errors = list(unknown_keys(kind, table, where))
         errors += [f"{where}source: is found by webtext"] * ("source" in table)
         if not errors:

@@ -83,8 +83,8 @@ class Compare:
                 for row in figures["moves"]
             ],
             "domains": [
-                {"domain": row["domain"],
-                 "changes": [(row[name], link(domain=row["domain"], change=name))
+                {"domain": row["domain"] or "no site",
+                 "changes": [(row[name], link(domain=row["domain"] or ABSENT, change=name))
                              for name in CHANGES]}
                 for row in figures["domains"]
             ],

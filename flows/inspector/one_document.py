@@ -112,7 +112,12 @@ class Documents:
         pages = self.browser.table.directories.get("pages")
         try:
             if pages is None:
-                raise UserError("the pages directory is not there any more")
+                stages = self.browser.table.directories["documents"].manifest().get("stages", {})
+                raise UserError(
+                    "it is a text of your own, which has no page"
+                    if "documents" in stages
+                    else "the pages directory is not there any more"
+                )
             found = outcome(pages, seen.row["id"], seen.row["domain"])
             if found is None:
                 raise UserError("no page of this id is in the pages directory")

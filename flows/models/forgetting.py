@@ -9,6 +9,7 @@ import click
 
 from webtext.flows.building.output import echo
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.visible import sized
 
 if TYPE_CHECKING:
     from webtext.pipeline.insight.purging.purge import Plan
@@ -57,11 +58,11 @@ def foretold(data: Path, found: "Plan") -> None:
 
     for name in found.pages:
         ranges = [one for file, there in found.warc.items() if f"{name}/" in file for one in there]
-        size = sum(last - first for first, last in ranges) / 1e6
-        echo(f"{size:>12,.1f} MB  {data / name}: {len(ranges):,} visits in its WARC files")
+        size = sum(last - first for first, last in ranges)
+        echo(f"{sized(size):>15}  {data / name}: {len(ranges):,} visits in its WARC files")
     for name, rows in found.removed.items():
         said = f"{rows:,} rows of it" if rows else "made of what changes"
-        echo(f"{size_of(data, name) / 1e6:>12,.1f} MB  {data / name}: goes ({said})")
+        echo(f"{sized(size_of(data, name)):>15}  {data / name}: goes ({said})")
     for name, rows in found.harvested.items():
         echo(f"{'':>15}  {data}/.harvested/{name}: {rows:,} rows are made nameless")
     if found.labels:

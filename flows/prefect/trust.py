@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from webtext.flows.building.settings import load, said, without_own
+from webtext.flows.building.settings import load, said
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.filters.own.own_edits import without_own
 from webtext.pipeline.filters.own.own_rules import KEYS
 
 OPENING = (  # settings of [crawl] that permit addresses or speeds that it otherwise refuses
@@ -70,7 +71,7 @@ def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
     # Before anything is loaded: to load rules of one's own is to run their file.
     if files_of_rules(recipe, overrides) != files_of_rules(recipe, ours):
         raise UserError(
-            "rules: a run that is asked for by request cannot name files of rules, which are "
+            "a run that is asked for by request cannot name files of rules, edits or readers: "
             "programs; write them into the recipe, or use webtext build --set"
         )
     wanted, plain, usual = load(recipe, overrides).crawl, load(recipe, ours).crawl, Crawl()
@@ -86,4 +87,8 @@ def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
 def files_of_rules(recipe: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Return which files and modules of rules a recipe names, without running any."""
     _, own = without_own(said(recipe, overrides))
-    return {name: {key: table.get(key) for key in KEYS} for name, table in own.items()}
+    return {
+        f"{above}.{name}": {key: table.get(key) for key in KEYS}
+        for above, tables in own.items()
+        for name, table in tables.items()
+    }

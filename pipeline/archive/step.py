@@ -90,7 +90,9 @@ def fetched(row: Row) -> Iterator[str]:
     if row["warc_file"]:
         file = row["warc_file"]
         whose = ", which an earlier crawl fetched" if file.startswith("../") else ""
-        yield f"{file.removeprefix('../')} at byte {row['warc_offset']}{whose}"
+        at = row["warc_offset"]  # none in a file that is compressed as a whole
+        place = "" if at is None else f" at byte {at}"
+        yield f"{file.removeprefix('../')}{place}{whose}"
     if row.get("revisit"):
         yield f"unchanged since {row['payload_file']}"
 

@@ -1,6 +1,6 @@
 """How fast the inspector is over many documents.
 
-    python -m tests.bench.inspector [--rows 1_000_000] [--folder DIR]
+    python -m tests.bench.inspector [--rows 1_000_000] [--folder DIR] [--times 20]
 
 Makes a build of so many rows (measures and places as a real one has them, short texts), opens it
 as `webtext inspect` does, and asks every kind of page over and over, in one process. Prints the
@@ -141,10 +141,10 @@ def documents(home: Path, rows: int) -> None:
     out.finish({"stage": "documents", "stages": stages, "inputs": {}, "passages": []})
 
 
-def addresses(rows: int) -> dict[str, list[str]]:
+def addresses(times: int) -> dict[str, list[str]]:
     """Addresses of each kind of page, all different, so that nothing is remembered."""
     rng = random.Random(3)
-    score = [rng.randint(3, 5000) for _ in range(TIMES)]
+    score = [rng.randint(3, 5000) for _ in range(times)]
     return {
         "facets and a page": [f"/?min.score={n}" for n in score],
         "a range of a measure": [f"/?max.gopher_quality.word_count={n}" for n in score],
@@ -158,9 +158,9 @@ def addresses(rows: int) -> dict[str, list[str]]:
         "a common word": [f"/?q=harbour+-word{n % 2000}" for n in score],
         "a bound, moved": [f"/moved?rule=gopher_quality.word_count&side=low&at={n / 3}"
                            for n in score],
-        "all bounds": ["/bounds"] * TIMES,
-        "labels": ["/labels"] * TIMES,
-        "funnel": ["/funnel"] * TIMES,
+        "all bounds": ["/bounds"] * times,
+        "labels": ["/labels"] * times,
+        "funnel": ["/funnel"] * times,
     }  # fmt: skip
 
 
@@ -169,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--times", type=int, default=TIMES, help="pages of every kind")
     chosen = parser.parse_args()
     data = chosen.folder or Path(tempfile.mkdtemp(prefix="inspected-"))
     data.mkdir(parents=True, exist_ok=True)
@@ -188,14 +189,19 @@ def main() -> None:
         flush=True,
     )
     search = app.state.search
-    started = time.monotonic()
+    started, before = time.monotonic(), time.process_time()
     if not search.ready:
         make(search.documents, search.path)
         size = sum(path.stat().st_size for path in search.path.rglob("*")) / 1e6
-        print(f"text index made in {time.monotonic() - started:.1f} s; it has {size:.0f} MB")
+        used = time.process_time() - before
+        print(
+            f"text index made in {time.monotonic() - started:.1f} s, {used:.1f} s of CPU; it has "
+            f"{size:.0f} MB",
+            flush=True,
+        )
     print(f"{'ms':<24} {'median':>8} {'95 %':>8} {'most':>8} {'CPU':>8}")
-    asked = addresses(chosen.rows)
-    links = [row["id"] for row in table.rows(f"SELECT id FROM documents LIMIT {TIMES}")]
+    asked = addresses(chosen.times)
+    links = [row["id"] for row in table.rows(f"SELECT id FROM documents LIMIT {chosen.times}")]
     asked["a document"] = [f"/document/{one}" for one in links]
     for kind, listed in asked.items():
         times, before = [], time.process_time()

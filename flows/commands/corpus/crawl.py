@@ -12,11 +12,10 @@ import click
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.core.stage import Passage
 
 if TYPE_CHECKING:
     from webtext.flows.building.settings import Recipe
+    from webtext.pipeline.core.shards import Directory
     from webtext.pipeline.core.step import Planned
 
 ANY_SCORE = -(2**31)  # a list that the user names is trusted as a whole
@@ -70,12 +69,14 @@ def crawl(
     run_crawl(planned, data, workers, recipe)
 
 
-def made(path: Path, step: str) -> Directory:
+def made(path: Path, step: str) -> "Directory":
     """Return a directory that a step has made.
 
     Raises:
         UserError: it is not complete, or belongs to another step.
     """
+    from webtext.pipeline.core.shards import Directory
+
     found = Directory(path.absolute())
     if (maker := found.manifest().get("stage")) != step:
         raise UserError(f"{path}: holds {maker}, wanted a directory of {step}")
@@ -108,7 +109,7 @@ def refresh(
     echo(f"to build on it: --set 'crawl.refreshes = {recipe.crawl.refreshes}'", err=True)
 
 
-def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
+def again(pages: "Directory", data: Path, overrides: list[str]) -> "tuple[Recipe, list[Planned]]":
     """Return the refresh of the links of a pages directory, with the settings of its crawl.
 
     Raises:
@@ -116,6 +117,7 @@ def again(pages: Directory, data: Path, overrides: list[str]) -> "tuple[Recipe, 
     """
     from webtext.flows.building.settings import overridden
     from webtext.pipeline.build import Build
+    from webtext.pipeline.core.shards import Directory
     from webtext.pipeline.crawl.step import STEP
 
     manifest = pages.manifest()
@@ -166,6 +168,7 @@ def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "R
     from webtext.flows.building import terminal
     from webtext.flows.building.run_build import run_steps
     from webtext.pipeline.build import note
+    from webtext.pipeline.core.stage import Passage
     from webtext.pipeline.crawl.frontier.outcomes import passage
 
     home = planned[-1].home

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,9 @@ import duckdb
 import pyarrow as pa
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.shards import Directory, digest
+from webtext.pipeline.core.shards import Directory, digest, row_count
 from webtext.pipeline.core.step import Made
+from webtext.pipeline.filters.measuring.measures import tables
 from webtext.pipeline.filters.own.own_rules import recorded_rules
 from webtext.pipeline.filters.rules import Rules, rules_of
 from webtext.pipeline.insight.figures.joined import joined
@@ -39,6 +41,7 @@ VOTES = (
     "CASE WHEN score IS NULL THEN NULL WHEN score < 3 THEN 'under 3' WHEN score < 10 THEN '3 to 9' "
     "WHEN score < 100 THEN '10 to 99' WHEN score < 1000 THEN '100 to 999' ELSE '1,000 and more' END"
 )
+PART = 2_000_000  # rows that are sorted at a time: some 2 GB
 UNSEEN = ("source_file", "source_offset", "source_length", "digest", "token_shard", "token_start")
 
 
@@ -163,7 +166,9 @@ def make(made: Sequence[Made], path: Path) -> None:
             joined(made, connection).create_view("known")
             connection.execute("SET preserve_insertion_order = false")
             connection.execute(f"ATTACH '{quote(partial)}' AS made")
-            for statement in statements(made):
+            documents = next(home for step, home in made if step.name == "documents")
+            rows = sum(map(row_count, tables(documents)))
+            for statement in statements(made, -(-rows // PART) or 1):
                 connection.execute(statement)
         partial.replace(path)
     except (duckdb.IOException, duckdb.InvalidInputException, OSError) as error:
@@ -176,7 +181,7 @@ def make(made: Sequence[Made], path: Path) -> None:
         shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
 
 
-def statements(made: Sequence[Made]) -> Iterator[str]:
+def statements(made: Sequence[Made], parts: int = 1) -> Iterator[str]:
     """Yield the statements that make the tables `documents` and `bounds`.
 
     Rows lie in the order of their ids, which is random: the first page of a view is its first rows,
@@ -188,15 +193,20 @@ def statements(made: Sequence[Made]) -> Iterator[str]:
     before = ", ".join(f"'{stage}'" for stage in BEFORE)
     bounds = list(bounds_of(documents))
     counted = " + ".join(f"({objects(one)})::UTINYINT" for one in bounds if one.enabled) or "0"
-    yield f"""
-        CREATE TABLE made.documents AS
+    chosen = f"""
         SELECT * EXCLUDE ("row", linked, {", ".join(UNSEEN)}),
             linked::TIMESTAMP AS linked, strftime(linked::TIMESTAMP, '%Y-%m') AS month,
             {VOTES} AS votes, "row"::INTEGER AS place,
             split_part(fate, '.', 1) NOT IN ({named}) AS passed,
             CASE WHEN split_part(fate, '.', 1) NOT IN ({before}) THEN {counted} END AS objections
-        FROM known ORDER BY id, passed DESC
+        FROM known
     """
+    # Each part is sorted in memory; of each file only the row groups with its ids are read.
+    edges = ["", *(f"{n * 256 // parts:02x}" for n in range(1, parts)), "g"]
+    for number, (low, high) in enumerate(pairwise(edges)):
+        begin = "INSERT INTO made.documents" if number else "CREATE TABLE made.documents AS"
+        part = f"WHERE id >= '{low}' AND id < '{high}'" if parts > 1 else ""
+        yield f"{begin} {chosen} {part} ORDER BY id, passed DESC"
     yield """
         CREATE TABLE made.bounds (
             place INTEGER, rule VARCHAR, side VARCHAR, bound DOUBLE, enabled BOOLEAN,

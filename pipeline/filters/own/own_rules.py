@@ -38,17 +38,21 @@ EXAMPLE = (
 )
 
 
-def group_of(name: str, table: Mapping[str, Any]) -> type:
+def group_of(
+    name: str, table: Mapping[str, Any], above: str = "rules", taken: bool | None = None
+) -> type:
     """Return the class of a group: a field for each rule of the file or module that it names.
+
+    `above` is the table of the recipe that it is in, `taken` whether we have that name there.
 
     Raises:
         UserError: the file cannot be read or run, or holds no rule; says where and why.
     """
-    where = f"rules.{name}"
+    where = f"{above}.{name}"
     given = [key for key in KEYS if table.get(key)]
     if len(given) != 1 or not isinstance(table[given[0]], str):
         raise UserError(f"{where}: name a file or a module, as text, and not both")
-    if not NAME.fullmatch(name) or hasattr(Rules(), name):
+    if not NAME.fullmatch(name) or (hasattr(Rules(), name) if taken is None else taken):
         raise UserError(f"{where}: use another name: small letters, digits and _, none of ours")
     path = file_of(where, given[0], table[given[0]])
     return made(name, str(path), digest_of(where, path))

@@ -297,7 +297,7 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
     for row in found["domains"]:
         kinds = [name for name in ("came", "went", "changed") if row[name]]
         moved = ", ".join(f"{row[name]:,} {name}" for name in kinds)
-        yield f"  {row['domain']}: {moved}"
+        yield f"  {row['domain'] or 'no site'}: {moved}"
     for name, sides in found["distributions"].items():
         if sides["a"] and sides["b"]:
             shown = " -> ".join(

@@ -100,7 +100,8 @@ def plan(data: Path, names: Sequence[str], progress: Progress = silent) -> Plan:
                 found.pages[home.name] = home.manifest() if home.whole else None
                 fallen.add(home.name)
         elif rows or fallen & _made_of(home) or (home.path / "spill").is_dir():
-            found.removed[home.name] = len(rows)
+            # The table of measures has a row of each document too.
+            found.removed[home.name] = len({row.get("id", at) for at, row in enumerate(rows)})
             fallen.add(home.name)
     found.removed |= {path.name: 0 for path in data.iterdir() if REPLACED.fullmatch(path.name)}
     for path in sorted((data / remembered.FOLDER).glob(f"*/{remembered.ROWS}")):

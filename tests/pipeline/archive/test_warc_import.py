@@ -9,6 +9,7 @@ from tests.pipeline import warcfile
 from tests.pipeline.warcfile import PAGE as HTML
 from tests.pipeline.warcfile import http, members, record, site, write
 from webtext.pipeline.archive.replaying.page_bodies import page_batches, page_count
+from webtext.pipeline.archive.step import fetched
 from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
@@ -88,6 +89,8 @@ def test_a_page_is_kept_with_all_that_is_known_of_it(tmp_path):
         "warc_length": path.stat().st_size,
     }
     assert (passage.stage, passage.read, passage.kept, passage.dropped) == ("pages", 1, 1, {})
+    assert [*fetched(row)][-1] == f"{path} at byte 0"
+    assert [*fetched(row | {"warc_offset": None})][-1] == str(path)  # compressed as a whole
 
 
 URL = "http://h.test/"

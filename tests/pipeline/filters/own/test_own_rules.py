@@ -197,7 +197,7 @@ def test_the_rule_in_the_documents_has_eleven_lines_at_most_and_works(
     rows = [{"id": "calm", "text": PROSE}, {"id": "loud", "text": PROSE.replace(". ", "!!! ") * 2}]
     Path("texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     commands = re.findall(r"^webtext (.*)$", text, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["judge", "filter"]
+    assert [command.split()[0] for command in commands[:2]] == ["judge", "filter"]
     cli(commands[0].split(), standalone_mode=False)
     said = capsys.readouterr().out
     assert "calm: kept" in said

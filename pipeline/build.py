@@ -17,7 +17,7 @@ from webtext.pipeline.core.directories.data_directory import locked, newest, not
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
-from webtext.pipeline.core.pool import Workers
+from webtext.pipeline.core.pool import Workers, kept_processes
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, write_json
 from webtext.pipeline.core.stage import Passage, machine_facts, settings
@@ -276,7 +276,7 @@ def run_all(
 
     Returns the snapshot that this made, if its month has a new one.
     """
-    with locked(data):
+    with locked(data), kept_processes():
         months.snapshots(data)  # if their file is damaged, we say so now
         copy = working_copy.of(data)
         for step in steps:

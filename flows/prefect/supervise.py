@@ -231,7 +231,11 @@ def listening(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", port), backlog=512)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        why = "is taken by another program" if taken else f"cannot be had ({error.strerror})"
+        why = (
+            "is taken by another program"
+            if taken
+            else f"cannot be had ({os.strerror(error.errno or 0)})"
+        )
         raise UserError(f"port {port} {why}; choose another with --port, or 0 for any") from None
 
 

@@ -26,6 +26,7 @@ from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.progress import Progress, silent
 
 POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer ones
+KEEP_SECONDS = 60.0  # s that a work may take whose processes are kept: some starts of a process
 AHEAD = 4  # items a worker that `in_order` takes before their turn
 _END = object()
 
@@ -62,6 +63,7 @@ class Runner(Protocol):
 Workers = int | Runner  # processes of this machine, or who does the work elsewhere
 
 _ticks: "Synchronized[int] | None" = None  # this process's progress counter, set by the pool
+_here = threading.local()  # `idle`: pools that this thread keeps, each with its counter
 _teller: Callable[[int], None] | None = None  # whom a runner's worker tells of its progress
 
 
@@ -117,16 +119,19 @@ def each(
     """
     if not isinstance(workers, int):
         return list(workers.each(work, items, progress, total))
-    counter = multiprocessing.get_context("spawn").Value("q", 0)
-    show = meter(partial(read, counter), progress, len(items), total)
     if workers == 0:
+        counter = multiprocessing.get_context("spawn").Value("q", 0)
+        show = meter(partial(read, counter), progress, len(items), total)
         return _inline(work, items, counter, show)
-    results, suspects = _in_pool(work, dict(enumerate(items)), workers, counter, show)
+    pool, counter = _hired(workers)
+    first = read(counter)  # what earlier works of the same processes have told
+    show = meter(partial(read, counter, first), progress, len(items), total)
+    results, suspects = _in_pool(work, dict(enumerate(items)), pool, counter, show)
     guilty = []
     for number in suspects:
         counter = anew(counter)  # a killed worker may have held the lock of the last counter
-        show = meter(partial(read, counter), progress, len(items), total)
-        alone, again = _in_pool(work, {number: items[number]}, 1, counter, show)
+        show = meter(partial(read, counter, first), progress, len(items), total)
+        alone, again = _in_pool(work, {number: items[number]}, _pool(1, counter), counter, show)
         results |= alone
         guilty += again
     if guilty:
@@ -156,12 +161,7 @@ def in_order(
             waiting()
             yield work(item)
         return
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(multiprocessing.get_context("spawn").Value("q", 0), os.getpid()),
-    )
+    pool = _pool(workers, multiprocessing.get_context("spawn").Value("q", 0))
     ahead: deque[Future[Any]] = deque()
     source = iter(items)
     try:
@@ -203,9 +203,12 @@ def meter(
     return show
 
 
-def read(counter: "Synchronized[int]") -> int:
-    """Return a counter's value without its lock, which a killed worker never releases."""
-    return int(counter.get_obj().value)
+def read(counter: "Synchronized[int]", first: int = 0) -> int:
+    """Return a counter's value without its lock, which a killed worker never releases.
+
+    `first` is where it began, which is taken off.
+    """
+    return int(counter.get_obj().value) - first
 
 
 def anew(counter: "Synchronized[int]") -> "Synchronized[int]":
@@ -230,26 +233,68 @@ def _inline(
     return results
 
 
-def _in_pool(
-    work: Work,
-    items: dict[int, Any],
-    workers: int,
-    counter: "Synchronized[int]",
-    show: Callable[[int], None],
-) -> tuple[dict[int, Any], list[int]]:
-    """Run a spawned pool; return results by item number, and the items in flight if it broke."""
-    pool = ProcessPoolExecutor(
-        min(workers, max(len(items), 1)),
+@contextmanager
+def kept_processes() -> Iterator[None]:
+    """Let the processes of a short work do the next one too, where this thread calls `each`.
+
+    A process takes 1 to 2 s of CPU time to start and to import what it needs, more than a small
+    work itself. After a long work they end, so that they hold no memory which the next one needs.
+    """
+    before, _here.idle = getattr(_here, "idle", None), []
+    try:
+        yield
+    except BaseException:
+        for pool, _ in _here.idle:
+            kill(pool)
+        raise
+    else:
+        for pool, _ in _here.idle:
+            pool.shutdown()
+    finally:
+        _here.idle = before
+
+
+def _hired(workers: int) -> "tuple[ProcessPoolExecutor, Synchronized[int]]":
+    """Return a pool, with the counter of its ticks: one that idles in this thread, or a new one."""
+    idle = getattr(_here, "idle", None) or []
+    while idle:
+        pool, counter = idle.pop()
+        if pool._max_workers == workers and not pool._broken:  # noqa: SLF001 -- no public way
+            return pool, counter
+        pool.shutdown()
+    counter = multiprocessing.get_context("spawn").Value("q", 0)
+    return _pool(workers, counter), counter
+
+
+def _pool(workers: int, counter: "Synchronized[int]") -> ProcessPoolExecutor:
+    """Return a pool of spawned processes, which start as there are items for them."""
+    return ProcessPoolExecutor(
+        workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
         initargs=(counter, os.getpid()),
     )
+
+
+def _in_pool(
+    work: Work,
+    items: dict[int, Any],
+    pool: ProcessPoolExecutor,
+    counter: "Synchronized[int]",
+    show: Callable[[int], None],
+) -> tuple[dict[int, Any], list[int]]:
+    """Use a pool up; return results by item number, and the items in flight if it broke."""
+    began = time.monotonic()
     try:
         results, broken = _gather_by_number(pool, work, items, show)
     except BaseException:
         kill(pool)
         raise
-    pool.shutdown()
+    idle = getattr(_here, "idle", None)
+    if idle is not None and not broken and time.monotonic() - began < KEEP_SECONDS:
+        idle.append((pool, counter))
+    else:
+        pool.shutdown()
     return results, broken
 
 

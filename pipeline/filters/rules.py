@@ -114,7 +114,7 @@ class Rules:
     quality: Quality = field(default_factory=Quality)
 
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[pa.Schema] = DOCUMENT
     writes: ClassVar[pa.Schema] = DOCUMENT
 

@@ -26,6 +26,7 @@ BENCHES = (
     ("texts of one's own, by FineWeb's rules, against datatrove", "tests.bench.own_texts", ()),
     ("what language a text is in, seven engines", "tests.bench.language", ()),
     ("main texts of seven kinds of pages", "tests.bench.wcxb", ()),
+    ("main texts of sixty pages of manuals, code and books", "tests.bench.own_pages", ()),
     ("what checking the files costs a build", "tests.bench.checks", ()),
     ("memory over ten thousand pages", "tests.bench.flat", ()),
     ("tokens against bare tiktoken", "tests.bench.tokenising", ()),

@@ -85,9 +85,11 @@ def without_notices(
 
 def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int]) -> None:
     """Leave out the links before the first and after the last block of a text that is no list."""
-    links = [bool(block.place.bits & FRAME) or is_link(block) for block in blocks]
-    linked = [take and link for take, link in zip(left, links, strict=True)]
-    if sum_of(words, linked) > MOST_LINKED * sum_of(words, left):
+    links = [
+        take and (bool(block.place.bits & FRAME) or is_link(block))
+        for block, take in zip(blocks, left, strict=True)
+    ]
+    if sum_of(words, links) > MOST_LINKED * sum_of(words, left):
         return
     taken = [at for at, take in enumerate(left) if take]
     for ordered in (taken, taken[::-1]):

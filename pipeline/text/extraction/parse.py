@@ -24,6 +24,12 @@ CLOSED_HTML = re.compile(r"(<html.*?)\s*/>", re.IGNORECASE)
 # kMaximumHTMLParserDOMTreeDepth); the time of work on a tree grows with the square of its depth.
 DEEPEST = 200
 
+# Source: HTML standard, 13.2.6.4.4 (the "in head" insertion mode)
+METADATA = frozenset(
+    ["base", "basefont", "bgsound", "link", "meta", "title", "noscript", "noframes", "style",
+     "script", "template", "object", "isindex"]
+)  # fmt: skip
+
 # The end of a document; it is ignored if more than other end tags and comments follow it.
 END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 NOTHING_MORE = re.compile(
@@ -96,7 +102,32 @@ def parse(html: str) -> HtmlElement | None:
             tree = _tree(shallow(html), DEEP)
     except etree.LxmlError:
         return None
-    return tree if names_itself or len(tree) > 1 else None
+    if not names_itself and len(tree) < 2:
+        return None
+    begin_body(tree)
+    return tree
+
+
+def begin_body(tree: HtmlElement) -> None:
+    """Move to the body what libxml2 leaves in the head of a page that has no <body> tag.
+
+    HTML allows that, and browsers begin the body at the first element that is no metadata.
+    """
+    head = next(iter(tree), None)
+    if head is None or head.tag != "head":
+        return
+    first = next((child for child in head if child.tag not in METADATA), None)
+    if first is None:
+        return
+    body = next((child for child in tree if child.tag == "body"), None)
+    if body is None:
+        body = etree.SubElement(tree, "body")
+    moved = [first, *first.itersiblings()]
+    for at, child in enumerate(moved):
+        body.insert(at, child)
+    if body.text:
+        moved[-1].tail = (moved[-1].tail or "") + body.text
+        body.text = None
 
 
 def _tree(html: str, parser: etree.HTMLParser) -> HtmlElement:

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.flows.conftest import ROOT
-from tests.flows.prefect.test_serve import settings
-from webtext.flows.prefect.api import AUTH
+from tests.flows.prefect.test_serve import settings, wait_until
+from webtext.flows.prefect.api import AUTH, Api
 from webtext.flows.prefect.supervise import Server
 
 FILE = ROOT / "prefect.yaml"
@@ -34,6 +34,7 @@ def test_each_deployment_names_a_flow_and_parameters_that_it_takes(monkeypatch, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_worker_that_was_started_elsewhere_runs_it(tmp_path, monkeypatch):
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     data.mkdir()
@@ -59,9 +60,31 @@ def test_a_worker_that_was_started_elsewhere_runs_it(tmp_path, monkeypatch):
         prefect("--no-prompt", "deploy", "--all", "--prefect-file", FILE)
         start = [PREFECT, "worker", "start", "--pool", "webtext", "--limit", "1"]
         with subprocess.Popen(start, env=env, cwd="/") as worker:
-            prefect("deployment", "run", "webtext-build/monthly", "-p", "until=links", "--watch")
-            worker.terminate()
+            try:
+                name = "webtext-build/monthly"
+                prefect("deployment", "run", name, "-p", "until=links", "--watch")
+                (made,) = data.glob("links-*/manifest.json")
+                before = made.stat().st_mtime_ns
+                fires_by_itself(server.api, name)
+                assert made.stat().st_mtime_ns == before, "no work is done twice"
+            finally:
+                worker.terminate()
     finally:
         server.end()
-    assert list(data.glob("links-*/manifest.json"))
     assert not list(elsewhere.iterdir())
+
+
+def fires_by_itself(api: Api, name: str) -> None:
+    """Give a deployment a short schedule too, and wait for two runs of it."""
+    deployment = api.ask("GET", f"/deployments/name/{name}")["id"]
+    often = {"interval": 5.0, "timezone": "UTC"}
+    schedule = {"schedule": often, "active": True, "parameters": {"until": "links"}}
+    api.ask("POST", f"/deployments/{deployment}/schedules", [schedule])
+    state = {"type": {"any_": ["COMPLETED"]}}
+    wanted = {"deployment_id": {"any_": [deployment]}, "state": state}
+
+    def completed() -> list[dict]:
+        runs = api.ask("POST", "/flow_runs/filter", {"flow_runs": wanted})
+        return [run for run in runs if run["auto_scheduled"]]
+
+    wait_until(lambda: len(completed()) >= 2)

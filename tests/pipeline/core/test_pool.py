@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +61,48 @@ def test_a_killed_worker_costs_its_shard_a_second_try_and_no_more(tmp_path):
 def test_a_shard_that_kills_its_worker_twice_is_named():
     with pytest.raises(PipelineError, match="killed its worker twice and was set aside: 3;"):
         each(die_always, range(6), 2)
+
+
+def whoami(_item: object) -> int:
+    tick(1)
+    return os.getpid()
+
+
+def test_short_works_are_done_by_the_same_processes_which_then_end(monkeypatch):
+    seen = []
+    with pool.kept_processes():
+        (first,) = each(whoami, [0], 1)
+        (second,) = each(whoami, [0], 1, lambda *args: seen.append(args), total=1)
+        assert first == second
+        assert seen[-1] == (1, 1, "1/1 shards"), "told anew by each work"
+        assert {done for done, *_ in seen} <= {0, 1}
+        os.kill(first, signal.SIGKILL)
+        wait_until_gone(first)
+        (third,) = each(whoami, [0], 1)
+        assert third != first, "one that died meanwhile is replaced"
+        monkeypatch.setattr(pool, "KEEP_SECONDS", 0.0)
+        each(whoami, [0], 1)
+        wait_until_gone(third)
+    monkeypatch.setattr(pool, "KEEP_SECONDS", 60.0)
+    last = []
+    with suppress(KeyError), pool.kept_processes():
+        last += each(whoami, [0], 1)
+        raise KeyError
+    wait_until_gone(last[0])
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}/stat").exists() and state(pid) != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def test_an_error_of_the_work_reaches_the_caller():

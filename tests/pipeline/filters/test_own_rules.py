@@ -56,6 +56,20 @@ def test_a_page_without_a_sentence_goes_where_that_is_asked():
     assert fate(f"{links}\n{SENTENCES}", prose=Prose(enabled=True)) is None
 
 
+@pytest.mark.parametrize(("entries", "dropped"), [(0, False), (5, False), (50, True)])
+def test_a_few_sentences_are_a_note_or_the_foot_of_an_index(entries, dropped):
+    note = (
+        "The oars of the boat are kept in the shed that stands behind the mill, and the key hangs "
+        "on the door to the left of it."
+    )
+    index = "".join(f"the oar of the mill, {n}\n" for n in range(entries))
+    found = fate(
+        f"{note}\n{index}", gopher_quality=GopherQuality(enabled=False), prose=Prose(enabled=True)
+    )
+    assert (found == "prose.share.low") is dropped
+    assert dropped or found is None
+
+
 @pytest.mark.parametrize(("letters", "dropped"), [(20, False), (90, True)])
 def test_much_of_another_script_makes_a_document_foreign(letters, dropped):
     text = f"{SENTENCES}\n{SENTENCES}\n{SENTENCES}\n" + "한" * letters  # of 1,100 or so letters

@@ -22,6 +22,7 @@ from webtext.pipeline.text.extraction.blocks.formulas import (
 from webtext.pipeline.text.extraction.blocks.hints import (
     BIT,
     TAGS,
+    asks_consent,
     is_quote,
     is_signature,
     names,
@@ -167,10 +168,14 @@ class Walk:
         """Whether an inline element is no part of the text that it stands in."""
         if self.listing is not None:
             return listings.is_no_code(tag, element)
-        if len(element.attrib) and is_hidden(element.attrib, tag, self.hidden):
+        if (self.hidden or element.get("style") or element.get("hidden") is not None) and is_hidden(
+            element.attrib, tag, self.hidden
+        ):
             return True
         if tag == "span":
-            return element.get("aria-hidden") == HIDDEN and len(element) > 0
+            return (
+                element.get("aria-hidden") == HIDDEN and len(element) > 0 and told_beside(element)
+            )
         if tag == "a":
             return (element.text or "").strip() in ANCHORS and len(element) == 0 and (
                 element.get("href", "").startswith("#"))  # fmt: skip
@@ -276,7 +281,9 @@ class Walk:
         if self.place.bits & THREAD and is_quote(tag, attributes):
             self.place.quoted += 1
         if attributes:
-            if self.place.bits & BIT["post"] and is_signature(attributes):
+            if (self.place.bits & BIT["post"] and is_signature(attributes)) or (
+                own & BIT["popup"] and asks_consent(tag, attributes)
+            ):
                 self.place.signed = True
             if is_hidden(attributes, tag, self.hidden):
                 self.place.unseen = True
@@ -334,6 +341,12 @@ class Walk:
                 for text in texts
             ]  # fmt: skip
         self.linked = self.bold = 0
+
+
+def told_beside(element: Any) -> bool:
+    """Whether an element beside one tells screen readers what it shows, as beside a formula."""
+    beside = (element.getprevious(), element.getnext())
+    return any(one is not None and "".join(one.itertext()).strip() for one in beside)
 
 
 def lines_of(cite: Any) -> list[Any]:

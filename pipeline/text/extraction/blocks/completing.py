@@ -5,14 +5,13 @@ copies a text copies the heading over it, leaves out no row of a table and no it
 nothing short that stands in the middle of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.places import Block, Place
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_data
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-LISTS = ("ul", "ol", "dl")
 ELSEWHERE = (
     BIT["<nav>"] | BIT["<footer>"] | BIT["<aside>"] | BIT["<form>"] | BIT["hidden"]
     | BIT["related"] | BIT["popup"] | BIT["nav"] | BIT["footer"] | BIT["aside"]
@@ -64,27 +63,25 @@ def is_over(heading: Place, place: Place) -> bool:
     return any(around in near for around in place.around())
 
 
-def stretches(blocks: list[Block], tags: tuple[str, ...]) -> Iterator[tuple[range, Place]]:
-    """Yield the blocks in each innermost element of some tags, and that element."""
+def stretches(
+    blocks: list[Block], around: Callable[[Block], Place | None]
+) -> Iterator[tuple[range, Place]]:
+    """Yield the blocks in each element that `around` tells of them, and that element."""
     at = 0
+    outers = list(map(around, blocks))
     while at < len(blocks):
         end = at + 1
-        outer = innermost(blocks[at].place, tags)
+        outer = outers[at]
         if outer is not None:
-            while end < len(blocks) and innermost(blocks[end].place, tags) is outer:
+            while end < len(blocks) and outers[end] is outer:
                 end += 1
             yield range(at, end), outer
         at = end
 
 
-def innermost(place: Place, tags: tuple[str, ...]) -> Place | None:
-    """Return the innermost element of some tags around a place."""
-    return next((around for around in place.around() if around.tag in tags), None)
-
-
 def with_tables(blocks: list[Block], takes: list[bool]) -> None:
     """Take all of each table of data that stands in the text."""
-    for inside, table in stretches(blocks, ("table",)):
+    for inside, table in stretches(blocks, lambda block: block.place.table):
         if belongs(blocks, takes, inside, table):
             takes[inside.start : inside.stop] = [True] * len(inside)
 
@@ -110,13 +107,13 @@ def belongs(blocks: list[Block], takes: list[bool], inside: range, table: Place)
 
 def is_short(place: Place) -> bool:
     """Whether a block in a table stands in a row of data, in a row of one cell or over the rows."""
-    row = innermost(place, ("tr", "table"))
+    row = next((around for around in place.around() if around.tag in ("tr", "table")), None)
     return row is not None and (row.tag == "table" or row.kids < 2 or is_data(row))
 
 
 def with_items(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
     """Take the other items of a list of which some are taken."""
-    for inside, outer in stretches(blocks, LISTS):
+    for inside, outer in stretches(blocks, lambda block: block.place.list):
         words = sum(len(blocks[at].text) for at in inside)
         linked = sum(blocks[at].linked for at in inside)
         taken = [at for at in inside if takes[at]]
@@ -144,7 +141,7 @@ def with_announced(blocks: list[Block], takes: list[bool], chances: list[float])
         before, block = blocks[at - 1], blocks[at]
         if takes[at] or not takes[at - 1] or not before.text.endswith(COLON):
             continue
-        outer = block.place if block.code else innermost(block.place, LISTS)
+        outer = block.place if block.code else block.place.list
         if outer is None or not is_over(outer, before.place):
             continue
         end = at

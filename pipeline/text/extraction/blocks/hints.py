@@ -24,7 +24,8 @@ WORDS = {
     r"|suggest|similar",
     "share": r"^shar(?:e|ing)|social|follow|twitter|facebook|whatsapp",
     "popup": r"cookie|consent|gdpr|modal|popup|overlay|drawer|toast|notice|offcanvas|lightbox"
-    r"|tooltip|dialog",
+    r"|tooltip|dialog|onetrust|^ot$|cybot|usercentrics|didomi|truste|trustarc|iubenda|osano|klaro"
+    r"|borlabs|cmplz|termly|axeptio|tarteaucitron|evidon",
     "signup": r"newsletter|subscri|signup|login|signin|paywall|optin|mailchimp|donat|account",
     "meta": r"byline|author|date$|meta|^tags?$|categor|posted|published|timestamp|avatar|profile"
     r"|^user|^bio",
@@ -99,6 +100,14 @@ QUOTED = re.compile(
     r"(?:^|\s)(?:[a-z0-9]+[-_])*(?:block)?quot(?:e|es|ed)(?:[-_]?(?:box|body|content|container|text))?(?:$|\s)"
     r"|bbCodeBlock--quote", re.IGNORECASE
 )  # fmt: skip
+# Names that programs which ask for consent give to what they add to a page.
+CONSENT = re.compile(
+    r"(?:^|\s)(?:onetrust|ot-sdk|cybotcookiebot|usercentrics|didomi|truste|trustarc|qc-cmp|fc-consent"
+    r"|cookieyes|cky-|cookie-law-info|iubenda|osano|klaro|borlabscookie|cmplz|termly|sp_message"
+    r"|tarteaucitron|axeptio|moove_gdpr|(?:cookie|gdpr|consent)[-_]?(?:banner|notice|bar|popup|modal))",
+    re.IGNORECASE,
+)
+BOXES = ("div", "section", "aside", "dialog", "form")
 SIGNED = re.compile(r"(?:^|[\W_])(?:sig|signature)(?:$|[\W_\d])", re.IGNORECASE)
 
 
@@ -147,6 +156,14 @@ def is_signature(attributes: Mapping[str, str]) -> bool:
     return bool(
         SIGNED.search(attributes.get("class", "")) or SIGNED.search(attributes.get("id", ""))
     )
+
+
+def asks_consent(tag: str, attributes: Mapping[str, str]) -> bool:
+    """Whether an element is what a program for consent to cookies adds to a page."""
+    if tag not in BOXES:
+        return False
+    named = attributes.get("id", ""), attributes.get("class", "")
+    return any(CONSENT.search(name) for name in named if name)
 
 
 def is_quote(tag: str, attributes: Mapping[str, str]) -> bool:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
+LISTS = ("ul", "ol", "dl")
+
 
 class Place:
     """A block element: its position, the hints of its names, and the size of its text."""
 
     __slots__ = (
-        "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "long_words", "near",
-        "nth", "number", "own", "plain", "quoted", "signed", "standing", "tag", "unseen",
-        "up", "words",
+        "bits", "blocks", "chars", "depth", "down", "key", "kids", "linked", "list", "long_words",
+        "near", "nth", "number", "own", "plain", "quoted", "signed", "standing", "table", "tag",
+        "unseen", "up", "words",
     )  # fmt: skip
 
     def __init__(self, up: "Place | None", tag: str, own: int, key: str) -> None:
@@ -19,9 +21,11 @@ class Place:
         self.own = own  # hints of its own
         self.bits = own  # and of all elements around it
         self.near = own  # and of the two nearest elements around it
-        self.signed: bool = up.signed if up else False  # what a member has under each post
+        self.signed: bool = up.signed if up else False  # under each post, or a program for consent
         self.quoted: int = up.quoted if up else 0  # quotations of other posts around it
         self.unseen: bool = up.unseen if up else False  # hidden by the page itself
+        self.table: Place | None = self if tag == "table" else up.table if up else None
+        self.list: Place | None = self if tag in LISTS else up.list if up else None
         self.depth = self.nth = 0  # levels, and block elements before it in the one around it
         self.kids = 0  # block elements directly in it
         self.number = 0  # of an item in its list, from 1

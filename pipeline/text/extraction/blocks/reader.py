@@ -35,7 +35,8 @@ class Wishes:
 def main_text(tree: Any, wishes: Wishes = Wishes()) -> str:
     """Return the main text of a page, "" if it shows nothing; the tree is not changed."""
     found, rows = seen(tree)
-    return written(chosen(found, judged(found, lengths(found), rows), wishes))
+    words = lengths(found)
+    return written(chosen(found, judged(found, words, rows), wishes, words))
 
 
 def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
@@ -61,9 +62,14 @@ def shown(found: list[Block]) -> int:
     return sum(len(block.text) for block in found)
 
 
-def chosen(found: list[Block], chances: list[float], wishes: Wishes) -> list[Block]:
-    """Return the blocks of the main text, given each block's probability of being part of it."""
-    words = lengths(found)
+def chosen(
+    found: list[Block], chances: list[float], wishes: Wishes, words: list[int] | None = None
+) -> list[Block]:
+    """Return the blocks of the main text, given each block's probability of being part of it.
+
+    `words` are the blocks' numbers of words, where they are known.
+    """
+    words = lengths(found) if words is None else words
     if wishes.generous:
         chances = [min(1.0, GENEROUS * chance) for chance in chances]
     takes = completed(found, best_choice(chances, words), chances)

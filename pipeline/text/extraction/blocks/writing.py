@@ -55,14 +55,14 @@ def columns_of(blocks: Sequence[Block]) -> Columns:
     """Return the columns that have text, of each table of data."""
     found: dict[Place, set[int]] = {}
     for block in blocks:
-        if (cell := data_cell(block.place)) and cell.up and (table := table_of(cell.up)):
+        if (cell := data_cell(block.place)) and cell.up and (table := cell.up.table):
             found.setdefault(table, set()).add(cell.nth)
     return {table: sorted(columns) for table, columns in found.items()}
 
 
 def empty(columns: Columns, row: Place, after: int, before: int) -> int:
     """Return how many columns with text there are between two columns of a row."""
-    table = table_of(row)
+    table = row.table
     if table is None:
         return 0
     return max(0, bisect_left(columns[table], before) - bisect_right(columns[table], after))
@@ -73,11 +73,6 @@ def end_row(lines: list[str], cell: Place | None, columns: Columns) -> None:
     if cell is not None and cell.up is not None:
         missing = empty(columns, cell.up, cell.nth, cell.up.kids)
         lines[-1] += (BETWEEN_CELLS * missing).rstrip()
-
-
-def table_of(place: Place) -> Place | None:
-    """Return the innermost table around a place."""
-    return next((around for around in place.around() if around.tag == "table"), None)
 
 
 def is_thread(blocks: Sequence[Block]) -> bool:
@@ -121,7 +116,7 @@ def data_cell(place: Place) -> Place | None:
 
 def is_data(row: Place) -> bool:
     """Whether a row has several cells, in a table whose cells are short."""
-    table = table_of(row)
+    table = row.table
     if table is None or row.kids < 2:  # a row of one cell is a line
         return False
     return row.words <= LONGEST_CELL * row.kids and table.plain

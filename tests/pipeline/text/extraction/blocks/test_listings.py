@@ -87,6 +87,7 @@ def test_what_is_no_code_is_read_as_before(inside, text):
          "√2s_0^n"),
         ("<script type='math/tex'>y^3</script>", "y^3"),
         ("<span><math alttext='q_1'><mi>q</mi></math></span><img class='tex' alt='q_1'>", "q_1"),
+        (("<span class='katex'><span aria-hidden='true'><span>k</span>+1</span></span>"), "k+1"),
         ("<math alttext='k^2'><mi>k</mi></math><span aria-hidden='true'><i>k</i>2</span>", "k^2"),
     ],
 )  # fmt: skip

@@ -96,7 +96,7 @@ def last_of(found: Any) -> float:
     >>> last_of([[0.25, 0.75]]), last_of([{"bad": 0.25, "good": 0.75}])
     (0.75, 0.75)
     """
-    while not isinstance(found, (int, float)) and getattr(found, "ndim", 1):
+    while isinstance(found, (list, dict)) or getattr(found, "ndim", 0) > 0:
         found = [*found.values()][-1] if isinstance(found, dict) else found[-1]
     return float(found)
 

@@ -33,7 +33,7 @@ from webtext.pipeline.crawl.commoncrawl.ranges import Piece, merged
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
 from webtext.pipeline.crawl.commoncrawl.step import REASONS, take
 from webtext.pipeline.crawl.settings import Crawl
-from webtext.pipeline.urls import urls
+from webtext.pipeline.urls import forgotten, urls
 
 CRAWLS = ("CC-MAIN-2014-10", "CC-MAIN-2016-07")
 NOAI = (("X-Robots-Tag", "noai"),)
@@ -358,3 +358,15 @@ def test_real_links_are_sought_under_the_keys_that_indexes_give_them(shared):
                 given.append(urls.normalise(json.loads(line)["url"]))
     assert len(given) > 1000
     assert {url: index_key(url) for url in given} == keys_of_surt(given)
+
+
+def test_a_record_that_was_taken_before_leads_nowhere_once_its_target_is_forgotten(tmp_path, home):
+    out, _, _ = taken_by_server(tmp_path, home)
+    shutil.rmtree(out.path / "outcomes")
+    forgotten.record(tmp_path, [forgotten.request("c.test")], "asked by mail")
+    with serving(home) as (port, log):
+        take(*settings(port), Directory(tmp_path / "links-0"), out, silent)
+    row = outcomes(out)["http://a.test/old?a=2&b=1&utm_source=feed"]
+    assert row["dropped_by"] == "commoncrawl.forgotten"
+    assert "c.test" not in str([row["redirects"], row["final_url"]])
+    assert log.ranges(r"\.warc\.gz") == []

@@ -103,7 +103,7 @@ def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
     done = first.build(small_web, address)
     assert done.returncode == 0, done.stderr
     assert content(address) == made_locally
-    assert s3.faults.count["failed"] > 4
+    assert s3.faults.count["failed"] > 1
 
     second = Machine(s3, tmp_path / "second")
     s3.faults.puts.clear()

@@ -17,6 +17,7 @@ from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.insight.purging.searching import batches
 from webtext.pipeline.links.links import harvest
 from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls import forgotten
@@ -89,6 +90,12 @@ def test_a_harvest_counts_what_is_forgotten_and_writes_nothing_of_it(tmp_path):
         assert {row["url"] for row in rows} == {None}
         assert {row["id"] for row in rows} == {url_id(url) for url in urls[:5]}
         assert not any(b"gone.test" in path.read_bytes() for path in home.rglob("*.parquet"))
+    forget(tmp_path / "new", *ASKED)
+    assert harvest(settings, [dump], Directory(tmp_path / "new" / "links-0"), 0) == [passage]
+    (remembered,) = tmp_path.glob("new/.harvested/*/rows.arrow")
+    told = [str(batch.to_pylist()) for batch in batches(remembered)]
+    assert "other.test/one" in told[0]
+    assert not [one for one in told if "gone.test" in one or "kept.test/one" in one]
 
 
 def test_a_redirect_to_what_is_forgotten_is_not_followed(tmp_path):

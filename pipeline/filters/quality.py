@@ -1,8 +1,10 @@
 """A trained model as a rule."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from webtext.pipeline.filters import classifier
+from webtext.pipeline.filters.own import foreign_models
 from webtext.pipeline.words.document import Document
 
 
@@ -13,8 +15,11 @@ class Score:
     model: str = field(metadata={"machine": True})  # a file; its content enters the digest
     at_least: float | None = 0.5
 
-    def load(self) -> classifier.Quality:
-        """Return the model in the file."""
+    def load(self) -> "classifier.Quality | foreign_models.Foreign":
+        """Return the model in the file: one of ours, or one of others (.onnx, .skops, .bin)."""
+        form = Path(self.model).suffix
+        if form in foreign_models.FORMS or form in foreign_models.REFUSED:
+            return foreign_models.load(self.model)
         return classifier.load(self.model)
 
     def __call__(self, doc: Document) -> float:

@@ -273,8 +273,8 @@ class Rules:
                                 f"{setting}.{item.name}: {file}: no such file; a path begins where "
                                 "the command is run"
                             )
-                        rule.load()
-                        found[setting] = sha256(file)
+                        by = getattr(rule.load(), "by", "")  # the library of others' models
+                        found[setting] = f"{sha256(file)} {by}".strip()
         return found
 
     def groups(self) -> Iterator[tuple[str, Any]]:

@@ -29,6 +29,7 @@ from webtext.pipeline.core.compressed import (
     utf8,
 )
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.stores.stored_files import StoredFile
 from webtext.pipeline.links.answers import unwrapped
 from webtext.pipeline.links.submissions import COLUMNS, Raw, Submission, submission, without_halves
 
@@ -292,8 +293,9 @@ def _csv_row(text: str, delimiter: str) -> list[str] | Flaw | None:
 def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Submission | Flaw]]:
     """Read a Parquet table; a row's number is its line number."""
     number = 0
+    source = path.open("rb") if isinstance(path, StoredFile) else path
     try:
-        with path.open("rb") as raw, pq.ParquetFile(raw) as file:
+        with pq.ParquetFile(source) as file:
             named = {name: COLUMNS[name] for name in file.schema_arrow.names if name in COLUMNS}
             if "url" not in named.values():
                 names = ", ".join(file.schema_arrow.names)[:200]

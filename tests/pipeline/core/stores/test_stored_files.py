@@ -4,6 +4,8 @@ import gzip
 import pickle
 import random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -86,13 +88,16 @@ def test_a_harvest_of_dumps_in_a_store_is_that_of_local_ones(store, tmp_path, re
     local = tmp_path / "RS_1.zst"
     local.write_bytes(dump)
     (tmp_path / "more.txt.gz").write_bytes(gzip.compress(b"http://b.test/\n"))
+    table = pa.table({"url": [f"http://c.test/{n}" for n in range(200)]})
+    pq.write_table(table, tmp_path / "urls.parquet")
+    store.put("urls.parquet", (tmp_path / "urls.parquet").read_bytes())
     store.put("RS_1.zst", dump)
     store.put("more.txt.gz", (tmp_path / "more.txt.gz").read_bytes())
     found = {}
     for name, base in (("here", str(tmp_path)), ("there", str(store.address))):
         home = tmp_path / name
         home.mkdir()
-        sources = resolve([f"{base}/RS_*.zst", f"{base}/more.txt.gz"], tmp_path)
+        sources = resolve([f"{base}/RS_*.zst", f"{base}/more.txt.gz", f"{base}/u*t"], tmp_path)
         out = Directory(home / "links-0")
         out.path.mkdir()
         harvest(Harvest(shards=2, remember=remember), sources, out, 0)

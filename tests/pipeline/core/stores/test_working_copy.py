@@ -178,6 +178,34 @@ def test_a_build_keeps_within_the_bound_and_says_so_if_one_step_cannot(machine):
         working_copy.of(data).needing([data / "links-00000000"]).__enter__()
 
 
+def test_what_a_step_reads_stays_as_long_as_it_works(machine):
+    run_all(steps(machine("a")), machine("a"), 1)
+    data = machine("b", bound=5 * SIZE + 20_000)
+    home = data / "links-00000000"
+    with working_copy.of(data).needing([home]):
+        for name in ("pages", "corpus"):
+            for number in range(3):
+                checked.confirm(data / f"{name}-00000000" / f"0000{number}.parquet")
+        assert len(list(home.glob("*.parquet"))) == 3
+        assert len(files(data)) == 5
+    checked.confirm(data / "pages-00000000" / "00000.parquet")
+    assert len(files(data)) <= 5
+
+
+def test_latest_names_nothing_that_is_not_in_the_store(machine, monkeypatch, address):
+    data = machine("a")
+    monkeypatch.setattr(working_copy.WorkingCopy, "upload", lambda *_: None)
+    run_all(steps(data)[:1], data, 1)
+    assert (data / "latest.json").exists()
+    assert ObjectStore(parse(address)).get("latest.json") is None
+
+
+def test_a_step_that_was_removed_from_the_store_is_not_finished_here(machine, address):
+    run_all(steps(machine("a")), machine("a"), 1)
+    ObjectStore(parse(address)).delete("pages-00000000/manifest.json")
+    assert [step.finished for step in steps(machine("a"))] == [True, False, False]
+
+
 def test_what_is_not_uploaded_yet_never_goes(machine, s3, monkeypatch):
     data = machine("a", bound=SIZE)
     monkeypatch.setattr(working_copy.WorkingCopy, "upload", lambda *_: None)

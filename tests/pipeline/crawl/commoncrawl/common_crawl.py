@@ -107,6 +107,8 @@ def batched_(rows, count):
 class Log(list):
     """The requests of a server: (file, start, end, status)."""
 
+    wrong = 0  # so many answers say that they are another range
+    retry_after = "0"  # s, as a refusal says
     refuse = 0  # so many more requests are answered with 429
     stop_after = None  # after so many requests all are answered with 418
 
@@ -129,13 +131,15 @@ def serving(home):
                 return self.answer(418)
             if log.refuse:
                 log.refuse -= 1
-                return self.answer(429, extra={"Retry-After": "0"})
+                return self.answer(429, extra={"Retry-After": log.retry_after})
             if not path.is_file():
                 return self.answer(404)
             data = path.read_bytes()
             log.append((self.path, first, last, 206))
             part = data[first : last + 1]
-            where = f"bytes {first}-{first + len(part) - 1}/{len(data)}"
+            start = first + bool(log.wrong)
+            log.wrong -= bool(log.wrong)
+            where = f"bytes {start}-{start + len(part) - 1}/{len(data)}"
             return self.answer(206, part, {"Content-Range": where})
 
         def answer(self, status, body=b"", extra=()):

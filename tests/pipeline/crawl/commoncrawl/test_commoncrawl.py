@@ -1,12 +1,15 @@
+import asyncio
 import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -194,6 +197,46 @@ def test_a_store_that_fails_at_times_gives_the_bytes_of_a_folder(tmp_path, home,
         made.append(digests(out))
     assert made[0] == made[1]
     assert s3.faults.count["failed"]
+
+
+def test_a_server_is_asked_no_more_often_than_the_rate(monkeypatch):
+    now, waits = [100.0], []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+        now[0] += seconds
+
+    async def turns(server):
+        for _ in range(4):
+            await server._turn()
+
+    monkeypatch.setattr(ranges, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(ranges.asyncio, "sleep", sleep)
+    asked, crawl = settings(1)
+    asyncio.run(turns(ranges.Server(replace(asked, rate=2.0), crawl)))
+    assert waits == [0.5, 0.5, 0.5]
+
+
+def test_an_answer_that_is_another_range_is_not_taken(home):
+    (file,) = [path for path in (home / "cc-index").rglob("cluster.idx") if CRAWLS[0] in str(path)]
+    name = str(file.relative_to(home))
+    with serving(home) as (port, log), ranges.Server(*settings(port, attempts=2)) as server:
+        log.wrong = 1
+        assert server.read([Piece(name, 0, 9)]) == [file.read_bytes()[:9]]
+        assert len(log) == 2
+        log.wrong = 2
+        with pytest.raises(UserError, match="connect, at the last of 2 attempts"):
+            server.read([Piece(name, 0, 9)])
+
+
+def test_after_a_refusal_nobody_asks_until_the_time_that_it_named(home):
+    with serving(home) as (port, log):
+        log.refuse, log.retry_after = 1, "30"
+        asked, crawl = settings(port, attempts=1)
+        with ranges.Server(asked, replace(crawl, max_backoff=50)) as server:
+            with pytest.raises(UserError, match="429"):
+                server.size("any")
+            assert server._next - time.monotonic() > 20
 
 
 def test_a_store_is_asked_no_more_often_than_the_rate(monkeypatch):

@@ -42,7 +42,7 @@ class Reading:
 
         engine                         WCXB   scrapinghub   readability   segments
         blocks, pages it never saw     .886          .963          .947       .932
-        blocks, as it is               .911          .975                     .943
+        blocks, as it is               .919          .975                     .943
         trafilatura 2.3.1              .832          .960          .932       .937
         trafilatura, favor_precision   .764          .964          .930       .931
         resiliparse 2.0.1              .785          .928                     .867

@@ -39,6 +39,7 @@ LONGEST_OWNED = 25  # words of the line that says whose a page is
 AT_THE_END = 3  # blocks of a text among which it is
 
 FRAME = BIT["<nav>"] | BIT["<footer>"] | BIT["nav"] | BIT["footer"]  # names of menus and footers
+LEAST_UNLINKED = 200  # words beside its links of a text that is no list, however many links it has
 MOST_LINKED = 0.3  # share of linked words of a text whose links at its edges are menus
 # What a board says of a member beside a post.
 MEMBER = re.compile(
@@ -89,7 +90,8 @@ def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int
         take and (bool(block.place.bits & FRAME) or is_link(block))
         for block, take in zip(blocks, left, strict=True)
     ]
-    if sum_of(words, links) > MOST_LINKED * sum_of(words, left):
+    linked, all_words = sum_of(words, links), sum_of(words, left)
+    if linked > MOST_LINKED * all_words and all_words - linked < LEAST_UNLINKED:
         return
     taken = [at for at, take in enumerate(left) if take]
     for ordered in (taken, taken[::-1]):

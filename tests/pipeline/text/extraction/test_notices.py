@@ -78,6 +78,13 @@ def test_a_list_of_links_is_no_menu():
     assert left(f"<h1>Mills</h1>{links}") == ["Mills", "The upper mill", "The lower mill"]
 
 
+@pytest.mark.parametrize(("times", "whole"), [(2, True), (8, False)])
+def test_the_contents_of_a_book_beside_a_page_of_it_are_left_out(times, whole):
+    contents = "".join(f"<li><a>{n}. How to mend a wheel</a></li>" for n in range(60))
+    found = left(f"{TEXT * times}<ul>{contents}</ul>")
+    assert len(found) == times + 60 * whole
+
+
 def test_what_a_board_says_of_its_members_is_left_out():
     member = "<div><p>ann<br>Joined: May 2003<br>Posts: 12</p></div>"
     assert left(f"{member}{TEXT}{member}<p>Yes.</p>") == [*ALONE, "Yes."]

@@ -3,13 +3,7 @@
 import doctest
 import importlib
 
-import numpy as np
 import pytest
-import skops.io
-from onnx import TensorProto, helper, save
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from webtext.flows.building.settings import load
 from webtext.pipeline.core.errors import UserError
@@ -21,6 +15,8 @@ GOOD, BAD = "tea with leaves", "buy cheap pills"
 @pytest.fixture
 def onnx_model(tmp_path):
     """A model that knows two texts by heart."""
+    from onnx import TensorProto, helper, save
+
     node = helper.make_node(
         "LabelEncoder", ["text"], ["score"], domain="ai.onnx.ml",
         keys_strings=[GOOD, BAD], values_floats=[0.9, 0.1], default_float=0.5,
@@ -38,6 +34,11 @@ def onnx_model(tmp_path):
 
 @pytest.fixture
 def skops_model(tmp_path):
+    import skops.io
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
     model = make_pipeline(CountVectorizer(), LogisticRegression())
     model.fit([GOOD, BAD, "leaves of tea", "cheap cheap pills"], [1, 0, 1, 0])
     path = tmp_path / "model.skops"
@@ -45,6 +46,7 @@ def skops_model(tmp_path):
     return path
 
 
+@pytest.mark.slow  # five seconds to import the libraries
 @pytest.mark.parametrize("form", ["onnx", "skops"])
 def test_a_model_of_others_is_asked_as_a_rule(form, request):
     path = request.getfixturevalue(f"{form}_model")
@@ -63,15 +65,19 @@ def document(text):
     return Document(text)
 
 
+@pytest.mark.slow
+def test_a_file_that_is_no_model_is_said(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"none")
+    with pytest.raises(UserError, match="no model that onnxruntime can read"):
+        foreign_models.load(str(tmp_path / "model.onnx"))
+
+
 def test_what_would_run_code_is_refused_and_what_is_missing_is_said(tmp_path, monkeypatch):
     for name in ("model.pkl", "model.joblib"):
         (tmp_path / name).write_bytes(b"cos\nsystem\n(S'true'\ntR.")
         rules = load("webtext", [f"rules.quality.score.model = {str(tmp_path / name)!r}"]).rules
         with pytest.raises(UserError, match=r"runs whatever its maker.*\.onnx.*\.skops"):
             rules.fingerprints()
-    (tmp_path / "model.onnx").write_bytes(b"none")
-    with pytest.raises(UserError, match="no model that onnxruntime can read"):
-        foreign_models.load(str(tmp_path / "model.onnx"))
 
     def gone(name):
         raise ImportError(name)
@@ -81,7 +87,11 @@ def test_what_would_run_code_is_refused_and_what_is_missing_is_said(tmp_path, mo
         foreign_models.load(str(tmp_path / "model.bin"))
 
 
+@pytest.mark.slow
 def test_types_that_nobody_vouches_for_are_not_loaded(tmp_path):
+    import numpy as np
+    import skops.io
+
     path = tmp_path / "odd.skops"
     skops.io.dump({"model": np.random.RandomState(1), "odd": document}, path)
     with pytest.raises(UserError, match="types that nobody vouches for"):

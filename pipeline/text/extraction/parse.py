@@ -102,10 +102,8 @@ def parse(html: str) -> HtmlElement | None:
             tree = _tree(shallow(html), DEEP)
     except etree.LxmlError:
         return None
-    if not names_itself and len(tree) < 2:
-        return None
     begin_body(tree)
-    return tree
+    return tree if names_itself or len(tree) > 1 else None
 
 
 def begin_body(tree: HtmlElement) -> None:

@@ -70,6 +70,8 @@ def test_real_pages_give_trafilaturas_tree(real):
         "<!doctype html><title>t</title><script>1</script><main>a</main><footer>b</footer>",
         "<html><head><title>t</title><article>a</article></head><body class=x><p>b</body></html>",
         "<html><head><title>t</title></head><body><p>a<p>b</body></html>",
+        "<title>t</title><article><h1>a</h1><p>b</p></article>",
+        "<title>t</title><main>a</main>b",
     ],
 )
 def test_a_body_begins_where_browsers_begin_it(html):

@@ -4,11 +4,17 @@ A body that is cut by a broken connection or a wrong server is still the beginni
 after the end of a stream are ignored. A few hundred kilobytes can decode to gigabytes, so each
 decoder has an output limit, and stops when it is reached.
 
+gzip of many members takes linear time here. zlib returns the bytes after a member as a copy: if a
+body of ten million bytes has half a million members, passing the whole rest each time copies
+terabytes. So it gets a little, then more.
+
 Source: RFC 9110, section 8.4.1; RFC 9659 for zstd's window
 """
 
+import re
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -16,10 +22,13 @@ import brotli
 import webencodings
 import zstandard
 
-from webtext.pipeline.archive.gunzip import FIRST, LARGEST, gunzip
-
 MAX_WINDOW: Final = 8 << 20  # bytes of zstd history. Source: RFC 9659, which allows no more in HTTP
 STEP: Final = 64  # bytes given at a time to a decoder that must stop just before an error
+
+MAGIC: Final = b"\x1f\x8b"
+FIRST: Final = 512  # bytes passed for a member at first; each further piece is twice as long
+LARGEST: Final = 1 << 20  # bytes of a piece
+_padding = re.compile(rb"\0*")
 
 # Sent by servers that mean "none". Source: RFC 9110, section 8.4.1 for identity; the others are
 # errors so common that browsers tolerate them.
@@ -192,3 +201,43 @@ DECODERS: Final[dict[str, Callable[[bytes, int], Undone]]] = {
     "br": _brotli,
     "zstd": _zstd,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The content of some members."""
+
+    data: bytes
+    whole: bool  # whether the last one is complete; false if `most` was reached
+    problem: str | None = None  # zlib's error for a damaged one, which is not in `data`
+    at: int = 0  # where the damaged one begins
+
+
+def gunzip(body: bytes, most: int) -> Members:
+    """Return the content of the members of `body`, at most `most` bytes.
+
+    Zeros between members and any bytes after the last are ignored, as in browsers.
+    """
+    found = bytearray()
+    at = 0
+    while True:
+        begins, before = at, len(found)
+        decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        step = FIRST
+        while not decoder.eof:
+            piece = body[at : at + step]
+            if not piece:
+                return Members(bytes(found), False)
+            at += len(piece)
+            step = min(2 * step, LARGEST)
+            try:
+                found += decoder.decompress(piece, most - len(found))
+            except zlib.error as error:
+                return Members(bytes(found[:before]), False, str(error), begins)
+            if len(found) >= most:
+                return Members(bytes(found), False)
+        at -= len(decoder.unused_data)
+        padding = _padding.match(body, at)
+        at = padding.end() if padding else at
+        if not body.startswith(MAGIC, at):
+            return Members(bytes(found), True)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from webtext.pipeline.archive.gunzip import FIRST, gunzip
+from webtext.pipeline.archive.codings import FIRST, gunzip
 from webtext.pipeline.crawl.http import decode
 
 EMPTY = gzip.compress(b"", mtime=0)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.stage import judged
-from webtext.pipeline.text.extraction.charset import printable
+from webtext.pipeline.text.decoding.charset import printable
 from webtext.pipeline.urls.urls import public_suffixes
 
 INVISIBLE = "\u00ad\u200b\u2060\ufeff"  # soft hyphen, zero-width space, joiner, BOM

@@ -24,15 +24,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tests.bench.blocks_truth import Told, pages, right, taught
 from tests.bench.wcxb import KINDS, word_f1
 from tests.floors import grams, share
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.extraction.blocks import scoring
 from webtext.pipeline.text.extraction.blocks.evidence import BITS, NAMES, TOKEN
 from webtext.pipeline.text.extraction.blocks.hints import HINTS
 from webtext.pipeline.text.extraction.blocks.neighbours import AGAIN, Neighbours
 from webtext.pipeline.text.extraction.blocks.opinion import NOT_ASKED, OPINION
-from webtext.pipeline.text.extraction.blocks.places import Block
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block
 from webtext.pipeline.text.extraction.blocks.reader import Wishes, chosen, seen
 from webtext.pipeline.text.extraction.blocks.writing import written
-from webtext.pipeline.text.extraction.charset import decode
 from webtext.pipeline.text.extraction.parse import parse
 
 FILE = Path(__file__).parents[2] / "pipeline" / "data" / scoring.FILE

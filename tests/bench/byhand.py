@@ -32,9 +32,9 @@ from webtext.pipeline.dedup.signatures.folded_text import shingles
 from webtext.pipeline.dedup.signatures.sign import Sign, signatures
 from webtext.pipeline.filters.gopher import GopherRepetition
 from webtext.pipeline.text import langid
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.extraction import maintext
 from webtext.pipeline.text.extraction.byline import byline
-from webtext.pipeline.text.extraction.charset import decode
 from webtext.pipeline.text.extraction.parse import parse
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.words import words

@@ -18,9 +18,9 @@ from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.core.stage import Stage, pass_batch
+from webtext.pipeline.text.decoding.charset import decode, printable
 from webtext.pipeline.text.extraction import maintext
 from webtext.pipeline.text.extraction.byline import byline
-from webtext.pipeline.text.extraction.charset import decode, printable
 from webtext.pipeline.text.extraction.extract import Extract, Reader, pages
 from webtext.pipeline.text.extraction.parse import parse
 from webtext.pipeline.text.extraction.sandbox import Limits, Sandbox

@@ -26,7 +26,7 @@ from trafilatura.readability_lxml import Document
 
 from tests.bench.blocks_truth import DATA, words
 from tests.bench.wcxb import READERS
-from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.extraction.maintext import Article, Page, Reading, read
 from webtext.pipeline.text.extraction.parse import parse
 

@@ -30,7 +30,8 @@ from webtext.pipeline.filters.refinedweb import RefinedWeb
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.links import dumps
 from webtext.pipeline.text.clean import Clean
-from webtext.pipeline.text.extraction import byline, charset, firstlook
+from webtext.pipeline.text.decoding import charset
+from webtext.pipeline.text.extraction import byline, firstlook
 from webtext.pipeline.text.extraction.parse import parse
 from webtext.pipeline.text.language import Language
 from webtext.pipeline.text.pii import Pii

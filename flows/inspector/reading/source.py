@@ -15,7 +15,7 @@ from webtext.pipeline.core.directories.lookup import first_row
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores.stored_files import located
-from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.urls.urls import shard_of
 
 RUN = 3  # words in a row that must be the same, so that a lone "the" is not taken for the text

@@ -8,7 +8,7 @@ import pyarrow as pa
 from webtext.pipeline.core.records import DOCUMENT, PAGE
 from webtext.pipeline.core.stage import Stage, conform, pass_batch
 from webtext.pipeline.sources.source_rows import Fields, Rows, without_front_matter
-from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.urls import urls
 

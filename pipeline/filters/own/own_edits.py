@@ -19,7 +19,7 @@ from webtext.pipeline.core.stage import settings
 from webtext.pipeline.filters.own.own_rules import KEYS, group_of, rebuilt
 from webtext.pipeline.filters.rules import Rules, fault, rules_of
 from webtext.pipeline.text.clean import Clean
-from webtext.pipeline.text.extraction.charset import decode, printable
+from webtext.pipeline.text.decoding.charset import decode, printable
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.extraction.sandbox import Limits, shared

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from webtext.pipeline.core.compiled import njit
-from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.langid import chances
 from webtext.pipeline.urls.named_lists import DATA
 

@@ -13,10 +13,10 @@ import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
 from trafilatura.settings import Document, Extractor
 
+from webtext.pipeline.text.decoding.charset import decode, printable
 from webtext.pipeline.text.extraction.blocks import reader
 from webtext.pipeline.text.extraction.blocks.reader import Wishes
 from webtext.pipeline.text.extraction.byline import Byline, byline
-from webtext.pipeline.text.extraction.charset import decode, printable
 from webtext.pipeline.text.extraction.parse import parse
 
 ENGINES = ("blocks", "trafilatura", "resiliparse")

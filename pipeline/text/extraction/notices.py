@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from webtext.pipeline.text.extraction.blocks.completing import HEADINGS
 from webtext.pipeline.text.extraction.blocks.hints import BIT
-from webtext.pipeline.text.extraction.blocks.places import Block
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block
 
 MOST_UNSEEN = 0.2  # share of hidden words; where there are more, a script shows them later
 LEAST_MENU = 3  # lines of a block that is a menu, or parts of its line

@@ -28,7 +28,7 @@ from webtext.pipeline.text.extraction.blocks.hints import (
     names,
     of_element,
 )
-from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 from webtext.pipeline.text.extraction.unseen import Names, hidden_names, is_hidden, size_of
 
 BREAK = "\x1e"  # replaces <br> until a block is done; no page's text contains it

@@ -8,7 +8,7 @@ nothing short that stands in the middle of it.
 from collections.abc import Callable, Iterator
 
 from webtext.pipeline.text.extraction.blocks.hints import BIT
-from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_data
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")

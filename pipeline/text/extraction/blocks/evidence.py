@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from webtext.pipeline.text.extraction.blocks.hints import HINTS, names
 from webtext.pipeline.text.extraction.blocks.opinion import OPINION, told_of
-from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 
 LONG = 15  # words of a block that counts as running text
 MOST_LINKED = 0.5  # share of linked characters; with more, it does not count

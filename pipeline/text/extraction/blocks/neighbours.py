@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate
 
 from webtext.pipeline.text.extraction.blocks.evidence import group_of
-from webtext.pipeline.text.extraction.blocks.places import Block
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block
 
 STEPS = (-3, -2, -1, 1, 2, 3)
 WINDOWS = (4, 12)  # blocks to each side

@@ -8,7 +8,7 @@ from webtext.pipeline.text.extraction.blocks.completing import completed
 from webtext.pipeline.text.extraction.blocks.evidence import TOKEN, evidence
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.opinion import opinion
-from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 from webtext.pipeline.text.extraction.blocks.scoring import best_choice, judged
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_thread, written
 from webtext.pipeline.text.extraction.embedded import SHOWN, embedded

@@ -16,7 +16,7 @@ from typing import Any
 from webtext.pipeline.text.extraction.blocks.evidence import NAMES
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.neighbours import AGAIN, Neighbours
-from webtext.pipeline.text.extraction.blocks.places import Block
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block
 
 FILE = "blocks.json"
 ALONE, AMONG = "alone", "among"  # the two looks, as the file names them

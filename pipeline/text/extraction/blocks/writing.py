@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from webtext.pipeline.text.extraction.blocks.blocks import CELLS, THREAD
-from webtext.pipeline.text.extraction.blocks.places import Block, Place
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 
 BETWEEN_CELLS = " | "
 QUOTE = "> "  # before each line of a post that another quotes, as in mails

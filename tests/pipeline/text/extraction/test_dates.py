@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench.extraction import pages
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.extraction.byline import byline
-from webtext.pipeline.text.extraction.charset import decode
 from webtext.pipeline.text.extraction.dates import date_in, in_address
 from webtext.pipeline.text.extraction.parse import parse
 

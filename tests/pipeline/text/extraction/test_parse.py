@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.bench.extraction import pages
-from webtext.pipeline.text.extraction.charset import decode
+from webtext.pipeline.text.decoding.charset import decode
 from webtext.pipeline.text.extraction.parse import DECLARED, PROLOG, begin_body, parse
 
 XHTML = (

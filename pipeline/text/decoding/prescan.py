@@ -11,7 +11,7 @@ Source: HTML standard, 13.2.3.2 (prescan a byte stream to determine its encoding
 import re
 from typing import Final
 
-from webtext.pipeline.text.extraction.encodings import encoding
+from webtext.pipeline.text.decoding.encodings import encoding
 
 # One pass that never goes back. The text of these elements is not markup.
 # Source: HTML standard, 13.2.6.2 and 13.2.6.4.7; noscript with scripts on, as browsers have it

@@ -13,7 +13,7 @@ from typing import Final
 
 from resiliparse.parse.encoding import detect_encoding
 
-from webtext.pipeline.text.extraction import encodings, prescan
+from webtext.pipeline.text.decoding import encodings, prescan
 
 SNIFF_BYTES: Final = 1024  # bytes that are searched for the NULs of UTF-16
 DETECT_BYTES: Final = 128 * 1024  # bytes for the detector, half from each end

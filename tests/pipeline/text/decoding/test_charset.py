@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webtext.pipeline.text.extraction.charset import UNWANTED, decode, printable
+from webtext.pipeline.text.decoding.charset import UNWANTED, decode, printable
 
 RUSSIAN = "<p>Съешь ещё этих мягких французских булок, да выпей чаю. Широкая электрификация."
 JAPANESE = "<p>いろはにほへと ちりぬるを わかよたれそ つねならむ。日本国民は、正当に選挙された"

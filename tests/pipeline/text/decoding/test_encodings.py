@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from webtext.pipeline.text.extraction.charset import decode
-from webtext.pipeline.text.extraction.encodings import decoded, encoding
-from webtext.pipeline.text.extraction.prescan import declared
+from webtext.pipeline.text.decoding.charset import decode
+from webtext.pipeline.text.decoding.encodings import decoded, encoding
+from webtext.pipeline.text.decoding.prescan import declared
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ def serving(monkeypatch: pytest.MonkeyPatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         hub.address = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # which other tests ask for
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # what it speaks is Git LFS
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -57,11 +57,6 @@ from webtext.pipeline.urls.forgotten import read as read_forgotten
 SUBMISSIONS = LINK.get_field_index("submissions")
 
 
-# Records for which one more shard is worth its files, some seven in each step up to the signatures.
-# At 10 ms a page it is 5 s of work for a worker.
-FEW = 500
-
-
 def harvest(
     settings: Harvest,
     sources: Sequence[Path],
@@ -110,8 +105,8 @@ def enough(ledger: Sequence[dict[str, Any]], settings: Harvest) -> int:
     site's is found by the same hash.
     """
     read = sum(row["records"] for row in ledger)
-    most = settings.shards
-    return next(n for n in range(1, most + 1) if most % n == 0 and (n * FEW >= read or n == most))
+    most, each = settings.shards, settings.shard_records
+    return next(n for n in range(1, most + 1) if most % n == 0 and (n * each >= read or n == most))
 
 
 def shards_of(ledger: Sequence[dict[str, Any]], settings: Harvest) -> int:

@@ -43,9 +43,11 @@ class Harvest:
     exclude_subreddits: tuple[str, ...] = ()  # names without r/
     lists: tuple[str, ...] = LISTS  # files of pipeline/data with more exclusions
     max_url_length: int = 2083  # characters. Source: Internet Explorer's limit, as crawlers use it
-    # at most, about one per 50,000 wanted links; memory needs 60 bytes a row of a shard. Short
-    # lists have fewer, by a divisor: one per 500 records
+    # at most, about one per 50,000 wanted links; memory needs 60 bytes a row of a shard
     shards: int = 16
+    # records that one more shard is for; short lists have a divisor of `shards`. A shard has some
+    # seven files in each step up to the signatures; 500 pages are 5 s of a worker's time
+    shard_records: int = field(default=500, metadata={"later": True})
     # keep what was read of each source, so that a later harvest reads only those that are new
     remember: bool = field(default=True, metadata={"machine": True})
 
@@ -66,7 +68,7 @@ class Harvest:
             raise UserError(
                 f"links.after = {self.after} and links.before = {self.before} leave no day between"
             )
-        for name, least in (("shards", 1), ("max_url_length", 20)):
+        for name, least in (("shards", 1), ("shard_records", 1), ("max_url_length", 20)):
             if getattr(self, name) < least:
                 raise UserError(f"links.{name} = {getattr(self, name)}: wanted {least} or more")
 

@@ -49,7 +49,7 @@ def recipe(folder: Path) -> Path:
     urls = (f"http://site{n % 9}.example/{n}" for n in range(PAGES))
     links.write_text("".join(f"{url}\n" for url in urls))
     path.write_text(
-        f"links = {{ sources = ['{links}'], min_score = -1, shards = 2 }}\n"
+        f"links = {{ sources = ['{links}'], min_score = -1, shards = 2, shard_records = 1 }}\n"
         "tokens = { shard_tokens = 2000, val_fraction = 0.3 }\n"
         "corpus = { shard_bytes = 9000 }\n"
         "crawl = { contact = 'test' }\n"

@@ -32,6 +32,7 @@ class SmallWeb:
             f"crawl.connect_to = ['*:80:127.0.0.1:{self.port}', '*:443:127.0.0.1:{self.port}']",
             "crawl.first_byte_timeout = 3.0",
             "links.shards = 4",
+            "links.shard_records = 1",
             "tokens.shard_tokens = 20_000",
         ]
         return [part for line in lines for part in ("--set", line)]

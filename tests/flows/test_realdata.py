@@ -55,6 +55,7 @@ def data(real, submitted, tmp_path_factory) -> Path:
             f"crawl.connect_to = {json.dumps(list(replay.connect_to))}",
             f"crawl.ca_file = {json.dumps(str(replay.ca_file))}",
             "links.shards = 4",
+            "links.shard_records = 1",
             "crawl.backoff = 0.1",
         ]
         options = [part for line in sets for part in ("--set", line)]
@@ -155,7 +156,14 @@ def test_a_reader_of_llm_cs_header_finds_the_tokens(data):
 
 def test_a_model_is_trained_on_it_and_writes(data, tmp_path):
     run = tmp_path / "tiny"
-    smaller = ["--set", "train.steps = 6", "--set", "model.width = 32", "--set", "model.layers = 2"]
+    smaller = [
+        "--set",
+        "train.steps = 12",
+        "--set",
+        "model.width = 32",
+        "--set",
+        "model.layers = 2",
+    ]
     tokens = next(data.glob("tokens-*"))
     done = webtext("train", "tiny", "--tokens", tokens, "--run", run, "--device", "cpu", *smaller)
     assert done.returncode == 0, done.stderr

@@ -72,9 +72,10 @@ def test_pandas_reads_it(corpus, registered):
     assert total(frame["score"]) == sum(range(0, ROWS, 3))
 
 
-def test_datasets_reads_it(corpus, registered, tmp_path):
-    from datasets import load_dataset
+def test_datasets_reads_it(corpus, registered, tmp_path, monkeypatch):
+    from datasets import config, load_dataset
 
+    monkeypatch.setattr(config, "HF_HUB_OFFLINE", False)  # which other tests ask for
     found = load_dataset(
         "parquet",
         data_files=f"{corpus}/0*.parquet",

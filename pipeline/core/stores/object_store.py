@@ -348,7 +348,9 @@ class ObjectStore:
 
 
 def _version(said: Mapping[str, Any]) -> Version:
-    return Version(said["e_tag"], said["version"])
+    # "null" is the number of whatever a bucket without versions has now; some answers leave it out.
+    number = said["version"]
+    return Version(said["e_tag"], None if number == "null" else number)
 
 
 def _status(said: str) -> int | None:

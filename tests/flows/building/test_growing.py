@@ -76,7 +76,7 @@ def read(monkeypatch):
 def planned(data, warc, more=()):
     links = (data.parent / warc).with_name("links.json")
     sources = [f"pages.warc = ['{data.parent / warc}']", f"links.sources = ['{links}']"]
-    overrides = [*sources, "links.shards = 2", *more]
+    overrides = [*sources, "links.shards = 2", "links.shard_records = 1", *more]
     return Build(load("webtext", overrides), data).plan("signatures")
 
 

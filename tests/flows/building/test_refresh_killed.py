@@ -74,6 +74,7 @@ def first_crawl(tmp_path, urls, port) -> Directory:
         "crawl.backoff = 0.05",
         "crawl.hosts_in_flight = 20",
         "links.shards = 4",
+        "links.shard_records = 1",
     ]
     sets = [part for line in lines for part in ("--set", line)]
     data = str(tmp_path / "data")

@@ -80,6 +80,7 @@ def recipe(tmp_path):
             [
                 f"links.sources = ['{dump}']",
                 "links.shards = 2",
+                "links.shard_records = 1",
                 f"commoncrawl.crawls = ['{CRAWL}']",
                 f"commoncrawl.prefix = '{home}'",
                 f"crawl.connect_to = ['*:80:127.0.0.1:{port}']",

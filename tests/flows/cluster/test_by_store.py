@@ -155,3 +155,29 @@ def test_a_lost_machine_and_a_failing_store_change_no_byte(made_locally, small_w
     assert content(address) == made_locally
     assert s3.faults.count["failed"] > 20
     assert s3.faults.count["cut uploads"] > 3
+
+
+@pytest.mark.slow  # 6,394 pages, read twice
+@pytest.mark.timeout(1800)
+def test_the_mini_web_in_a_store_gives_the_same_bytes_by_two_machines(s3, tmp_path, shared):
+    bucket = s3.bucket()
+    for path in sorted((shared / "miniweb").glob("*.warc.zst")):
+        ObjectStore(parse(f"s3://{bucket}")).put_whole(path.name, path)
+    sources = f"pages.warc = ['s3://{bucket}/*.warc.zst']"
+    words = ["build", "webtext", "--no-prefect", "--set", sources]
+    begun = time.monotonic()
+    done = Machine(s3, tmp_path / "alone").run(*words, "--data", tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    print(f"on one machine: {time.monotonic() - begun:.1f} s\n{done.stderr}")
+    address = f"s3://{bucket}/data"
+    with cluster(s3, tmp_path / "cluster") as made:
+        for name in ("first", "second"):
+            made.worker(name)
+        more = ["--data", address, "--runner", "dask", "--address", made.address]
+        begun = time.monotonic()
+        done = Machine(s3, made.client).run(*words, *more)
+        assert done.returncode == 0, done.stderr
+        print(f"by two machines: {time.monotonic() - begun:.1f} s\n{done.stderr}")
+    found = content(address)
+    assert found == local(tmp_path / "data")
+    assert sum(map(len, found.values())) > 20_000_000

@@ -59,6 +59,7 @@ def sources(folder: Path) -> list[str]:
         f"pages.warc = {[f'{n}.warc' for n in range(FILES)]}",
         "links.sources = ['links.json']",
         "links.shards = 2",
+        "links.shard_records = 1",
         "tokens.shard_tokens = 500",
         PARAGRAPHS,
     ]

@@ -172,7 +172,7 @@ def build(work):
     dump.write_text("".join(json.dumps(row) + "\n" for row in submissions))
     recipe = work / "recipe.toml"
     recipe.write_text(
-        f"[links]\nsources = [{json.dumps(str(dump))}]\nshards = 2\n"
+        f"[links]\nsources = [{json.dumps(str(dump))}]\nshards = 2\nshard_records = 1\n"
         f"[pages]\nwarc = [{json.dumps(str(work / 'pages.warc.gz'))}]\n"
         "[tokens]\nval_fraction = 0.4\n"
     )

@@ -231,10 +231,9 @@ def test_a_list_vouches_for_its_links(tmp_path):
     assert passage.dropped == {"links.duplicate": 1, "links.extension": 1}
 
 
-def test_rows_lie_in_the_shard_of_their_domain_sorted_by_id(tmp_path, monkeypatch):
-    monkeypatch.setattr(links, "FEW", 125)
+def test_rows_lie_in_the_shard_of_their_domain_sorted_by_id(tmp_path):
     rows = [post(f"http://{n % 40}.example{n % 7}.com/{n}") for n in range(500)]
-    out, _ = taken(tmp_path, Harvest(shards=4), rows)
+    out, _ = taken(tmp_path, Harvest(shards=4, shard_records=125), rows)
     for number in range(4):
         table = read_shard(out.shard(number))
         assert table.schema == LINK

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from webtext.pipeline.core.shards import Directory, read_shard
-from webtext.pipeline.links import links, spill
+from webtext.pipeline.links import spill
 from webtext.pipeline.links.links import harvest
 from webtext.pipeline.links.remembered import FOLDER
 from webtext.pipeline.links.settings import Harvest
 
-PLAIN = Harvest(shards=3, min_score=2)
+PLAIN = Harvest(shards=3, shard_records=1, min_score=2)
 
 
 def dump(path, numbers, score=3):
@@ -40,8 +40,7 @@ def harvested(data, name, sources, settings=PLAIN):
     return {str(p.relative_to(out.path)): p.read_bytes() for p in out.path.rglob("*.parquet")}
 
 
-def test_only_new_dumps_are_read_and_the_links_are_the_same(tmp_path, read, monkeypatch):
-    monkeypatch.setattr(links, "FEW", 1)
+def test_only_new_dumps_are_read_and_the_links_are_the_same(tmp_path, read):
     one = dump(tmp_path / "RS_1.jsonl", range(40))
     two = dump(tmp_path / "RS_2.jsonl", range(30, 70))
     harvested(tmp_path / "data", "links-1", [one])

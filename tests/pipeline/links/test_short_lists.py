@@ -11,11 +11,10 @@ from webtext.pipeline.links.settings import Harvest
 from webtext.pipeline.urls.urls import bucket, shard_of
 
 
-def made(path, sources, shards, monkeypatch, few=links.FEW):
-    monkeypatch.setattr(links, "FEW", few)
+def made(path, sources, shards, few=500):
     out = Directory(path / "links-0")
     out.path.mkdir(parents=True, exist_ok=True)
-    return out, harvest(Harvest(shards=shards, remember=False), sources, out, 0)
+    return out, harvest(Harvest(shards=shards, shard_records=few, remember=False), sources, out, 0)
 
 
 @pytest.fixture
@@ -37,10 +36,10 @@ def test_a_harvest_has_as_many_shards_as_its_records_are_worth(records, shards, 
 def test_a_short_list_in_one_shard_has_the_rows_of_many(tmp_path, sources, monkeypatch):
     monkeypatch.setattr(spill, "CHUNK", 64)  # several chunks of a source
     monkeypatch.setattr(spill, "CHUNK_PER_SHARD", 1)
-    one, told = made(tmp_path / "one", sources, 12, monkeypatch)
-    four, also = made(tmp_path / "four", sources, 12, monkeypatch, few=130)
-    twelve, whole = made(tmp_path / "twelve", sources, 12, monkeypatch, few=1)
-    alone, _ = made(tmp_path / "alone", sources, 1, monkeypatch)
+    one, told = made(tmp_path / "one", sources, 12)
+    four, also = made(tmp_path / "four", sources, 12, few=130)
+    twelve, whole = made(tmp_path / "twelve", sources, 12, few=1)
+    alone, _ = made(tmp_path / "alone", sources, 1)
     assert [len(made.numbers()) for made in (one, four, twelve)] == [1, 4, 12]
     assert told == also == whole
     assert one.shard(0).read_bytes() == alone.shard(0).read_bytes()
@@ -58,11 +57,11 @@ def test_a_short_list_in_one_shard_has_the_rows_of_many(tmp_path, sources, monke
             assert bucket(domain, 4) == shard_of(four, domain) == number
 
 
-def test_a_harvest_under_way_keeps_its_number_of_shards(tmp_path, sources, monkeypatch):
+def test_a_harvest_under_way_keeps_its_number_of_shards(tmp_path, sources):
     """Also one that was begun by a version that had as many as the setting says."""
-    whole, told = made(tmp_path, sources, 4, monkeypatch, few=1)
+    whole, told = made(tmp_path, sources, 4, few=1)
     assert all("shards" not in row for row in json.loads((whole.path / "sources.json").read_text()))
     kept = whole.shard(3).read_bytes()
     whole.shard(3).unlink()
-    again, also = made(tmp_path, sources, 4, monkeypatch)
+    again, also = made(tmp_path, sources, 4)
     assert (again.numbers(), also, again.shard(3).read_bytes()) == ([0, 1, 2, 3], told, kept)

@@ -37,6 +37,7 @@ ANY = (
     "rules.prose.enabled = false",
     "rules.gopher_quality.stop_words.at_least = 0",
     "links.shards = 2",
+    "links.shard_records = 1",
     "tokens.val_fraction = 0.0",
     "crawl.delay = 0.0",
 )

@@ -78,7 +78,8 @@ def test_a_large_object_goes_in_parts_and_comes_back_whole(store, s3, tmp_path, 
     monkeypatch.setattr(object_store, "CHUNK", 5 << 20)
     content = random.Random(0).randbytes(11 << 20)
     (tmp_path / "large").write_bytes(content)
-    store.put("large", tmp_path / "large")
+    written = store.put_whole("large", tmp_path / "large")
+    assert store.size("large")[:2] == (len(content), written)
     assert s3.faults.count["POST"] == 2  # the parts are begun and joined
     assert store.download("large", tmp_path / "back") == hashlib.sha256(content).hexdigest()
 

@@ -31,6 +31,18 @@ class Hub:
         self.broken = ""  # a path that answers 500
         self.address = ""
 
+    def commit(self, files: dict[str, bytes], body: bytes) -> None:
+        """Change the files of a repository as a commit says."""
+        for line in map(json.loads, body.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.stored[value["oid"]]
+                assert hashlib.sha256(files[value["path"]]).hexdigest() == value["oid"]
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -53,6 +65,17 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.hub.stored[self.path.rpartition("/")[2]] = self.body()
         self.answer({})
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.answer({"error": "Invalid username or password."}, 401)
+        found = re.match(r"/api/(\w+/[\w-]+/[\w-]+)/tree/main", self.path)
+        if not found:
+            return self.answer({"error": f"nobody knows {self.path}"}, 404)
+        names = sorted(self.hub.files[found[1]])
+        return self.answer(
+            [{"type": "file", "path": name, "size": 1, "oid": "0" * 40} for name in names]
+        )
 
     def do_POST(self) -> None:
         hub, path, body = self.hub, self.path, self.body()
@@ -100,14 +123,8 @@ class Handler(BaseHTTPRequestHandler):
             ]
             return self.answer({"transfer": "basic", "objects": objects})
         if found := re.fullmatch(r"/api/(\w+/[\w-]+/[\w-]+)/commit/main", path):
-            files, place = hub.files[found[1]], found[1].removeprefix("models/")
-            for line in map(json.loads, body.splitlines()):
-                value = line["value"]
-                if line["key"] == "file":
-                    files[value["path"]] = base64.b64decode(value["content"])
-                elif line["key"] == "lfsFile":
-                    files[value["path"]] = hub.stored[value["oid"]]
-                    assert hashlib.sha256(files[value["path"]]).hexdigest() == value["oid"]
+            place = found[1].removeprefix("models/")
+            hub.commit(hub.files[found[1]], body)
             return self.answer(
                 {
                     "success": True,

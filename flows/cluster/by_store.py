@@ -1,5 +1,6 @@
 """What a build and workers that share only a store with it send each other (`store_parts`)."""
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,7 +12,7 @@ from uuid import uuid4
 from webtext.pipeline.core.directories.places import ABOUT
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import Work
-from webtext.pipeline.core.shards import PARTIAL
+from webtext.pipeline.core.shards import PARTIAL, sync_directory
 from webtext.pipeline.core.stores.object_store import StoreError
 from webtext.pipeline.core.stores.store_parts import (
     PARTS,
@@ -101,7 +102,10 @@ class Exchange:
                     f"{self.copy.store.address}/{self._key(written.name)}: is not what a worker "
                     "has sent; run the same command again"
                 )
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())  # a name says that all of a file is on the disk
             partial.replace(path)
+            sync_directory(path.parent)
             self._sent[path] = _stamp(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -109,11 +113,14 @@ class Exchange:
     def _give(self, name: str) -> None:
         """Send a file, and the others of its folder: most items lack those too."""
         folder = (self.copy.root / name).parent
+        asked = self.copy.root / name  # is sent in any case: whoever asks has looked for it
         with self._lock:
-            found = [one for one in _files(folder) if self._sent.get(one) != _stamp(one)]
+            found = [
+                one for one in _files(folder) if one == asked or self._sent.get(one) != _stamp(one)
+            ]
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(self._send, found))
-            if not (self.copy.root / name).exists():
+            if not asked.exists():
                 self.absent.add(name)
 
     def _send(self, path: Path) -> None:
@@ -125,12 +132,15 @@ class Exchange:
         return f"{PARTS}/{self.run}/{name}"
 
     def close(self) -> None:
-        """Remove what was on its way; if that fails, the next run does it."""
-        with suppress(StoreError):
-            self._clear()
+        """Remove what was on its way; if that fails, the next run does it.
 
-    def _clear(self) -> None:
-        for key in self.copy.store.keys(PARTS):
+        Another build may be at work there, if this one was refused the lock.
+        """
+        with suppress(StoreError):
+            self._clear(f"{PARTS}/{self.run}")
+
+    def _clear(self, folder: str = PARTS) -> None:
+        for key in self.copy.store.keys(folder):
             self.copy.store.delete(key)
 
 

@@ -23,6 +23,7 @@ from webtext.flows.cluster.by_store import Lacking
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.shards import write_as
+from webtext.pipeline.core.stores import stored_files
 from webtext.pipeline.core.stores.store_parts import Away, LackingError
 from webtext.pipeline.steps import STEPS
 
@@ -60,6 +61,8 @@ class Errand:
         """
         if self.process != PROCESS:
             raise NewWorkerError
+        write_as(uuid4().hex[:8])
+        stored_files.look_again()  # a source may have been replaced since the last build
         if self.away is not None:
             with _at_work(self.name), _counting(self.topic, self.about):
                 try:
@@ -68,7 +71,6 @@ class Errand:
                     return Lacking(error.args[0])
         if not self.place.is_dir():
             raise NotADirectoryError(f"{self.place}: this worker does not see the directory")
-        write_as(uuid4().hex[:8])
         with _at_work(self.name), _there(self.place), _counting(self.topic, self.about):
             work, item = pickle.loads(self.packed)  # noqa: S301 -- from the client, as functions are
             return work(item)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 REPO = re.compile(r"[\w.-]+/[\w.-]+")
+OURS = re.compile(r"\d{5}\.parquet|.*\.safetensors")  # files that a push replaces as a whole
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
 WEIGHTS = "*.safetensors"
 CONFIG = "config.json"
@@ -46,16 +47,26 @@ def push(folder: Path, repo: str, public: bool = False) -> str:
         raise UserError(f"{repo}: wanted a repository as OWNER/NAME")
     parts = parts_of(folder)
 
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     hub = HfApi()
     added = [CommitOperationAdd(path.name, str(path)) for path in parts.files]
     added += [CommitOperationAdd(name, text.encode()) for name, text in parts.made.items()]
+    sent = {operation.path_in_repo for operation in added}
     try:
         place = hub.create_repo(repo, repo_type=parts.kind, private=not public, exist_ok=True)
+        # Shards of an earlier push would be read beside these: rows twice, or forgotten ones.
+        gone = [
+            CommitOperationDelete(name)
+            for name in hub.list_repo_files(repo, repo_type=parts.kind)
+            if OURS.fullmatch(name) and name not in sent
+        ]
         hub.create_commit(
-            repo, added, commit_message=f"Add {folder.name}, by webtext", repo_type=parts.kind
+            repo,
+            [*added, *gone],
+            commit_message=f"Add {folder.name}, by webtext",
+            repo_type=parts.kind,
         )
     except HFValidationError as error:
         raise UserError(f"{repo}: {error}") from None
@@ -89,7 +100,7 @@ def parts_of(folder: Path) -> Parts:
     Raises:
         UserError: see `push`.
     """
-    found = Directory(folder.absolute())
+    found = Directory(folder.resolve())  # what is forgotten is noted beside the real one
     if found.whole and found.manifest().get("stage") == "corpus":
         check_forgotten(found)
         about = [found.about / name for name in (CARD, STATS, CROISSANT)]
@@ -112,18 +123,18 @@ def check_forgotten(corpus: Directory) -> None:
         UserError: it has some.
     """
     forgotten = recorded(corpus.path.parent)
-    if forgotten and (count := sum(map(forgotten, addresses(corpus)))):
+    if forgotten and (count := sum(forgotten(*pair) for pair in addresses(corpus))):
         raise UserError(
             f"{corpus}: {count:,} of its documents are to be left out (`webtext forget`); build it "
             "again, then push"
         )
 
 
-def addresses(corpus: Directory) -> Iterator[str]:
-    """Yield the URL of each document."""
+def addresses(corpus: Directory) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the URL of each document, and the one to which it was redirected."""
     for path in corpus.shards():
-        for batch in read_batches(path, ["url"], rows=1 << 16):
-            yield from batch["url"].to_pylist()
+        for batch in read_batches(path, ["url", "final_url"], rows=1 << 16):
+            yield from zip(batch["url"].to_pylist(), batch["final_url"].to_pylist(), strict=True)
 
 
 def model_card(folder: Path) -> str:

@@ -131,7 +131,9 @@ def each(
     for number in suspects:
         counter = anew(counter)  # a killed worker may have held the lock of the last counter
         show = meter(partial(read, counter, first), progress, len(items), total)
-        alone, again = _in_pool(work, {number: items[number]}, _pool(1, counter), counter, show)
+        alone, again = _in_pool(
+            work, {number: items[number]}, _pool(1, counter), counter, show, keep=False
+        )
         results |= alone
         guilty += again
     if guilty:
@@ -282,8 +284,12 @@ def _in_pool(
     pool: ProcessPoolExecutor,
     counter: "Synchronized[int]",
     show: Callable[[int], None],
+    keep: bool = True,
 ) -> tuple[dict[int, Any], list[int]]:
-    """Use a pool up; return results by item number, and the items in flight if it broke."""
+    """Use a pool up, or `keep` it for the next step.
+
+    Return results by item number, and the items in flight if it broke.
+    """
     began = time.monotonic()
     try:
         results, broken = _gather_by_number(pool, work, items, show)
@@ -291,7 +297,7 @@ def _in_pool(
         kill(pool)
         raise
     idle = getattr(_here, "idle", None)
-    if idle is not None and not broken and time.monotonic() - began < KEEP_SECONDS:
+    if keep and idle is not None and not broken and time.monotonic() - began < KEEP_SECONDS:
         idle.append((pool, counter))
     else:
         pool.shutdown()

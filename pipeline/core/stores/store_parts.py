@@ -150,7 +150,7 @@ class Away:
         name = str(path.relative_to(copy.root))
         written = Written(name, sha256(path), path.stat().st_size)
         copy.store.put_whole(self.key(name), path)
-        path.unlink()
+        path.unlink(missing_ok=True)
         return written
 
 

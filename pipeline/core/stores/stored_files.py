@@ -88,6 +88,11 @@ def _size(address: str) -> Size | None:
     return _store(place.parent).size(place.name)
 
 
+def look_again() -> None:
+    """Forget the sizes and versions of all objects; some may have been replaced."""
+    _size.cache_clear()
+
+
 @lru_cache(64)
 def _store(folder: Address) -> ObjectStore:
     """Return the objects of a folder, with connections that all its files share."""
@@ -191,6 +196,7 @@ def matching(pattern: str) -> Iterator[StoredFile]:
     Raises:
         UserError: no address; the store refuses, or cannot be reached.
     """
+    look_again()
     if "*" not in pattern:
         parse(pattern)
         found = StoredFile(pattern)

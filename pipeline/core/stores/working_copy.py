@@ -109,7 +109,7 @@ class WorkingCopy:
             if not stored(home) and any(
                 True for folder in (home, path.parent) if folder.is_dir() for _ in folder.iterdir()
             ):
-                if shared_notes.purging(self.root):
+                if shared_notes.purging(self.root) and record_of(home).exists():
                     return  # it was changed here, and is not in the store yet
                 self._put_beside(home)
             elif before is not None:

@@ -6,6 +6,7 @@ dependencies (`webtext[models]`), and are imported by name, so that a build with
 """
 
 import importlib
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from webtext.pipeline.core.errors import UserError
 
 EXTRA: Final = "pip install 'webtext[models]'"
+SENTENCE: Final = "The town had a library, and people read there."  # a model is tried on it
 GOOD: Final = "__label__hq"  # fastText's label of good documents. Source: DCLM's classifier
 
 
@@ -44,10 +46,22 @@ def load(path: str) -> Foreign:
         raise UserError(f"{path}: needs {library}, which is not installed: {EXTRA}") from None
     try:
         score = read(found, path)
+        if math.isnan(score(SENTENCE)):
+            raise ValueError("its score of a sentence is no number")
     except Exception as error:
         said = str(error).partition("\n")[0]
         raise UserError(f"{path}: no model that {library} can read: {said}") from error
-    return Foreign(score, f"{library} {getattr(found, '__version__', '')}".strip())
+
+    def told(text: str) -> float:
+        try:
+            return score(text)
+        except MemoryError:
+            raise
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            raise UserError(f"{path}: {library} failed on a text: {said}") from error
+
+    return Foreign(told, f"{library} {getattr(found, '__version__', '')}".strip())
 
 
 def onnx(library: Any, path: str) -> Callable[[str], float]:
@@ -82,6 +96,8 @@ def skops(_library: Any, path: str) -> Callable[[str], float]:
 def fasttext(library: Any, path: str) -> Callable[[str], float]:
     """Return the probability of the label of good documents, as DCLM's classifier has it."""
     model = library.load_model(path)
+    if GOOD not in model.get_labels():
+        raise ValueError(f"it has no label {GOOD}")
 
     def score(text: str) -> float:
         labels, probabilities = model.predict(text.replace("\n", " "), k=-1)

@@ -124,6 +124,8 @@ def called(one: Callable[..., Any], *arguments: Any) -> Any:
     path = inspect.getfile(kind)
     try:
         found = one(*arguments)
+    except MemoryError:  # of a page that is too large for its process
+        raise
     except Exception as error:
         raise UserError(f"{fault(error, path)} (on {str(arguments[0])[:60]!r})") from error
     if not isinstance(found, str | None):
@@ -136,7 +138,14 @@ def edited(clean: Clean, text: str) -> str:
     """Return the text after the edits of `clean` and the user's own."""
     text = Clean.text(clean, text)
     for edit in asked(groups_of(clean)):
-        text = called(edit, text) or ""
+        found = called(edit, text)
+        if found is None:
+            kind = type(edit)
+            line = inspect.getsourcelines(kind)[1]
+            raise UserError(
+                f"{inspect.getfile(kind)}:{line}: {kind.__name__} returned None, wanted a text"
+            )
+        text = found
     return text.strip()
 
 

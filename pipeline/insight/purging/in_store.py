@@ -17,6 +17,7 @@ from webtext.pipeline.core.directories.places import ABOUT, MANIFEST, PURGING
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores import shared_notes, working_copy
+from webtext.pipeline.core.stores.store_parts import PARTS
 from webtext.pipeline.core.stores.store_records import BESIDE, files_of, manifest_of, record_of
 from webtext.pipeline.core.stores.working_copy import WorkingCopy
 from webtext.pipeline.insight.purging.needles import Needles
@@ -93,6 +94,8 @@ def search(data: Path, needles: Needles, forgotten: Forgotten, progress: Progres
     """
     if (copy := working_copy.of(data)) is None:
         return
+    for key in copy.store.keys(PARTS):  # of a build that was killed: this one holds the lock
+        copy.store.delete(key)
     keys = sorted(key for key in copy.store.keys("") if not key.startswith(f"{PURGING}/"))
     whole = {key.removesuffix(f"/{MANIFEST}") for key in keys if key.endswith(f"/{MANIFEST}")}
     done = 0
@@ -110,7 +113,7 @@ def search(data: Path, needles: Needles, forgotten: Forgotten, progress: Progres
             else:
                 yield from (Hit(data / key, *one) for one in found)
             if path.name != INDEX:
-                path.unlink()
+                path.unlink(missing_ok=True)  # a lock of another machine may be gone by now
         (data / PURGING / OBJECTS / folder / INDEX).unlink(missing_ok=True)
 
 

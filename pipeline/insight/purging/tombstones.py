@@ -128,5 +128,7 @@ def bury(path: Path, ranges: Iterable[Range]) -> None:
 def _copy(source: BinaryIO, copy: BinaryIO, count: int) -> None:
     while count:
         data = source.read(min(COPY, count))
+        if not data:
+            raise EOFError(f"{source.name}: {count} bytes fewer than its index says")
         copy.write(data)
         count -= len(data)

@@ -47,6 +47,7 @@ MEMBER = re.compile(
     r"|inscription|messages|localisation|inscrit)\s*:",
     re.IGNORECASE | re.MULTILINE,
 )
+PLACES = {"location:", "localisation:", "wohnort:"}  # which texts about meetings say too
 LONGEST_MEMBER = 15  # words of it
 LEAST_MEMBERS = 2  # blocks of it in a thread
 
@@ -61,19 +62,18 @@ def without_notices(
     if sum_of(words, unseen) <= MOST_UNSEEN * all_words:  # else a script shows the text later
         left = [take and not hidden for take, hidden in zip(left, unseen, strict=True)]
     told = [at for at, take in enumerate(left) if take and COOKIE.search(blocks[at].text)]
-    for at in told:
-        if (
-            words[at] <= LONGEST_NOTICE
-            and (1 + LEAST_TEXT) * words[at] <= all_words
-            and AGREED.search(blocks[at].text)
-            and all(blocks[other].place.up is blocks[at].place.up for other in told)
-        ):
-            left[at] = False
+    said = sum(words[at] for at in told)  # of all of them: a text about cookies says more
+    one_place = len({id(blocks[at].place.up) for at in told}) == 1
+    if one_place and said <= LONGEST_NOTICE and (1 + LEAST_TEXT) * said <= all_words:
+        for at in told:
+            if AGREED.search(blocks[at].text):
+                left[at] = False
     members = [
         at for at, take in enumerate(left)
         if take and words[at] <= LONGEST_MEMBER and MEMBER.search(blocks[at].text)
     ]  # fmt: skip
-    if len(members) >= LEAST_MEMBERS:
+    keys = {key.lower() for at in members for key in MEMBER.findall(blocks[at].text)}
+    if len(members) >= LEAST_MEMBERS and keys - PLACES:
         for at in members:
             left[at] = False
     without_edges(blocks, left, words)

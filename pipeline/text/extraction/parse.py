@@ -121,11 +121,10 @@ def begin_body(tree: HtmlElement) -> None:
     if body is None:
         body = etree.SubElement(tree, "body")
     moved = [first, *first.itersiblings()]
-    for at, child in enumerate(moved):
-        body.insert(at, child)
     if body.text:
         moved[-1].tail = (moved[-1].tail or "") + body.text
         body.text = None
+    body[:0] = moved  # at once: lxml looks for the place of a single one from the beginning
 
 
 def _tree(html: str, parser: etree.HTMLParser) -> HtmlElement:

@@ -56,17 +56,19 @@ def hidden_names(tree: Any) -> Names:
 def read_rules(style: str, found: Names) -> None:
     """Add the names that a style sheet hides; a later rule that shows a name removes it."""
     at = depth = 0
+    last: dict[int, str] = {}  # what each block says at last, by its place
     for rule in RULE.finditer(style):
         depth += style.count("{", at, rule.start()) - style.count("}", at, rule.start())
         at = rule.start()
         begin = style.rfind("{", 0, at)
-        if depth != 1 or begin < 0:
-            continue
+        if depth == 1 and begin >= 0:
+            last[begin] = rule[1].lower()
+    for begin, shown in last.items():
         before = max(style.rfind("}", 0, begin), style.rfind(";", 0, begin))
         for selector in style[before + 1 : begin].split(","):
             if match := SELECTOR.match(selector.strip()):
                 tag, name = (match[1] or "").lower(), match[2] + match[3]
-                if rule[1].lower() == "none":
+                if shown == "none":
                     found.setdefault(name, set()).add(tag)
                 elif name in found:
                     found[name].discard(tag)

@@ -56,7 +56,9 @@ def test_what_is_there_is_not_sent_again_and_public_is_asked_for(built, hub):
     assert publishing.push(built.path, "me/open", public=True)
     assert hub.repos["datasets/me/open"]["private"] is False
     sent, hub.stored = hub.stored, type("Once", (dict,), {"__setitem__": None})(hub.stored)
+    hub.files["datasets/me/open"] |= {"00099.parquet": b"of an earlier push", "notes.md": b"mine"}
     publishing.push(built.path, "me/open", public=True)  # an object that is put again would raise
+    assert {"00099.parquet", "notes.md"} & set(hub.files["datasets/me/open"]) == {"notes.md"}
     assert hub.stored == sent
 
 
@@ -83,11 +85,11 @@ def test_a_refusal_is_a_line_that_says_what_to_do(built, hub, monkeypatch, tmp_p
 
 
 def test_what_somebody_asked_to_leave_out_is_not_published(built, hub, monkeypatch):
-    url = next(publishing.addresses(built))
+    url, target = next(publishing.addresses(built))
     monkeypatch.setattr(
         publishing,
         "recorded",
-        lambda data: type("All", (), {"__call__": lambda _, one: one == url})(),
+        lambda data: type("All", (), {"__call__": lambda _, *both: both == (url, target)})(),
     )
     with pytest.raises(UserError, match="1 of its documents are to be left out"):
         publishing.push(built.path, "me/w")

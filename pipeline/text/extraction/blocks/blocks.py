@@ -63,6 +63,7 @@ class Walk:
     def __init__(self, tree: Any) -> None:
         self.hidden: Names = hidden_names(tree)
         self.page = tree
+        self.page_size = -1  # characters, counted where a form asks for it
         self.in_form = False  # whether a form is around the page
         self.blocks: list[Block] = []
         self.place = Place(None, "html", 0, "")
@@ -211,7 +212,9 @@ class Walk:
         if len("".join(form.itertext())) < LEAST_FORM:
             return False
         if not self.in_form:
-            self.in_form = 2 * size_of(form, DROPPED) > size_of(self.page, DROPPED)
+            if self.page_size < 0:
+                self.page_size = size_of(self.page, DROPPED)
+            self.in_form = 2 * size_of(form, DROPPED) > self.page_size
         return self.in_form
 
     def add(self, text: str | None) -> None:

@@ -1,5 +1,6 @@
 """Items of a build done by a machine that shares only the store with it."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_files_of_a_step_under_way_are_asked_for_and_sent_once(machines):
     assert machines.store.keys(PARTS) == sent
 
 
+def test_a_file_that_is_gone_from_the_store_is_sent_again(machines):
+    out = Directory(machines.data / "pages-00000000")
+    given = finished(machines.data / "links-00000000", machines)
+    machines.through(partial(copied, given, out), 0)
+    out.shard(1).write_bytes(b"of the client")
+    machines.through(partial(joined, out), 0)
+    for key in machines.store.keys(PARTS):
+        machines.store.delete(key)
+    shutil.rmtree(machines.folder / "worker")
+    working_copy.of.cache_clear()
+    assert machines.through(partial(joined, out), 0)[0] == b"0" * 500 + b"of the client"
+
+
 def here(out: Directory, _item: int) -> bool:
     return at_hand(out.shard(7))
 
@@ -162,6 +176,8 @@ def test_what_runs_leave_behind_is_removed(machines):
     given = finished(machines.data / "links-00000000", machines)
     out = Directory(machines.data / "pages-00000000")
     machines.through(partial(copied, given, out), 0)
+    assert machines.store.keys(PARTS)
+    Exchange(machines.exchange.copy).close()  # of a build that was refused the lock
     assert machines.store.keys(PARTS)
     Exchange(machines.exchange.copy).away()  # the next run begins
     assert machines.store.keys(PARTS) == {}

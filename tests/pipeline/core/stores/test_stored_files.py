@@ -71,6 +71,9 @@ def test_names_are_kept_and_a_star_stands_for_a_part_of_a_name(store):
     assert [one.name for one in matching(f"{at}/RS_*.zst")] == ["RS_1.zst", "RS_2.zst"]
     assert [one.name for one in matching(f"{at}/**/RS_*.zst")][-1] == "RS_3.zst"
     assert resolve([f"{at}/other.txt"], None) == [StoredFile(f"{at}/other.txt")]
+    store.put("other.txt", b"more")  # while this process goes on
+    (other,) = resolve([f"{at}/other.txt"], None)
+    assert other.stat().st_size == 4
     again = pickle.loads(pickle.dumps(StoredFile(f"{at}/RS_1.zst")))
     assert str(again) == f"{at}/RS_1.zst"
     with pytest.raises(UserError, match=rf"links.sources: no file matches '{at}/none.zst'"):

@@ -107,6 +107,10 @@ def test_a_fasttext_model_gives_the_probability_of_good_documents(tmp_path):
             return Library
 
         @staticmethod
+        def get_labels():
+            return ["__label__cc", "__label__hq"]
+
+        @staticmethod
         def predict(text, k):
             assert (text, k) == ("two lines", -1)
             return ("__label__cc", "__label__hq"), (0.25, 0.75)

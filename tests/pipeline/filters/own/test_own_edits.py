@@ -105,6 +105,7 @@ def test_a_changed_file_gives_another_name_and_ours_alone_keep_theirs(recipe, tm
     ("name", "line", "wanted"),
     [
         ("my_edits.py", "        return text.lower() + 1", r"my_edits\.py:20: TypeError"),
+        ("my_edits.py", "        pass", r"my_edits\.py:15: Loud returned None, wanted a text"),
         ("my_edits.py", "        return 7", r"my_edits\.py:15: Loud returned 7, wanted a text"),
     ],
 )

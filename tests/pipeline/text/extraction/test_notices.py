@@ -55,6 +55,11 @@ IN = {
     "cookies elsewhere": (
         "<div><p>We use cookies. By staying you agree.</p></div><p>Cookies are files.</p>"
     ),
+    "a history of cookies": (
+        "<p>A browser keeps a cookie until its policy says that it is old, and accepts another.</p>"
+        * 4
+    ),
+    "where things are": "<p>Location: the town hall</p>" + TEXT + "<p>Location: the mill</p>",
     "copyright within": f"<p>Copyright 1910 by the miller.</p>{TEXT * 3}",
     "shown": "<p style='display: block'>Brook</p>",
     "a small size": "<p style='font-size: 0.8em'>Brook</p>",

@@ -99,22 +99,13 @@ def _store(folder: Address) -> ObjectStore:
     return ObjectStore(folder)
 
 
-class RangedFile(io.RawIOBase):
-    """The bytes of an object, in requests of a range; a read gives all that it is asked for.
+class ByPlace(io.RawIOBase):
+    """A file of known size whose bytes are had by their place, for readers that seek."""
 
-    Raises:
-        StoreError: the store refuses, cannot be reached, or the object has changed since.
-    """
-
-    def __init__(self, address: Address, found: Size) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.size = found.bytes
-        self.requests = 0
-        self._address, self._version = address, found.version
-        self._store = _store(address.parent)
+        self.size = size
         self._at = 0
-        self._held, self._start = b"", 0  # the last answer, and where it lies
-        self._end = 0  # of what was read last
 
     def readable(self) -> bool:
         return True
@@ -135,6 +126,26 @@ class RangedFile(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def pread(self, length: int, at: int) -> bytes:
+        """Return bytes of a place, fewer only at the end of the file."""
+        raise NotImplementedError
+
+
+class RangedFile(ByPlace):
+    """The bytes of an object, in requests of a range; a read gives all that it is asked for.
+
+    Raises:
+        StoreError: the store refuses, cannot be reached, or the object has changed since.
+    """
+
+    def __init__(self, address: Address, found: Size) -> None:
+        super().__init__(found.bytes)
+        self.requests = 0
+        self._address, self._version = address, found.version
+        self._store = _store(address.parent)
+        self._held, self._start = b"", 0  # the last answer, and where it lies
+        self._end = 0  # of what was read last
 
     def pread(self, length: int, at: int) -> bytes:
         """Return bytes of a place, fewer only at the end of the file."""

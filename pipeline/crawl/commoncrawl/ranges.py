@@ -6,7 +6,6 @@ back-off is over, and there are never more requests a second than `commoncrawl.r
 """
 
 import asyncio
-import io
 import os
 import threading
 import time
@@ -15,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.object_store import ObjectStore, Size
 from webtext.pipeline.core.stores.store_addresses import parse
-from webtext.pipeline.core.stores.stored_files import in_store
+from webtext.pipeline.core.stores.stored_files import ByPlace, in_store
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
 from webtext.pipeline.crawl.http.address_guard import Resolver
 from webtext.pipeline.crawl.http.client import Client, Failed, host_and_port
@@ -343,36 +342,19 @@ def lines(store: Store, file: str) -> Iterator[bytes]:
         yield held
 
 
-class Ranged(io.RawIOBase):
+class Ranged(ByPlace):
     """A file of a store, for readers that seek."""
 
     def __init__(self, store: Store, file: str) -> None:
-        super().__init__()
         size = store.size(file)
         if size is None:
             raise UserError(f"{store.prefix}: has no {file}, which its list of tables names")
-        self._store, self._file, self._size, self._at = store, file, size, 0
+        super().__init__(size)
+        self._store, self._file = store, file
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        length = min(len(buffer), self._size - self._at)
+    def pread(self, length: int, at: int) -> bytes:
+        length = min(length, self.size - at)
         if length <= 0:
-            return 0
-        (data,) = self._store.read([Piece(self._file, self._at, length)])
-        data = data or b""
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+            return b""
+        (data,) = self._store.read([Piece(self._file, at, length)])
+        return data or b""

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 from webtext.pipeline.archive import payload, warc_records
 from webtext.pipeline.archive.gzip_members import Member
+from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.shards import replacing
 from webtext.pipeline.crawl.commoncrawl.captures import REDIRECTS, leads_to
 from webtext.pipeline.crawl.commoncrawl.taken import location
@@ -129,6 +130,9 @@ def _copy(source: BinaryIO, copy: BinaryIO, count: int) -> None:
     while count:
         data = source.read(min(COPY, count))
         if not data:
-            raise EOFError(f"{source.name}: {count} bytes fewer than its index says")
+            raise PipelineError(
+                f"{source.name}: is {count} bytes shorter than its records say; nothing in it was "
+                "changed: `webtext verify` says what to do"
+            )
         copy.write(data)
         count -= len(data)

@@ -1,12 +1,11 @@
 """Pages out of Common Crawl first, and then a live crawl of what it does not have."""
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.loopback import Quiet, listening
 from tests.pipeline.crawl.commoncrawl.common_crawl import HTML, indexed, text_of, written
 from webtext.flows.building.settings import load
 from webtext.pipeline.archive.replaying.page_bodies import page_batches
@@ -34,31 +33,17 @@ def live():
     """Serve a page at every address that is not dead; give the port, and what was asked for."""
     asked = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
+    class Handler(Quiet):
+        def do_GET(self):  # noqa: N802 -- as the library calls it
             url = f"http://{self.headers['Host']}{self.path}"
             missing = self.path in {"/dead", "/robots.txt"} or "well-known" in self.path
             if not missing or self.path == "/dead":
                 asked.append(url)
             body = b"" if missing else text_of(f"live {self.path}")
-            self.send_response(404 if missing else 200)
-            self.send_header("Content-Type", HTML)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(404 if missing else 200, body, {"Content-Type": HTML})
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port, asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as port:
+        yield port, asked
 
 
 @pytest.fixture

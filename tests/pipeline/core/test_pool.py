@@ -55,7 +55,9 @@ def test_progress_ends_at_the_total(workers):
 
 
 def test_a_killed_worker_costs_its_shard_a_second_try_and_no_more(tmp_path):
-    assert each(partial(die_once, tmp_path), range(6), 2) == [0, 1, 2, 3, 4, 5]
+    with pool.kept_processes():
+        assert each(partial(die_once, tmp_path), range(6), 2) == [0, 1, 2, 3, 4, 5]
+        assert pool._here.idle == [], "those that did single items are not kept"
 
 
 def test_a_shard_that_kills_its_worker_twice_is_named():

@@ -247,6 +247,16 @@ def test_a_site_is_purged_from_a_store_and_no_machine_asks_for_it_again(
     places = left(list(search(before, needles, asked_for, tmp_path / "none")), before)
     for name in ("links-", "pages-", "documents-", "corpus-", "tokens-"):
         assert any(line.startswith(name) for line in places), name
+    store, download = ObjectStore(parse(address)), ObjectStore.download
+    store.put(".parts/0a/documents-0123abcd/0.txt", b"http://gone.test/ of a build that was killed")
+    store.put(".clock-0a", b"of a machine that waits")
+
+    def late(self, key, path):
+        if key == ".clock-0a":
+            self.delete(key)
+        return download(self, key, path)
+
+    monkeypatch.setattr(ObjectStore, "download", late)
     said = run("--purge", "--yes", "--data", address)
     assert (said.exit_code, "nothing of it is left" in said.output) == (0, True), said.output
     after = objects(address, tmp_path / "after")

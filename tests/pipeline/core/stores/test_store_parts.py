@@ -8,11 +8,13 @@ import pytest
 
 from webtext.flows.cluster.by_store import Exchange, Lacking
 from webtext.pipeline.core.directories.checked import at_hand, confirm
+from webtext.pipeline.core.directories.places import MANIFEST, PURGING
 from webtext.pipeline.core.shards import Directory, replacing
 from webtext.pipeline.core.stores import store_parts, working_copy
 from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
 from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.core.stores.store_parts import PARTS, LackingError, OnlyHereError
+from webtext.pipeline.core.stores.store_records import stored
 
 
 @pytest.fixture
@@ -124,6 +126,23 @@ def test_a_file_that_is_gone_from_the_store_is_sent_again(machines):
     shutil.rmtree(machines.folder / "worker")
     working_copy.of.cache_clear()
     assert machines.through(partial(joined, out), 0)[0] == b"0" * 500 + b"of the client"
+
+
+def test_an_unfinished_copy_gives_way_also_while_a_purge_is_at_work(machines, address):
+    machines.become("other")
+    other = working_copy.working_copy(address)
+    begun = Directory(other / "links-00000000")
+    begun.path.mkdir()
+    begun.shard(0).write_bytes(b"begun here")
+    machines.become("client")
+    finished(machines.data / "links-00000000", machines)
+    machines.become("other")
+    (other / PURGING).mkdir()
+    copy = working_copy.of(other)
+    copy.settle(begun.path / MANIFEST, machines.store.get("links-00000000/manifest.json").content)
+    assert stored(begun.path)
+    assert at_hand(begun.shard(0))
+    assert begun.shard(0).read_bytes() != b"begun here"
 
 
 def here(out: Directory, _item: int) -> bool:

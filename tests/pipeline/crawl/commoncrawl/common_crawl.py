@@ -5,16 +5,15 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.loopback import Quiet, listening
 from tests.pipeline.warcfile import http, members, record, write
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, write_parquet
@@ -121,8 +120,8 @@ def serving(home):
     """Serve a folder's files by byte ranges on loopback; give the port and the log."""
     log = Log()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
+    class Handler(Quiet):
+        def do_GET(self):  # noqa: N802 -- as the library calls it
             path = Path(home) / self.path.lstrip("/")
             first, last = map(
                 int, re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups()
@@ -131,7 +130,7 @@ def serving(home):
                 return self.answer(418)
             if log.refuse:
                 log.refuse -= 1
-                return self.answer(429, extra={"Retry-After": log.retry_after})
+                return self.answer(429, headers={"Retry-After": log.retry_after})
             if not path.is_file():
                 return self.answer(404)
             data = path.read_bytes()
@@ -142,28 +141,13 @@ def serving(home):
             where = f"bytes {start}-{start + len(part) - 1}/{len(data)}"
             return self.answer(206, part, {"Content-Range": where})
 
-        def answer(self, status, body=b"", extra=()):
+        def answer(self, status, body=b"", headers=None):
             if status != 206:
                 log.append((self.path, 0, 0, status))
-            self.send_response(status)
-            for name, value in dict(extra).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            super().answer(status, body, headers)
 
-        def log_message(self, *words):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port, log
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as port:
+        yield port, log
 
 
 def linked(path, found, shards=2):

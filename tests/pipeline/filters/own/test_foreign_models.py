@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import math
+from pathlib import Path
 
 import pytest
 
@@ -116,6 +118,22 @@ def test_a_fasttext_model_gives_the_probability_of_good_documents(tmp_path):
             return ("__label__cc", "__label__hq"), (0.25, 0.75)
 
     assert foreign_models.fasttext(Library, "model.bin")("two\nlines") == 0.75
+
+
+def test_a_model_that_cannot_judge_is_told_before_any_work_and_one_that_fails_is_named(
+    monkeypatch, tmp_path
+):
+    scores = {"none": lambda _text: math.nan, "odd": lambda text: 1 / (len(text) - 1)}
+
+    def read(_library, path):
+        return scores[Path(path).stem]
+
+    monkeypatch.setitem(foreign_models.FORMS, ".onnx", ("json", read))
+    with pytest.raises(UserError, match=r"none\.onnx: no model .*: its score of a sentence is no"):
+        foreign_models.load(str(tmp_path / "none.onnx"))
+    model = foreign_models.load(str(tmp_path / "odd.onnx"))
+    with pytest.raises(UserError, match=r"odd\.onnx: json failed on a text: .*division by zero"):
+        model.score("x")
 
 
 def test_the_examples_are_true():

@@ -31,6 +31,7 @@ from webtext.pipeline.core.step import (
     maker,
 )
 from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.core.stores.stored_files import look_again
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
@@ -72,6 +73,7 @@ class Build:
             raise UserError(f"{self.data}: nothing can be planned without a recipe; name one")
         if until is not None:
             self.check_name(until, "--until ")
+        look_again()  # at sources in stores, as at local ones
         last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})
         made: dict[str, Directory] = {}
         planned: list[Planned] = []

@@ -28,7 +28,7 @@ class Hub:
         self.stored: dict[str, bytes] = {}  # LFS objects by sha256
         self.asked: list[str] = []
         self.tokens: set[str | None] = set()
-        self.broken = ""  # a path that answers 500
+        self.broken = ""  # a path that answers 400
         self.address = ""
 
     def commit(self, files: dict[str, bytes], body: bytes) -> None:

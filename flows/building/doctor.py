@@ -20,6 +20,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from webtext.flows.building.prefect_database import DATABASE, prefect_home
 from webtext.pipeline.core.directories.data_directory import holder_of
 from webtext.pipeline.core.errors import UserError
 
@@ -202,11 +203,6 @@ def gpu() -> Finding:
     return Finding("GPU", "ok", "none; a build needs none, and training goes by the CPU")
 
 
-def prefect_home(data: Path) -> Path:
-    """Return where Prefect keeps its state for this data directory."""
-    return Path(os.environ.get("PREFECT_HOME") or data / ".prefect").expanduser()
-
-
 def prefect_settings(data: Path) -> Finding:
     """Check the environment variables that Prefect reads."""
     told = {key: value for key, value in sorted(os.environ.items()) if key.startswith("PREFECT_")}
@@ -227,7 +223,7 @@ def prefect_settings(data: Path) -> Finding:
 
 def prefect_database(data: Path) -> Finding:
     """Check that Prefect's database is not damaged, and how large it is."""
-    path = prefect_home(data) / "prefect.db"
+    path = prefect_home(data) / DATABASE
     if not path.exists():
         return Finding("Prefect's database", "ok", "none yet; the first build makes it")
     size = path.stat().st_size / GB

@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.shards import read_batches
 from webtext.pipeline.core.step import Made
 from webtext.pipeline.core.visible import visible
@@ -75,7 +74,7 @@ def drawn(paths: Sequence[Path], columns: Sequence[str]) -> list[dict[str, Any]]
 def shown(row: dict[str, Any]) -> str:
     """Return a document as an item of a list; tables of Prefect's pages do not wrap lines."""
     parts = [plain(row["url"]), excerpt(row["text"])]
-    if title := plain(row["title"] or "")[:EXCERPT]:
+    if title := excerpt(row["title"]):
         parts[0] = f"{title}, {parts[0]}"
     if fate := row.get("dropped_by"):
         value = row["dropped_value"]
@@ -109,6 +108,6 @@ def report_of(made: Sequence[Made], path: Path) -> bool:
         return False
     try:
         write_report(made, path, None)
-    except (UserError, PipelineError, OSError):
+    except Exception:  # noqa: BLE001 -- also of a step of the user's own
         return False  # a page that could not be written fails no build
     return True

@@ -67,8 +67,7 @@ class Exchange:
     def only_here(self, work: Work, items: Iterable[Any]) -> Path | None:
         """Return a file that only this machine has, and an item is about; None if there is none."""
         try:
-            for item in items:
-                packed(self.copy.root, work, item)
+            packed(self.copy.root, work, list(items))  # one pickle: it looks at `work` once
         except OnlyHereError as error:
             return Path(error.args[0])
         return None
@@ -113,15 +112,21 @@ class Exchange:
     def _give(self, name: str) -> None:
         """Send a file, and the others of its folder: most items lack those too."""
         folder = (self.copy.root / name).parent
-        asked = self.copy.root / name  # is sent in any case: whoever asks has looked for it
+        asked = self.copy.root / name
         with self._lock:
             found = [
-                one for one in _files(folder) if one == asked or self._sent.get(one) != _stamp(one)
+                one
+                for one in _files(folder)
+                if self._sent.get(one) != _stamp(one) or (one == asked and self._gone(name))
             ]
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(self._send, found))
             if not asked.exists():
                 self.absent.add(name)
+
+    def _gone(self, name: str) -> bool:
+        """Whether a file that was sent is not there; many ask for one before it has come."""
+        return self.copy.store.size(self._key(name)) is None
 
     def _send(self, path: Path) -> None:
         before = _stamp(path)

@@ -46,8 +46,8 @@ class Grouped(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a paragraph for each purpose, with a few words on each command."""
-        formatter.write(f"Usage: {ctx.command_path} COMMAND ...   (-h: this; --version)\n\n")
-        about = f"{self.help} `{ctx.command_path} COMMAND -h` tells all of one command."
+        formatter.write(f"Usage: {ctx.command_path} COMMAND ...   (-h: this help; --version)\n\n")
+        about = f"{self.help} `{ctx.command_path} COMMAND -h` explains one command."
         formatter.write(f"{fill(about, 80)}\n\n")
         for purpose, commands in BY_PURPOSE.items():
             words = ", ".join(f"{one.name} ({said})" for one, said in commands.items())
@@ -81,10 +81,10 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
     "Look": {
         inspecting.inspect_data: "documents, in the browser",
         builds.report: "funnel and plots",
-        builds.trace: "a URL",
+        builds.trace: "history of a URL",
         corpus_checks.audit: "what each rule drops",
         corpus_checks.compare: "two builds",
-        corpus_checks.similar: "near-duplicates of a text",
+        corpus_checks.similar: "texts like yours",
         corpus_checks.overlap: "with test sets",
     },
     "Keep": {
@@ -96,7 +96,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
     "Crawl": {
         crawl.crawl: "URLs to WARC files, politely",
         crawl.refresh: "pages that changed",
-        robots_rules.robots: "what one allows",
+        robots_rules.robots: "what a robots.txt allows",
         tools.replay: "WARC files as a web",
     },
     "Own files": {
@@ -112,7 +112,7 @@ BY_PURPOSE: dict[str, dict[click.Command, str]] = {
         training_runs.train: "a GPT-2",
         training_runs.sample: "what it writes",
         evaluate.evaluate: "zero-shot scores",
-        evaluate.ablate: "two corpora",
+        evaluate.ablate: "compares two corpora",
         training_runs.batch: "the documents of a step",
         transfer.export: "for transformers and llama.cpp",
         transfer.push: "to the Hugging Face hub",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def purge_all(data: Path, runs: Path, yes: bool) -> None:
     """Remove what is forgotten from all files, after asking, and look for what is left."""
+    from webtext.flows.building.prefect_database import prefect_home, without_samples
     from webtext.flows.building.terminal import meters
     from webtext.pipeline.build import Build
     from webtext.pipeline.insight.purging import purge as purging
@@ -35,6 +36,7 @@ def purge_all(data: Path, runs: Path, yes: bool) -> None:
             purging.begin(data, found)
         else:
             echo(f"{data}: going on with the purge that was interrupted", err=True)
+        without_samples(prefect_home(data))
         hits = purging.purge(data, found, meter("purge"))
         if going_on and left(hits, data):  # of this machine, while another one had begun it
             purging.begin(data, more := purging.plan(data, Build(None, data).names).and_(found))

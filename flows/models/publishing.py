@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 REPO = re.compile(r"[\w.-]+/[\w.-]+")
-OURS = re.compile(r"\d{5}\.parquet|.*\.safetensors")  # files that a push replaces as a whole
+OURS = {  # files that a push replaces as a whole
+    "dataset": re.compile(r"\d{5}\.parquet"), "model": re.compile(r"[^/]*\.safetensors"),
+}  # fmt: skip
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
 WEIGHTS = "*.safetensors"
 CONFIG = "config.json"
@@ -37,14 +39,14 @@ class Parts(NamedTuple):
 def push(folder: Path, repo: str, public: bool = False) -> str:
     """Put a corpus or an exported model on the hub; return its address.
 
-    A new repository is private unless `public`; one that exists stays as it is.
+    A new repository is private unless `public`; one that exists stays so, and loses the shards or
+    weights of an earlier push that are no more.
 
     Raises:
         UserError: it is neither, or not whole, or holds what its owner asked to leave out; or the
             hub refuses it.
     """
-    if not REPO.fullmatch(repo):
-        raise UserError(f"{repo}: wanted a repository as OWNER/NAME")
+    check(repo)
     parts = parts_of(folder)
 
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -60,7 +62,7 @@ def push(folder: Path, repo: str, public: bool = False) -> str:
         gone = [
             CommitOperationDelete(name)
             for name in hub.list_repo_files(repo, repo_type=parts.kind)
-            if OURS.fullmatch(name) and name not in sent
+            if OURS[parts.kind].fullmatch(name) and name not in sent
         ]
         hub.create_commit(
             repo,
@@ -80,6 +82,16 @@ def push(folder: Path, repo: str, public: bool = False) -> str:
         why = f"{error} {error.__cause__ or ''}".strip()
         raise UserError(f"{repo}: {hub.endpoint}: {why}; the same command goes on") from None
     return str(place)
+
+
+def check(repo: str) -> None:
+    """Refuse what is no name of a repository.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not REPO.fullmatch(repo):
+        raise UserError(f"{repo}: wanted a repository as OWNER/NAME")
 
 
 def refusal(error: "HfHubHTTPError") -> str:

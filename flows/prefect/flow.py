@@ -32,14 +32,15 @@ from webtext.flows.prefect import trust
 from webtext.flows.prefect.api import AUTH, Api
 from webtext.flows.prefect.home import URL
 from webtext.flows.prefect.recorder import FLOW, name_of, recorded
-from webtext.flows.prefect.server import REPORT
 from webtext.flows.prefect.tidy import kept_short
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.directories.data_directory import holder_of, newest_of
 from webtext.pipeline.core.directories.months import directories_of, snapshots
+from webtext.pipeline.core.directories.places import REPORT
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import die_with
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.stores import working_copy
 
 CORES = os.cpu_count() or 1
 PATIENCE = 30.0  # s to send the last events of a run; nobody waits for a scheduled run
@@ -94,6 +95,8 @@ def build(
                 whole = all(step.finished for step in planned)
                 run_steps(planned, asked.data, workers, watched.step, watched.tell)
                 if not whole and report_of(asked.made(), asked.data / REPORT):
+                    if copy := working_copy.of(asked.data):
+                        copy.publish(asked.data / REPORT)
                     watched.tell("report_written", path=str(asked.data / REPORT))
     return None
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from webtext.flows.building.hooks import Hooks
+from webtext.flows.building.prefect_database import SAMPLES
 from webtext.flows.building.samples import more, samples
 from webtext.flows.building.terminal import say
 from webtext.flows.building.watched import EventLog, Listener, Watched
@@ -226,9 +227,11 @@ class Recorder:
 
     def _samples(self) -> None:
         """Publish a few documents that were kept and dropped."""
+        text = ""
         with suppress(UserError, PipelineError, OSError, ValueError, KeyError):
-            if text := self.shown():
-                self._artifact(f"{self.key}-samples", "markdown", text, self.tasks["documents"])
+            text = self.shown()
+        if text:  # an error of the server is not for here: all is sent again
+            self._artifact(f"{self.key}{SAMPLES}", "markdown", text, self.tasks["documents"])
 
     def _more(self) -> str:
         """Return where else there is something to see of the data directory."""

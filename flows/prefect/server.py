@@ -19,12 +19,13 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from webtext.flows.building.prefect_database import DATABASE as FILE
 from webtext.flows.prefect.door import Door
+from webtext.pipeline.core.directories.places import REPORT
 from webtext.pipeline.core.pool import die_with
 
 TAKEN = 3  # the exit code if another server is using this database
 PATIENCE = 10.0  # s that the previous server may take to end
-REPORT = "report.html"  # in the data directory, whose `.prefect` the home is
 DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
@@ -41,11 +42,11 @@ def main(descriptor: int, parent: int) -> None:
     from prefect.server.api.server import create_app
 
     if DATABASE not in os.environ:
-        begin_database(home / "prefect.db")
+        begin_database(home / FILE)
     # Its own log does not help people; errors are on stderr, which is a file.
     listening = socket.socket(fileno=descriptor)
     secret = os.environ["PREFECT_SERVER_API_AUTH_STRING"]
-    report = home.parent / REPORT
+    report = home.parent / REPORT  # `.prefect` is in the data directory
     app = Door(create_app(), listening.getsockname()[1], secret, report)
     gc.freeze()
     gc.enable()

@@ -160,7 +160,8 @@ def part(case: Case) -> Iterator[str]:
     wanted = Part.parsed(case.manifest["part"])
     for number in links.numbers():
         found, table = read_shard(case.home.shard(number)), read_shard(links.shard(number))
-        mine = pa.array([wanted.has(domain or "") for domain in table["domain"].to_pylist()])
+        domains = table["domain"].to_pylist()
+        mine = pa.array([wanted.has(domain or "") for domain in domains], pa.bool_())
         if not found.equals(table.filter(mine)):
             yield f"shard {number} does not have the links of part {case.manifest['part']}"
 

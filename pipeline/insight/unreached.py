@@ -48,7 +48,7 @@ def unreached(
     waiting += [
         name
         for home in there.values()
-        for name in (_made_of(home) if step_of(home) == PAGES else ())
+        for name in (inputs_of(home) if step_of(home) == PAGES else ())
         if step_of(Directory(data / name)) == PART
     ]
     reached: set[str] = set()
@@ -56,7 +56,7 @@ def unreached(
         name = waiting.pop()
         if name in there and name not in reached:
             reached.add(name)
-            waiting += _made_of(there[name])
+            waiting += inputs_of(there[name])
             waiting += noted_references(there[name].path)
     left = [home.path for name, home in there.items() if name not in reached]
     left += sorted(path for path in data.iterdir() if REPLACED.fullmatch(path.name))
@@ -65,7 +65,7 @@ def unreached(
     return [_measured(path, names) for path in left]
 
 
-def _made_of(home: Directory) -> list[str]:
+def inputs_of(home: Directory) -> list[str]:
     """Return the names of a directory's inputs, recorded before it is complete too."""
     inputs = made_of(home)
     if not isinstance(inputs, dict):

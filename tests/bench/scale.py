@@ -20,6 +20,7 @@ time of a line of Common Crawl's index, and the memory of a link that is asked f
 import argparse
 import gzip
 import json
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -30,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tests.bench.blocks_truth import DATA
 from tests.pipeline.crawl.commoncrawl.common_crawl import linked
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.commoncrawl import asking, cdx
@@ -39,7 +41,7 @@ from webtext.pipeline.crawl.frontier.targets import host_of
 from webtext.pipeline.links.links import harvest
 from webtext.pipeline.links.settings import Harvest
 
-DUMP = Path("../shared/data/links/RS_top2013_sample.jsonl.zst")
+DUMP = DATA / "links" / "RS_top2013_sample.jsonl.zst"
 WEBTEXT = 45e6  # links of WebText. Source: Radford et al. 2019, section 2.1
 HEAD = 10  # links of a host in the dump from which it is scaled by itself
 SHARES = (0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -152,6 +154,8 @@ def spent(seconds: float) -> str:
 
 def politeness(args: argparse.Namespace) -> None:
     """Print the play of all sizes."""
+    if not args.dump.is_file():
+        sys.exit(f"{args.dump}: not there, and no part of the project; name a dump by --dump")
     hosts = hosts_of(args.dump)
     found, heaps = Counter(hosts), Heaps.fitted(hosts)
     print(f"{len(hosts):,} links of {len(found):,} hosts; Heaps: {heaps}")

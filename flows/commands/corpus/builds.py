@@ -144,6 +144,7 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
     """
     from webtext.flows.building import terminal
     from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.places import REPORT
 
     built = Build(None, data)
     found = built.funnel()
@@ -152,7 +153,7 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
         return
     echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
     echo(terminal.corpus_line(found))
-    page = html or data / "report.html"
+    page = html or data / REPORT
     built.report(page, run_dir)
     if html is None:
         options.publish(page)

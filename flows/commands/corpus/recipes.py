@@ -76,7 +76,7 @@ language.keep = {languages}  # ISO 639-1; every other language is dropped
 @click.argument("file", type=click.Path(path_type=Path), default=Path("corpus.toml"))
 @click.option("--yes", is_flag=True, help="Ask nothing: dumps in dumps/, English, no contact yet.")
 def init(file: Path, yes: bool) -> None:
-    """Write a commented recipe to FILE (corpus.toml), after three questions; - is the output."""
+    """Write a commented recipe to FILE (corpus.toml), after three questions; FILE - prints it."""
     from webtext.flows.building.settings import build
 
     printed = str(file) == "-"

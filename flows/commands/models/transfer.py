@@ -20,6 +20,12 @@ def export(run: str, folder: Path, step: int | None, repo: str | None, public: b
     Safetensors, config.json and the tokenizer's files: AutoModelForCausalLM and AutoTokenizer take
     the directory as it is.
     """
+    if public and repo is None:
+        raise click.UsageError("--public is of an upload: give --push OWNER/NAME too.")
+    if repo is not None:
+        from webtext.flows.models import publishing
+
+        publishing.check(repo)
     from webtext.flows.models import run_tokenizer
     from webtext.model.errors import UserError
     from webtext.model.gpt.weights import export as export_model
@@ -44,8 +50,6 @@ def export(run: str, folder: Path, step: int | None, repo: str | None, public: b
         write_tokenizer(folder, model.settings.context)
     echo(folder)
     if repo is not None:
-        from webtext.flows.models import publishing
-
         echo(publishing.push(folder, repo, public))
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 MANIFEST = "manifest.json"
+REPORT = "report.html"  # the page that `webtext report` and scheduled builds write
 ABOUT = "about"  # folder beside the directories, with what is no shard of a corpus
 FORGOTTEN = "forgotten.jsonl"  # beside the directories: what is left out on request
 PURGING = ".purging"  # folder beside them while a purge has begun and not ended

@@ -13,9 +13,10 @@ import io
 import json
 import os
 import pickle
+import platform
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,12 @@ from webtext.pipeline.core.stores.stored_files import in_store
 from webtext.pipeline.core.stores.working_copy import WorkingCopy
 
 PARTS = ".parts"  # folder of the store with the files of steps under way, a folder a run in it
+# Of this machine: several may have one folder for their copies, and no other's processes are known.
+NODE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 USED = ".used-"  # begins the names of files that say which processes use a copy
+
+
+_settled: set[tuple[Path, str, str]] = set()  # what this process has; a folder is of one run
 
 
 class LackingError(Exception):
@@ -78,7 +84,7 @@ class Away:
     def root(self) -> Path:
         """This machine's folder for it."""
         digest = hashlib.sha256(self.address.encode()).hexdigest()[:8]
-        return folder() / f"worker-{digest}-{self.run}"
+        return folder() / f"worker-{NODE}-{digest}-{self.run}"
 
     def do(self, packed: bytes) -> Done:
         """Do an item, which `packed` has, and send its files to the store.
@@ -107,7 +113,9 @@ class Away:
             if working_copy.of(root) is None:
                 working_copy.of.cache_clear()
             for key, digest in self.whole.items():
-                self._settle(copy, key, digest)
+                if (root, key, digest) not in _settled or not (root / key).exists():
+                    self._settle(copy, key, digest)
+                    _settled.add((root, key, digest))
             for name in self.folders:
                 (root / name).mkdir(parents=True, exist_ok=True)
         return copy
@@ -200,17 +208,20 @@ def reached(address: str) -> str:
 
 def sweep(run: str = "") -> None:
     """Remove this machine's copies for a run, and those whose processes have all ended."""
-    for root in folder().glob("worker-????????-*"):
+    for root in folder().glob(f"worker-{NODE}-????????-*"):
         used = [path.name.removeprefix(USED) for path in root.glob(f"{USED}*")]
         if (run and root.name.endswith(run)) or not any(map(_alive, used)):
             shutil.rmtree(root, ignore_errors=True)
 
 
 def _alive(pid: str) -> bool:
-    with suppress(ProcessLookupError, PermissionError, ValueError):
+    try:
         os.kill(int(pid), 0)
-        return True
-    return False
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 class _Packer(pickle.Pickler):

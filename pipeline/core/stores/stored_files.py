@@ -145,7 +145,7 @@ class RangedFile(ByPlace):
         self._address, self._version = address, found.version
         self._store = _store(address.parent)
         self._held, self._start = b"", 0  # the last answer, and where it lies
-        self._end = 0  # of what was read last
+        self._end = -NEAR - 1  # of what was read last; a first look needs little
 
     def pread(self, length: int, at: int) -> bytes:
         """Return bytes of a place, fewer only at the end of the file."""
@@ -207,7 +207,6 @@ def matching(pattern: str) -> Iterator[StoredFile]:
     Raises:
         UserError: no address; the store refuses, or cannot be reached.
     """
-    look_again()
     if "*" not in pattern:
         parse(pattern)
         found = StoredFile(pattern)

@@ -70,7 +70,7 @@ class Taken:
         wanted: Iterable[tuple[int, Capture]],
         gap: int,
         progress: Progress,
-        refused: Callable[[Capture, str | None], bool] = lambda _capture, _target: False,
+        refused: Callable[[Capture, str | None], bool] | None = None,
     ) -> None:
         """Fetch the records that are not here yet, each for a shard of the links.
 
@@ -86,12 +86,12 @@ class Taken:
             grown: dict[int, list[tuple[Piece, bytes]]] = {}
             for piece, data in gathered(store, pieces, gap):
                 place = piece.file, piece.start
-                if whole(data) and refused(asked[place][1], target(data)):
-                    self.withheld.add(place)
-                elif whole(data):
-                    grown.setdefault(asked[place][0], []).append((piece, data))
-                else:
+                if not whole(data):
                     self.lost.add(place)
+                elif refused and refused(asked[place][1], target(data)):
+                    self.withheld.add(place)
+                else:
+                    grown.setdefault(asked[place][0], []).append((piece, data))
             for shard, records in sorted(grown.items()):
                 self._append(shard, records)
         progress(len(asked), len(asked))

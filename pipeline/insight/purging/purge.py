@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from webtext.pipeline.core.directories.checked import ABOUT, MEMORY, about, listed
 from webtext.pipeline.core.directories.data_directory import LATEST, step_of
-from webtext.pipeline.core.directories.keeping import STARTED, json_or_none
-from webtext.pipeline.core.directories.places import PLAN
+from webtext.pipeline.core.directories.keeping import json_or_none
+from webtext.pipeline.core.directories.places import PLAN, REPORT
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory, replacing, write_json
@@ -34,7 +34,7 @@ from webtext.pipeline.insight.purging import archives, in_store
 from webtext.pipeline.insight.purging.needles import URL, Needles
 from webtext.pipeline.insight.purging.searching import Hit, batches, search
 from webtext.pipeline.insight.purging.tombstones import bury, visits
-from webtext.pipeline.insight.unreached import REPLACED
+from webtext.pipeline.insight.unreached import REPLACED, inputs_of
 from webtext.pipeline.insight.verification import directories
 from webtext.pipeline.links import remembered, spill
 from webtext.pipeline.tokens import tokens
@@ -95,11 +95,11 @@ def plan(data: Path, names: Sequence[str], progress: Progress = silent) -> Plan:
         for row in rows:
             _look_for(row, forgotten, needles)
         if crawled:
-            if rows or ranges or _unfinished(home) or fallen & _made_of(home):
+            if rows or ranges or _unfinished(home) or fallen & {*inputs_of(home)}:
                 found.warc |= ranges
                 found.pages[home.name] = home.manifest() if home.whole else None
                 fallen.add(home.name)
-        elif rows or fallen & _made_of(home) or (home.path / "spill").is_dir():
+        elif rows or fallen & {*inputs_of(home)} or (home.path / "spill").is_dir():
             # The table of measures has a row of each document too.
             found.removed[home.name] = len({row.get("id", at) for at, row in enumerate(rows)})
             fallen.add(home.name)
@@ -136,13 +136,6 @@ def _crawled(home: Directory) -> bool:
 def _unfinished(home: Directory) -> bool:
     """Whether a crawl there has a table of links, from which it would ask for them."""
     return any((home.path / name).exists() for name in schema.FILES)
-
-
-def _made_of(home: Directory) -> set[str]:
-    """Return the directories that it was, or would be, made of."""
-    told = json_or_none(home.manifest_path) or json_or_none(home.path / STARTED)
-    inputs = told.get("inputs", told) if isinstance(told, dict) else {}
-    return set(inputs) if isinstance(inputs, dict) else set()
 
 
 def _rows(folder: Path, forgotten: Forgotten) -> Iterator[dict[str, Any]]:
@@ -251,6 +244,9 @@ def purge(data: Path, found: Plan, progress: Progress = silent) -> list[Hit]:
         if (folder := data / remembered.FOLDER / name).is_dir():  # else it is another machine's
             _unremember(folder, forgotten)
     shutil.rmtree(data / INSPECTOR, ignore_errors=True)
+    (data / REPORT).unlink(missing_ok=True)  # of documents that may be gone by now
+    if copy := working_copy.of(data):
+        copy.store.delete(REPORT)
     _unlabel(data, forgotten)
     named = json_or_none(data / LATEST)
     if isinstance(named, dict):

@@ -32,13 +32,15 @@ LONGEST_NOTICE = 80  # words
 LEAST_TEXT = 1  # times the words of a notice that the rest of the text has at least
 
 OWNED = re.compile(
-    r"\W*(?:\u00a9|\(c\)\s*(?:19|20)\d\d|copyright\b|all rights reserved\b|powered by\b)",
+    r"\W*(?:\u00a9|\(c\)\s*(?:19|20)\d\d|copyright\s*(?:\u00a9|\(c\)|by\b|(?:19|20)\d\d|$)"
+    r"|all rights reserved\b|powered by\s+\S+(?:\s+\S+){0,3}\s*$)",
     re.IGNORECASE,
 )
 LONGEST_OWNED = 25  # words of the line that says whose a page is
 AT_THE_END = 3  # blocks of a text among which it is
 
 FRAME = BIT["<nav>"] | BIT["<footer>"] | BIT["nav"] | BIT["footer"]  # names of menus and footers
+ELEMENTS = BIT["<nav>"] | BIT["<footer>"]
 LEAST_UNLINKED = 200  # words beside its links of a text that is no list, however many links it has
 MOST_LINKED = 0.3  # share of linked words of a text whose links at its edges are menus
 # What a board says of a member beside a post.
@@ -87,8 +89,8 @@ def without_notices(
 def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int]) -> None:
     """Leave out the links before the first and after the last block of a text that is no list."""
     links = [
-        take and (bool(block.place.bits & FRAME) or is_link(block))
-        for block, take in zip(blocks, left, strict=True)
+        take and (is_link(block) or is_framed(block, size))
+        for block, take, size in zip(blocks, left, words, strict=True)
     ]
     linked, all_words = sum_of(words, links), sum_of(words, left)
     if linked > MOST_LINKED * all_words and all_words - linked < LEAST_UNLINKED:
@@ -99,6 +101,16 @@ def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int
             if not links[at]:
                 break
             left[at] = blocks[at].place.tag in HEADINGS
+
+
+def is_framed(block: Block, words: int) -> bool:
+    """Whether a block is of a menu or a footer: by its elements, or by their names and its links.
+
+    Names alone say little: `category-legal` is an article's, `menu-section` an inn's.
+    """
+    if block.place.bits & ELEMENTS and words <= LONGEST_OWNED:
+        return True
+    return bool(block.place.bits & FRAME) and block.linked > MOST_LINKED * len(block.text)
 
 
 def is_link(block: Block) -> bool:
@@ -120,8 +132,9 @@ def is_menu(block: Block) -> bool:
     if block.linked < MENU_LINKED * len(block.text) - len(block.text.split()):
         return False
     entries = [entry for entry in BETWEEN_ENTRIES.split(block.text) if entry.strip()]
+    size = sum(map(len, entries))
     return (
         len(entries) >= LEAST_MENU
         and max(map(len, entries)) <= LONGEST_ENTRY
-        and block.linked >= MENU_LINKED * sum(map(len, entries))
+        and MENU_LINKED * size <= block.linked <= size  # a title with dashes is linked whole
     )

@@ -13,7 +13,7 @@ from lxml import etree  # type: ignore[import-untyped]
 
 HIDES = re.compile(
     r"(?:display\s*:\s*none|visibility\s*:\s*hidden"
-    r"|(?:left|top|text-indent)\s*:\s*-\d{4,}|font-size\s*:\s*0(?![.\d]))",
+    r"|(?:left|top|text-indent)\s*:\s*-\d{4,})",
     re.IGNORECASE,
 )
 RULE = re.compile(r"display\s*:\s*([\w-]+)", re.IGNORECASE)

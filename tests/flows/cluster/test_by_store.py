@@ -32,6 +32,18 @@ def hides() -> bool:
     )
 
 
+def address_in(told: Path) -> str:
+    """Wait for a scheduler's file, which is there before all of it is written."""
+
+    def written() -> bool:
+        with suppress(FileNotFoundError, ValueError):
+            return "address" in json.loads(told.read_text())
+        return False
+
+    wait_until(written)
+    return json.loads(told.read_text())["address"]
+
+
 class Cluster:
     """A scheduler, and machines with one worker each that cannot see the client's folder."""
 
@@ -59,14 +71,14 @@ class Cluster:
         return process
 
     def worker(self, name: str) -> subprocess.Popen:
+        address_in(self.told)
         command = [*CLI[:2], f"{CLI[2]}.dask_worker", "--scheduler-file", str(self.told)]
         more = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
         return self.start(name, [*command, *more], hidden=True)
 
     @property
     def address(self) -> str:
-        wait_until(self.told.exists, 60)
-        return json.loads(self.told.read_text())["address"]
+        return address_in(self.told)
 
     def left(self, name: str) -> list[str]:
         """Return the files that a machine still has of a build."""

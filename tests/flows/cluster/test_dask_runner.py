@@ -1,7 +1,7 @@
 """The items of a build by a real Dask cluster of this machine: the same bytes, whatever happens."""
 
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.building.test_growing import link, one
+from tests.flows.cluster.test_by_store import address_in
 from tests.flows.conftest import command, environment, webtext
 from tests.pipeline.core.test_pool import alive, die_always, die_once, fail, square, wait_until
 from webtext.flows.building.settings import load
@@ -180,9 +181,9 @@ def test_what_a_worker_lacks_is_told():
 
 
 def test_a_cluster_of_ones_own_is_on_loopback_and_locked(runner, heard):
-    assert heard[0].startswith("Dask at tls://127.0.0.1:")
-    assert "workers: 1 of " in heard[0]
-    assert " GB; dashboard: http://127.0.0.1:" in heard[0]
+    (line,) = [one for one in heard if "workers: 1 of " in one]
+    assert line.startswith("Dask at tls://127.0.0.1:")
+    assert " GB; dashboard: http://127.0.0.1:" in line
     assert all(address.startswith("tls://127.0.0.1:") for address in runner.alive)
 
 
@@ -214,6 +215,7 @@ def test_a_missing_extra_is_told(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_a_build_has_the_same_bytes_and_funnel_with_a_relative_data_directory(here, two):
+    shutil.rmtree(here / "dask", ignore_errors=True)
     asked = build(here)
     asked.run(workers=two)
     assert content(here / "dask") == content(here / "local")
@@ -281,11 +283,11 @@ def cluster(tmp_path):
     start = [f"{base[2]}.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     scheduler = [*base[:2], *start, "--scheduler-file", str(told), "--no-dashboard"]
     with subprocess.Popen(scheduler, **options) as first:
-        wait_until(told.exists)
+        address = address_in(told)
         worker = [*base[:2], f"{base[2]}.dask_worker", "--scheduler-file", str(told)]
         more = ["--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
         with subprocess.Popen([*worker, *more], **options) as second:
-            yield json.loads(told.read_text())["address"]
+            yield address
             second.terminate()
         first.terminate()
 

@@ -1,6 +1,7 @@
 """A corpus and a model come to the hub whole, and nothing else does."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -84,17 +85,19 @@ def test_a_refusal_is_a_line_that_says_what_to_do(built, hub, monkeypatch, tmp_p
     assert not any("me/z" in path for path in hub.asked)
 
 
-def test_what_somebody_asked_to_leave_out_is_not_published(built, hub, monkeypatch):
-    url, target = next(publishing.addresses(built))
-    monkeypatch.setattr(
-        publishing,
-        "recorded",
-        lambda data: type("All", (), {"__call__": lambda _, *both: both == (url, target)})(),
-    )
+def test_what_somebody_asked_to_leave_out_is_not_published(built, hub, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    shutil.copytree(built.path.parent, data)
+    url, _ = next(publishing.addresses(built))
+    forgotten.record(data, [forgotten.request(url)], "asked by mail")
+    (tmp_path / "link").symlink_to(data / built.name)
+    for folder in (data / built.name, tmp_path / "link"):
+        with pytest.raises(UserError, match="1 of its documents are to be left out"):
+            publishing.push(folder, "me/w")
+    monkeypatch.setattr(publishing, "addresses", lambda _: [("http://a.test/", url), (None, None)])
     with pytest.raises(UserError, match="1 of its documents are to be left out"):
-        publishing.push(built.path, "me/w")
+        publishing.push(data / built.name, "me/w")
     assert not hub.asked
-    assert forgotten.recorded(built.path.parent) is not None
 
 
 def test_a_model_is_there_with_a_card(tmp_path, hub):

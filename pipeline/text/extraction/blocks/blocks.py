@@ -172,7 +172,7 @@ class Walk:
         if (self.hidden or element.get("style") or element.get("hidden") is not None) and is_hidden(
             element.attrib, tag, self.hidden
         ):
-            return True
+            return len("".join(element.itertext())) < LEAST_NOSCRIPT  # else a script shows it later
         if tag == "span":
             return (
                 element.get("aria-hidden") == HIDDEN and len(element) > 0 and told_beside(element)
@@ -230,7 +230,7 @@ class Walk:
         """Enter an inline element."""
         if tag in ("span", "code") and (style := element.get("style")):
             self.set_apart(tag, element, style)
-        elif tag == "cite" and "blockquote" in lines_of(element):
+        elif tag == "cite" and stands_at_an_edge(element) and "blockquote" in lines_of(element):
             self.apart.append(element)
             self.parts.append(BREAK)
         if tag == "a":
@@ -372,3 +372,14 @@ def blocks(tree: Any) -> tuple[list[Block], list[Place]]:
     walk = Walk(tree)
     walk.over()
     return walk.blocks, walk.places
+
+
+def stands_at_an_edge(element: Any) -> bool:
+    """Whether an inline element has no text before it, or none after it, where it stands.
+
+    A source begins or ends a quotation; a title stands in a sentence of it.
+    """
+    before, parent = element.getprevious(), element.getparent()
+    if before is None and not (parent.text or "").strip():
+        return True
+    return not (element.tail or "").strip() and element.getnext() is None

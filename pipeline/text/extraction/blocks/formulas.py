@@ -86,5 +86,8 @@ def note(sup: Any) -> str | None:
     link = sup.getparent() if len(sup) == 0 else sup[0]
     if link is None or link.tag != "a" or not link.get("href", "").startswith("#"):
         return None
-    mark = NOTE.fullmatch("".join(sup.itertext()).strip())
+    said = "".join(sup.itertext()).strip()
+    if "".join(link.itertext()).strip() != said:
+        return None  # the link says more: it is no mark, but has an exponent in it
+    mark = NOTE.fullmatch(said)
     return f"[{mark[1]}]" if mark else None

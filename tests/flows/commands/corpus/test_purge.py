@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -15,8 +17,10 @@ from tests.pipeline.filters.own.test_own_sources import prose
 from tests.web.case import page, to
 from tests.web.fetching import serving
 from tests.web.server import Site
+from webtext.flows.building.prefect_database import DATABASE, without_samples
 from webtext.flows.building.settings import load
 from webtext.flows.commands.corpus.keep import forget
+from webtext.flows.prefect.server import begin_database
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import replacing
@@ -118,8 +122,24 @@ def found(there, needles):
     return list(search(there, needles, forgotten.recorded(there), there / forgotten.PURGING))
 
 
+def test_samples_on_prefects_pages_go_too(tmp_path):
+    begin_database(tmp_path / DATABASE)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as known, known:
+        for number, key in enumerate(("corpus-1-samples", "corpus-1-funnel")):
+            known.execute(
+                "INSERT INTO artifact (id, created, updated, key, type, data) VALUES (?,?,?,?,?,?)",
+                [f"{number:032x}", "2026-01-01", "2026-01-01", key, "markdown", f"kept by {key}"],
+            )
+    without_samples(tmp_path)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as known:
+        assert [*known.execute("SELECT key FROM artifact")] == [("corpus-1-funnel",)]
+    assert b"kept by corpus-1-samples" not in (tmp_path / DATABASE).read_bytes()
+    without_samples(tmp_path / "none")
+
+
 def test_a_purged_site_is_nowhere_and_all_else_stays(data):
     there, web = data
+    (there / "report.html").write_text("of http://gone.test/")
     needles = wanted(there)
     assert set(needles.kinds.values()) == {URL, TEXT, TOKENS}
     before = left(found(there, needles), there)

@@ -1,4 +1,4 @@
-"""Quality models of others as a rule: of each form a real one, read by its own library."""
+"""Quality models of others as a rule: real ones of ONNX and skops, and an imitated fastText."""
 
 import doctest
 import importlib

@@ -26,7 +26,6 @@ OUT = {
     "a style": "<p style='color: red; display: none'>Trap</p>",
     "no visibility": "<p style='visibility:hidden'>Trap</p>",
     "far to the left": "<p style='position:absolute; left:-9999px'>Trap</p>",
-    "no size": "<p style='font-size: 0'>Trap</p>",
     "an attribute": "<p hidden>Trap</p>",
     "an element around it": "<div hidden><div><p>Trap</p></div></div>",
     "a menu of lines": "<a>Home</a><br><a>Walks</a><br><a>Birds</a>",
@@ -60,6 +59,10 @@ IN = {
         * 4
     ),
     "where things are": "<p>Location: the town hall</p>" + TEXT + "<p>Location: the mill</p>",
+    "a title with dashes": "<h2><a href=/x>Live - The Apollo - May 2011</a></h2>" + TEXT,
+    "those with rights": TEXT + "<p>Copyright holders went to court in May.</p>",
+    "an engine": TEXT + "<p>Powered by a two-litre engine with four cylinders.</p>",
+    "sizes of its own": f"<ul style='font-size:0'><li style='font-size:1em'>Brook</li></ul>{TEXT}",
     "copyright within": f"<p>Copyright 1910 by the miller.</p>{TEXT * 3}",
     "shown": "<p style='display: block'>Brook</p>",
     "a small size": "<p style='font-size: 0.8em'>Brook</p>",
@@ -76,6 +79,36 @@ def test_what_only_looks_like_it_is_kept(more):
 
 def test_a_page_that_a_script_shows_later_is_kept():
     assert left(f"<p>Loading</p><div style='display:none'>{TEXT}</div>") == ["Loading", *ALONE]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        f"<article class='post category-legal'>{TEXT * 8}</article>",
+        "<div class='menu-section'><p>Soup of the day</p></div>",
+    ],
+)
+def test_names_of_menus_and_footers_alone_make_none(first):
+    both = first + TEXT * 8
+    assert len(left(both)) == len(blocks(parse(f"<html><body>{both}</body></html>"))[0])
+
+
+def test_a_rest_that_a_script_shows_later_is_kept_in_a_line_too():
+    rest = "and so on it went by the mill. " * 30
+    page = parse(f"<style>#more{{display:none}}</style><p>It was <b id=more>{rest}</b></p>")
+    (block,) = blocks(page)[0]
+    assert len(block.text) > len(rest)
+
+
+def test_a_title_in_a_quoted_sentence_begins_no_line():
+    quoted = "<p>He wrote <cite>Hamlet</cite>, <cite>Othello</cite> and more</p>"
+    found = blocks(parse(f"<body><blockquote>{quoted}</blockquote>{TEXT}</body>"))[0]
+    assert found[0].text == "He wrote Hamlet, Othello and more"
+
+
+def test_an_exponent_in_a_link_is_no_note():
+    found = blocks(parse(f"<body><p><a href='#area'>Area in m<sup>2</sup></a></p>{TEXT}</body>"))[0]
+    assert found[0].text == "Area in m^2"
 
 
 def test_a_list_of_links_is_no_menu():

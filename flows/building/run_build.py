@@ -13,7 +13,7 @@ from webtext.pipeline.core.directories.months import Snapshot, snapshots
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import Workers, threads
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.step import Planned
+from webtext.pipeline.core.step import Planned, versions
 
 
 def run_steps(
@@ -30,7 +30,11 @@ def run_steps(
     Raises:
         UserError: bad input, another build running here, or no space on the disk.
         PipelineError: rows were lost, or a shard killed its worker twice.
+        PackageNotFoundError: a library that a step needs is not installed.
     """
+    for step in planned:
+        if not step.done:
+            versions(step.step)  # what the last step lacks is told before the first begins
     with meters() as meter:
 
         @contextmanager

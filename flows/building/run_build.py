@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,12 @@ def run_steps(
 def growth(data: Path, made: Snapshot) -> dict[str, Any]:
     """Return the name of a new snapshot, and how many documents came and went since the last one.
 
-    Without an earlier one, or where one of the two has no table of measures, it is the name alone.
+    Without an earlier one, without DuckDB (webtext-light), or where one of the two has no table of
+    measures, it is the name alone.
     """
     facts: dict[str, Any] = {"snapshot": made.name}
     before = [one for one in snapshots(data) if one.made < made.made and one.name != made.name]
-    if not before:
+    if not before or find_spec("duckdb") is None:
         return facts
     from webtext.pipeline.insight.figures.compared import compared  # with DuckDB
 

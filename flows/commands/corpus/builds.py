@@ -149,6 +149,7 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
     """
     from webtext.flows.building import terminal
     from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.distribution import lacking
     from webtext.pipeline.core.directories.places import REPORT
 
     built = Build(None, data)
@@ -158,6 +159,9 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
         return
     echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
     echo(terminal.corpus_line(found))
+    if html is None and find_spec("duckdb") is None:
+        echo(f"the page with plots {lacking('duckdb')}", err=True)
+        return
     page = html or data / REPORT
     built.report(page, run_dir)
     if html is None:

@@ -1,5 +1,6 @@
 """How a WARC file is compressed, and at which offsets it can be read."""
 
+import codecs
 import re
 import struct
 import zlib
@@ -21,6 +22,8 @@ GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # of a skippable frame that holds the dictionary.
 # Source: https://iipc.github.io/warc-specifications/specifications/warc-zstd/
 
+
+_skippable = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # Source: RFC 8878, section 3.1.2
 
 # How the line before a record of an ARC file begins.
 _arc_line = re.compile(rb"\s*(?:https?|ftp|dns|filedesc):\S", re.IGNORECASE)
@@ -65,7 +68,7 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     start = pread(raw, 1024, 0)
     form = "plain"
     first = start
-    if start.startswith((zstandard.FRAME_HEADER, ZSTD_DICTIONARY)):
+    if start.startswith(zstandard.FRAME_HEADER) or _skippable.match(start):
         form = "zstd"
         try:
             first = zstd_stream(raw).read(64)
@@ -74,13 +77,13 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     elif start.startswith(GZIP_MAGIC):
         form = "gzip"
         first = _inflated(start, 64)
-    first = first.lstrip(b"\r\n")  # some writers begin with an empty line
-    if not first.startswith((RECORD_START[: len(first)], ARC_START)):
+    first = first.removeprefix(codecs.BOM_UTF8).lstrip()  # some writers begin with an empty line
+    if not first.upper().startswith((RECORD_START[: len(first)], ARC_START.upper())):
         raise UserError(
             f"{path}: begins with {first[:16]!r}; wanted a WARC file, which begins with WARC/1.0 "
             "or WARC/1.1 once gzip or Zstandard is undone, or an ARC file, which with filedesc:"
         )
-    return form, first.startswith(ARC_START)
+    return form, first.lower().startswith(ARC_START)
 
 
 def _inflated(stored: bytes, length: int) -> bytes:
@@ -114,4 +117,4 @@ def begins_record(raw: BinaryIO, at: int) -> bool:
     if not start.startswith(GZIP_MAGIC):
         return False
     first = _inflated(start, len(start))
-    return first.startswith(RECORD_START) or _arc_line.match(first) is not None
+    return first.upper().startswith(RECORD_START) or _arc_line.match(first) is not None

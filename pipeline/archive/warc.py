@@ -20,7 +20,7 @@ from typing import BinaryIO, Final
 
 import zstandard
 
-from webtext.pipeline.archive import packing, payload
+from webtext.pipeline.archive import packing, payload, sniff
 from webtext.pipeline.archive.framing import DAMAGED, TORN, Record, Stream, records
 from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
 from webtext.pipeline.core.errors import UserError
@@ -38,6 +38,7 @@ CONVERSION: Final = "conversion"  # a text that was made from a page, as in WET 
 OTHER: Final = "other_record"  # of a type that cannot be a page
 PROBLEMS: Final = (TORN, DAMAGED, NOT_HTTP, LARGE, BAD_ENCODING, REVISIT, CONVERSION, OTHER)
 
+MARKUP: Final = ("text/html", "application/xhtml+xml")  # types of a response without a head
 PASSED_OVER: Final = frozenset({"warcinfo", "request", "metadata"})  # exist besides pages
 
 
@@ -205,6 +206,9 @@ class _Reading:
                 pending = self._told(record)
             if not member.whole:
                 problem = TORN
+            elif count and record.flaw == TORN and self._goes_on(member.end):
+                yield from self._across(member, at, record.start)
+                return
         except (OSError, zlib.error) as error:
             problem = DAMAGED
             member.end = self._next_member(at + 1)
@@ -221,6 +225,28 @@ class _Reading:
         elif problem is not None:
             self.pages += 1
             yield _gap(at, end, problem)
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether a member that begins with no record is at a place."""
+        magic = pread(self.raw, len(GZIP_MAGIC), at)
+        return magic == GZIP_MAGIC and not packing.begins_record(self.raw, at)
+
+    def _across(self, member: "_Member", at: int, start: int) -> Iterator[Response]:
+        """Read records over which members are cut, as one stream, up to damage or the end.
+
+        `start` is the place of the first in the content from `at` on. No offset leads to them.
+        """
+        joined = _Member(self.raw, at, joined=True)
+        stream = Stream(joined.read)
+        stream.drop(start)
+        try:
+            for record in self._records(stream):
+                if (found := self._told(record)) is not None:
+                    yield found
+            member.end = joined.end
+        except (OSError, zlib.error):
+            member.end = self._next_member(joined.end)
+            yield _gap(joined.end, member.end, DAMAGED)
 
     def _records(self, stream: Stream) -> Iterator[Record]:
         for record in records(stream, self.max_body + HEAD_ROOM, self.arc):
@@ -267,10 +293,14 @@ class _Reading:
 
 
 class _Member:
-    """One gzip member, decompressed while it is read; its end is known after that."""
+    """One gzip member, decompressed while it is read; its end is known after that.
 
-    def __init__(self, raw: BinaryIO, at: int) -> None:
+    `joined`: with all that follow without a gap, as one.
+    """
+
+    def __init__(self, raw: BinaryIO, at: int, joined: bool = False) -> None:
         self._raw = raw
+        self._joined = joined
         self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._stored = b""
         self.end = at  # how far the file was read; after the whole member, where it ends
@@ -289,6 +319,9 @@ class _Member:
             if self._inflater.eof:
                 self.whole = True
                 self.end -= len(self._inflater.unused_data)
+                if self._joined and pread(self._raw, len(GZIP_MAGIC), self.end) == GZIP_MAGIC:
+                    self.whole, self._stored = False, b""
+                    self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
             if piece:
                 return piece
         return b""
@@ -317,9 +350,10 @@ def _response(record: Record, max_body: int, digested: bool) -> Response:
     problem = LARGE if record.length > len(block) else None
     truncated = record.field("warc-truncated") or None
     head, fields, content_type = b"", [], record.field("content-type") or None
-    if record.kind != "resource":
-        if http is None:
-            return _without_page(record, NOT_HTTP)
+    wrapped = sniff.essence(content_type) == "application/http"
+    if record.kind != "resource" and http is None and sniff.essence(content_type) not in MARKUP:
+        return _without_page(record, NOT_HTTP)
+    if http is not None and (record.kind != "resource" or wrapped):
         head, block = http
         fields = payload.headers(head)
         content_type = payload.content_type(fields)

@@ -1,5 +1,6 @@
 """What may stand in robots.txt, or in its place."""
 
+import gzip
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -188,6 +189,20 @@ ROBOTS = (
         "its lines end in CR alone",
         plain(DENY.replace(b"\n", b"\r")),
         "robots_denied",
+    ),
+    *(
+        ruled(43, f"robots-{name}", says, answer, "robots_denied", robots="disallow: / (*)")
+        for name, says, answer in (
+            (
+                "length-decoded",
+                "it is coded, and its length is that of the decoded file",
+                plain(DENY, "200 OK", "Content-Encoding: gzip").replace(DENY, gzip.compress(DENY)),
+            ),
+            ("not-gzip", "it is gzip by header alone", plain(DENY, "200 OK", "Content-Encoding: gzip")),
+            ("unknown", "an encoding foo by name", plain(DENY, "200 OK", "Content-Encoding: foo")),
+            ("length-word", "a length in words", head("Content-Length: much") + DENY),
+            ("status-glued", "no blank after its status", plain(DENY, "200OK")),
+        )
     ),
     ruled(43, "robots-random", "it is random bytes", plain(bytes(range(256)) * 50), None),
     ruled(

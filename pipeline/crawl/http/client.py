@@ -107,15 +107,18 @@ class Arrived:
         truncated = None if raw.whole else "disconnect"
         if len(raw.data) > most:
             truncated = "length"
-        encoding = ",".join(self.head.every("Content-Encoding"))
+        every = self.head.every
+        encoding = ",".join([*every("Content-Encoding"), *every("Transfer-Encoding")])
         try:
             data, was_cut, whole = decode.decoded(raw.data, encoding, most)
         except decode.EncodingError as error:
             raise Failed(fates.BAD_ENCODING) from error
         if was_cut:
             truncated = "length"
-        elif not whole and truncated is None:
+        elif whole is False and truncated is None:
             truncated = "disconnect"
+        elif whole and truncated == "disconnect":
+            truncated = None  # its length was that of the decoded body, as some servers count
         return Body(data, truncated)
 
 

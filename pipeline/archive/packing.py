@@ -15,6 +15,7 @@ from webtext.pipeline.core.stores.stored_files import pread
 
 MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare windows up to this
 SCAN = 1 << 20  # bytes read at a time when searching for a place in a file
+STORED = 1 << 14  # bytes of a gzip member that are decompressed at a time
 
 RECORD_START = b"WARC/"
 ARC_START = b"filedesc:"
@@ -118,3 +119,38 @@ def begins_record(raw: BinaryIO, at: int) -> bool:
         return False
     first = _inflated(start, len(start))
     return first.upper().startswith(RECORD_START) or _arc_line.match(first) is not None
+
+
+class MemberReader:
+    """One gzip member, decompressed while it is read; its end is known after that.
+
+    `joined`: with all that follow without a gap, as one.
+    """
+
+    def __init__(self, raw: BinaryIO, at: int, joined: bool = False) -> None:
+        self._raw = raw
+        self._joined = joined
+        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        self._stored = b""
+        self.end = at  # how far the file was read; after the whole member, where it ends
+        self.whole = False
+
+    def read(self, count: int) -> bytes:
+        """Return at most so many further bytes, b"" at the end."""
+        while not self.whole:
+            if not self._stored:
+                self._stored = pread(self._raw, STORED, self.end)
+                if not self._stored:
+                    return b""
+                self.end += len(self._stored)
+            piece = self._inflater.decompress(self._stored, count)
+            self._stored = self._inflater.unconsumed_tail
+            if self._inflater.eof:
+                self.whole = True
+                self.end -= len(self._inflater.unused_data)
+                if self._joined and pread(self._raw, len(GZIP_MAGIC), self.end) == GZIP_MAGIC:
+                    self.whole, self._stored = False, b""
+                    self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            if piece:
+                return piece
+        return b""

@@ -22,13 +22,12 @@ import zstandard
 
 from webtext.pipeline.archive import packing, payload, sniff
 from webtext.pipeline.archive.framing import DAMAGED, TORN, Record, Stream, records
-from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
+from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN, MemberReader
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.stored_files import pread, size_of
 
 MAX_BODY = 20_000_000  # bytes of a decoded body; longer ones are cut and marked
 HEAD_ROOM = 1 << 20  # bytes of a record besides its body: HTTP head, chunk sizes
-STORED = 1 << 14  # bytes of a gzip member that are decompressed at a time
 
 NOT_HTTP: Final = "not_http"  # a response record without an HTTP response
 LARGE: Final = payload.LARGE  # body over the limit
@@ -189,11 +188,11 @@ class _Reading:
                     )
                 at = end
                 continue
-            member = _Member(self.raw, at)
+            member = MemberReader(self.raw, at)
             yield from self._member(member, at)
             at = member.end
 
-    def _member(self, member: "_Member", at: int) -> Iterator[Response]:
+    def _member(self, member: MemberReader, at: int) -> Iterator[Response]:
         """Read the records of one gzip member; a record has an offset if it is the only one."""
         pending: Response | None = None
         count = 0
@@ -231,12 +230,12 @@ class _Reading:
         magic = pread(self.raw, len(GZIP_MAGIC), at)
         return magic == GZIP_MAGIC and not packing.begins_record(self.raw, at)
 
-    def _across(self, member: "_Member", at: int, start: int) -> Iterator[Response]:
+    def _across(self, member: MemberReader, at: int, start: int) -> Iterator[Response]:
         """Read records over which members are cut, as one stream, up to damage or the end.
 
         `start` is the place of the first in the content from `at` on. No offset leads to them.
         """
-        joined = _Member(self.raw, at, joined=True)
+        joined = MemberReader(self.raw, at, joined=True)
         stream = Stream(joined.read)
         stream.drop(start)
         try:
@@ -290,41 +289,6 @@ class _Reading:
                 f"{self.path}: holds {self.metadata} metadata records and no response, as a WAT "
                 "file does; wanted WARC files with the pages themselves: leave it out"
             )
-
-
-class _Member:
-    """One gzip member, decompressed while it is read; its end is known after that.
-
-    `joined`: with all that follow without a gap, as one.
-    """
-
-    def __init__(self, raw: BinaryIO, at: int, joined: bool = False) -> None:
-        self._raw = raw
-        self._joined = joined
-        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        self._stored = b""
-        self.end = at  # how far the file was read; after the whole member, where it ends
-        self.whole = False
-
-    def read(self, count: int) -> bytes:
-        """Return at most so many further bytes, b"" at the end."""
-        while not self.whole:
-            if not self._stored:
-                self._stored = pread(self._raw, STORED, self.end)
-                if not self._stored:
-                    return b""
-                self.end += len(self._stored)
-            piece = self._inflater.decompress(self._stored, count)
-            self._stored = self._inflater.unconsumed_tail
-            if self._inflater.eof:
-                self.whole = True
-                self.end -= len(self._inflater.unused_data)
-                if self._joined and pread(self._raw, len(GZIP_MAGIC), self.end) == GZIP_MAGIC:
-                    self.whole, self._stored = False, b""
-                    self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            if piece:
-                return piece
-        return b""
 
 
 def _gap(start: int, end: int, problem: str) -> Response:

@@ -101,7 +101,13 @@ ENCODING = (
         kept(25, f"not-{name}", f"{name} by header alone", packed(HTML, name), body=HTML)
         for name in ("gzip", "br", "zstd", "deflate")
     ),
-    lost(25, "other-gzip", "gzip that is brotli", packed(brotli.compress(HTML), "gzip"), "bad_encoding"),
+    lost(
+        25,
+        "other-gzip",
+        "gzip that is brotli",
+        packed(brotli.compress(HTML), "gzip"),
+        "bad_encoding",
+    ),
     kept(
         25,
         "half-gzip",
@@ -110,7 +116,9 @@ ENCODING = (
         truncated="disconnect",
     ),
     kept(26, "unknown-encoding", "an encoding foo by name alone", packed(HTML, "foo"), body=HTML),
-    lost(26, "foreign-encoding", "one in truth", packed(lzma.compress(HTML), "foo"), "bad_encoding"),
+    lost(
+        26, "foreign-encoding", "one in truth", packed(lzma.compress(HTML), "foo"), "bad_encoding"
+    ),
     kept(
         26,
         "encoding-parameter",

@@ -198,7 +198,11 @@ ROBOTS = (
                 "it is coded, and its length is that of the decoded file",
                 plain(DENY, "200 OK", "Content-Encoding: gzip").replace(DENY, gzip.compress(DENY)),
             ),
-            ("not-gzip", "it is gzip by header alone", plain(DENY, "200 OK", "Content-Encoding: gzip")),
+            (
+                "not-gzip",
+                "it is gzip by header alone",
+                plain(DENY, "200 OK", "Content-Encoding: gzip"),
+            ),
             ("unknown", "an encoding foo by name", plain(DENY, "200 OK", "Content-Encoding: foo")),
             ("length-word", "a length in words", head("Content-Length: much") + DENY),
             ("status-glued", "no blank after its status", plain(DENY, "200OK")),

@@ -44,9 +44,8 @@ PACKED = {
 SORTS = "zstd, xz, bz2 or gzip"
 # PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite, Arrow: files that are saved under the name of a dump.
 # Source: `man 5 magic`, as in the `file` command
-BINARIES = tuple(
-    b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite ARROW1 \xff\xff\xff\xff".split(),
-)
+BINARIES = tuple(b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite ARROW1".split())
+BINARIES += (b"\xff" * 4,)  # a stream of Arrow
 POINTER = b"version https://git-lfs"  # Source: git-lfs, docs/spec.md
 PAGES = (b"<!doctype html", b"<html", b"<?xml")
 INVISIBLE = "\ufeff\u200b\u2060"  # besides white space, at the ends of lines copied from a page

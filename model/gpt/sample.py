@@ -61,7 +61,8 @@ def generate_batch(
     """Yield, `tokens` times, one token for each prompt; the prompts have equal length.
 
     Temperature 0, or near it, takes the most likely token; with `top_k` 0 and `top_p` 1 all tokens
-    can be drawn. `cached` keeps the keys and values of past tokens, which changes the speed but not the tokens.
+    can be drawn. `cached` keeps the keys and values of past tokens, which changes the speed but not
+    the tokens.
     When the text exceeds the context, its first half is dropped; the rest is computed again,
     because positions are absolute.
 

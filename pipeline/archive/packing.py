@@ -78,7 +78,7 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     elif start.startswith(GZIP_MAGIC):
         form = "gzip"
         first = _inflated(start, 64)
-    first = first.removeprefix(codecs.BOM_UTF8).lstrip()  # some writers begin with an empty line
+    first = bare(first)
     if not first.upper().startswith((RECORD_START[: len(first)], ARC_START.upper())):
         raise UserError(
             f"{path}: begins with {first[:16]!r}; wanted a WARC file, which begins with WARC/1.0 "
@@ -112,13 +112,23 @@ def zstd_stream(raw: BinaryIO) -> BinaryIO:
     return stream
 
 
+def bare(first: bytes) -> bytes:
+    """Return the first bytes of a file or a member without what is blank before a record."""
+    return first.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n\0")
+
+
+def is_record(first: bytes) -> bool:
+    """Whether bytes begin with a WARC record, in whatever case."""
+    return bare(first[:64]).upper().startswith(RECORD_START)
+
+
 def begins_record(raw: BinaryIO, at: int) -> bool:
     """Whether a gzip member that begins with a record is at an offset."""
     start = pread(raw, 128, at)
     if not start.startswith(GZIP_MAGIC):
         return False
     first = _inflated(start, len(start))
-    return first.upper().startswith(RECORD_START) or _arc_line.match(first) is not None
+    return is_record(first) or _arc_line.match(first) is not None
 
 
 class MemberReader:
@@ -132,6 +142,7 @@ class MemberReader:
         self._joined = joined
         self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._stored = b""
+        self.began = at  # where it begins; of several, the last one
         self.end = at  # how far the file was read; after the whole member, where it ends
         self.whole = False
 
@@ -149,7 +160,7 @@ class MemberReader:
                 self.whole = True
                 self.end -= len(self._inflater.unused_data)
                 if self._joined and pread(self._raw, len(GZIP_MAGIC), self.end) == GZIP_MAGIC:
-                    self.whole, self._stored = False, b""
+                    self.whole, self._stored, self.began = False, b"", self.end
                     self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
             if piece:
                 return piece

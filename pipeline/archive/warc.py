@@ -118,7 +118,7 @@ def response_at(
             stored = inflater.decompress(stored, most)
             if not inflater.eof and len(stored) < most:  # so no checksum was verified
                 raise OSError("its compressed bytes end early")
-        arc = not stored.startswith(packing.RECORD_START)
+        arc = not packing.is_record(stored)
         record = next(records(Stream(BytesIO(stored).read), max_body + HEAD_ROOM, arc), None)
         if record is None or not record.fields:
             raise OSError("no record begins there")
@@ -237,15 +237,18 @@ class _Reading:
         """
         joined = MemberReader(self.raw, at, joined=True)
         stream = Stream(joined.read)
-        stream.drop(start)
+        found: Response | None = None
         try:
+            stream.drop(start)
             for record in self._records(stream):
                 if (found := self._told(record)) is not None:
                     yield found
             member.end = joined.end
         except (OSError, zlib.error):
-            member.end = self._next_member(joined.end)
-            yield _gap(joined.end, member.end, DAMAGED)
+            member.end = self._next_member(joined.began + 1)
+            if found is None or found.problem is None:
+                self.pages += 1
+                yield _gap(joined.began, member.end, DAMAGED)
 
     def _records(self, stream: Stream) -> Iterator[Record]:
         for record in records(stream, self.max_body + HEAD_ROOM, self.arc):

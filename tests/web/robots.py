@@ -24,6 +24,7 @@ def hopping(count: int) -> dict[str, Any]:
     return {f"/hop{number}": hops(count) for number in range(1, count + 1)}
 
 
+LONG = DENY + b"#" * 500
 LINES = b"User-agent: *\n" + b"".join(b"Disallow: /a%d\n" % n for n in range(100_000))
 
 ROBOTS = (
@@ -196,7 +197,7 @@ ROBOTS = (
             (
                 "length-decoded",
                 "it is coded, and its length is that of the decoded file",
-                plain(DENY, "200 OK", "Content-Encoding: gzip").replace(DENY, gzip.compress(DENY)),
+                plain(LONG, "200 OK", "Content-Encoding: gzip").replace(LONG, gzip.compress(LONG)),
             ),
             (
                 "not-gzip",

@@ -132,7 +132,7 @@ def simple(data: bytes) -> tuple[Head, int] | None:
     head = Head(
         version,
         int(status),
-        reason or b"",
+        (reason or b"").lstrip(b" "),
         tuple([(name, value.strip(b" \t")) for name, _, value in fields]),
     )
     return head, found.end()

@@ -64,7 +64,7 @@ async def slowly(wire: Wire, first: bytes) -> tuple[Head, bytes]:
         if not first:
             raise aiohttp.ServerDisconnectedError
         del data[: len(data) - len(data.lstrip(b"\r\n"))]  # as after the body of an earlier answer
-        if not b"HTTP/".startswith(bytes(data[:5]).upper()):
+        if not b"HTTP".startswith(bytes(data[:4]).upper()):
             raise BadHeadError(f"a response that begins with {bytes(data[:40])!r}")
         while end := messages.head_end(data, looked):
             head = messages.tolerant(bytes(data[:end]))

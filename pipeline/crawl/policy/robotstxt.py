@@ -180,7 +180,8 @@ def path_of(url: str) -> bytes:
     rest = url.partition("#")[0]
     if "://" in rest.partition("/")[0] + "//":
         rest = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?]*", "", rest)
-    return compared((rest if rest.startswith("/") else f"/{rest}").encode())
+    path = rest if rest.startswith("/") else f"/{rest}"
+    return compared(path.encode("utf-8", "surrogateescape"))  # bytes given on a command line
 
 
 def matches(pattern: bytes, path: bytes) -> bool:

@@ -16,6 +16,7 @@ from resiliparse.parse.encoding import detect_encoding
 from webtext.pipeline.text.decoding import encodings, prescan
 
 SNIFF_BYTES: Final = 1024  # bytes that are searched for the NULs of UTF-16
+FEW: Final = 8  # ASCII characters in UTF-16 that show that the header is right: a tag or two
 DETECT_BYTES: Final = 128 * 1024  # bytes for the detector, half from each end
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"),
@@ -73,7 +74,8 @@ def decode(body: bytes, content_type: str | None = None) -> Decoded:
     text = body.decode("utf-8", "replace")
     if text.isascii() and b"\x1b" not in body:
         return Decoded(text if _clean(body, text) else printable(text), "utf-8", "utf-8")
-    if (claimed := encodings.encoding(header(content_type))) in WIDTHS and b"\0" in body:
+    claimed = encodings.encoding(header(content_type))
+    if claimed in WIDTHS and wide_letters(body[:DETECT_BYTES], claimed) >= FEW:
         return _decoded(body, claimed, "header")
     utf8 = mostly_utf8(text) and not seven_bit_switching(body)
     if utf8 and not _doubtful(text):
@@ -154,6 +156,12 @@ def mostly_utf8(text: str) -> bool:
 def seven_bit_switching(body: bytes) -> bool:
     """Whether ASCII bytes have escape sequences to Japanese, as in ISO-2022-JP."""
     return b"\x1b" in body and (b"\x1b$" in body or b"\x1b(" in body)
+
+
+def wide_letters(start: bytes, name: str) -> int:
+    """Return how many characters of ASCII bytes have that are UTF-16, as the markup of a page is."""
+    high, low = start[name == "utf-16le" :: 2], start[name != "utf-16le" :: 2]
+    return sum(not up and 0x20 <= down < 0x7F for up, down in zip(high, low, strict=False))
 
 
 def utf16(start: bytes) -> str | None:

@@ -103,7 +103,7 @@ def said_in(what: "Iterable[str]") -> list[str]:
             found.append(one)
             continue
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not text in UTF-8 ({error}); wanted a name a line") from None
         named = [words[0] for line in lines if (words := line.split()) and words[0][0] != "#"]

@@ -207,7 +207,7 @@ def text(found: object) -> str:
         ValueError: it is none.
     """
     if not isinstance(found, str):
-        raise ValueError(f"{found!r} is no text")
+        raise ValueError(f"{found!r} is no text")  # noqa: TRY004 -- of a file, not of a caller
     return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

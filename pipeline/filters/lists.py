@@ -23,7 +23,7 @@ def entries(file: str) -> frozenset[str]:
         UserError: there is none, or nothing in it.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read as a list ({error})") from None
     found = frozenset(entry for line in lines if (entry := COMMENT.sub("", line).strip().lower()))

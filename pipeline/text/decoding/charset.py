@@ -159,7 +159,7 @@ def seven_bit_switching(body: bytes) -> bool:
 
 
 def wide_letters(start: bytes, name: str) -> int:
-    """Return how many characters of ASCII bytes have that are UTF-16, as the markup of a page is."""
+    """Return how many ASCII characters are in bytes of UTF-16, as the markup of a page is."""
     high, low = start[name == "utf-16le" :: 2], start[name != "utf-16le" :: 2]
     return sum(not up and 0x20 <= down < 0x7F for up, down in zip(high, low, strict=False))
 

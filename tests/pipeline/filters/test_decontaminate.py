@@ -73,6 +73,8 @@ def test_settings_out_of_range_are_refused():
 def test_a_set_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.txt: not to be read"):
         list(examples(tmp_path / "none.txt"))
+    (tmp_path / "odd.jsonl").write_text('\ufeff{"a": "b\u2028c"}\r\n\n{"a": "d"}', newline="")
+    assert list(examples(tmp_path / "odd.jsonl")) == ["b\u2028c", "d"]
     (tmp_path / "bad.jsonl").write_text('{"a": "b"}\n{"a": \n')
     with pytest.raises(UserError, match=r"bad.jsonl: line 2: not JSON"):
         list(examples(tmp_path / "bad.jsonl"))

@@ -107,6 +107,12 @@ def test_what_is_in_a_list_decides_and_not_its_name(listed):
     assert Rules().fingerprints() == {}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_entry(listed):
+    assert Rules(words=Words(listed=ListedWords(listed("\ufeffdarn")))).fingerprints() == {
+        "rules.words.listed": hashlib.sha256(b"darn").hexdigest()
+    }
+
+
 def test_a_list_that_is_not_there_or_empty_is_said_by_its_setting(listed):
     with pytest.raises(UserError, match=r"rules\.urls\.domains\.file: gone\.txt: no such file"):
         Rules(urls=Urls(domains=ListedDomains("gone.txt"))).fingerprints()

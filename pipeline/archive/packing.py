@@ -57,7 +57,7 @@ def recognised(path: Path) -> bool:
             kind(raw, path)
         except UserError:
             return False
-        return path.stat().st_size > 0
+        return bare(pread(raw, SCAN, 0)) != b""
 
 
 def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:

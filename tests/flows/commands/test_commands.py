@@ -7,8 +7,10 @@ import subprocess
 import polars as pl
 import pytest
 import zstandard
+from click.testing import CliRunner
 
 from tests.flows.conftest import command, environment, webtext
+from webtext.flows.commands.command_line import cli
 
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "
@@ -32,6 +34,15 @@ def test_extract_prints_a_json_line_a_page(tmp_path):
     assert {"source", "url", "text", "title"} <= set(found)
     assert "old boat" in found["text"]
     assert found["title"] == "Lake"
+
+
+def test_a_file_in_which_nothing_is_found_is_told(tmp_path):
+    for name in ("a.warc", "a.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    for command, name, what in (("extract", "a.warc", "page"), ("judge", "a.jsonl", "text")):
+        done = CliRunner().invoke(cli, [command, str(tmp_path / name)])
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert done.stderr == f"{tmp_path / name}: holds no {what}\n"
 
 
 def test_extract_says_why_a_page_has_no_text(tmp_path):

@@ -39,8 +39,8 @@ def test_extract_prints_a_json_line_a_page(tmp_path):
 def test_a_file_in_which_nothing_is_found_is_told(tmp_path):
     for name in ("a.warc", "a.jsonl"):
         (tmp_path / name).write_bytes(b"")
-    for command, name, what in (("extract", "a.warc", "page"), ("judge", "a.jsonl", "text")):
-        done = CliRunner().invoke(cli, [command, str(tmp_path / name)])
+    for said, name, what in (("extract", "a.warc", "page"), ("judge", "a.jsonl", "text")):
+        done = CliRunner().invoke(cli, [said, str(tmp_path / name)])
         assert (done.exit_code, done.stdout) == (0, "")
         assert done.stderr == f"{tmp_path / name}: holds no {what}\n"
 

@@ -218,15 +218,18 @@ def _plain(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
 def _csv(path: Path, numbered: Lines, delimiter: str) -> Iterator[tuple[int, Submission | Flaw]]:
     """Read a table: the first line names the columns, unless it holds a URL itself."""
     columns: dict[str, int] | None = None
+    lone = False
     numbered, delimiter = _delimited(numbered, delimiter)
     for number, row in _csv_rows(numbered, delimiter):
         if isinstance(row, Flaw):
             yield number, row
             continue
         if columns is None:
-            columns = _columns(path, row)
+            columns, lone = _columns(path, row), len(row) == 1
             if not any("://" in cell for cell in row):
                 continue
+        if lone:  # so what is between fields elsewhere is part of an address here
+            row = [delimiter.join(row)]
         cells = {name: row[at] or None for name, at in columns.items() if at < len(row)}
         yield number, _sound(submission(Raw(**cells)))
 

@@ -140,6 +140,14 @@ def test_a_table_of_any_type_and_case_is_read(tmp_path, kind):
     assert [found.url for _, found in records(tmp_path / "a.parquet")] == urls
 
 
+def test_a_table_of_one_column_keeps_the_commas_of_its_addresses(tmp_path):
+    wanted = ["http://h.test/a,b,c", "http://h.test/d", "http://h.test/?e=1,2"]
+    for head in ("url\n", ""):
+        (tmp_path / "a.csv").write_text(head + "\n".join([wanted[1], wanted[0], f'"{wanted[2]}"']))
+        found = [record.url for _, record in records(tmp_path / "a.csv")]
+        assert found == [wanted[1], wanted[0], wanted[2]]
+
+
 def test_a_url_whose_bytes_are_lost_is_none(tmp_path):
     (tmp_path / "a.csv").write_bytes(
         b"url,title\nhttp://h.test/caf\xe9,a\nhttp://h.test/b,caf\xe9\n"

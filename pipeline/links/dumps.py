@@ -228,9 +228,9 @@ def _csv(path: Path, numbered: Lines, delimiter: str) -> Iterator[tuple[int, Sub
             columns, lone = _columns(path, row), len(row) == 1
             if not any("://" in cell for cell in row):
                 continue
-        if lone:  # so what is between fields elsewhere is part of an address here
-            row = [delimiter.join(row)]
-        cells = {name: row[at] or None for name, at in columns.items() if at < len(row)}
+        # What is between fields elsewhere is part of an address in a table of one column.
+        found = [delimiter.join(row)] if lone else row
+        cells = {name: found[at] or None for name, at in columns.items() if at < len(found)}
         yield number, _sound(submission(Raw(**cells)))
 
 

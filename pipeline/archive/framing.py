@@ -22,7 +22,7 @@ PIECE: Final = 1 << 16  # bytes read at a time
 MAX_HEAD: Final = 1 << 20  # bytes of a record's fields
 USUAL_HEAD: Final = 4096  # bytes that the fields of nearly every record fit into
 OVERLAP: Final = 64  # bytes that are searched again, for a line may be cut in two
-BLANK: Final = b"\r\n\t \0"  # between records
+BLANK: Final = b"\r\n\t "  # between records
 
 # Of any version: the lines of the fields are the same in all of them, and only their case is not
 # always that of the standard.

@@ -178,11 +178,10 @@ def _odd_line(line: bytes | int) -> Submission | Flaw | None:
     """
     if isinstance(line, int):
         return _unread(line)
-    text = line.decode("utf-8", "replace").strip(AROUND)
-    if not text:
+    if not line.strip(b" \t\r\0"):
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(line.decode("utf-8", "replace").strip(AROUND))
     except (ValueError, RecursionError):
         return Flaw("broken_line")
     fields = {"url": value} if isinstance(value, str) else value

@@ -53,7 +53,6 @@ ODD = {
     "a false length before the right one": GOOD.replace(
         b"Content-Length", b"Content-Length: 5\r\nContent-Length", 1
     ),
-    "no separator but NULs": GOOD[:-4] + b"\0" * 9,
     "100 Continue first": record(
         "http://h.test/1",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nA: b\r\n\r\n" + http(),

@@ -127,14 +127,12 @@ def main() -> None:
     stdout = sys.stdout
     try:
         _settle()
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)  # of a command that asked for one, as `verify` does
         sys.stdout.flush()
     except SystemExit:
         if sys.stdout is not stdout:  # click replaces it by its own once a pipe is closed
             _end("", 0)  # the reader of our output has closed the pipe, as `head` does
         raise
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except click.ClickException as error:
         _show(error)
         sys.exit(2)
@@ -153,6 +151,9 @@ def main() -> None:
     except OSError as error:  # an error of a disk, a file or the output; not a bug of ours
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}; what is finished is kept", 2)
+    else:
+        if code:
+            sys.exit(code)
 
 
 def _settle() -> None:

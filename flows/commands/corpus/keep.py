@@ -277,7 +277,7 @@ def forget(
 
     A DOMAIN means all names under it; a FILE has a domain or a URL a line, with # before comments.
     Without any of them, lists what is forgotten. --purge removes all that is to be forgotten from
-    what is in DATA already, and then looks for it in every file there; exit 1 if something is left.
+    what is in DATA already, and then looks for it in every file there; exit 2 if something is left.
     A build before it saves work: it takes from the present directories what it made of other pages.
     """
     from webtext.flows.models.forgetting import listed, purge_all, said_in

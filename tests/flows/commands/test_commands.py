@@ -165,3 +165,12 @@ def test_a_crawl_that_leaves_this_machine_must_name_a_contact(tmp_path):
 def test_help_is_one_screen_and_version_is_said():
     assert "build" in webtext("--help").stdout
     assert "0.1.0" in webtext("--version").stdout
+
+
+def test_verify_ends_with_exit_code_1_where_something_differs(tmp_path, told):
+    (tmp_path / "links-1c0de5aa").mkdir()
+    (tmp_path / "links-1c0de5aa" / "manifest.json").write_text("{}")
+    code, said = told("verify", tmp_path)
+    assert code == 1
+    assert "by `webtext verify" in said
+    assert told("verify", "--help") == (0, "")

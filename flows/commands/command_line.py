@@ -129,6 +129,7 @@ def main() -> None:
         _settle()
         code = cli(standalone_mode=False)  # of a command that asked for one, as `verify` does
         sys.stdout.flush()
+        sys.exit(code or 0)
     except SystemExit:
         if sys.stdout is not stdout:  # click replaces it by its own once a pipe is closed
             _end("", 0)  # the reader of our output has closed the pipe, as `head` does
@@ -151,9 +152,6 @@ def main() -> None:
     except OSError as error:  # an error of a disk, a file or the output; not a bug of ours
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}; what is finished is kept", 2)
-    else:
-        if code:
-            sys.exit(code)
 
 
 def _settle() -> None:

@@ -10,7 +10,7 @@ import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
-from webtext.pipeline.core.directories.checked import about
+from webtext.pipeline.core.directories.checked import MANIFEST, about
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _free(home: Path) -> Path:
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Whose corpora are kept.",
+    help="Whose corpora are kept, beside those of the runs in DATA/runs.",
 )
 @click.option(
     "--keep",
@@ -176,6 +176,7 @@ def gc(
     another data directory is deduplicated against is its own newest build, and so stays.
     """
     from webtext.flows.building.settings import load
+    from webtext.flows.models.provenance import runs_in, trained_on
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.core.directories.months import retained, write
@@ -188,7 +189,8 @@ def gc(
         asked = [one.snapshots.keep for one in loaded if one.snapshots.keep is not None]
         kept, old = retained(data, keep or min(asked, default=None))
         names += [name for one in kept for name in one.directories.values()]
-        found = Build(None, data).unreached(names, trained_on(runs))
+        trained = filter(None, (trained_on(config) for _, config in runs_in(runs, data)))
+        found = Build(None, data).unreached(names, trained)
         for one in old:
             echo(f"snapshot {one.name} loses its name; {len(kept)} newer ones keep theirs")
         if not found and not old:
@@ -207,31 +209,12 @@ def gc(
         if old:
             write(data, kept)
         for home in gone:
-            for path in {home.path, about(home.path)}:
+            beside = about(home.path)
+            (beside / MANIFEST).unlink(missing_ok=True)  # if we are killed now, it is not whole
+            for path in {home.path, beside}:
                 shutil.rmtree(path)
             (data / ".checked" / f"{home.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)
-
-
-def trained_on(runs: Path) -> list[str]:
-    """Return the sha256 of the tokens of every training run.
-
-    Raises:
-        UserError: a run's own record cannot be read.
-    """
-    found = []
-    for path in sorted(runs.glob("**/config.json")):
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{path}: not JSON ({error}); put it right, so that gc sees what the "
-                "run was trained on"
-            ) from None
-        tokens = config.get("tokens") if isinstance(config, dict) else None
-        if isinstance(tokens, dict):
-            found.append(str(tokens.get("sha256")))
-    return found
 
 
 @click.command()

@@ -194,8 +194,10 @@ def check(home: Path) -> int:
         )
     before = remembered(home)
     names = [name for name in wanted if not name.endswith(ARCHIVE)]
-    new = [name for name in names if before.get(name, [])[1:] != stamp(at(home, name))]
-    now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
+    now = {name: [wanted[name].get("sha256"), *stamp(at(home, name))] for name in names}
+    # Only what is right is remembered; anything else that stands there is a damaged note.
+    new = [name for name in names if before.get(name) != now[name]]
+    now |= hashed(home, new)
     for name in names:
         if now[name][0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
             now |= hashed(home, [name])
@@ -241,9 +243,9 @@ def confirm(path: Path) -> None:
     name = places.name_of(home, path)
     if name not in wanted:
         raise DamagedError(f"{path}: not listed in {manifest_path}; move it elsewhere")
-    seen = remembered_once(home, *stamp(manifest_path)).get(name, [])
-    if seen[1:] != now:
-        seen = [sha256(path), *now]
+    seen = [wanted[name].get("sha256"), *now]
+    if remembered_once(home, *stamp(manifest_path)).get(name) != seen:
+        seen[0] = sha256(path)
     if seen[0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
         now = stamp(path)
         seen = [sha256(path), *now]

@@ -50,7 +50,7 @@ SAYING = ("prefect.flow_runs", "prefect.engine")  # Prefect's loggers of a run's
 LOG = 20  # last lines of a command's output, which say why it failed
 
 Workers = Annotated[int, Field(ge=1, le=1024)]
-Timeout = Annotated[float | None, Field(gt=0)]
+Timeout = Annotated[float | None, Field(gt=0, le=5200 * 604_800.0)]
 Overlap = Literal["skip", "queue"]
 
 

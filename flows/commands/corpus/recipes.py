@@ -102,7 +102,7 @@ def init(file: Path, yes: bool) -> None:
         name="corpus.toml" if printed else file,
         beginning=BEGINNINGS[kind].format(paths=listed(paths)),
         contact=(
-            f"crawl.contact = {json.dumps(contact)}" if contact
+            f"crawl.contact = {options.toml_text(contact)}" if contact
             else '# crawl.contact = "https://example.org/your-crawl"  # needed before a crawl'
             if kind == "dumps" else ""
         ),
@@ -122,4 +122,5 @@ def listed(words: str) -> str:
     >>> listed("en, de")
     '["en", "de"]'
     """
-    return json.dumps([word.strip() for word in words.split(",") if word.strip()])
+    named = [word.strip() for word in words.split(",") if word.strip()]
+    return f"[{', '.join(map(options.toml_text, named))}]"

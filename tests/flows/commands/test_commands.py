@@ -122,6 +122,7 @@ def test_dedup_reads_the_standard_input(tmp_path):
         (["train", "tiny", "--tokens", "nowhere", "--run", "first"], "nowhere"),
         (["sample", "nowhere/run"], "nowhere"),
         (["replay", "missing.warc.gz", "--port", "18999"], "missing.warc.gz"),
+        (["replay", "missing.warc.gz", "--port", "65535"], "not in the range"),
         (["plan"], "Missing argument"),
         (["biuld"], "No such command"),
     ],

@@ -112,7 +112,7 @@ def test_a_shard_that_came_is_on_the_disk_before_it_has_its_name(machines, monke
     replace, fsync = Path.replace, os.fsync
 
     def synced(descriptor):
-        done.append(f"synced {os.readlink(f'/proc/self/fd/{descriptor}')}")
+        done.append(f"synced {Path(f'/proc/self/fd/{descriptor}').readlink()}")
         fsync(descriptor)
 
     def named(path, target):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.stats
 
 from tests.flows.conftest import webtext
 from webtext.flows.models.ablation import Corpus, Plan, StoppedError, compare
+from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import build
 from webtext.model.gpt.weights import export
 from webtext.model.settings import GPT2, Train
@@ -172,3 +174,6 @@ def test_an_ablation_that_is_stopped_says_so_and_goes_on(shards, tmp_path):
     straight = compare(plan, tmp_path / "straight", "cpu", lambda name: lambda *told: None)
     assert found == straight
     assert found["rows"][0]["difference"]["half"] is None
+    made_anew = replace(plan, corpora=(Corpus("up", shards[1]), Corpus("down", shards[0])))
+    with pytest.raises(UserError, match=r"was begun otherwise.*tokens\.sha256"):
+        compare(made_anew, tmp_path, "cpu", lambda name: lambda *told: None)

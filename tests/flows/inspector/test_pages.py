@@ -199,13 +199,13 @@ def test_every_rule_is_beside_its_bound(client):
 
 def test_a_page_that_says_the_same_again_and_again_is_aligned_in_linear_time():
     taken = []
-    for count in (1500, 15_000):
-        lines = [f"alpha beta gamma w{n}" for n in range(count)]
+    for count in (1000, 10_000):
+        lines = [f"a b c a b c a b c w{n}" for n in range(count)]
         begun = time.process_time()
         spans, words, found = aligned("".join(f"<p>{one}</p>" for one in lines), "\n".join(lines))
         taken.append(time.process_time() - begun)
-        assert (len(spans), words, found) == (count, 4 * count, 4 * count)
-    assert taken[1] < 20 * taken[0] + 0.1, "ten times as much takes ten times as long"
+        assert (len(spans), words, found) == (count, 10 * count, 10 * count)
+    assert taken[1] < 25 * taken[0] + 0.15, taken  # a square would be a hundred times as much
 
 
 def test_the_source_shows_what_was_taken(client):

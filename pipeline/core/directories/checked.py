@@ -12,12 +12,12 @@ these files too.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,6 +43,7 @@ FORMER = {
 }  # before SEAL
 ARCHIVE = ".warc.gz"
 
+T = TypeVar("T")
 Seen = dict[str, list[Any]]  # by name: sha256, bytes, time of the last change in ns, inode
 
 
@@ -54,6 +55,36 @@ def stamp(path: Path) -> list[int]:
     """Return the values that show, without reading it, that a file is unchanged."""
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def while_unchanged(most: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Let a function of files keep its last `most` answers, each as long as its files are the same.
+
+    Its first argument is a path or a tuple of paths. A process may outlive a file's content: a
+    notebook, a worker of a cluster.
+    """
+
+    def decorated(function: Callable[..., T]) -> Callable[..., T]:
+        @lru_cache(most)
+        def kept(_stamps: tuple[Any, ...], *given: Any) -> T:
+            return function(*given)
+
+        @wraps(function)
+        def asked(paths: str | tuple[str, ...], *others: Any) -> T:
+            files = (paths,) if isinstance(paths, str) else paths
+            return kept(tuple(map(_stamp, files)), paths, *others)
+
+        return asked
+
+    return decorated
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """Return the stamp of a file, None if it has none: whoever reads it says why."""
+    try:
+        return tuple(stamp(Path(path)))
+    except OSError:
+        return None
 
 
 def sha256(path: Path) -> str:

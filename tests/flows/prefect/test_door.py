@@ -217,6 +217,20 @@ def test_a_secret_that_others_could_read_is_not_used_again(tmp_path):
     assert (tmp_path / "elsewhere").read_text() == "known\n"
 
 
+def test_two_processes_that_make_the_secret_at_once_have_the_same(tmp_path, monkeypatch):
+    random, quicker = door.secrets.token_urlsafe, []
+
+    def slow(size):
+        if not quicker:
+            quicker.append(None)
+            quicker[:] = [door.secret_of(tmp_path)]
+        return random(size)
+
+    monkeypatch.setattr(door.secrets, "token_urlsafe", slow)
+    assert door.secret_of(tmp_path) == quicker[0] == door.secret_of(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [door.SECRET]
+
+
 def test_a_server_of_somebody_else_on_that_port_is_not_told_the_secret(tmp_path):
     heard = []
     with socket.create_server(("127.0.0.1", 0)) as listening:

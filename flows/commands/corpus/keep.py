@@ -183,6 +183,7 @@ def gc(
     from webtext.pipeline.core.stores.working_copy import refuse
 
     refuse(data, "gc")
+    _seen(data)
     with locked(data):
         loaded = [load(name) for name in recipes]
         names = [step.home.name for one in loaded for step in Build(one, data).plan()]
@@ -217,6 +218,16 @@ def gc(
         echo(f"removed {size:,.1f} MB", err=True)
 
 
+def _seen(data: Path) -> None:
+    """Refuse a data directory that is not there: a lock would make it.
+
+    Raises:
+        UserError: it is not there.
+    """
+    if not data.is_dir():
+        raise UserError(f"{data}: no such directory; name another one with --data")
+
+
 @click.command()
 @options.data
 @options.as_json
@@ -229,6 +240,7 @@ def snapshots(data: Path, as_json: bool) -> None:
     from webtext.pipeline.core.directories.months import snapshots as found
     from webtext.pipeline.core.shards import Directory, row_count
 
+    _seen(data)
     for one in found(data):
         corpus = Directory(data / one.directories["corpus"])
         count = sum(map(row_count, corpus.shards())) if corpus.whole else None
@@ -273,7 +285,8 @@ def forget(
     if what and not (reason and reason.strip()):
         raise UserError("--reason: found none; say why, as in --reason 'asked by mail, 2026-11-20'")
     requests = [forgotten.request(one) for one in said_in(what)]
-    data.mkdir(parents=True, exist_ok=True)
+    if not requests:
+        _seen(data)
     with locked(data):
         if requests:
             new = forgotten.record(data, requests, " ".join((reason or "").split()))

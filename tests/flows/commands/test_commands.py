@@ -168,6 +168,14 @@ def test_help_is_one_screen_and_version_is_said():
     assert "0.1.0" in webtext("--version").stdout
 
 
+@pytest.mark.parametrize("words", [["gc", "--yes"], ["snapshots"], ["forget", "--purge"]])
+def test_a_data_directory_that_is_not_there_is_named_and_not_made(tmp_path, told, words):
+    code, said = told(*words, "--data", tmp_path / "misspelt")
+    assert code == 2
+    assert "misspelt: no such directory" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_verify_ends_with_exit_code_1_where_something_differs(tmp_path, told):
     (tmp_path / "links-1c0de5aa").mkdir()
     (tmp_path / "links-1c0de5aa" / "manifest.json").write_text("{}")

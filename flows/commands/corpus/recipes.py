@@ -31,7 +31,7 @@ def settings(key: str, as_json: bool) -> None:
     if not found:
         ends = {one.path.rpartition(".")[2]: one.path for one in known}
         near = difflib.get_close_matches(key, [*ends, *(one.path for one in known)], n=1)
-        hint = f"; did you mean {ends.get(near[0], near[0])}?" if near else ""
+        hint = f"; did you mean {ends.get(near[0], near[0])}?" if near else "."
         tables = ", ".join(dict.fromkeys(one.path.partition(".")[0] for one in known))
         raise UserError(f"{key}: no such setting{hint} The tables are {tables}")
     if as_json:

@@ -2,13 +2,17 @@
 
 import gzip
 import json
+import multiprocessing
 import subprocess
+from contextlib import suppress
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import zstandard
 
 from tests.flows.conftest import command, environment, webtext
+from webtext.flows.demo import demo_server
 
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "
@@ -183,3 +187,23 @@ def test_verify_ends_with_exit_code_1_where_something_differs(tmp_path, told):
     assert code == 1
     assert "by `webtext verify" in said
     assert told("verify", "--help") == (0, "")
+
+
+def test_a_demo_that_cannot_be_written_is_a_clear_line(tmp_path, told, monkeypatch):
+    def process(target, args, daemon):
+        def start():
+            with suppress(Exception):  # it would end that process, and close its end of the pipe
+                target(*args)
+            args[0].close()
+
+        return SimpleNamespace(start=start, terminate=int, join=int)
+
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=process)
+    monkeypatch.setattr(demo_server.multiprocessing, "get_context", lambda _kind: context)
+    monkeypatch.setattr(demo_server.signal, "signal", lambda *_words: None)
+    monkeypatch.setattr(demo_server, "web", lambda *_words: {})
+    (tmp_path / "file").touch()
+    code, said = told("demo", "--data", tmp_path / "file" / "demo")
+    assert code == 2
+    assert f"{tmp_path / 'file'}" in said
+    assert "Traceback" not in said

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from click.testing import CliRunner
 
 from tests.flows.conftest import webtext
+from webtext.flows.commands.models.evaluate import ablate
 from webtext.flows.models.ablation import Corpus, Plan, StoppedError, compare
 from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import build
@@ -117,6 +119,12 @@ def test_tasks_are_measured_in_the_loop_and_logged_with_the_loss(sets, shards, t
     done = webtext("train", "tiny", "--tokens", shards[0], "--run", run, *SMALL_RUN, *lines)
     assert done.returncode == 2
     assert "has no file of piqa; wanted piqa.jsonl" in done.stderr
+
+
+def test_ablate_does_not_take_tasks_without_the_directory_of_their_sets():
+    done = CliRunner().invoke(ablate, ["a", "b", "--tasks", "copa"])
+    assert done.exit_code == 2
+    assert "say with --sets in which directory" in done.output
 
 
 @pytest.mark.slow

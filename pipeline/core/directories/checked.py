@@ -225,7 +225,9 @@ def check(home: Path) -> int:
         )
     before = remembered(home)
     names = [name for name in wanted if not name.endswith(ARCHIVE)]
-    now = {name: [wanted[name].get("sha256"), *stamp(at(home, name))] for name in names}
+    now: dict[str, list[Any]] = {
+        name: [wanted[name].get("sha256"), *stamp(at(home, name))] for name in names
+    }
     # Only what is right is remembered; anything else that stands there is a damaged note.
     new = [name for name in names if before.get(name) != now[name]]
     now |= hashed(home, new)

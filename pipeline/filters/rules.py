@@ -144,6 +144,12 @@ class Rules:
                     if (bound := getattr(rule, side, None)) is not None:
                         yield f"rules.{name}.{rule_name}", side, bound
 
+    def order_of_bounds(self) -> Iterator[tuple[str, float | None, float | None]]:
+        """Yield the rules that have a say, "group.rule", with their bounds, in order."""
+        for group, lines in self._order:
+            for line in lines if group.enabled else ():
+                yield line.name, line.at_least, line.at_most
+
     def idle(self) -> list[str]:
         """Return the settings of bounds that cannot drop anything, as a recipe writes them."""
         return [

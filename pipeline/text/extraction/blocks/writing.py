@@ -79,7 +79,8 @@ def tables_of(blocks: Sequence[Block]) -> set[Place]:
 
     One with a cell for a bracket lays out lines, as does one of a single row for an equation.
     """
-    found, lines = set(), set()
+    found: set[Place] = set()
+    lines: set[Place] = set()
     for block in blocks:
         if (table := block.place.table) is not None:
             of_line = block.text in BRACKETS or (

@@ -37,6 +37,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "copa": ("copa.jsonl",),
 }
 PACKED = ("", ".zst", ".gz", ".zip")
+DAMAGE = (EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error)  # IndexError: none inside
 TAIL = 5_000_000  # the last bytes of enwik8 and text8 are the test, by convention
 
 
@@ -88,12 +89,11 @@ def _unpacked(path: Path) -> bytes:
             return gzip.decompress(path.read_bytes())
         if path.suffix == ".zip":
             with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as packed:
-                name = next((one for one in packed.namelist() if not one.endswith("/")), None)
-                return packed.read(name) if name else b""
+                names = [name for name in packed.namelist() if not name.endswith("/")]
+                return packed.read(names[0])
         return path.read_bytes()
     except Exception as error:
-        damage = (EOFError, OSError, zipfile.BadZipFile, zlib.error)
-        if isinstance(error, damage) or "zstd" in str(error):
+        if isinstance(error, DAMAGE) or "zstd" in str(error):
             raise UserError(f"{path}: damaged ({error}); get it again") from None
         raise
 
@@ -139,16 +139,19 @@ def rows(path: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
     Lines end in LF alone: a text in them may have U+2028 and its like, which Python takes for ends.
 
     Raises:
-        UserError: a line is not JSON; says which.
+        UserError: a line is not a JSON object; says which.
     """
     lines = (line for line in read_text(path).split("\n") if line.strip())
     for number, line in enumerate(lines):
         if limit is not None and number >= limit:
             return
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number + 1} is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number + 1} is no object; wanted {{...}}")
+        yield row
 
 
 @dataclass(frozen=True)
@@ -231,12 +234,12 @@ def lambada(path: Path, limit: int | None = None) -> list[tuple[str, str]]:
     """
     found = []
     for number, row in enumerate(rows(path, limit)):
-        if "text" not in row and "context" not in row:
+        if "text" not in row and not {"context", "continuation"} <= row.keys():
             raise UserError(f"{path}: an item lacks text, or context and continuation")
         try:
             passage = row["text"] if "text" in row else f"{row['context']} {row['continuation']}"
             before, _, word = text(passage).rpartition(" ")
-        except (KeyError, ValueError) as error:
+        except ValueError as error:
             raise UserError(f"{path}: item {number + 1}: {error}") from None
         found.append((before, word))
     return found

@@ -23,7 +23,7 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Protocol
 
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.core.progress import Figures, Progress, meter, silent
 
 POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer ones
 KEEP_SECONDS = 60.0  # s that a work may take whose processes are kept: some starts of a process
@@ -42,9 +42,25 @@ class Runner(Protocol):
     """
 
     threads: int  # for what a step does in this process itself
+    shares: bool  # whether its workers see, under the same path, what this process sees
 
-    def each(self, work: Work, items: Sequence[Any], progress: Progress, total: int | None) -> Any:
+    @property
+    def size(self) -> int:
+        """How many items are done at a time, by the workers that are there now."""
+
+    def each(
+        self,
+        work: Work,
+        items: Sequence[Any],
+        progress: Progress,
+        total: int | None,
+        lasting: Callable[[Figures], str] | None = None,
+    ) -> Any:
         """Do as `each` does.
+
+        Items that are `lasting` take days, and go on where a lost worker left them: losses do not
+        count against one that has got further since the last. They `tick` figures, whose sums over
+        all items are shown in the words of this function.
 
         Raises:
             PipelineError: an item killed its worker twice; the others are done by then.
@@ -64,7 +80,8 @@ Workers = int | Runner  # processes of this machine, or who does the work elsewh
 
 _ticks: "Synchronized[int] | None" = None  # this process's progress counter, set by the pool
 _here = threading.local()  # `idle`: pools that this thread keeps, each with its counter
-_teller: Callable[[int], None] | None = None  # whom a runner's worker tells of its progress
+Teller = Callable[[int, Figures | None], None]
+_teller: Teller | None = None  # whom a runner's worker tells of its progress
 
 
 def threads(workers: Workers) -> int:
@@ -72,17 +89,21 @@ def threads(workers: Workers) -> int:
     return workers if isinstance(workers, int) else workers.threads
 
 
-def tick(units: int) -> None:
-    """Report `units` of work done inside an item, from whichever process does it."""
+def tick(units: int, figures: Figures | None = None) -> None:
+    """Report `units` of work done inside an item, from whichever process does it.
+
+    `figures` tell a runner what else is to be shown of the item now. A runner may raise
+    KeyboardInterrupt here: nobody waits for the item any more.
+    """
     if _teller is not None:
-        _teller(units)
+        _teller(units, figures)
     elif _ticks is not None:
         with _ticks.get_lock():
             _ticks.value += units
 
 
 @contextmanager
-def told(teller: Callable[[int], None]) -> Iterator[None]:
+def told(teller: Teller) -> Iterator[None]:
     """Pass what `tick` reports in this process to a function: for a runner's worker."""
     global _teller  # noqa: PLW0603 -- one item a process at a time
     _teller = teller
@@ -189,20 +210,6 @@ def in_order(
         kill(pool)
         raise
     pool.shutdown()
-
-
-def meter(
-    ticks: Callable[[], int], progress: Progress, items: int, total: int | None
-) -> Callable[[int], None]:
-    """Return a function of the items done, which reports ticks instead if they have a total."""
-
-    def show(done: int) -> None:
-        if total is None:
-            progress(done, items)
-        else:
-            progress(min(ticks(), total), total, f"{done}/{items} shards")
-
-    return show
 
 
 def read(counter: "Synchronized[int]", first: int = 0) -> int:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.crawl.fetch import Fetched
 from webtext.pipeline.crawl.frontier.earlier import Earlier
 from webtext.pipeline.crawl.frontier.frontier import Frontier
@@ -77,7 +76,7 @@ class Loop:
     """One running crawl. Everything except `commit` happens in the event loop's thread."""
 
     def __init__(
-        self, settings: Crawl, frontier: Frontier, sink: Sink, progress: Progress = silent
+        self, settings: Crawl, frontier: Frontier, sink: Sink, meter: Meter | None = None
     ) -> None:
         self.settings = settings
         self.frontier = frontier
@@ -91,7 +90,7 @@ class Loop:
         self.unwritten = 0  # bytes of both
         self.prune_at = FRESH  # number of hosts on the workbench at which idle ones are removed
         self.remaining = 0  # URLs that are not done
-        self.meter = Meter(progress)
+        self.meter = meter or Meter()
         self._timer: asyncio.TimerHandle | None = None
 
     def run(self, make: MakeFetcher) -> None:
@@ -123,6 +122,7 @@ class Loop:
         loop = asyncio.get_running_loop()
         with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
             loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        self.meter.stop = task.cancel
         try:
             await self._crawl(make)
         except BaseExceptionGroup as group:

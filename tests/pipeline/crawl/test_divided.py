@@ -1,0 +1,231 @@
+"""A crawl whose parts are tasks of a runner fetches what one crawl does, whoever is lost."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from tests.pipeline.crawl.fakes import EAGER, FakeWeb, dying, failure, links, page, unsteady
+from tests.pipeline.crawl.survival import conserved
+from tests.pipeline.crawl.test_recovery import archives, noted
+from webtext.pipeline.core import pool
+from webtext.pipeline.core.progress import silent
+from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.crawl import divided
+from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.crawl.meter import line
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.crawl.sink import Sink
+from webtext.pipeline.urls.parts import dealt
+
+BUSY = replace(EAGER, hosts_in_flight=5)
+FEW = [
+    [f"http://h{i}.test/{j}" for i in range(s, 30, 3) for j in range(1 + i % 7)] for s in range(3)
+]
+EVERY = [url for shard in FEW for url in shard]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(loop, "GATHER", 0.01)
+
+
+class Hands:
+    """A runner of this process, which does one item after another."""
+
+    threads, shares = 1, True
+
+    def __init__(self, size=3):
+        self.size = size
+        self.given = []
+
+    def each(self, work, items, progress, total, lasting=None):
+        figures, done = {}, [0]
+        for item in items:
+            self.given.append(str(item))
+
+            def teller(units, now, item=item):
+                done[0] += units
+                figures[item] = now or {}
+                progress(done[0], total, lasting(figures[item]))
+
+            with pool.told(teller):
+                work(item)
+        assert done[0] == total
+        return [None for _ in items]
+
+
+def run(tmp_path, web, workers=1, settings=BUSY, progress=silent):
+    out = Directory(tmp_path / "pages")
+    out.path.mkdir(exist_ok=True)
+    made = links(tmp_path / "links", *FEW)
+    (passage,) = crawl(settings, made, out, workers, progress, web)
+    assert not (out.path / divided.UNDER).exists()
+    return passage
+
+
+def fates(rows):
+    return {row["url"]: (row["dropped_by"], row["digest"], row["attempts"]) for row in rows}
+
+
+def without_attempts(found):
+    """Leave out what a failure that nobody wrote down changes: attempts, and a host given up."""
+    return {url: row[:2] for url, row in found.items() if "h13." not in url}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "GATHER", 0.01)
+        run(folder, FakeWeb(unsteady))
+    return fates(conserved(folder, FEW))
+
+
+@pytest.mark.parametrize("parts", [0, 5])
+def test_parts_fetch_what_one_crawl_fetches_and_each_host_is_asked_by_one(tmp_path, alone, parts):
+    web, hands, shown = FakeWeb(unsteady), Hands(), []
+    passage = run(
+        tmp_path, web, hands, replace(BUSY, parts=parts), lambda *args: shown.append(args)
+    )
+    of = parts or hands.size
+    assert len(hands.given) == of
+    assert fates(conserved(tmp_path, FEW)) == alone
+    assert passage.read == len(EVERY)
+    assert shown[-1][:2] == (len(EVERY), len(EVERY))
+    assert any(re.match(rf"{of} parts: \d+\.\d pages/s, ", note) for _, _, note in shown)
+    names = {path.name for path in (tmp_path / "pages").glob("*.warc.gz")}
+    assert {re.sub(r"\d{5}", "", name, count=1) for name in names} == {
+        f"-p{number}of{of}.warc.gz" for number in range(1, of + 1)
+    }
+
+
+def test_a_part_whose_worker_is_lost_goes_on_from_what_it_wrote(tmp_path, alone, monkeypatch):
+    web, lost = FakeWeb(unsteady, latency=0.002), []
+
+    class Losing(Hands):
+        def each(self, work, items, *more, **how):
+            with dying(monkeypatch, Sink, "write", 15):
+                work(items[0])
+            lost.append((len(web.asked), noted(archives(tmp_path))))
+            return super().each(work, items, *more, **how)
+
+    run(tmp_path, web, Losing())
+    found = fates(conserved(tmp_path, FEW))
+    assert without_attempts(found) == without_attempts(alone)
+    ((asked, written),) = lost
+    assert len(written) > 9
+    assert not written & {url for _, url in web.asked[asked:]}
+
+
+@pytest.mark.parametrize("then", [2, 3, None], ids=str)
+def test_a_crawl_that_was_stopped_goes_on_in_any_number_of_parts(
+    tmp_path, alone, monkeypatch, then
+):
+    web = FakeWeb(unsteady, latency=0.002)
+    with dying(monkeypatch, Sink, "write", 25):
+        run(tmp_path, web, Hands(3))
+    before = {path: path.read_bytes() for path in (tmp_path / "pages").glob("*.warc.gz")}
+    run(tmp_path, web, Hands(then) if then else 1)
+    found = fates(conserved(tmp_path, FEW))
+    assert without_attempts(found) == without_attempts(alone)
+    assert all(path.read_bytes().startswith(data) for path, data in before.items())
+
+
+def test_what_a_part_is_told_to_end_it_writes_down(tmp_path, alone):
+    web = FakeWeb(unsteady, latency=0.004)
+
+    class Ending(Hands):
+        def each(self, work, items, *_, **__):
+            def teller(_units, figures):
+                if figures and figures["kept"]:
+                    raise KeyboardInterrupt
+
+            with pool.told(teller):
+                work(items[0])
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, web, Ending(), replace(BUSY, hosts_in_flight=1))
+    asked = len(web.asked)
+    assert 0 < asked < len(EVERY)
+    run(tmp_path, web, Hands(), replace(BUSY, hosts_in_flight=1))
+    assert fates(conserved(tmp_path, FEW)) == alone
+    tries = Counter(url for _, url in web.asked)
+    assert sum(times - min(alone[url][2], times) for url, times in tries.items()) <= 6
+
+
+def test_what_redirects_lead_to_in_another_part_is_fetched_at_the_end(tmp_path, monkeypatch):
+    rested = []
+    monkeypatch.setattr(divided, "rest", rested.append)
+
+    class Divided(FakeWeb):
+        def __call__(self, settings, gate):
+            self.part = settings.part
+            return super().__call__(settings, gate)
+
+    def answer(url, _times):
+        if web.part and dealt(url.split("/")[2], 3) == 2:
+            return failure(url, "crawl.other_part")
+        return page(url, url.encode())
+
+    web = Divided(answer)
+    run(tmp_path, web, Hands())
+    rows = conserved(tmp_path, FEW)
+    assert {row["dropped_by"] for row in rows} == {None}
+    tries = Counter(url for _, url in web.asked)
+    twice = {url for url in EVERY if dealt(url.split("/")[2], 3) == 2}
+    assert tries == Counter(EVERY) + Counter(twice)
+    assert [settings.part for settings in rested] == [""]
+    assert {row["warc_file"] for row in rows if row["url"] in twice} <= {
+        f"{number:05d}.warc.gz" for number in range(3)
+    }
+
+
+def test_a_crawl_that_goes_on_asks_nobody_until_the_delays_are_over(tmp_path, monkeypatch):
+    now, rested = [0.0], []
+
+    class Clock:
+        monotonic = staticmethod(lambda: now[0])
+
+        @staticmethod
+        def sleep(seconds):
+            now[0] += seconds
+
+    monkeypatch.setattr(divided, "time", Clock)
+    divided.rest(Crawl(delay=5, delay_per_ip=2))
+    assert now[0] == 5
+    divided.rest(Crawl(delay=5, delay_per_ip=2, part="1/4"))
+    assert now[0] == 5 + 8
+    monkeypatch.setattr(divided, "rest", rested.append)
+    with dying(monkeypatch, Sink, "write", 25):
+        run(tmp_path, FakeWeb(), Hands(2))
+    assert rested == []
+    run(tmp_path, FakeWeb(), Hands(2))
+    assert [settings.part for settings in rested] == ["1/2", "2/2"]
+
+
+def test_a_part_that_a_living_worker_holds_is_not_begun_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(divided, "LOCKED_SECONDS", 0.1)
+    monkeypatch.setattr(divided, "LOOK_SECONDS", 0.01)
+
+    class Doubling(Hands):
+        def each(self, work, items, *_, **__):
+            held = divided.claimed(items[0].folder / divided.schema.NAME, BUSY)
+            try:
+                work(items[0])
+            finally:
+                held.close()
+
+    with pytest.raises(divided.LockedError, match=r"parts/1of3/frontier.sqlite: another crawl"):
+        run(tmp_path, FakeWeb(), Doubling())
+
+
+def test_figures_are_told_in_words_with_the_most_frequent_failures():
+    figures = {"pages/s": 1234.56, "hosts parked": 0, "kept": 0, "unchanged": 3}
+    figures |= {
+        f"crawl.{name}": count for name, count in zip("abcde", (3, 0, 9, 1, 5), strict=True)
+    }
+    assert line(figures) == "1,234.6 pages/s, 0 kept, 3 unchanged, c 9, e 5, a 3"
+    assert line({"kept": 1}, "the network is gone") == "the network is gone, 1 kept"

@@ -24,7 +24,7 @@ from webtext.pipeline.core import pool
 from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.progress import Figures
 from webtext.pipeline.core.shards import write_as
-from webtext.pipeline.core.stores import stored_files
+from webtext.pipeline.core.stores import seen_objects
 from webtext.pipeline.core.stores.store_parts import Away, LackingError
 from webtext.pipeline.steps import STEPS
 
@@ -65,7 +65,7 @@ class Errand:
         if self.process != PROCESS:
             raise NewWorkerError
         write_as(uuid4().hex[:8])
-        stored_files.look_again()  # a source may have been replaced since the last build
+        seen_objects.look_again()  # a source may have been replaced since the last build
         try:
             with _at_work(self.name, self.patient), _counting(self.topic, self.about, self.name):
                 return self._do()

@@ -72,9 +72,13 @@ class DaskRunner(Crew):
         return [results[number] for number in range(len(items))]
 
     def in_order(
-        self, work: Work, items: Iterable[Any], waiting: Callable[[], None]
+        self,
+        work: Work,
+        items: Iterable[Any],
+        waiting: Callable[[], None],
+        most: int | None = None,
     ) -> Iterator[Any]:
-        """Do as `pool.in_order` does."""
+        """Do as `pool.in_order` and `Runner.in_order` do."""
         source = iter(items)
         first = list(islice(source, 1))
         items = chain(first, source)
@@ -83,7 +87,7 @@ class DaskRunner(Crew):
             return
         results: dict[int, Any] = {}
         turn = 0
-        for number, result, set_out in self._done(work, iter(items), waiting, None, Told()):
+        for number, result, set_out in self._done(work, items, waiting, None, Told(), most):
             if set_out:
                 raise set_aside([f"piece {number + 1}"])
             results[number] = result
@@ -106,6 +110,7 @@ class DaskRunner(Crew):
         waiting: Callable[[], None],
         known: int | None,
         told: "Told",
+        most: int | None = None,
     ) -> Iterator[tuple[int, Any, bool]]:
         """Yield the number and result of each item as it is done, and whether it was set aside.
 
@@ -119,6 +124,8 @@ class DaskRunner(Crew):
                 ready = self.ready()
                 yield from ((number, None, True) for number in hand.lost(oldest))
                 for address in hand.free(ready):
+                    if most is not None and len(hand.flying) >= most:
+                        break
                     if hand.again:
                         number, item = hand.again.popleft()
                     elif ended or (

@@ -36,17 +36,20 @@ Work = Callable[[Any], Any]
 class Runner(Protocol):
     """Who does the items of all steps elsewhere, such as on the machines of a cluster.
 
-    `work` must be importable (a module's function, or a partial of one) and idempotent, and may
-    call `tick`. A worker that is lost costs its item a second try; who ends a call early, by an
-    error or by Ctrl-C, finds no item at work afterwards.
+    `work` must be importable (a module's function or a partial of one), idempotent, and may `tick`.
+    A worker that is lost costs its item a second try; who ends a call early, by an error or by
+    Ctrl-C, finds no item at work afterwards.
     """
 
     threads: int  # for what a step does in this process itself
-    shares: bool  # whether its workers see, under the same path, what this process sees
+
+    @property
+    def shares(self) -> bool:
+        """Whether its workers see, under the same path, what this process sees."""
 
     @property
     def size(self) -> int:
-        """How many items are done at a time, by the workers that are there now."""
+        """How many workers there are now."""
 
     def each(
         self,
@@ -58,18 +61,17 @@ class Runner(Protocol):
     ) -> Any:
         """Do as `each` does.
 
-        Items that are `lasting` take days, and go on where a lost worker left them: losses do not
-        count against one that has got further since the last. They `tick` figures, whose sums over
-        all items are shown in the words of this function.
+        Items that are `lasting` take days, and go on where a lost worker left them: a loss does not
+        count against one that got further. They `tick` figures; `lasting` puts the sums into words.
 
         Raises:
             PipelineError: an item killed its worker twice; the others are done by then.
         """
 
     def in_order(
-        self, work: Work, items: Iterable[Any], waiting: Callable[[], None]
+        self, work: Work, items: Iterable[Any], waiting: Callable[[], None], most: int | None = None
     ) -> Iterator[Any]:
-        """Do as `in_order` does.
+        """Do as `in_order` does, at most so many items at a time.
 
         Raises:
             PipelineError: an item killed its worker twice.
@@ -90,10 +92,9 @@ def threads(workers: Workers) -> int:
 
 
 def tick(units: int, figures: Figures | None = None) -> None:
-    """Report `units` of work done inside an item, from whichever process does it.
+    """Report `units` of work done inside an item, and figures of it, which a runner shows.
 
-    `figures` tell a runner what else is to be shown of the item now. A runner may raise
-    KeyboardInterrupt here: nobody waits for the item any more.
+    Raises KeyboardInterrupt where a runner waits no more for the item.
     """
     if _teller is not None:
         _teller(units, figures)

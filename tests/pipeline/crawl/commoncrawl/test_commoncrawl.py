@@ -12,11 +12,9 @@ from warcio.archiveiterator import ArchiveIterator
 
 from tests.pipeline.crawl.commoncrawl.common_crawl import (
     HTML,
-    indexed,
     linked,
     serving,
     text_of,
-    written,
 )
 from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.core.errors import UserError
@@ -25,7 +23,6 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.crawl.commoncrawl import ranges, taken
-from webtext.pipeline.crawl.commoncrawl.asking import answers, trips
 from webtext.pipeline.crawl.commoncrawl.ranges import Piece, merged
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
 from webtext.pipeline.crawl.commoncrawl.step import REASONS, take
@@ -82,19 +79,6 @@ FUNNEL = {
     "commoncrawl.opted_out": 1,
     "commoncrawl.empty": 1,
 }
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A Common Crawl of two crawls, with both kinds of index."""
-    home = tmp_path_factory.mktemp("commoncrawl")
-    for crawl, records in RECORDS.items():
-        half = len(records) // 2
-        for number, part in enumerate((records[:half], records[half:])):
-            folder = home / f"crawl-data/{crawl}/segments/1/warc"
-            written(folder / f"{crawl}-{number:05d}.warc.gz", part)
-        indexed(home, crawl)
-    return home
 
 
 def settings(port, index="cdx", **more):
@@ -191,23 +175,6 @@ def test_a_store_that_fails_at_times_gives_the_bytes_of_a_folder(tmp_path, home,
         made.append(digests(out))
     assert made[0] == made[1]
     assert s3.faults.count["failed"]
-
-
-@pytest.mark.parametrize("index", ["cdx", "columnar"])
-def test_a_store_is_asked_for_ranges_alone(tmp_path, home, s3, index):
-    """A size is known by the answer to the first range, or by a listing."""
-    store = ObjectStore(parse(f"s3://{s3.bucket()}/copy"))
-    for path in home.rglob("*"):
-        if path.is_file() and "paths.gz" not in path.name:
-            store.put(str(path.relative_to(home)), path.read_bytes())
-    s3.faults.count.clear()
-    asked = CommonCrawl(CRAWLS, str(store.address), index=index, rate=1e6)
-    with ranges.store(asked, Crawl()) as found:
-        links = linked(tmp_path / "links-0", LINKS)
-        every = [trip for trip in trips(links) if not trip.arrived]
-        assert sum(batch.num_rows for batch in answers(asked, found, every))
-        assert found.requests == s3.faults.count["GET"]
-    assert set(s3.faults.count) == {"GET"}
 
 
 def test_a_server_is_asked_no_more_often_than_the_rate(monkeypatch):

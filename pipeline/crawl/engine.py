@@ -7,7 +7,7 @@ from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
-from webtext.pipeline.crawl import divided
+from webtext.pipeline.crawl.division import divided
 from webtext.pipeline.crawl.fetch import Fetcher
 from webtext.pipeline.crawl.frontier import held, outcomes, recovery, schema
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher

@@ -1,5 +1,6 @@
 """Live figures of a crawl, as a line that the progress bar shows; those of its parts are summed."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ ORDER = ("parts without a network", *SHOWN[:4], "hosts parked", *SHOWN[4:], "unc
 
 class Meter:
     """The progress of a crawl, its speed, and the most frequent failures."""
+
+    every = 1.0  # s between two looks
 
     def __init__(self, progress: Progress = silent) -> None:
         self.progress = progress
@@ -90,8 +93,11 @@ def _interrupt() -> None:
 class PartMeter(Meter):
     """The figures of one part of a crawl, told to whoever sums those of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: float = math.inf) -> None:
+        """Stop the crawl at a time, of the monotonic clock."""
         super().__init__()
+        self.until = until
+        self.late = False  # whether it was stopped because of the time
         self._told = 0
 
     def show(self, done: int, figures: Figures) -> None:
@@ -101,6 +107,9 @@ class PartMeter(Meter):
         try:
             tick(more, {**trouble, **figures})
         except KeyboardInterrupt:
+            self.stop()
+        if time.monotonic() > self.until and not self.late:
+            self.late = True
             self.stop()
 
     def end(self) -> None:

@@ -13,7 +13,7 @@ from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step, changed
-from webtext.pipeline.crawl.divided import UNDER
+from webtext.pipeline.crawl.division.dealing import UNDER
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import BAD_URL, BLOCKED_ADDRESS, MEANING
 from webtext.pipeline.crawl.frontier.held import sources

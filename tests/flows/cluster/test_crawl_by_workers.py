@@ -25,7 +25,7 @@ from webtext.flows.building.settings import load
 from webtext.flows.cluster.connecting import opened
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.crawl.divided import UNDER
+from webtext.pipeline.crawl.division.dealing import UNDER
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.settings import Crawl
 

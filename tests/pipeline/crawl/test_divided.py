@@ -1,7 +1,10 @@
 """A crawl whose parts are tasks of a runner fetches what one crawl does, whoever is lost."""
 
+import gzip
 import re
+import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,10 +15,12 @@ from tests.pipeline.crawl.test_recovery import archives, noted
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.crawl import divided
+from webtext.pipeline.crawl.division import dealing, divided, slices
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier import schema
+from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.http import loop
-from webtext.pipeline.crawl.meter import line
+from webtext.pipeline.crawl.meter import Meter, line
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 from webtext.pipeline.urls.parts import dealt
@@ -30,6 +35,7 @@ EVERY = [url for shard in FEW for url in shard]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(loop, "GATHER", 0.01)
+    monkeypatch.setattr(Meter, "every", 0.05)
 
 
 class Hands:
@@ -62,7 +68,7 @@ def run(tmp_path, web, workers=1, settings=BUSY, progress=silent):
     out.path.mkdir(exist_ok=True)
     made = links(tmp_path / "links", *FEW)
     (passage,) = crawl(settings, made, out, workers, progress, web)
-    assert not (out.path / divided.UNDER).exists()
+    assert not (out.path / dealing.UNDER).exists()
     return passage
 
 
@@ -193,10 +199,10 @@ def test_a_crawl_that_goes_on_asks_nobody_until_the_delays_are_over(tmp_path, mo
         def sleep(seconds):
             now[0] += seconds
 
-    monkeypatch.setattr(divided, "time", Clock)
-    divided.rest(Crawl(delay=5, delay_per_ip=2))
+    monkeypatch.setattr(dealing, "time", Clock)
+    dealing.rest(Crawl(delay=5, delay_per_ip=2))
     assert now[0] == 5
-    divided.rest(Crawl(delay=5, delay_per_ip=2, part="1/4"))
+    dealing.rest(Crawl(delay=5, delay_per_ip=2, part="1/4"))
     assert now[0] == 5 + 8
     monkeypatch.setattr(divided, "rest", rested.append)
     with dying(monkeypatch, Sink, "write", 25):
@@ -212,7 +218,7 @@ def test_a_part_that_a_living_worker_holds_is_not_begun_twice(tmp_path, monkeypa
 
     class Doubling(Hands):
         def each(self, work, items, *_, **__):
-            held = divided.claimed(items[0].folder / divided.schema.NAME, BUSY)
+            held = divided.claimed(items[0].folder / schema.NAME, BUSY)
             try:
                 work(items[0])
             finally:
@@ -229,3 +235,103 @@ def test_figures_are_told_in_words_with_the_most_frequent_failures():
     }
     assert line(figures) == "1,234.6 pages/s, 0 kept, 3 unchanged, c 9, e 5, a 3"
     assert line({"kept": 1}, "the network is gone") == "the network is gone, 1 kept"
+
+
+def test_whom_a_host_wanted_to_be_left_alone_by_is_known_to_its_next_part(tmp_path):
+    def answer(url, _times):
+        alone = "h7." in url
+        return failure(url, "crawl.timeout", again=True) if alone else page(url)
+
+    class Ending(Hands):
+        def each(self, work, items, *_, **__):
+            def teller(_units, figures):
+                if figures and figures.get("hosts parked") and not figures["hosts"]:
+                    raise KeyboardInterrupt
+
+            self.seen = {}
+            for item in items:
+                with pool.told(teller), suppress(KeyboardInterrupt):
+                    work(item)
+                part = Frontier(item.folder / schema.NAME)
+                query = "SELECT name, not_before, errors FROM host WHERE name LIKE 'h7.%'"
+                self.seen |= {name: told for name, *told in part.db.execute(query)}
+                part.close()
+            raise KeyboardInterrupt
+
+    slow, found = replace(BUSY, backoff=1000), []
+    for size in (2, 3):
+        hands = Ending(size)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, FakeWeb(answer), hands, slow)
+        found.append(hands.seen)
+    ((until, errors),) = found[0].values()
+    assert until > time.time() + 900
+    assert errors == 1
+    assert found[1] == {"h7.test": [pytest.approx(until, abs=1), 1]}
+
+
+class Apart(Hands):
+    """A runner whose workers do not see the data directory."""
+
+    shares = False
+    rounds = 0
+
+    def each(self, work, items, progress, total, lasting=None):
+        self.rounds += 1
+        figures, done = {}, {}
+        results = []
+        for item in items:
+
+            def teller(units, now, item=item):
+                done[item] = done.get(item, 0) + units
+                figures[item] = now or {}
+                progress(sum(done.values()), total, lasting(figures[item]))
+
+            with pool.told(teller):
+                results.append(work(item))
+        return results
+
+
+BRIEF = replace(BUSY, hosts_in_flight=2, max_delay=0)
+
+
+def test_workers_that_see_no_directory_crawl_slice_by_slice(tmp_path, alone, monkeypatch):
+    monkeypatch.setattr(slices, "SECONDS", 0.15)
+    web, apart, shown, lost = FakeWeb(unsteady, latency=0.01), Apart(2), [], []
+    whole = slices.crawl_slice
+
+    def losing(settings, fetcher, seconds, portion):
+        if apart.rounds == 2 and not lost:
+            with dying(monkeypatch, Sink, "write", 2):
+                whole(settings, fetcher, seconds, portion)
+            lost.append((len(web.asked), noted(archives(tmp_path))))
+        return whole(settings, fetcher, seconds, portion)
+
+    monkeypatch.setattr(slices, "crawl_slice", losing)
+    run(tmp_path, web, apart, BRIEF, lambda *args: shown.append(args[:2]))
+    assert without_attempts(fates(conserved(tmp_path, FEW))) == without_attempts(alone)
+    assert apart.rounds > 2
+    ((asked, written),) = lost
+    assert written
+    assert not written & {url for _, url in web.asked[asked:]}
+    assert shown[-1] == (len(EVERY), len(EVERY))
+    assert [done for done, _ in shown] == sorted(done for done, _ in shown)
+
+
+def test_slices_that_came_before_the_command_died_are_kept(tmp_path, alone, monkeypatch):
+    monkeypatch.setattr(slices, "SECONDS", 0.15)
+    web, apart = FakeWeb(unsteady, latency=0.01), Apart(2)
+    with dying(monkeypatch, slices, "taken", 3):  # one part's second slice is not appended yet
+        run(tmp_path, web, apart, BRIEF)
+    asked = len(web.asked)
+    came = {
+        path: path.read_bytes() for path in (tmp_path / "pages" / dealing.UNDER).glob("*/*@*@*")
+    }
+    assert came
+    run(tmp_path, web, 1)
+    assert without_attempts(fates(conserved(tmp_path, FEW))) == without_attempts(alone)
+    held = b"".join(archives(tmp_path).values())
+    assert all(data in held for data in came.values())
+    text = b"".join(map(gzip.decompress, came.values())).decode()
+    had = set(re.findall(r"WARC-Target-URI: (\S+)", text))
+    assert not had & {url for _, url in web.asked[asked:]}

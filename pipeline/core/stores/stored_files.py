@@ -198,10 +198,10 @@ def matching(pattern: str) -> Iterator[StoredFile]:
         return
     folder = parse(pattern.partition("*")[0].rpartition("/")[0])
     rest = pattern[len(str(folder)) + 1 :]
-    for found in seen_objects.listed(folder):
-        key = str(found)[len(str(folder)) + 1 :]
+    for address in seen_objects.listed(folder):
+        key = str(address)[len(str(folder)) + 1 :]
         if _matches(key.split("/"), rest.split("/")):
-            yield StoredFile(str(found))
+            yield StoredFile(str(address))
 
 
 def _matches(parts: list[str], wanted: list[str]) -> bool:

@@ -94,7 +94,8 @@ def captures_of(store: Store, blocks: Blocks) -> list[Capture]:
     Raises:
         UserError: one is damaged.
     """
-    captures, keys = [], blocks.keys
+    captures: list[Capture] = []
+    keys = blocks.keys
     for block, data in gathered(store, blocks.pieces, blocks.gap):
         try:
             found = zlib.decompress(data, zlib.MAX_WBITS | 16).splitlines()

@@ -60,28 +60,28 @@ def crawl(
         UserError: a worker cannot write, or another crawl is at work in the directory.
         PipelineError: a part killed its worker twice without getting on.
     """
-    total, before = frontier.total(), frontier.tally().total()
-    if total == before or settings.part:
+    every, before = frontier.total(), frontier.tally().total()
+    if every == before or settings.part:
         return
     parts = settings.parts or min(max(runner.size, 1), MOST_PARTS)
     going = deal(frontier, out.path, parts, not runner.shares)
 
-    furthest = before
+    told = before
 
-    def show(done: int, _total: int | None, note: str = "") -> None:
-        nonlocal furthest  # what a lost worker told is not known until the next one tells it
-        furthest = min(total, max(furthest, before + done))
-        progress(furthest, total, f"{parts} parts: {note}" if note else "")
+    def show(done: int, total: int | None, note: str = "") -> None:
+        nonlocal told  # what a lost worker told is not known until the next one tells it
+        told = min(every, max(told, before + done))
+        progress(told, every if total else None, f"{parts} parts: {note}" if note else "")
 
     if runner.shares:
         work = partial(crawl_part, settings, fetcher)
-        runner.each(work, going, show, total - before, lasting=line)
+        runner.each(work, going, show, every - before, lasting=line)
     else:
         ended: list[Path] = []
-        work = partial(slices.crawl_slice, settings, fetcher, slices.SECONDS)
+        sliced = partial(slices.crawl_slice, settings, fetcher, slices.SECONDS)
         while going:
             links = sum(portion.links for portion in going)
-            found = runner.each(work, going, show, links, lasting=line)
+            found = runner.each(sliced, going, show, links, lasting=line)
             now = [slices.taken(*pair) for pair in zip(going, found, strict=True)]
             going = []
             for portion, one in zip(now, found, strict=True):
@@ -93,7 +93,7 @@ def crawl(
         for path in ended:
             _joined(frontier, path, settings)
     join(frontier, out.path, settings)
-    if frontier.tally().total() < total:
+    if frontier.tally().total() < every:
         rest(settings)
 
 

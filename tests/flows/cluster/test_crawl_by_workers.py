@@ -130,7 +130,7 @@ def test_two_workers_ask_as_politely_as_one_and_a_killed_one_is_taken_up(tmp_pat
         alone = crawled(tmp_path / "alone", every, quick, server)
         usual = Counter(server.times)
         server.asked = 0
-        with killing(runner, lambda: server.asked > total) as killed:
+        with killing(runner, lambda: server.asked > total // 3) as killed:
             found = crawled(tmp_path / "parts", every, settings(server.port), server, runner)
         again = Counter(server.times) - usual
     assert killed

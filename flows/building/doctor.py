@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from packaging.requirements import Requirement
 
 from webtext.flows.building.prefect_database import DATABASE, prefect_home
 from webtext.pipeline.core.directories.data_directory import holder_of
+from webtext.pipeline.core.directories.distribution import installed, lacking
 from webtext.pipeline.core.errors import UserError
 
 Verdict = Literal["ok", "warn", "bad"]
@@ -85,7 +87,7 @@ def python() -> Finding:
 def packages() -> Finding:
     """Check the version of each package that webtext requires against the required bounds."""
     wrong = []
-    asked = [Requirement(line) for line in importlib.metadata.requires("webtext") or []]
+    asked = [Requirement(line) for line in importlib.metadata.requires(installed().name) or []]
     for one in asked:
         if one.marker is not None and not one.marker.evaluate():
             continue
@@ -191,8 +193,10 @@ def tokenizer() -> Finding:
 
 def gpu() -> Finding:
     """Report which GPU training would use. Having none is not an error, only slow."""
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return Finding("GPU", "ok", f"not looked at, for training {lacking('torch')}")
     if torch.cuda.is_available():
         about = torch.cuda.get_device_properties(0)
         found = f"{torch.cuda.device_count()} x {about.name}, {about.total_memory / GB:,.0f} GB"
@@ -210,6 +214,8 @@ def prefect_settings(data: Path) -> Finding:
         key if "AUTH" in key or "KEY" in key else f"{key}={value}" for key, value in told.items()
     )
     found = f"{shown or 'nothing is set'}; state in {prefect_home(data)}"
+    if find_spec("prefect") is None:
+        return Finding("Prefect", "ok", "not installed; builds go without its pages")
     url = told.get("PREFECT_API_URL")
     if url is None:
         return Finding("Prefect", "ok", found)

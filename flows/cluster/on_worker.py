@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from webtext.flows.cluster.by_store import Lacking
 from webtext.pipeline.core import pool
+from webtext.pipeline.core.directories.distribution import installed
 from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.progress import Figures
 from webtext.pipeline.core.shards import write_as
@@ -164,8 +165,8 @@ def _waited_for(worker: Any, name: str) -> bool:
 
 def identity() -> dict[str, str]:
     """Return what the bytes of a build depend on in this process: versions, and source code."""
-    found = {"Python": platform.python_version()}
-    for name in ("webtext", *sorted({name for step in STEPS for name in step.bytes_depend_on})):
+    found = {"Python": platform.python_version(), "webtext": installed().version}
+    for name in sorted({name for step in STEPS for name in step.bytes_depend_on}):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -108,9 +108,10 @@ class Bounds:
         if not self.table.rules:
             return {}
         columns = ", ".join(map(quoted, self.table.rules))
+        measured = "FROM documents WHERE objections IS NOT NULL"
+        first = f"SELECT id {measured} ORDER BY id LIMIT {SAMPLE}"  # sorted without the measures
         found = self.table.ask(
-            f"SELECT {columns} FROM documents WHERE objections IS NOT NULL "
-            f"ORDER BY id LIMIT {SAMPLE}"
+            f"SELECT {columns} {measured} AND id <= (SELECT max(id) FROM ({first}))"
         ).fetchnumpy()
         return {
             name: np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)

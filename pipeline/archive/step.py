@@ -9,6 +9,7 @@ from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_war
 from webtext.pipeline.core.directories.lookup import Row, first_row
 from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Fact, Outside, Planned, Sought, Step, changed
 from webtext.pipeline.links.links import fingerprint, resolve
@@ -22,7 +23,6 @@ OF_LINKS = (
     *("min_score", "merge", "after", "before"),
     *("keep_nsfw", "keep_deleted", "exclude_subreddits"),
 )
-TRACED = "crawl"  # the name of the fetching in a trace, whoever did it
 
 
 def files(settings: ImportWarc) -> list[Path]:
@@ -73,7 +73,16 @@ def follow(sought: Sought) -> Iterator[Fact]:
         shard, _, row = outcome
         told = {name: value for name, value in row.items() if name not in {"id", "domain"}}
         lines = tuple(fetched(row))
-        yield Fact(TRACED, {**told, "shard": shard}, lines, row["dropped_by"], row["dropped_value"])
+        stage = stage_of(sought.made[NAME], row["dropped_by"])
+        yield Fact(stage, {**told, "shard": shard}, lines, row["dropped_by"], row["dropped_value"])
+
+
+def stage_of(pages: Directory, fate: str | None) -> str:
+    """Return the name that the funnel has for what became of a page here: `crawl`, `pages`, ..."""
+    if fate is not None:
+        return fate.partition(".")[0]
+    passages = pages.manifest()["passages"]
+    return str(passages[-1]["stage"])
 
 
 def fetched(row: Row) -> Iterator[str]:

@@ -18,7 +18,6 @@ from webtext.pipeline.core.shards import Directory, read_batches, read_json, wri
 from webtext.pipeline.core.step import Made, Step
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
 from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
-from webtext.pipeline.insight.figures.counted import counted
 from webtext.pipeline.insight.figures.drawn import drawn, likeness_rows
 from webtext.pipeline.insight.figures.likeness import likeness, told
 from webtext.pipeline.insight.losses import curve, losses
@@ -221,6 +220,8 @@ def figures(made: Sequence[Made]) -> dict[str, Any]:
 
     `figures` is None if the documents are not made yet or have no measures.
     """
+    from webtext.pipeline.insight.figures.counted import counted  # with DuckDB
+
     documents = next((home for step, home in made if step.name == "documents"), None)
     measured = documents is not None and documents.numbers(MEASURES)
     return {"figures": counted(made) if measured else None, "likeness": told(likeness(made))}

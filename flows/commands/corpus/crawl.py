@@ -145,9 +145,10 @@ def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
     for key, others in {
         "pages.warc": recipe.pages.warc,
         "commoncrawl.crawls": recipe.commoncrawl.crawls,
+        "documents.sources": recipe.documents.sources,
     }.items():
         if others:
-            raise UserError(f"{key}: pages that others crawled cannot be refreshed, only replaced")
+            raise UserError(f"{key}: what was not crawled here cannot be refreshed, only replaced")
     for rounds in count():
         tried = replace(recipe, crawl=replace(recipe.crawl, refreshes=rounds))
         planned = Build(tried, data).plan("pages")

@@ -27,7 +27,10 @@ PROMPT = "The function returns"
 @options.workers
 def demo(data: Path, workers: int) -> None:
     """Harvest, crawl, build, tokenise, train and sample, with no network, in under 5 minutes."""
+    from webtext.pipeline.core.directories.distribution import need
+
     started = time.monotonic()
+    need("demo", "aiohttp", "duckdb", "torch")  # not told after minutes
     build(data, workers)
     run = data / "runs" / "tiny"
     run_training("tiny", newest_tokens(data), run, None, ())

@@ -51,7 +51,9 @@ def settings(key: str, as_json: bool) -> None:
 BEGINNINGS = {
     "dumps": "links.sources = {paths}  # dumps of submissions, or lists of URLs",
     "warc": "pages.warc = {paths}  # pages that somebody has crawled already",
+    "texts": "documents.sources = {paths}  # JSON Lines, Parquet, CSV, text, HTML; folders of them",
 }
+USUAL_PATHS = {"dumps": "dumps/*", "warc": "warc/*.warc.gz", "texts": "texts"}
 RECIPE = """\
 # A recipe: it says only what differs from the defaults. `webtext settings` prints them all.
 #
@@ -82,15 +84,14 @@ def init(file: Path, yes: bool) -> None:
     printed = str(file) == "-"
     if not printed and file.exists():
         raise UserError(f"{file} is there already; name another file, or move that one elsewhere")
-    kind, paths, contact, languages = "dumps", "dumps/*", "", "en"
+    kind, contact, languages = "dumps", "", "en"
+    paths = USUAL_PATHS[kind]
     if not yes:
-        kind = click.prompt("Begin with link dumps and lists, or with WARC files?",
+        kind = click.prompt("Begin with dumps and lists of links, WARC files, or own texts?",
                             type=click.Choice(list(BEGINNINGS)), default=kind,
                             err=printed)  # fmt: skip
-        default = paths if kind == "dumps" else "warc/*.warc.gz"
-        paths = click.prompt(
-            "Where are they? Paths, with commas between", default=default, err=printed
-        )
+        paths = click.prompt("Where are they? Paths, with commas between",
+                             default=USUAL_PATHS[kind], err=printed)  # fmt: skip
         if kind == "dumps":
             contact = click.prompt(
                 "How can the owners of sites reach you? A URL or a mail address, asked for by the "

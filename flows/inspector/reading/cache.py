@@ -41,7 +41,9 @@ VOTES = (
     "CASE WHEN score IS NULL THEN NULL WHEN score < 3 THEN 'under 3' WHEN score < 10 THEN '3 to 9' "
     "WHEN score < 100 THEN '10 to 99' WHEN score < 1000 THEN '100 to 999' ELSE '1,000 and more' END"
 )
-PART = 2_000_000  # rows that are sorted at a time: some 2 GB
+# Rows that are sorted at a time, of eight million: four times as many take half as long again (and
+# 2 GB more), a quarter is written twice.
+PART = 1_000_000
 UNSEEN = ("source_file", "source_offset", "source_length", "digest", "token_shard", "token_start")
 
 
@@ -206,7 +208,8 @@ def statements(made: Sequence[Made], parts: int = 1) -> Iterator[str]:
     for number, (low, high) in enumerate(pairwise(edges)):
         begin = "INSERT INTO made.documents" if number else "CREATE TABLE made.documents AS"
         part = f"WHERE id >= '{low}' AND id < '{high}'" if parts > 1 else ""
-        yield f"{begin} {chosen} {part} ORDER BY id, passed DESC"
+        # Numbers are sorted in two thirds of the time that texts take, into the same order.
+        yield f"{begin} {chosen} {part} ORDER BY ('0x' || id)::UBIGINT, passed DESC"
     yield """
         CREATE TABLE made.bounds (
             place INTEGER, rule VARCHAR, side VARCHAR, bound DOUBLE, enabled BOOLEAN,

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from webtext.pipeline.core.directories.distribution import lacking
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.store_addresses import Address
 from webtext.pipeline.core.stores.store_credentials import profile
@@ -32,7 +33,6 @@ CHUNK = 16 << 20  # bytes of a part: S3 wants 5 MiB or more, and takes 10,000 pa
 PARTS_AT_ONCE = 4  # of one object, so at most 64 MiB of it are in memory
 BLOCK = 1 << 20  # bytes that are read from the network at a time
 BEYOND = 416  # HTTP status: the range begins where the object has ended
-EXTRA = "pip install 'webtext[s3]'"
 
 T = TypeVar("T")
 
@@ -81,8 +81,8 @@ class ObjectStore:
     def _obstore(self) -> Any:
         try:
             import obstore
-        except ImportError:
-            raise StoreError(f"{self.address}: needs the extra s3; install it: {EXTRA}") from None
+        except ModuleNotFoundError:
+            raise StoreError(f"{self.address}: {lacking('obstore')}") from None
         return obstore
 
     @cached_property

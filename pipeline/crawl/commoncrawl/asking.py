@@ -23,6 +23,7 @@ from webtext.pipeline.crawl.commoncrawl.askers import Alone
 from webtext.pipeline.crawl.commoncrawl.captures import (
     CAPTURE,
     REDIRECTS,
+    UNDER,
     WITHHELD,
     Capture,
     keys,
@@ -37,7 +38,6 @@ from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 log = logging.getLogger(__name__)
 
-UNDER = "captures"  # the answers of the index, a file a round
 ROWS = 8192
 
 

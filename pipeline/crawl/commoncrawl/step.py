@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pyarrow as pa
 
@@ -19,17 +19,17 @@ from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.core.step import Planned, Step, changed
-from webtext.pipeline.crawl.commoncrawl import asking
-from webtext.pipeline.crawl.commoncrawl.askers import askers
-from webtext.pipeline.crawl.commoncrawl.asking import Trip
-from webtext.pipeline.crawl.commoncrawl.captures import REDIRECTS, page_of
+from webtext.pipeline.crawl.commoncrawl.captures import REDIRECTS, UNDER, page_of
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
-from webtext.pipeline.crawl.commoncrawl.taken import Taken
 from webtext.pipeline.crawl.http.messages import Head
 from webtext.pipeline.crawl.policy import optout
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.links.wanted import Wanted
 from webtext.pipeline.urls.forgotten import read as read_forgotten
+
+if TYPE_CHECKING:  # with aiohttp, which no step but a crawl needs
+    from webtext.pipeline.crawl.commoncrawl.asking import Trip
+    from webtext.pipeline.crawl.commoncrawl.taken import Taken
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,10 @@ def take(
     Raises:
         UserError: no such crawl, a damaged index, a server that refuses.
     """
+    from webtext.pipeline.crawl.commoncrawl import asking
+    from webtext.pipeline.crawl.commoncrawl.askers import askers
+    from webtext.pipeline.crawl.commoncrawl.taken import Taken
+
     if out.numbers("outcomes") != links.numbers():
         taken = Taken(out.path)
         every = asking.trips(links)
@@ -110,7 +114,7 @@ def passage(out: Directory) -> Passage:
     return Passage(NAME, kept + sum(counts.values()), kept, counts)
 
 
-def _page(trip: Trip, crawl: Crawl) -> Any:
+def _page(trip: "Trip", crawl: Crawl) -> Any:
     """Return the capture at which a link's way ended, if it may be a page; else None."""
     one = trip.capture
     if one is None or one.status != 200 or sniff.hopeless(one.mime, crawl.content_types):
@@ -118,7 +122,7 @@ def _page(trip: Trip, crawl: Crawl) -> Any:
     return one
 
 
-def _outcomes(ours: list[Trip], crawl: Crawl, taken: Taken) -> Iterator[pa.RecordBatch]:
+def _outcomes(ours: "list[Trip]", crawl: Crawl, taken: "Taken") -> Iterator[pa.RecordBatch]:
     limits = ImportWarc(content_types=crawl.content_types, max_body=crawl.max_body)
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
@@ -145,7 +149,7 @@ def _outcomes(ours: list[Trip], crawl: Crawl, taken: Taken) -> Iterator[pa.Recor
             yield pa.RecordBatch.from_pylist(rows, OUTCOME)
 
 
-def _known(trip: Trip) -> dict[str, Any]:
+def _known(trip: "Trip") -> dict[str, Any]:
     """Return what a link and its capture in the index say."""
     link: Wanted = trip.link
     row = link._asdict() | {"redirects": trip.redirects, "final_url": trip.url}
@@ -179,7 +183,7 @@ def _record(found: Response, file: str) -> dict[str, Any]:
 Fate = tuple[list[str], str | None, float | None]
 
 
-def _fate(trip: Trip, found: Response | None, limits: ImportWarc, crawl: Crawl) -> Fate:
+def _fate(trip: "Trip", found: Response | None, limits: ImportWarc, crawl: Crawl) -> Fate:
     """Return the signals of a page, why it is not kept, and the measure; None if it is kept."""
     one = trip.capture
     if trip.withheld:
@@ -258,7 +262,7 @@ STEP = Step(
     ),
     fates=REASONS,
     archive=True,
-    bookkeeping=("outcomes", asking.UNDER),
+    bookkeeping=("outcomes", UNDER),
     wanted=lambda recipe: asked(recipe) and not recipe.commoncrawl.then_crawl,
     stages=lambda recipe: (recipe.commoncrawl, recipe.crawl),
     check=check,

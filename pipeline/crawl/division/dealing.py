@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from webtext.pipeline.core.pool import tick
 from webtext.pipeline.core.shards import parquet_writer, read_batches, replacing
-from webtext.pipeline.crawl.frontier import recovery
+from webtext.pipeline.crawl.frontier import recovery, schema
 from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.frontier.rows import PARKED, PENDING, SHARD, key
 from webtext.pipeline.crawl.frontier.targets import host_of
@@ -23,7 +23,6 @@ from webtext.pipeline.crawl.sink import series_of
 from webtext.pipeline.links.wanted import Wanted
 from webtext.pipeline.urls.parts import Part, dealt
 
-UNDER = "parts"  # folder of a pages directory, while its crawl is divided
 LINKS = "links.parquet"  # of a part
 ROWS = 8192  # at a time
 LOOK_SECONDS = 0.25
@@ -72,7 +71,7 @@ class Portion:
     @property
     def folder(self) -> Path:
         """What is known of it while it is at work."""
-        return self.home / UNDER / f"{self.part.number}of{self.part.of}"
+        return self.home / schema.PARTS / f"{self.part.number}of{self.part.of}"
 
     @property
     def tag(self) -> str:

@@ -24,7 +24,6 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.crawl.division import slices
 from webtext.pipeline.crawl.division.dealing import (
     LOOK_SECONDS,
-    UNDER,
     Portion,
     begin,
     deal,
@@ -103,11 +102,11 @@ def join(frontier: Frontier, home: Path, settings: Crawl) -> None:
     Raises:
         UserError: one of them is still at work.
     """
-    slices.left(home, UNDER)
+    slices.left(home)
     if recovery.taken_up(frontier):  # else all WARC files are read anyway
-        for path in sorted((home / UNDER).glob(f"*/{schema.NAME}")):
+        for path in sorted((home / schema.PARTS).glob(f"*/{schema.NAME}")):
             _joined(frontier, path, settings)
-    shutil.rmtree(home / UNDER, ignore_errors=True)
+    shutil.rmtree(home / schema.PARTS, ignore_errors=True)
 
 
 def _joined(frontier: Frontier, path: Path, settings: Crawl) -> None:

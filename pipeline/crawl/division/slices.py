@@ -131,8 +131,10 @@ def append(home: Path, path: Path, strictly: bool = False) -> bool:
     return True
 
 
-def left(home: Path, under: str) -> None:
+def left(home: Path) -> None:
     """Append the slices that came before the command died, those whose turn it is."""
-    paths = sorted((home / under).glob("*/*@*@*"), key=lambda path: int(path.name.split("@")[1]))
+    paths = sorted(
+        (home / schema.PARTS).glob("*/*@*@*"), key=lambda path: int(path.name.split("@")[1])
+    )
     for path in paths:
         append(home, path)

@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from webtext.pipeline.core.directories.distribution import lacking
 from webtext.pipeline.core.errors import UserError
 
-EXTRA: Final = "pip install 'webtext[models]'"
 SENTENCE: Final = "The town had a library, and people read there."  # a model is tried on it
 GOOD: Final = "__label__hq"  # fastText's label of good documents. Source: DCLM's classifier
 
@@ -43,7 +43,7 @@ def load(path: str) -> Foreign:
     try:
         found = importlib.import_module(library)
     except ImportError:
-        raise UserError(f"{path}: needs {library}, which is not installed: {EXTRA}") from None
+        raise UserError(f"{path}: {lacking(library)}") from None
     try:
         score = read(found, path)
         if math.isnan(score(SENTENCE)):

@@ -25,8 +25,8 @@ from webtext.flows.building.settings import load
 from webtext.flows.cluster.connecting import opened
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.crawl.division.dealing import UNDER
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier import schema
 from webtext.pipeline.crawl.settings import Crawl
 
 DELAY = 0.3  # s between requests to a host
@@ -115,7 +115,7 @@ def crawled(folder, every, settings, server, workers=1, shown=None):
     out.path.mkdir()
     told = [] if shown is None else shown
     crawl(settings, made, out, workers, lambda *args: told.append(args))
-    assert not (out.path / UNDER).exists()
+    assert not (out.path / schema.PARTS).exists()
     return fates(conserved(folder, every))
 
 

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
@@ -9,13 +10,13 @@ from tests.pipeline import warcfile
 from tests.pipeline.warcfile import PAGE as HTML
 from tests.pipeline.warcfile import http, members, record, site, write
 from webtext.pipeline.archive.replaying.page_bodies import page_batches, page_count
-from webtext.pipeline.archive.step import fetched
+from webtext.pipeline.archive.step import fetched, stage_of
 from webtext.pipeline.archive.warc_import import REASONS, ImportWarc, import_warc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import LINK, OUTCOME, PAGE
 from webtext.pipeline.core.shards import Directory, write_parquet
-from webtext.pipeline.core.stage import fates
+from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.urls import forgotten, urls
 from webtext.pipeline.urls.exclusions import Exclusions
 
@@ -212,6 +213,14 @@ def links_and_files(tmp_path):
     junk = [b"junk", record("ftp://h.test/"), record("http://h.test/2", http(status="404"))]
     second = write(tmp_path / "b.warc", [*site(2), *junk])
     return links, [first, second]
+
+
+@pytest.mark.parametrize("done", [["pages"], ["crawl"], ["commoncrawl", "crawl"]])
+def test_a_trace_calls_the_stage_as_the_funnel_does(tmp_path, done):
+    pages = Directory(tmp_path)
+    pages.finish({"passages": [asdict(Passage(stage, 1, 1, {})) for stage in done]})
+    assert stage_of(pages, None) == done[-1]
+    assert stage_of(pages, "crawl.http_4xx") == "crawl"
 
 
 def test_links_decide_what_is_kept_and_give_it_their_score(tmp_path):

@@ -68,7 +68,7 @@ def run(tmp_path, web, workers=1, settings=BUSY, progress=silent):
     out.path.mkdir(exist_ok=True)
     made = links(tmp_path / "links", *FEW)
     (passage,) = crawl(settings, made, out, workers, progress, web)
-    assert not (out.path / dealing.UNDER).exists()
+    assert not (out.path / schema.PARTS).exists()
     return passage
 
 
@@ -141,7 +141,7 @@ def test_a_crawl_that_was_stopped_goes_on_in_any_number_of_parts(
 
 
 def test_what_a_part_is_told_to_end_it_writes_down(tmp_path, alone):
-    web = FakeWeb(unsteady, latency=0.004)
+    web = FakeWeb(unsteady, latency=0.02)
 
     class Ending(Hands):
         def each(self, work, items, *_, **__):
@@ -324,9 +324,7 @@ def test_slices_that_came_before_the_command_died_are_kept(tmp_path, alone, monk
     with dying(monkeypatch, slices, "taken", 3):  # one part's second slice is not appended yet
         run(tmp_path, web, apart, BRIEF)
     asked = len(web.asked)
-    came = {
-        path: path.read_bytes() for path in (tmp_path / "pages" / dealing.UNDER).glob("*/*@*@*")
-    }
+    came = {path: path.read_bytes() for path in (tmp_path / "pages" / schema.PARTS).glob("*/*@*@*")}
     assert came
     run(tmp_path, web, 1)
     assert without_attempts(fates(conserved(tmp_path, FEW))) == without_attempts(alone)

@@ -36,6 +36,12 @@ def test_warc_files_need_no_contact(tmp_path):
     assert load(str(file)).pages.warc == ("CC-*.warc.gz",)
 
 
+def test_own_texts_are_a_beginning_too(tmp_path):
+    file = tmp_path / "corpus.toml"
+    assert run(init, str(file), typed="texts\nown.jsonl, pages\nde\n").exit_code == 0
+    assert load(str(file)).documents.sources == ("own.jsonl", "pages")
+
+
 def test_a_file_that_is_there_is_left_alone(tmp_path):
     file = tmp_path / "corpus.toml"
     file.write_text("links.min_score = 9\n")

@@ -357,7 +357,6 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
             f"{step.home.path}: {changed} has changed while it was made, so a part of it may have "
             "been made by each; run the same command again: the step begins anew"
         )
-    mark.unlink()
     step.home.finish(
         {
             "stage": step.name,
@@ -365,7 +364,8 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
             "inputs": step.fingerprints(),
             **made_by(step.step),
             "passages": [asdict(passage) for passage in passages],
-        }
+        },
+        mark,
     )
 
 

@@ -138,14 +138,13 @@ def main() -> None:
     stdout = sys.stdout
     try:
         _settle()
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)  # of a command that asked for one, as `verify` does
         sys.stdout.flush()
+        sys.exit(code or 0)
     except SystemExit:
         if sys.stdout is not stdout:  # click replaces it by its own once a pipe is closed
             _end("", 0)  # the reader of our output has closed the pipe, as `head` does
         raise
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except click.ClickException as error:
         _show(error)
         sys.exit(2)

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "copa": ("copa.jsonl",),
 }
 PACKED = ("", ".zst", ".gz", ".zip")
+DAMAGE = (EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error)  # IndexError: none inside
 TAIL = 5_000_000  # the last bytes of enwik8 and text8 are the test, by convention
 
 
@@ -93,7 +95,7 @@ def _unpacked(path: Path) -> bytes:
                 return packed.read(packed.namelist()[0])
         return path.read_bytes()
     except Exception as error:
-        if isinstance(error, (EOFError, OSError, zipfile.BadZipFile)) or "zstd" in str(error):
+        if isinstance(error, DAMAGE) or "zstd" in str(error):
             raise UserError(f"{path}: damaged ({error}); get it again") from None
         raise
 
@@ -119,16 +121,20 @@ def rows(path: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield the items of a JSONL file.
 
     Raises:
-        UserError: a line is not JSON; says which.
+        UserError: a line is not a JSON object; says which.
     """
-    lines = (line for line in read_text(path).splitlines() if line.strip())
+    # Not `splitlines`: within a text it would also cut at U+2028 and its like.
+    lines = (line for line in read_text(path).split("\n") if line.strip())
     for number, line in enumerate(lines):
         if limit is not None and number >= limit:
             return
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number + 1} is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number + 1} is no object; wanted {{...}}")
+        yield row
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ def lambada(path: Path, limit: int | None = None) -> list[tuple[str, str]]:
     """
     found = []
     for row in rows(path, limit):
-        if "text" not in row and "context" not in row:
+        if "text" not in row and not {"context", "continuation"} <= row.keys():
             raise UserError(f"{path}: an item lacks text, or context and continuation")
         text = row["text"] if "text" in row else f"{row['context']} {row['continuation']}"
         before, _, word = text.rpartition(" ")

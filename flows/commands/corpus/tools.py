@@ -179,7 +179,12 @@ def tokens(
 
 @click.command()
 @click.argument("warc", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--port", type=int, required=True, help="For HTTP; HTTPS is on the next one.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    required=True,
+    help="For HTTP; HTTPS is on the next one.",
+)
 @click.option(
     "--ca",
     type=click.Path(path_type=Path),

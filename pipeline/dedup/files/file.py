@@ -50,11 +50,15 @@ def dedup_files(
     changes only the time. Returns what was kept, and the histogram of the clusters' sizes.
 
     Raises:
-        UserError: a file cannot be read as what it is, or ids are missing or repeated.
+        UserError: a file cannot be read as what it is, or ids are missing or repeated; an output
+            that is an input.
     """
     if cluster.keeper == "earliest":
         raise UserError(f"{paths[0]}: a file has no link times; set keeper to score or longest")
     row_writer.form_of(out_path)  # says at once what name is wanted
+    for path in (out_path, keep):
+        if path is not None and path.resolve() in {given.resolve() for given in paths}:
+            raise UserError(f"{path}: is read, so it cannot be written; name another file")
     if keep is not None:
         check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1

@@ -42,6 +42,19 @@ def test_the_loss_falls_and_the_log_tells_it(tokens, tiny, settings, tmp_path):
     assert seen[-1]["seconds_left"] == 0
 
 
+def test_a_run_is_trained_by_one_process_at_a_time(tokens, tiny, settings, tmp_path):
+    """Two would write one log, and each other's checkpoints under one name."""
+
+    def watch(line):
+        if line["step"] == 4:
+            with pytest.raises(UserError, match="another training is at work there"):
+                train(tmp_path / "run", tokens, tiny, settings, "cpu")
+
+    path = train(tmp_path / "run", tokens, tiny, settings, "cpu", watch)
+    assert [line["step"] for line in log(tmp_path / "run")] == list(range(12))
+    assert train(tmp_path / "run", tokens, tiny, settings, "cpu") == path
+
+
 def test_losses_of_fifty_steps_are_those_of_a_loop_written_from_scratch(tokens, tiny, settings):
     settings = replace(settings, steps=50)
     run = tokens.parent / "run"

@@ -86,3 +86,19 @@ def test_ngrams_are_equal_where_the_words_are(text, n):
     assert len(numbers) == len(grams)
     assert len(set(numbers)) == len(set(grams))
     assert ngrams(" — ".join(found), n).tolist() == numbers
+
+
+def test_sets_of_one_name_in_two_folders_both_count(tmp_path):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "test.txt")
+        paths[-1].write_text(f"{QUESTION} {folder}")
+    stage = Decontaminate(tuple(map(str, paths)))
+    before = stage.fingerprints()
+    assert list(before) == ["test.txt", "test.txt (2)"]
+    for path in paths:
+        path.write_text(SHORT)
+        assert stage.fingerprints() != before
+        before = stage.fingerprints()
+    assert [why for why, _ in judge(stage, QUESTION, SHORT)] == [None, "decontaminate.overlap"]

@@ -112,3 +112,11 @@ def test_a_list_that_is_not_there_or_empty_is_said_by_its_setting(listed):
         Rules(urls=Urls(domains=ListedDomains("gone.txt"))).fingerprints()
     with pytest.raises(UserError, match="an empty list"):
         Rules(words=Words(listed=ListedWords(listed("# nothing")))).fingerprints()
+
+
+def test_a_list_that_changes_while_a_process_lives_is_read_anew(listed):
+    """A notebook and a worker of a cluster outlive a build."""
+    rule = ListedWords(listed("darn"))
+    assert (rule(Document("darn it")), rule(Document("oh heck"))) == (1, 0)
+    listed("heck", "and more")
+    assert (rule(Document("darn it")), rule(Document("oh heck"))) == (0, 1)

@@ -6,9 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from webtext.flows.models.notebook import Judge
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.insight.judge import extract_file, judge, texts
+from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.language import Language
 
@@ -55,7 +57,16 @@ def test_a_verdict_names_the_first_objection(text, reason):
 
 
 def test_a_text_that_utf8_cannot_hold_is_judged():
-    assert judge(Rules(), Language(), "a", PROSE + "\ud800\x00")["dropped_by"] is None
+    text = Clean().text(PROSE + "\ud800\x00")
+    assert judge(Rules(), Language(), "a", text)["dropped_by"] is None
+
+
+def test_a_text_is_cleaned_as_the_recipe_says_and_not_once_more():
+    """Invisible characters that are left in count, as in a build."""
+    text = PROSE.replace("house", "h\u00ado\u00adu\u00ads\u00ade")
+    for line, size in (("clean.unicode = true", 0), ("clean.unicode = false", 4 * 8)):
+        measured = Judge("webtext", [line])(text)["measures"]["c4.length"]["measure"]
+        assert measured == len(PROSE.strip()) + size
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".jsonl.gz", ".jsonl.zst", ".parquet"])

@@ -152,6 +152,17 @@ def test_a_missing_file_and_a_keeper_that_files_cannot_have_are_told(tmp_path):
         dedup(written(tmp_path, "in.jsonl"), cluster=Cluster(keeper="earliest"))
 
 
+@pytest.mark.parametrize("output", ["out", "keep"])
+def test_what_is_read_is_not_written_over(tmp_path, output):
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"id": 1, "text": "one and no more"}\n')
+    outputs = {"out": tmp_path / "out.jsonl", "keep": tmp_path / "kept.jsonl"}
+    outputs[output] = tmp_path / "." / "texts.jsonl"
+    with pytest.raises(UserError, match="is read, so it cannot be written"):
+        dedup_files([path], outputs["out"], Sign(), Cluster(), keep=outputs["keep"], workers=1)
+    assert path.read_text() == '{"id": 1, "text": "one and no more"}\n'
+
+
 def test_progress_is_told_from_signing_to_the_last_pair(tmp_path):
     notes: list[str] = []
     path = written(tmp_path, "in.2024.parquet")

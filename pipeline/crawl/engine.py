@@ -7,12 +7,12 @@ from webtext.pipeline.core.pool import Workers
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
+from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.division import divided
 from webtext.pipeline.crawl.fetch import Fetcher
 from webtext.pipeline.crawl.frontier import held, outcomes, recovery, schema
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.meter import Meter
-from webtext.pipeline.crawl.running import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 from webtext.pipeline.urls.forgotten import read as read_forgotten

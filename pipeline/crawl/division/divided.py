@@ -21,6 +21,7 @@ from pathlib import Path
 from webtext.pipeline.core.pool import Runner, tick
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.division import slices
 from webtext.pipeline.crawl.division.dealing import (
     LOOK_SECONDS,
@@ -34,7 +35,6 @@ from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier, Loc
 from webtext.pipeline.crawl.frontier.rows import DONE, FOUND, PARKED
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.meter import PartMeter, line
-from webtext.pipeline.crawl.running import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.settings import MOST_PARTS, Crawl
 from webtext.pipeline.crawl.sink import Sink
 

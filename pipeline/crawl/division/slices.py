@@ -16,11 +16,11 @@ from uuid import uuid4
 from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.shards import Directory, replacing, sync_directory
 from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.division.dealing import Portion, begin, rest
 from webtext.pipeline.crawl.frontier import schema
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.meter import PartMeter
-from webtext.pipeline.crawl.running import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 

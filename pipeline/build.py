@@ -31,7 +31,7 @@ from webtext.pipeline.core.step import (
     maker,
 )
 from webtext.pipeline.core.stores import working_copy
-from webtext.pipeline.core.stores.stored_files import look_again
+from webtext.pipeline.core.stores.seen_objects import look_again
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS

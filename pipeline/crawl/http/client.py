@@ -186,12 +186,14 @@ class Client:
         `home`: no other site has led there, so it may be one of the user's own.
 
         Raises:
-            Failed: its port is not allowed, or its host has no allowed address.
+            Failed: its port is not allowed, its host has no allowed address or is another part's.
         """
         host, port = host_and_port(url)
         own = home and self.own(url)
         if port not in self._settings.ports and not own:
             raise Failed(fates.BAD_URL, port)
+        if not self._portion.asks(url):
+            raise Failed(fates.OTHER_PART)
         try:
             return await self._resolver.vetted(host, port, own)
         except (BlockedError, NoAddressError) as error:

@@ -34,18 +34,6 @@ PARAGRAPHS = "paragraphs.enabled = true"
 
 
 @pytest.fixture(scope="module")
-def heard():
-    return []
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory, heard):
-    """A worker on loopback, which many tests share."""
-    with opened(None, 1, tmp_path_factory.mktemp("cluster") / "data", heard.append) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def two(tmp_path_factory, heard):
     """Two of them, for slow tests: each takes 2 s of CPU to start."""
     with opened(None, 2, tmp_path_factory.mktemp("cluster") / "data", heard.append) as found:

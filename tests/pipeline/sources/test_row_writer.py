@@ -20,14 +20,14 @@ def test_objects_that_are_empty_end_no_file(tmp_path, values):
     with writer(path) as out:
         out.lines(as_lines([{"text": "x", "more": value} for value in values]))
     assert pq.read_table(path)["text"].to_pylist() == ["x", "x"]
-    assert duckdb.sql(f"select count(*) from '{path}'").fetchone() == (2,)
+    assert duckdb.sql(f"select count(*) from '{path}'").fetchall() == [(2,)]
 
 
 def test_a_file_without_rows_is_read_by_others(tmp_path):
     for name in ("a.parquet", "a.csv"):
         with writer(tmp_path / name):
             pass
-        assert duckdb.sql(f"select count(*) from '{tmp_path / name}'").fetchone() == (0,)
+        assert duckdb.sql(f"select count(*) from '{tmp_path / name}'").fetchall() == [(0,)]
     assert list(csv.reader((tmp_path / "a.csv").open())) == [["text"]]
 
 

@@ -1,7 +1,5 @@
 """Files that are written are whole and readable, whatever the rows hold."""
 
-import csv
-
 import duckdb
 import pyarrow.parquet as pq
 import pytest
@@ -28,7 +26,7 @@ def test_a_file_without_rows_is_read_by_others(tmp_path):
         with writer(tmp_path / name):
             pass
         assert duckdb.sql(f"select count(*) from '{tmp_path / name}'").fetchall() == [(0,)]
-    assert list(csv.reader((tmp_path / "a.csv").open())) == [["text"]]
+    assert (tmp_path / "a.csv").read_text() == "text\n"
 
 
 def test_columns_of_one_name_are_told_apart_in_linear_time():

@@ -1,6 +1,6 @@
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench chaos gpu picture docs realdata clean
+.PHONY: help setup demo test check fmt bench chaos gpu picture docs wheels realdata clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -64,6 +64,9 @@ picture: ## draw the rooms in ARCHITECTURE.md anew, from the imports
 docs: .venv/dev ## the documentation, as pages in build/docs
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 	@echo build/docs/index.html
+
+wheels: .venv/runtime ## the wheels webtext and webtext-light, in build/wheels
+	$(BIN)/python -m tests.wheels build/wheels
 
 realdata: .venv/dev ## the whole way on real sites, where ../shared/data holds them; and the slow tests
 	$(BIN)/python -m tests.realdata

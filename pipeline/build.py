@@ -31,7 +31,7 @@ from webtext.pipeline.core.step import (
     maker,
 )
 from webtext.pipeline.core.stores import working_copy
-from webtext.pipeline.core.stores.stored_files import look_again
+from webtext.pipeline.core.stores.seen_objects import look_again
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
@@ -357,7 +357,6 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
             f"{step.home.path}: {changed} has changed while it was made, so a part of it may have "
             "been made by each; run the same command again: the step begins anew"
         )
-    mark.unlink()
     step.home.finish(
         {
             "stage": step.name,
@@ -365,7 +364,8 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
             "inputs": step.fingerprints(),
             **made_by(step.step),
             "passages": [asdict(passage) for passage in passages],
-        }
+        },
+        mark,
     )
 
 

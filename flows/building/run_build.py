@@ -1,7 +1,8 @@
 """Run the steps of a build in order and show their progress, with or without Prefect."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from webtext.pipeline.core.directories.months import Snapshot, snapshots
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import Workers, threads
 from webtext.pipeline.core.progress import Progress
-from webtext.pipeline.core.step import Planned
+from webtext.pipeline.core.step import Planned, versions
 
 
 def run_steps(
@@ -30,7 +31,11 @@ def run_steps(
     Raises:
         UserError: bad input, another build running here, or no space on the disk.
         PipelineError: rows were lost, or a shard killed its worker twice.
+        PackageNotFoundError: a library that a step needs is not installed.
     """
+    for step in planned:
+        if not step.done:
+            versions(step.step)  # what the last step lacks is told before the first begins
     with meters() as meter:
 
         @contextmanager
@@ -56,19 +61,24 @@ def run_steps(
 def growth(data: Path, made: Snapshot) -> dict[str, Any]:
     """Return the name of a new snapshot, and how many documents came and went since the last one.
 
-    Without an earlier one, or where one of the two has no table of measures, it is the name alone.
+    Without an earlier one, without DuckDB (webtext-light), or where the two cannot be compared, it
+    is the name alone.
     """
     facts: dict[str, Any] = {"snapshot": made.name}
     before = [one for one in snapshots(data) if one.made < made.made and one.name != made.name]
-    if not before:
+    if not before or find_spec("duckdb") is None:
         return facts
     from webtext.pipeline.insight.figures.compared import compared  # with DuckDB
 
-    with suppress(UserError):
+    try:
         last, now = (Build(None, data, snapshot=one.name).made() for one in (before[-1], made))
         found = compared(last, now, samples=0)["documents"]
         facts |= {"since": before[-1].name}
         facts |= {name: found[name] for name in ("came", "went", "changed")}
+    except UserError:
+        pass
+    except Exception as error:  # noqa: BLE001 -- what only tells of a corpus fails no build
+        say(f"snapshot {made.name}: could not be compared with {before[-1].name}: {error}")
     return facts
 
 

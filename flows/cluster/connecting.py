@@ -15,6 +15,7 @@ from uuid import uuid4
 from webtext.flows.cluster.by_store import Exchange
 from webtext.flows.cluster.crew import CONNECT_SECONDS, SWEEP, Say
 from webtext.flows.cluster.dask_runner import END_SECONDS, NOBODY_SECONDS, DaskRunner
+from webtext.pipeline.core.directories.distribution import lacking
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import deaf_children
 from webtext.pipeline.core.stores import working_copy
@@ -29,11 +30,8 @@ def opened(address: str | None, workers: int, data: Path, say: Say) -> Iterator[
     """
     try:
         import distributed
-    except ImportError:
-        raise UserError(
-            "--runner dask: the packages dask and distributed are not installed; install them by: "
-            "pip install 'webtext[dask]'"
-        ) from None
+    except ModuleNotFoundError:
+        raise UserError(f"--runner dask {lacking('distributed')}") from None
     data.mkdir(parents=True, exist_ok=True)
     mark = data.absolute() / f".cluster-{uuid4().hex[:8]}"  # who shares the directory sees it
     with warnings.catch_warnings(), _clients(distributed, address, workers) as client:

@@ -57,8 +57,19 @@ class Grouped(click.Group):
 HANGING: Final[dict[str, Any]] = {"subsequent_indent": 11 * " ", "break_on_hyphens": False}
 
 
+def _version(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    """Print the version, of whichever distribution has installed this, and exit."""
+    if asked:
+        from webtext.pipeline.core.directories.distribution import installed
+
+        echo(f"webtext, version {installed().version}")
+        context.exit()
+
+
 @click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="webtext")
+@click.option(
+    *("--version", "asked"), is_flag=True, expose_value=False, is_eager=True, callback=_version
+)
 def cli() -> None:
     """From the links people vouched for to a corpus, its tokens, and a GPT-2 trained on it."""
 
@@ -127,14 +138,13 @@ def main() -> None:
     stdout = sys.stdout
     try:
         _settle()
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)  # of a command that asked for one, as `verify` does
         sys.stdout.flush()
+        sys.exit(code or 0)
     except SystemExit:
         if sys.stdout is not stdout:  # click replaces it by its own once a pipe is closed
             _end("", 0)  # the reader of our output has closed the pipe, as `head` does
         raise
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except click.ClickException as error:
         _show(error)
         sys.exit(2)
@@ -150,9 +160,21 @@ def main() -> None:
         _end("interrupted; the same command goes on from here", 130)
     except BrokenPipeError:
         _end("", 0)
-    except OSError as error:  # an error of a disk, a file or the output; not a bug of ours
+    except (OSError, ModuleNotFoundError) as error:  # of a disk, a file, the output, the libraries
+        _end(_told(error), 2)
+
+
+def _told(error: OSError | ModuleNotFoundError) -> str:
+    """Return what went wrong on this machine; a module that we never ask for is a bug of ours."""
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        _end(f"{where}{error.strerror or error}; what is finished is kept", 2)
+        return f"{where}{error.strerror or error}; what is finished is kept"
+    from webtext.pipeline.core.directories.distribution import asked_for, lacking
+
+    name = error.name or ""
+    if asked_for(name) is None:
+        raise error
+    return f"this {lacking(name)}"
 
 
 def _settle() -> None:

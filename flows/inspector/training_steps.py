@@ -51,6 +51,15 @@ class Spike(NamedTuple):
     times: float  # the rise by the spread of all rises
 
 
+def step_line(line: str) -> dict[str, Any] | None:
+    """Return the record of a step, None if a line is none, as after a crash of the machine."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None
+
+
 @dataclass
 class Runs:
     """Answers what training runs did, read anew when they go on."""
@@ -90,7 +99,7 @@ class Runs:
         return found
 
     def log(self, run: Run) -> list[dict[str, Any]]:
-        """Return the record of each step taken; a last line that is being written is left out."""
+        """Return the record of each step taken; lines that are being written or damaged are not."""
         path = run.path / "log.jsonl"
         with self._lock:
             if not path.exists():
@@ -99,7 +108,7 @@ class Runs:
             stamp = (stat.st_size, stat.st_mtime_ns)
             if self._logs.get(path, (None,))[0] != stamp:
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-                rows = [json.loads(line) for line in lines if line.endswith("\n")]
+                rows = [row for line in lines if line.endswith("\n") and (row := step_line(line))]
                 self._logs[path] = (stamp, rows)
             return self._logs[path][1]
 

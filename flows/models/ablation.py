@@ -24,6 +24,7 @@ from webtext.model.eval.zero_shot import evaluate, figures
 from webtext.model.files import write_json
 from webtext.model.settings import GPT2, Train
 from webtext.model.training.checkpoint import Checkpoints
+from webtext.model.training.run import begin
 from webtext.model.training.train import train
 from webtext.model.training.trained import load
 
@@ -98,8 +99,14 @@ def compare(plan: Plan, out: Path, device: str | None, show: Show) -> dict[str, 
 def train_one(
     plan: Plan, corpus: Corpus, seed: int, run: Path, device: str | None, show: Show
 ) -> None:
-    """Train one model, or go on with it."""
+    """Train one model, or go on with it.
+
+    Raises:
+        UserError: it was begun with other tokens or settings, also where it is trained already.
+    """
     settings = replace(plan.train, seed=seed)
+    if (run / "config.json").exists():
+        begin(run, corpus.tokens, plan.gpt, settings)
     if (Checkpoints(run / "checkpoints").last() or 0) < settings.steps:
         tell = show(run.name)
 

@@ -146,13 +146,12 @@ def _places() -> Iterator[Path]:
 class Locator(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001 -- numba has no other way
     """Where the machine code of one kernel is, and the digest of its sources."""
 
-    def __init__(self, function: Function, path: str) -> None:
+    def __init__(self, function: Function) -> None:
         self._function = function
-        self._path = path
 
     @classmethod
-    def from_function(cls, function: Function, path: str) -> "Locator | None":
-        found = cls(function, path)
+    def from_function(cls, function: Function, _path: str) -> "Locator | None":
+        found = cls(function)
         try:
             found.ensure_cache_path()
         except OSError:
@@ -162,7 +161,8 @@ class Locator(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001 -- n
     def get_cache_path(self) -> str:
         folder = place()
         assert folder is not None, "asked for only where there is a place"
-        return str(folder / self.get_suitable_cache_subpath(self._path))
+        module = self._function.__module__  # its folder is the same wherever it is installed
+        return str(folder / f"{module.rpartition('.')[2]}-{stamp(module)[:16]}")
 
     def get_source_stamp(self) -> str:
         return stamp(self._function.__module__)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from webtext.pipeline.core.directories.distribution import installed
 from webtext.pipeline.core.directories.keeping import made_of
 from webtext.pipeline.core.directories.source_code import digest_of
 from webtext.pipeline.core.pool import Workers
@@ -178,9 +179,8 @@ def made_by(step: Step) -> dict[str, Any]:
 
 def versions(step: Step) -> dict[str, str]:
     """Return the versions of Python and of the libraries that affect a step's output."""
-    names = ("webtext", *step.bytes_depend_on)
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version(), **found}
+    found = {name: importlib.metadata.version(name) for name in step.bytes_depend_on}
+    return {"python": platform.python_version(), "webtext": installed().version, **found}
 
 
 class Made(NamedTuple):

@@ -13,10 +13,9 @@ from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step, changed
-from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.fates import BAD_URL, BLOCKED_ADDRESS, MEANING
 from webtext.pipeline.crawl.frontier.held import sources
-from webtext.pipeline.crawl.frontier.schema import FILES
+from webtext.pipeline.crawl.frontier.schema import FILES, PARTS
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -25,6 +24,8 @@ log = logging.getLogger(__name__)
 
 def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Fetch the pages of the links, or those that changed since the previous round."""
+    from webtext.pipeline.crawl.engine import crawl  # with aiohttp, which no other step needs
+
     (settings,) = planned.settings
     links = planned.read["links"]
     found = crawl(settings, links, planned.home, workers, progress, earlier=planned.before)
@@ -98,7 +99,7 @@ STEP = Step(
     ),
     fates=MEANING,
     archive=True,
-    bookkeeping=FILES,
+    bookkeeping=(*FILES, PARTS),
     wanted=lambda recipe: (
         not (recipe.pages.warc or recipe.documents.sources)
         and (not recipe.commoncrawl.crawls or recipe.commoncrawl.then_crawl)

@@ -18,14 +18,12 @@ from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.sources import source_files
 from webtext.pipeline.sources.source_chunks import pieces
 from webtext.pipeline.sources.source_rows import Fields, check, rows_of, value_of
-from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.language import Language
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
 WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
-CLEAN = Clean()
 LONGEST_LINE = 1 << 30  # bytes
 
 
@@ -86,11 +84,11 @@ def judge(
 ) -> dict[str, Any]:
     """Return a text's language, its first objection, and every rule's measure and threshold.
 
-    The text is cleaned first, as in a build.
+    The text is a cleaned one, as a build gives it to the rules: `recipe.clean.text(text)`.
 
     `threshold` is the bound that decided or is nearest; `enabled` says whether the rule is on.
     """
-    guess, text, dropped_by, _ = language.read(CLEAN.text(text))
+    guess, text, dropped_by, _ = language.read(text)
     if dropped_by is None:
         objection, _ = rules.judge(text, url, guess.language)
         if objection is not None:

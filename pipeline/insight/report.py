@@ -18,7 +18,6 @@ from webtext.pipeline.core.shards import Directory, read_batches, read_json, wri
 from webtext.pipeline.core.step import Made, Step
 from webtext.pipeline.corpus.card import STATS, funnel_stages, tally
 from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
-from webtext.pipeline.insight.figures.counted import counted
 from webtext.pipeline.insight.figures.drawn import drawn, likeness_rows
 from webtext.pipeline.insight.figures.likeness import likeness, told
 from webtext.pipeline.insight.losses import curve, losses
@@ -221,14 +220,20 @@ def figures(made: Sequence[Made]) -> dict[str, Any]:
 
     `figures` is None if the documents are not made yet or have no measures.
     """
+    return {"figures": of_documents(made), "likeness": told(likeness(made))}
+
+
+def of_documents(made: Sequence[Made]) -> dict[str, Any] | None:
+    """Return what is counted of all documents; None where nothing can be counted."""
+    from webtext.pipeline.insight.figures.counted import counted  # with DuckDB
+
     documents = next((home for step, home in made if step.name == "documents"), None)
-    measured = documents is not None and documents.numbers(MEASURES)
-    return {"figures": counted(made) if measured else None, "likeness": told(likeness(made))}
+    return counted(made) if documents is not None and documents.numbers(MEASURES) else None
 
 
 def figures_view(made: Sequence[Made]) -> dict[str, Any] | None:
     """Return the figures as the page draws them."""
-    found = figures(made)["figures"]
+    found = of_documents(made)
     meanings = {fate: meaning for step, _ in made for fate, meaning in step.fates.items()}
     return drawn(found, meanings) if found else None
 

@@ -6,6 +6,7 @@ sources; only this module knows about that.
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,9 +99,23 @@ class Raw(msgspec.Struct, gc=False):
     dead: Any = None
 
 
-# The names in lists of columns that have another name in dumps.
+# The names of fields in lists, in lower case, by which `Raw` has them: some have others in dumps.
 COLUMNS = {"link": "url", "href": "url", "uri": "url", "address": "url", "timestamp": "time"}
-COLUMNS |= {field: field for field in Raw.__struct_fields__ if field != "meta"}
+COLUMNS |= {field.lower(): field for field in Raw.__struct_fields__ if field != "meta"}
+
+
+def named(names: Iterable[str]) -> dict[str, str]:
+    """Return for each known field which of the names it has, whatever the case.
+
+    >>> named(["Link", "ID", "URL", "mood"])
+    {'url': 'URL', 'id': 'ID'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        field = COLUMNS.get(name.strip().lower())
+        if field and (field not in found or name.strip().lower() == field.lower()):
+            found[field] = name
+    return found
 
 
 def submission(raw: Raw) -> Submission:
@@ -187,7 +202,12 @@ def unescaped(text: str | None) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a string; null for a value that is neither text nor an integer."""
+    """Return a string; null for a value that is neither text nor an integer.
+
+    Bytes are text that its writer gave no type, as Parquet's columns without one.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

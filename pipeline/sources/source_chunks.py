@@ -7,6 +7,7 @@ sent to. So one large file keeps all processors busy, and memory holds a few chu
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +23,7 @@ LONGEST_ROW: Final = 1 << 30  # bytes of a line, a field of CSV or a record
 CHUNK_BYTES: Final = 1 << 18  # of rows that one worker gets at a time, or one row that is longer
 CHUNK_ROWS: Final = 256  # of Parquet, whose rows are counted rather than measured
 CHUNK_FILES: Final = 64
+LAST: Final = "\0end\0"  # a row after the last one: part of a field that is still open
 
 Tick = Callable[[int], None]
 
@@ -105,15 +107,22 @@ def split(source: Source, number: int, held: list[bytes | int]) -> Iterator[Chun
 def of_csv(source: Source, tick: Tick) -> Iterator[Chunk]:
     """Yield records of CSV, as lists of fields; the first record names the fields."""
     csv.field_size_limit(LONGEST_ROW)
-    reader = csv.reader(
-        text_of(blocks(source.path, tick)), delimiter="\t" if source.form == "tsv" else ","
-    )
+    lines = chain(text_of(blocks(source.path, tick)), [LAST])
+    reader = csv.reader(lines, delimiter="\t" if source.form == "tsv" else ",")
     header: tuple[str, ...] = ()
     rows: list[list[str]] = []
     size, first = 0, 1
     try:
-        header = tuple(next(reader, ()))
+        header = tuple(next(reader))
+        if header[-1:] == (LAST,):
+            return
+        if header and header[-1].endswith(LAST):
+            raise csv.Error("a quoted name in the header is never closed")
         for row in reader:
+            if row and row[-1].endswith(LAST):
+                if row != [LAST]:
+                    raise csv.Error("a quoted field is never closed, from this row on")
+                break
             if row:
                 rows.append(row)
                 size += sum(map(len, row))

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -83,7 +84,11 @@ def run_build(
     else:
         from webtext.flows.building.run_build import build_plainly
         from webtext.flows.prefect.serving import build_beside
+        from webtext.pipeline.core.directories.distribution import lacking
 
+        if not no_prefect and find_spec("prefect") is None:
+            echo(f"a view on Prefect's pages {lacking('prefect')}; built without it", err=True)
+            no_prefect = True
         go = build_plainly if no_prefect else build_beside
         with ExitStack() as stack:
             runner: Workers = workers
@@ -144,6 +149,7 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
     """
     from webtext.flows.building import terminal
     from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.distribution import lacking
     from webtext.pipeline.core.directories.places import REPORT
 
     built = Build(None, data)
@@ -153,6 +159,9 @@ def report(data: Path, as_json: bool, run_dir: Path | None, html: Path | None) -
         return
     echo(terminal.rendered(terminal.funnel_table(found)), nl=False)
     echo(terminal.corpus_line(found))
+    if html is None and find_spec("duckdb") is None:
+        echo(f"the page with plots {lacking('duckdb')}", err=True)
+        return
     page = html or data / REPORT
     built.report(page, run_dir)
     if html is None:

@@ -27,7 +27,10 @@ PROMPT = "The function returns"
 @options.workers
 def demo(data: Path, workers: int) -> None:
     """Harvest, crawl, build, tokenise, train and sample, with no network, in under 5 minutes."""
+    from webtext.pipeline.core.directories.distribution import need
+
     started = time.monotonic()
+    need("demo", "aiohttp", "duckdb", "torch")  # not told after minutes
     build(data, workers)
     run = data / "runs" / "tiny"
     run_training("tiny", newest_tokens(data), run, None, ())
@@ -62,7 +65,7 @@ def build(data: Path, workers: int) -> None:
     from webtext.pipeline.build import Build
 
     dump = data / "submissions.zst"
-    source = f"links.sources = [{str(dump)!r}]"
+    source = f"links.sources = [{options.toml_text(str(dump))}]"
     if dump.exists() and all(step.done for step in Build(load("demo", [source]), data).plan()):
         run_build("demo", data, None, workers, (source,), no_prefect=False)
         return
@@ -82,7 +85,8 @@ def newest_tokens(data: Path) -> Path:
 def report(data: Path, run: Path) -> Path:
     """Write the page with the plots, including the training's."""
     from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.places import REPORT
 
-    page = data / "report.html"
+    page = data / REPORT
     Build(None, data).report(page, run)
     return page

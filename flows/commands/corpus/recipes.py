@@ -31,7 +31,7 @@ def settings(key: str, as_json: bool) -> None:
     if not found:
         ends = {one.path.rpartition(".")[2]: one.path for one in known}
         near = difflib.get_close_matches(key, [*ends, *(one.path for one in known)], n=1)
-        hint = f"; did you mean {ends.get(near[0], near[0])}?" if near else ""
+        hint = f"; did you mean {ends.get(near[0], near[0])}?" if near else "."
         tables = ", ".join(dict.fromkeys(one.path.partition(".")[0] for one in known))
         raise UserError(f"{key}: no such setting{hint} The tables are {tables}")
     if as_json:
@@ -51,7 +51,9 @@ def settings(key: str, as_json: bool) -> None:
 BEGINNINGS = {
     "dumps": "links.sources = {paths}  # dumps of submissions, or lists of URLs",
     "warc": "pages.warc = {paths}  # pages that somebody has crawled already",
+    "texts": "documents.sources = {paths}  # JSON Lines, Parquet, CSV, text, HTML; folders of them",
 }
+USUAL_PATHS = {"dumps": "dumps/*", "warc": "warc/*.warc.gz", "texts": "texts"}
 RECIPE = """\
 # A recipe: it says only what differs from the defaults. `webtext settings` prints them all.
 #
@@ -82,15 +84,14 @@ def init(file: Path, yes: bool) -> None:
     printed = str(file) == "-"
     if not printed and file.exists():
         raise UserError(f"{file} is there already; name another file, or move that one elsewhere")
-    kind, paths, contact, languages = "dumps", "dumps/*", "", "en"
+    kind, contact, languages = "dumps", "", "en"
+    paths = USUAL_PATHS[kind]
     if not yes:
-        kind = click.prompt("Begin with link dumps and lists, or with WARC files?",
+        kind = click.prompt("Begin with dumps and lists of links, WARC files, or own texts?",
                             type=click.Choice(list(BEGINNINGS)), default=kind,
                             err=printed)  # fmt: skip
-        default = paths if kind == "dumps" else "warc/*.warc.gz"
-        paths = click.prompt(
-            "Where are they? Paths, with commas between", default=default, err=printed
-        )
+        paths = click.prompt("Where are they? Paths, with commas between",
+                             default=USUAL_PATHS[kind], err=printed)  # fmt: skip
         if kind == "dumps":
             contact = click.prompt(
                 "How can the owners of sites reach you? A URL or a mail address, asked for by the "
@@ -102,7 +103,7 @@ def init(file: Path, yes: bool) -> None:
         name="corpus.toml" if printed else file,
         beginning=BEGINNINGS[kind].format(paths=listed(paths)),
         contact=(
-            f"crawl.contact = {json.dumps(contact)}" if contact
+            f"crawl.contact = {options.toml_text(contact)}" if contact
             else '# crawl.contact = "https://example.org/your-crawl"  # needed before a crawl'
             if kind == "dumps" else ""
         ),
@@ -122,4 +123,5 @@ def listed(words: str) -> str:
     >>> listed("en, de")
     '["en", "de"]'
     """
-    return json.dumps([word.strip() for word in words.split(",") if word.strip()])
+    named = [word.strip() for word in words.split(",") if word.strip()]
+    return f"[{', '.join(map(options.toml_text, named))}]"

@@ -73,6 +73,9 @@ def serve(
     all that it started, within 5 seconds; what is under way goes on at the next start.
     """
     echo(f"webtext: {recipe} into {data} (process {os.getpid()})", err=True)
+    from webtext.pipeline.core.directories.distribution import need
+
+    need("serve", "prefect")
     options.name_hooks(on_failure, on_finish)
     from webtext.flows.prefect.timetable import Served, parameters_of, schedule
 

@@ -132,6 +132,8 @@ def ablate(
     Missing tokens are built in --data. After a stop, the same command goes on. --set is for the
     model and its training. Prints a table; OUT has it as JSON and as a page with plots.
     """
+    if tasks and sets is None:
+        raise click.UsageError("--tasks are of sets: say with --sets in which directory they are")
     give_way()
     from dataclasses import replace
 

@@ -16,6 +16,7 @@ from webtext.pipeline.urls.forgotten import Forgotten
 REVISIT = "warc/revisit"  # the type of a record without a payload
 SAFE = "!\"$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # in a key's path and query, without percent signs
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+UNDER: Final = "captures"  # the folder of what the index answered
 WITHHELD: Final = "about:forgotten"  # instead of a target that is left out on request
 
 CAPTURE = pa.schema(

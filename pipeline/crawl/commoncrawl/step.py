@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pyarrow as pa
 
@@ -19,17 +19,17 @@ from webtext.pipeline.core.records import OUTCOME
 from webtext.pipeline.core.shards import Directory, write_parquet
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.core.step import Planned, Step, changed
-from webtext.pipeline.crawl.commoncrawl import asking
-from webtext.pipeline.crawl.commoncrawl.asking import Trip
-from webtext.pipeline.crawl.commoncrawl.captures import REDIRECTS, page_of
-from webtext.pipeline.crawl.commoncrawl.ranges import store
+from webtext.pipeline.crawl.commoncrawl.captures import REDIRECTS, UNDER, page_of
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
-from webtext.pipeline.crawl.commoncrawl.taken import Taken
 from webtext.pipeline.crawl.http.messages import Head
 from webtext.pipeline.crawl.policy import optout
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.links.wanted import Wanted
 from webtext.pipeline.urls.forgotten import read as read_forgotten
+
+if TYPE_CHECKING:  # with aiohttp, which no step but a crawl needs
+    from webtext.pipeline.crawl.commoncrawl.asking import Trip
+    from webtext.pipeline.crawl.commoncrawl.taken import Taken
 
 log = logging.getLogger(__name__)
 
@@ -62,16 +62,24 @@ REASONS: Final[dict[str, str]] = {
 """Every way in which a link can end here, other than in a page."""
 
 
-def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:  # noqa: ARG001 - it waits for a server
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Find the record of every link, fetch those that are pages, and write the outcomes."""
     settings, crawl = planned.settings
-    return take(settings, crawl, planned.read["links"], planned.home, progress)
+    return take(settings, crawl, planned.read["links"], planned.home, progress, workers)
 
 
 def take(
-    settings: CommonCrawl, crawl: Crawl, links: Directory, out: Directory, progress: Progress
+    settings: CommonCrawl,
+    crawl: Crawl,
+    links: Directory,
+    out: Directory,
+    progress: Progress,
+    workers: Workers = 1,
 ) -> list[Passage]:
     """Make a pages directory from what Common Crawl has of the links.
+
+    One process keeps the rate, as it waits for a server, not for cores; where `workers` is a
+    runner, its workers ask, each with its share of the rate.
 
     If it is called again after it was stopped or killed, it goes on: no answer of the index and no
     record that was written is asked for again.
@@ -79,11 +87,15 @@ def take(
     Raises:
         UserError: no such crawl, a damaged index, a server that refuses.
     """
+    from webtext.pipeline.crawl.commoncrawl import asking
+    from webtext.pipeline.crawl.commoncrawl.askers import askers
+    from webtext.pipeline.crawl.commoncrawl.taken import Taken
+
     if out.numbers("outcomes") != links.numbers():
         taken = Taken(out.path)
         every = asking.trips(links)
         forgotten = read_forgotten(out.path.parent)
-        with store(settings, crawl) as found:
+        with askers(settings, crawl, workers) as found:
             asking.follow(settings, crawl.max_redirects, found, every, taken, progress, forgotten)
             pages = [(trip.shard, one) for trip in every if (one := _page(trip, crawl))]
             taken.take(found, pages, settings.gap, progress)
@@ -102,7 +114,7 @@ def passage(out: Directory) -> Passage:
     return Passage(NAME, kept + sum(counts.values()), kept, counts)
 
 
-def _page(trip: Trip, crawl: Crawl) -> Any:
+def _page(trip: "Trip", crawl: Crawl) -> Any:
     """Return the capture at which a link's way ended, if it may be a page; else None."""
     one = trip.capture
     if one is None or one.status != 200 or sniff.hopeless(one.mime, crawl.content_types):
@@ -110,7 +122,7 @@ def _page(trip: Trip, crawl: Crawl) -> Any:
     return one
 
 
-def _outcomes(ours: list[Trip], crawl: Crawl, taken: Taken) -> Iterator[pa.RecordBatch]:
+def _outcomes(ours: "list[Trip]", crawl: Crawl, taken: "Taken") -> Iterator[pa.RecordBatch]:
     limits = ImportWarc(content_types=crawl.content_types, max_body=crawl.max_body)
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
@@ -137,7 +149,7 @@ def _outcomes(ours: list[Trip], crawl: Crawl, taken: Taken) -> Iterator[pa.Recor
             yield pa.RecordBatch.from_pylist(rows, OUTCOME)
 
 
-def _known(trip: Trip) -> dict[str, Any]:
+def _known(trip: "Trip") -> dict[str, Any]:
     """Return what a link and its capture in the index say."""
     link: Wanted = trip.link
     row = link._asdict() | {"redirects": trip.redirects, "final_url": trip.url}
@@ -171,7 +183,7 @@ def _record(found: Response, file: str) -> dict[str, Any]:
 Fate = tuple[list[str], str | None, float | None]
 
 
-def _fate(trip: Trip, found: Response | None, limits: ImportWarc, crawl: Crawl) -> Fate:
+def _fate(trip: "Trip", found: Response | None, limits: ImportWarc, crawl: Crawl) -> Fate:
     """Return the signals of a page, why it is not kept, and the measure; None if it is kept."""
     one = trip.capture
     if trip.withheld:
@@ -250,7 +262,7 @@ STEP = Step(
     ),
     fates=REASONS,
     archive=True,
-    bookkeeping=("outcomes", asking.UNDER),
+    bookkeeping=("outcomes", UNDER),
     wanted=lambda recipe: asked(recipe) and not recipe.commoncrawl.then_crawl,
     stages=lambda recipe: (recipe.commoncrawl, recipe.crawl),
     check=check,

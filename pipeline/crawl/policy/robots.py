@@ -126,7 +126,10 @@ def judge(rules: Rules, url: str) -> Verdict:
     group = rules.group
     if group is None:
         return Verdict(True, "allow: no group for us")
-    rule = group.deciding(robotstxt.path_of(url))
+    path = robotstxt.path_of(url)
+    if path == b"/robots.txt":  # Source: RFC 9309, section 2.2.2
+        return Verdict(True, "allow: robots.txt itself")
+    rule = group.deciding(path)
     if rule is None:
         return Verdict(True, f"allow: no rule matches ({group.name})")
     return Verdict(rule.allow, f"{rule.field}: {rule.pattern[:200]} ({group.name})", rule.line)

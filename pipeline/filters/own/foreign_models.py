@@ -8,13 +8,13 @@ dependencies (`webtext[models]`), and are imported by name, so that a build with
 import importlib
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from webtext.pipeline.core.directories.checked import while_unchanged
+from webtext.pipeline.core.directories.distribution import lacking
 from webtext.pipeline.core.errors import UserError
 
-EXTRA: Final = "pip install 'webtext[models]'"
 SENTENCE: Final = "The town had a library, and people read there."  # a model is tried on it
 GOOD: Final = "__label__hq"  # fastText's label of good documents. Source: DCLM's classifier
 
@@ -26,7 +26,7 @@ class Foreign(NamedTuple):
     by: str
 
 
-@lru_cache(4)
+@while_unchanged(4)
 def load(path: str) -> Foreign:
     """Read a model; its form follows from its name.
 
@@ -43,7 +43,7 @@ def load(path: str) -> Foreign:
     try:
         found = importlib.import_module(library)
     except ImportError:
-        raise UserError(f"{path}: needs {library}, which is not installed: {EXTRA}") from None
+        raise UserError(f"{path}: {lacking(library)}") from None
     try:
         score = read(found, path)
         if math.isnan(score(SENTENCE)):

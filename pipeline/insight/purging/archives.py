@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from webtext.pipeline.core.shards import Directory, replacing, write_parquet
 from webtext.pipeline.crawl import fates
-from webtext.pipeline.crawl.commoncrawl import asking
+from webtext.pipeline.crawl.commoncrawl import captures
 from webtext.pipeline.crawl.commoncrawl import step as commoncrawl
 from webtext.pipeline.crawl.commoncrawl.captures import WITHHELD, leads_to
 from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
@@ -27,10 +27,10 @@ def without(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgott
     """Take what is forgotten out of a crawl's own tables; its WARC files have lost it already."""
     home.sweep()
     home.manifest_path.unlink(missing_ok=True)
-    indexed = (home.path / asking.UNDER).is_dir()
+    indexed = (home.path / captures.UNDER).is_dir()
     fate = commoncrawl.FORGOTTEN if indexed else fates.FORGOTTEN
     for path in sorted(home.path.rglob("*.parquet")):
-        if path.parent.name == asking.UNDER:
+        if path.parent.name == captures.UNDER:
             _without_captures(path, forgotten)
         else:
             _without_rows(path, forgotten, fate)

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import sys
 from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 
 from tests.flows.building.test_earlier_snapshots import story, warc
+from webtext.flows.building import run_build
 from webtext.flows.building.run_build import growth
 from webtext.flows.building.settings import load
 from webtext.flows.commands.command_line import cli
@@ -54,6 +56,19 @@ class At:
         return self.when
 
 
+def test_a_comparison_that_fails_fails_no_build(monkeypatch, tmp_path, capsys):
+    both = [months.Snapshot(name, name, {}) for name in ("2026-10", "2026-11")]
+
+    def compared(*_asked, samples):
+        raise MemoryError("too many documents")
+
+    monkeypatch.setattr(run_build, "snapshots", lambda _data: both)
+    monkeypatch.setattr(Build, "made", lambda _build: [])
+    monkeypatch.setattr("webtext.pipeline.insight.figures.compared.compared", compared)
+    assert growth(tmp_path, both[1]) == {"snapshot": "2026-11"}
+    assert "could not be compared with 2026-10: too many documents" in capsys.readouterr().err
+
+
 def corpora(data):
     return {path.name for path in data.glob("corpus-*")}
 
@@ -91,12 +106,15 @@ def test_each_months_last_corpus_has_its_name_and_gc_keeps_as_many_as_the_recipe
     assert corpora(data) == {named[2]}
 
 
-def test_a_month_is_compared_with_the_last_by_name(grown):
+def test_a_month_is_compared_with_the_last_by_name(grown, monkeypatch):
     data, _ = grown
     (*_, december) = months.snapshots(data)
     assert growth(data, december) == {
         "snapshot": "2026-12", "since": "2026-11", "came": 1, "went": 0, "changed": 0,
     }  # fmt: skip
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "duckdb", None)  # as in webtext-light
+        assert growth(data, december) == {"snapshot": "2026-12"}
     printed = run("compare", f"{data}@2026-10", data).output
     assert printed.startswith("documents: 3 came, 0 went, 0 changed, ")
     unknown = run("compare", f"{data}@2026-09", data)

@@ -6,9 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from webtext.flows.models.notebook import Judge
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.insight.judge import extract_file, judge, texts
+from webtext.pipeline.insight.judge import extract_file, judge, own_texts, texts
+from webtext.pipeline.sources.source_rows import Fields
+from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.language import Language
 
@@ -55,7 +58,16 @@ def test_a_verdict_names_the_first_objection(text, reason):
 
 
 def test_a_text_that_utf8_cannot_hold_is_judged():
-    assert judge(Rules(), Language(), "a", PROSE + "\ud800\x00")["dropped_by"] is None
+    text = Clean().text(PROSE + "\ud800\x00")
+    assert judge(Rules(), Language(), "a", text)["dropped_by"] is None
+
+
+def test_a_text_is_cleaned_as_the_recipe_says_and_not_once_more():
+    """Invisible characters that are left in count, as in a build."""
+    text = PROSE.replace("house", "h\u00ado\u00adu\u00ads\u00ade")
+    for line, size in (("clean.unicode = true", 0), ("clean.unicode = false", 4 * 8)):
+        measured = Judge("webtext", [line])(text)["measures"]["c4.length"]["measure"]
+        assert measured == len(PROSE.strip()) + size
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".jsonl.gz", ".jsonl.zst", ".parquet"])
@@ -100,6 +112,19 @@ def test_a_text_without_an_id_is_called_by_its_url_or_its_place(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"url": "http://a.test/", "text": "one"}\n{"id": null, "text": "two"}\n')
     assert list(texts(path)) == [("http://a.test/", "one"), (f"{path}:2", "two")]
+
+
+def test_a_quote_that_is_never_closed_is_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'id,text\n1,one\n2,"two\n3,three\n4,four')
+    found = list(own_texts([path], Fields(), Extract()))
+    assert [getattr(row, "text", None) for row in found] == ["one", None]
+    assert found[-1].why == "a quoted field is never closed, from this row on"
+    path.write_bytes(b'id,text\n1,"one\n2"\n3,"three"')
+    assert [row.text for row in own_texts([path], Fields(), Extract())] == ["one\n2", "three"]
+    for data in (b"", b"id,text\n"):
+        path.write_bytes(data)
+        assert not list(own_texts([path], Fields(), Extract()))
 
 
 def test_a_missing_column_is_named(tmp_path):

@@ -135,6 +135,8 @@ def test_a_recipe_is_refreshed_round_by_round(small_web, urls, tmp_path):
     recipe = load("webtext", [line for line in lines if line != "--set"])
     with pytest.raises(UserError, match="no whole crawl of this recipe yet"):
         next_round(recipe, tmp_path)
+    with pytest.raises(UserError, match=r"documents\.sources: what was not crawled here"):
+        next_round(load("webtext", ["documents.sources = ['own.jsonl']"]), tmp_path)
     assert webtext("build", *where, "--until", "pages", "--no-prefect").returncode == 0
     done = webtext("refresh", *where)
     assert done.returncode == 0, done.stderr

@@ -16,10 +16,12 @@ def run(command, *words, typed=None):
 
 def test_a_recipe_is_written_after_three_questions(tmp_path):
     file = tmp_path / "mine.toml"
-    done = run(init, str(file), typed="dumps\nRS_2015-*.zst, more.csv\nme@example.org\nde,en\n")
+    done = run(
+        init, str(file), typed="dumps\nRS_2015-*.zst, \U0001f600.csv\nme@example.org\nde,en\n"
+    )
     assert done.exit_code == 0
     recipe = load(str(file))
-    assert recipe.links.sources == ("RS_2015-*.zst", "more.csv")
+    assert recipe.links.sources == ("RS_2015-*.zst", "\U0001f600.csv")
     assert recipe.crawl.contact == "me@example.org"
     assert recipe.language.keep == ("de", "en")
 
@@ -34,6 +36,12 @@ def test_warc_files_need_no_contact(tmp_path):
     file = tmp_path / "corpus.toml"
     assert run(init, str(file), typed="warc\nCC-*.warc.gz\nen\n").exit_code == 0
     assert load(str(file)).pages.warc == ("CC-*.warc.gz",)
+
+
+def test_own_texts_are_a_beginning_too(tmp_path):
+    file = tmp_path / "corpus.toml"
+    assert run(init, str(file), typed="texts\nown.jsonl, pages\nde\n").exit_code == 0
+    assert load(str(file)).documents.sources == ("own.jsonl", "pages")
 
 
 def test_a_file_that_is_there_is_left_alone(tmp_path):

@@ -3,14 +3,18 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
+from click.testing import CliRunner
 
 from tests.flows.conftest import webtext
+from webtext.flows.commands.models.evaluate import ablate
 from webtext.flows.models.ablation import Corpus, Plan, StoppedError, compare
+from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import build
 from webtext.model.gpt.weights import export
 from webtext.model.settings import GPT2, Train
@@ -117,6 +121,12 @@ def test_tasks_are_measured_in_the_loop_and_logged_with_the_loss(sets, shards, t
     assert "has no file of piqa; wanted piqa.jsonl" in done.stderr
 
 
+def test_ablate_does_not_take_tasks_without_the_directory_of_their_sets():
+    done = CliRunner().invoke(ablate, ["a", "b", "--tasks", "copa"])
+    assert done.exit_code == 2
+    assert "say with --sets in which directory" in done.output
+
+
 @pytest.mark.slow
 def test_ablate_says_which_corpus_taught_the_same_model_more_and_goes_on_where_it_was(
     sets, shards, tmp_path
@@ -172,3 +182,6 @@ def test_an_ablation_that_is_stopped_says_so_and_goes_on(shards, tmp_path):
     straight = compare(plan, tmp_path / "straight", "cpu", lambda name: lambda *told: None)
     assert found == straight
     assert found["rows"][0]["difference"]["half"] is None
+    made_anew = replace(plan, corpora=(Corpus("up", shards[1]), Corpus("down", shards[0])))
+    with pytest.raises(UserError, match=r"was begun otherwise.*tokens\.sha256"):
+        compare(made_anew, tmp_path, "cpu", lambda name: lambda *told: None)

@@ -85,8 +85,10 @@ def test_what_would_run_code_is_refused_and_what_is_missing_is_said(tmp_path, mo
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", gone)
-    with pytest.raises(UserError, match=r"needs fasttext.*pip install 'webtext\[models\]'"):
+    with pytest.raises(UserError, match=r"needs fasttext.*pip install 'fasttext-wheel'"):
         foreign_models.load(str(tmp_path / "model.bin"))
+    with pytest.raises(UserError, match=r"needs skops.*pip install 'webtext\[models\]'"):
+        foreign_models.load(str(tmp_path / "model.skops"))
 
 
 @pytest.mark.slow

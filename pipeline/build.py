@@ -13,7 +13,7 @@ from typing import Any
 
 from webtext.pipeline.core.directories import months
 from webtext.pipeline.core.directories.checked import ABOUT, check
-from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.data_directory import locked, newest, not_made, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
@@ -181,10 +181,7 @@ class Build:
         for step, directory in there:
             if step.name == name:
                 return directory
-        raise UserError(
-            f"{self.data}: no whole {name} directory yet; make one with: webtext build RECIPE "
-            f"--data {self.data} --until {name}"
-        )
+        raise not_made(self.data, name)
 
     def funnel(self) -> dict[str, Any]:
         """Return each stage's line of the funnel, and how large the corpus is.

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from glob import glob
 from pathlib import Path
+from shlex import quote
 from typing import Final, NamedTuple
 
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container
@@ -150,8 +151,8 @@ def form_of(path: Path) -> str:
         raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
     if first.startswith(b"WARC/") or {s.lower() for s in path.suffixes} & set(WARC):
         raise UserError(
-            f"{path}: WARC holds pages, not texts: `webtext extract {path} -o texts.jsonl` makes "
-            "texts of them, and a build reads them as pages.warc"
+            f"{path}: WARC holds pages, not texts: `webtext extract {quote(str(path))} "
+            "-o texts.jsonl` makes texts of them, and a build reads them as pages.warc"
         )
     begins = {b"{": "jsonl", b"<": "html"}
     if (form := begins.get(first.removeprefix(b"\xef\xbb\xbf")[:1])) is None:

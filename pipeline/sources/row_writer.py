@@ -102,7 +102,7 @@ def writer(path: Path, schema: pa.Schema | None = None) -> Iterator[Writer]:
             write_parquet(Path(spool.name), columns.schema(), partial)
         else:
             with packed(partial, path.suffix.lower()) as out:
-                write_csv(Path(spool.name), list(columns.kinds), out)
+                write_csv(Path(spool.name), list(columns.columns), out)
 
 
 @contextmanager
@@ -136,12 +136,32 @@ class Columns:
                 self.kinds[name] = found
 
     def schema(self) -> pa.Schema:
-        """Return the columns' types; a column without any value, or with mixed ones, is text."""
+        """Return the columns' types; a column without any value, or with mixed ones, is text.
+
+        So is one of objects that are always empty, for which Parquet has no type.
+        """
         plain = {
-            name: pa.string() if kind is None or pa.types.is_null(kind) else kind
-            for name, kind in self.kinds.items()
+            name: pa.string() if kind is None or pa.types.is_null(kind) or hollow(kind) else kind
+            for name, kind in self.columns.items()
         }
         return pa.schema(list(plain.items()))
+
+    @property
+    def columns(self) -> dict[str, pa.DataType | None]:
+        """The columns of the file: one where no row came, since readers refuse files of none."""
+        return self.kinds or {"text": None}
+
+
+def hollow(kind: pa.DataType) -> bool:
+    """Whether a structure without fields is in a type.
+
+    >>> hollow(pa.list_(pa.struct([]))), hollow(pa.struct([("a", pa.int64())]))
+    (True, False)
+    """
+    if not pa.types.is_nested(kind):
+        return False
+    fields = [kind.field(at).type for at in range(kind.num_fields)]
+    return not fields or any(map(hollow, fields))
 
 
 def kind_of(values: list[Any]) -> pa.DataType | None:

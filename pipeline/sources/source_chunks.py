@@ -118,6 +118,7 @@ def of_csv(source: Source, tick: Tick) -> Iterator[Chunk]:
             return
         if header and header[-1].endswith(LAST):
             raise csv.Error("a quoted name in the header is never closed")
+        header = once(header)
         for row in reader:
             if row and row[-1].endswith(LAST):
                 if row != [LAST]:
@@ -134,6 +135,23 @@ def of_csv(source: Source, tick: Tick) -> Iterator[Chunk]:
         return
     if rows:
         yield Chunk(source, first, rows, header=header)
+
+
+def once(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns, those that were there before with a number, as pandas has them.
+
+    >>> once(["text", "n", "text", "text"])
+    ('text', 'n', 'text.1', 'text.2')
+    """
+    found: dict[str, None] = {}
+    last: dict[str, int] = {}  # the number that each name was given last
+    for name in names:
+        free, number = name, last.get(name, 0)
+        while free in found:
+            number += 1
+            free = f"{name}.{number}"
+        found[free], last[name] = None, number
+    return tuple(found)
 
 
 def text_of(stream: Iterable[bytes]) -> io.TextIOWrapper:

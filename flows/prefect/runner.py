@@ -17,7 +17,7 @@ from typing import Any
 
 from webtext.flows.building.output import echo
 from webtext.flows.prefect.timetable import Schedule, Served
-from webtext.pipeline.core.pool import die_with
+from webtext.pipeline.core.pool import PARENT, die_with
 
 SHOWN = 3  # number of the next run times that are printed
 
@@ -94,6 +94,7 @@ def main(served: Served) -> None:
     # One at a time: runs that fall due meanwhile wait on the server, or `overlap` cancels them.
     assert isinstance(deployment, RunnerDeployment), "outside an event loop it is no promise"
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ[PARENT] = str(os.getpid())  # of the flows
     serve(deployment, limit=1, print_starting_message=False)
 
 

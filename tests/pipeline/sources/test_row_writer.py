@@ -1,13 +1,15 @@
 """Files that are written are whole and readable, whatever the rows hold."""
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.sources.row_writer import as_lines, writer
 from webtext.pipeline.sources.source_chunks import once
-from webtext.pipeline.sources.source_files import matched
+from webtext.pipeline.sources.source_files import Source, matched
+from webtext.pipeline.sources.source_rows import PLAIN, check
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,22 @@ def test_patterns_that_name_the_same_files_are_no_mistake(tmp_path):
     assert [source.name for source in found] == ["a.jsonl"]
     with pytest.raises(UserError, match=r"documents.sources: no file matches '\*.csv'"):
         matched(["a.jsonl", "*.csv"], tmp_path, "documents.sources")
+
+
+TEXTS = pa.array(["x"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ([("text", TEXTS), ("text", TEXTS)], "several columns 'text'"),
+        ([("text", TEXTS), ("at", pa.array([2**62], pa.timestamp("us")))], "date value out of"),
+        ([("text", TEXTS), ("at", pa.array([0], pa.timestamp("us", "No/Zone")))], "No/Zone"),
+    ],
+)
+def test_a_table_that_cannot_be_read_as_rows_is_named(tmp_path, columns, said):
+    names, arrays = zip(*columns, strict=True)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays(arrays, names=names), path)
+    with pytest.raises(UserError, match=rf"a\.parquet: .*{said}"):
+        check([Source(path, path.name, "parquet")], PLAIN, "--text-field")

@@ -127,6 +127,16 @@ def test_a_quote_that_is_never_closed_is_told(tmp_path):
         assert not list(own_texts([path], Fields(), Extract()))
 
 
+@pytest.mark.parametrize("between", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("before", ["", "sep={}\r\n"])
+def test_a_table_says_in_its_first_line_what_is_between_its_fields(tmp_path, between, before):
+    rows = [["id", '"text"', "n"], ["1", '"one; two, three|four"', "2"]]
+    lines = [between.join(row) for row in rows]
+    (tmp_path / "a.csv").write_text(before.format(between) + "\n".join(lines))
+    (row,) = own_texts([tmp_path / "a.csv"], Fields(), Extract())
+    assert (row.id, row.text) == ("1", "one; two, three|four")
+
+
 def test_a_missing_column_is_named(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["a"], "body": ["one"]}), path)

@@ -250,18 +250,34 @@ def spooled(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def write_parquet(spool: Path, schema: pa.Schema, out: Path) -> None:
-    """Write held rows as Parquet."""
-    with parquet_writer(out, schema) as file:
-        for rows in spooled(spool):
-            columns = [_column(rows, field) for field in schema]
-            file.write(pa.RecordBatch.from_arrays(columns, schema=schema))
+    """Write held rows as Parquet; a column whose type does not hold all its values is text.
+
+    A whole number of more than 53 bits among fractions is seen only now.
+    """
+    while True:
+        wide: set[str] = set()
+        with parquet_writer(out, schema) as file:
+            for rows in spooled(spool):
+                columns = {field.name: _column(rows, field) for field in schema}
+                if wide := {name for name, column in columns.items() if column is None}:
+                    break
+                file.write(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
+        if not wide:
+            return
+        schema = pa.schema(
+            [(one.name, pa.string() if one.name in wide else one.type) for one in schema]
+        )
 
 
-def _column(rows: list[dict[str, Any]], field: pa.Field) -> pa.Array:
+def _column(rows: list[dict[str, Any]], field: pa.Field) -> pa.Array | None:
+    """Return the values of a column; None where its type does not hold them."""
     values = [row.get(field.name) for row in rows]
     if pa.types.is_string(field.type):
         values = [value if isinstance(value, str | None) else dumped(value) for value in values]
-    return pa.array(values, field.type)
+    try:
+        return pa.array(values, field.type)
+    except pa.ArrowInvalid:
+        return None
 
 
 def dumped(value: Any) -> str:

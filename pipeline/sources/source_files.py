@@ -92,10 +92,9 @@ def matched(patterns: Sequence[str], base: Path, setting: str) -> list[Source]:
     paths: dict[Path, None] = {}
     for pattern in patterns:
         whole = base / Path(pattern).expanduser()
-        names = [whole] if whole.exists() else map(Path, sorted(glob(str(whole), recursive=True)))  # noqa: PTH207 -- Path.glob takes no absolute pattern
-        before = len(paths)
-        paths |= dict.fromkeys(names)
-        if len(paths) == before:
+        names = [str(whole)] if whole.exists() else sorted(glob(str(whole), recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
+        paths |= dict.fromkeys(map(Path, names))
+        if not names:
             raise UserError(f"{setting}: no file matches {pattern!r} (looked in {base})")
     return found(paths)
 

@@ -9,23 +9,31 @@ from collections.abc import Sequence
 
 from webtext.pipeline.text.extraction.blocks.completing import HEADINGS
 from webtext.pipeline.text.extraction.blocks.hints import BIT
-from webtext.pipeline.text.extraction.blocks.page_blocks import Block
+from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 
+THREAD = BIT["post"] | BIT["comment"]
 MOST_UNSEEN = 0.2  # share of hidden words; where there are more, a script shows them later
 LEAST_MENU = 3  # lines of a block that is a menu, or parts of its line
 MENU_LINKED = 0.8  # share of its linked characters; spaces are not linked
 LONGEST_ENTRY = 40  # characters of its lines or parts
 BETWEEN_ENTRIES = re.compile(r"\n|\s[|\u00b7\u2022\u00bb>:/\u2013-]+\s|[|\u2022]")
 
-COOKIE = re.compile(r"\bcookies?\b|\u30af\u30c3\u30ad\u30fc", re.IGNORECASE)
+COOKIE = re.compile(
+    r"\bcookies?\b|çerez|evästei|informasjonskapsl|\bsütik|slapuk|sīkdat|piškotk|kolačić|küpsis"
+    r"|vafrakök|μπισκότ|\bкуки\b|файл\w* cookie|עוגיות|ملفات تعريف الارتباط|คุกกี้|クッキー|쿠키",
+    re.IGNORECASE,
+)
 # What such a notice says beside that, in the languages of most sites that have one.
 AGREED = re.compile(
     r"\b(?:accept|agree|consent|polic(?:y|ies)|privacy|preferences"
     r"|continu(?:e|ing) to (?:use|browse)|our use of|(?:we|site|page) uses? cookies"
     r"|zustimm|akzeptier|einverstanden|datenschutz|verwende[nt]|nutzung"
     r"|accept(?:er|ez|ant)|utilis(?:e|ons|ation)|confidentialit|acept(?:a|ar|as|o)\b|utiliza(?:mos)?"
-    r"|privacidad|accett|consenso|utilizza|informativa|gebruik|akkoord|zgod|u\u017cywa)"
-    r"|\u540c\u610f|\u4f7f\u7528",
+    r"|privacidad|accett|consenso|utilizza|informativa|gebruik|akkoord|zgod|używa"
+    r"|соглаш|использу|принима|погодж|використов|kabul|kullan|hyväksy|käytäm|godkänn|använd|godta"
+    r"|bruker|bruger|souhlas|používá|elfogad|használ|sutink|naudoja|piekrīt|izmanto|strinja|uporablja"
+    r"|prihvać|koristi|nõustu|kasuta|samþykk|συναιν|αποδέχ|χρησιμοποι|setuju|menggunakan)"
+    r"|同意|使用|동의|사용|نستخدم|يستخدم|שימוש|משתמש|đồng ý|sử dụng|ยอมรับ|ใช้",
     re.IGNORECASE,
 )
 LONGEST_NOTICE = 80  # words
@@ -33,9 +41,59 @@ LEAST_TEXT = 1  # times the words of a notice that the rest of the text has at l
 
 OWNED = re.compile(
     r"\W*(?:\u00a9|\(c\)\s*(?:19|20)\d\d|copyright\s*(?:\u00a9|\(c\)|by\b|(?:19|20)\d\d|$)"
-    r"|all rights reserved\b|powered by\s+\S+(?:\s+\S+){0,3}\s*$)",
+    r"|all rights reserved\b|alle rechte vorbehalten|tous droits réservés|todos los derechos reserv"
+    r"|todos os direitos reserv|tutti i diritti riserv|alle rechten voorbehouden|все права защищены"
+    r"|wszelkie prawa zastrzeżone|všechna práva vyhrazena|版权所有|版權所有|無断転載"
+    r"|powered by\s+\S+(?:\s+\S+){0,3}\s*$)",
     re.IGNORECASE,
 )
+# What leads to another page or another place, in a link: of an archive, a manual, a list.
+PAGER = re.compile(
+    r"\W*(?:(?:prev(?:ious)?|next|newer|older|earlier|later|parent|up)\b"
+    r"(?: (?:message|post|article|page|chapter|section|topic|thread|entry|story|in thread"
+    r"|by (?:date|thread|author|subject)|posts|articles|stories|entries))*\s*(?:[:»«→←|]|$)"
+    r"|(?:messages )?sorted by\b|more information about the .{1,60} mailing list)",
+    re.IGNORECASE,
+)
+PAGER_LINKED = 0.3  # share of its linked characters
+# What is only a link and calls a reader to do something.
+CALL = re.compile(
+    r"\W*(?:(?:skip|jump) to\b.*|(?:back|return) to (?:the )?(?:top|index|home|start|list|search"
+    r"|results|contents|main|menu)\b.*|print (?:this|recipe)|click (?:here )?to (?:expand|enlarge)"
+    r"|(?:show|load|read|see|view) (?:more|less|all)|continue reading|permalink|embed|reply|quote"
+    r"|report(?: to moderator)?)\W*",
+    re.IGNORECASE,
+)
+# What a board says of a post that was changed.
+EDITED = re.compile(
+    r"\W*(?:(?:this (?:post|message|topic) (?:was|has been) )?(?:last )?edited (?:by|on|at|:)"
+    r"|last edit(?:ed)?\b|zuletzt (?:bearbeitet|geändert)|geändert von|bearbeitet von"
+    r"|dernière (?:modification|édition)|modifié (?:le|par)|última edición|editado por"
+    r"|última edição"
+    r"|ultima modifica|modificato da|laatst (?:bewerkt|aangepast)|последний раз редактировалось"
+    r"|отредактировано|senast (?:redigerad|ändrad)|ostatnio (?:edytowan|zmienian))",
+    re.IGNORECASE,
+)
+# The line above links to other texts.
+TEASERS = re.compile(
+    r"\W*(?:most (?:read|popular|viewed|shared|commented)|related(?: (?:articles?|posts?|stories"
+    r"|content|links|news|topics|reading))?|you (?:may|might) (?:also )?(?:like|enjoy)"
+    r"|(?:read|up) next|read also|also read|recommended(?: for you)?|trending(?: now)?"
+    r"|popular posts|more (?:from|in|on) .{1,30}|more (?:stories|news|articles|posts)"
+    r"|(?:latest|recent) (?:news|posts|articles|stories|comments)"
+    r"|mehr zum thema|das könnte sie auch interessieren|meistgelesen|lesen sie auch"
+    r"|(?:à lire|lire) aussi|sur le même sujet|les plus lus|te puede interesar|lo más leído"
+    r"|noticias relacionadas|leggi anche|lees ook|leia também|関連記事|相关阅读)\W*",
+    re.IGNORECASE,
+)
+SUBSCRIBE = re.compile(
+    r"\b(?:subscri\w*|sign ?up|newsletter|inbox|abonnier\w*|abonne[zr]\b|suscrí\w*)", re.IGNORECASE
+)
+LONGEST_CALL = 40  # words of a call to subscribe
+SIGN_LINE = re.compile(r"(?:^|\n)[ \t]*_{10,}[ \t]*(?:\n|\Z)")  # above a signature
+LONGEST_SIGNATURE = 60  # words
+LEAST_OTHER = 20  # words that are likely, beside a notice over the page
+LIKELY = 0.3  # probability of them
 LONGEST_OWNED = 25  # words of the line that says whose a page is
 AT_THE_END = 3  # blocks of a text among which it is
 
@@ -60,7 +118,10 @@ def without_notices(
     """Return which blocks are taken, without hidden ones, menus, notices and the page's owner."""
     left = [take and not is_menu(block) for block, take in zip(blocks, takes, strict=True)]
     all_words = sum_of(words, left)
-    unseen = [take and block.place.unseen for block, take in zip(blocks, left, strict=True)]
+    unseen = [
+        take and block.place.unseen and not is_folded(block.place)
+        for block, take in zip(blocks, left, strict=True)
+    ]
     if sum_of(words, unseen) <= MOST_UNSEEN * all_words:  # else a script shows the text later
         left = [take and not hidden for take, hidden in zip(left, unseen, strict=True)]
     told = [at for at, take in enumerate(left) if take and COOKIE.search(blocks[at].text)]
@@ -78,12 +139,79 @@ def without_notices(
     if len(members) >= LEAST_MEMBERS and keys - PLACES:
         for at in members:
             left[at] = False
+    without_calls(blocks, left, words)
+    without_signatures(blocks, left)
     without_edges(blocks, left, words)
     taken = [at for at, take in enumerate(left) if take]
     for at in taken[1:][-AT_THE_END:]:
         if words[at] <= LONGEST_OWNED and OWNED.match(blocks[at].text):
             left[at] = False
     return left
+
+
+def without_popups(
+    blocks: Sequence[Block], chances: list[float], words: Sequence[int]
+) -> list[float]:
+    """Return the blocks' probabilities, 0 for those of a cookie notice that lies over the page.
+
+    However long it is, no text is compared with it, unless there is no other.
+    """
+    over = [
+        bool(block.place.bits & BIT["popup"] and COOKIE.search(block.text))
+        and AGREED.search(block.text) is not None
+        for block in blocks
+    ]
+    if not any(over):
+        return chances
+    likely = [not notice and chance >= LIKELY for notice, chance in zip(over, chances, strict=True)]
+    if sum_of(words, likely) < LEAST_OTHER:
+        return chances
+    return [0.0 if notice else chance for notice, chance in zip(over, chances, strict=True)]
+
+
+def is_folded(place: Place) -> bool:
+    """Whether a hidden part is shown at a click on what stands over it, as an answer of a FAQ."""
+    return bool(place.bits & BIT["fold"]) or place.tag == "dd"
+
+
+def without_calls(blocks: Sequence[Block], left: list[bool], words: Sequence[int]) -> None:
+    """Leave out links that lead on or back, calls to subscribe, and what a board says of a post."""
+    for at, block in enumerate(blocks):
+        if not left[at] or words[at] > LONGEST_CALL:
+            continue
+        text, place = block.text, block.place
+        if block.linked and words[at] <= LONGEST_OWNED:
+            paged = block.linked >= PAGER_LINKED * len(text) and PAGER.match(text)
+            left[at] = not (paged or (is_link(block) and CALL.fullmatch(text)))
+        edited = place.bits & THREAD and words[at] <= LONGEST_OWNED and EDITED.match(text)
+        if edited or (place.near & BIT["signup"] and SUBSCRIBE.search(text)):
+            left[at] = False
+    label: int | None = None  # of the links that follow
+    for at in [at for at, take in enumerate(left) if take]:
+        if label is not None and is_link(blocks[at]):
+            left[label] = left[at] = False
+        else:
+            label = at if TEASERS.fullmatch(blocks[at].text) else None
+
+
+def without_signatures(blocks: Sequence[Block], left: list[bool]) -> None:
+    """Cut what stands under a line of underscores in posts, and in mails of a list."""
+    cuts = [
+        (at, line) for at, take in enumerate(left)
+        if take and "____" in blocks[at].text and (line := SIGN_LINE.search(blocks[at].text))
+    ]  # fmt: skip
+    for at, line in cuts:
+        block = blocks[at]
+        rest = block.text[line.end() :]
+        posted = len(cuts) > 1 or block.place.bits & THREAD or "mailing list" in rest
+        if not posted or len(rest.split()) > LONGEST_SIGNATURE:
+            continue
+        block.text = block.text[: line.start()].rstrip()
+        left[at] = bool(block.text)
+        for other in range(at + 1, len(blocks)):
+            if blocks[other].place is not block.place:
+                break
+            left[other] = False
 
 
 def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int]) -> None:
@@ -94,7 +222,12 @@ def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int
     ]
     linked, all_words = sum_of(words, links), sum_of(words, left)
     if linked > MOST_LINKED * all_words and all_words - linked < LEAST_UNLINKED:
-        return
+        links = [
+            at and is_link(block) and is_framed(block, size)
+            for at, block, size in zip(links, blocks, words, strict=True)
+        ]
+        if all_words - sum_of(words, links) < LEAST_OTHER / 2:
+            return
     taken = [at for at, take in enumerate(left) if take]
     for ordered in (taken, taken[::-1]):
         for at in ordered:

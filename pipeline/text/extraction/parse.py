@@ -78,6 +78,8 @@ CLOSED_BY_THE_NEXT = frozenset(
     ["p", "li", "dt", "dd", "tr", "td", "th", "option", "thead", "tbody", "tfoot", "colgroup"]
 )
 
+BREAK_END = re.compile(r"</br\s*/?>", re.IGNORECASE)  # in browsers the same as <br>
+
 OPTIONS = {"encoding": "utf-8", "remove_comments": True, "remove_pis": True, "collect_ids": False,
            "default_doctype": False}  # fmt: skip
 PARSER = etree.HTMLParser(**OPTIONS)
@@ -103,6 +105,7 @@ def parse(html: str) -> HtmlElement | None:
     except etree.LxmlError:
         return None
     begin_body(tree)
+    feet_last(tree)
     return tree if names_itself or len(tree) > 1 else None
 
 
@@ -125,6 +128,26 @@ def begin_body(tree: HtmlElement) -> None:
         moved[-1].tail = (moved[-1].tail or "") + body.text
         body.text = None
     body[:0] = moved  # at once: lxml looks for the place of a single one from the beginning
+
+
+def unframed(html: str) -> str:
+    """Return what a page of frames shows without them, or the page as it is."""
+    lower = html.lower()
+    frames, begin = lower.find("<frameset"), lower.find("<noframes")
+    body = lower.find("<body")
+    if min(frames, begin) < 0 or 0 <= body < frames:
+        return html
+    end = lower.find("</noframes", begin)
+    begin = lower.find(">", begin) + 1
+    inside = html[begin : end if end > 0 else len(html)] if begin else ""
+    return "<html>" + AGAIN.sub("", inside) if inside.strip() else html
+
+
+def feet_last(tree: HtmlElement) -> None:
+    """Move the foot of each table to its end, before which HTML 4 wanted it."""
+    for foot in list(tree.iter("tfoot")):
+        if foot.getnext() is not None and foot.getparent().tag == "table":
+            foot.getparent().append(foot)
 
 
 def _tree(html: str, parser: etree.HTMLParser) -> HtmlElement:
@@ -184,12 +207,20 @@ def shallow(html: str) -> str:
 
 
 def mended(html: str) -> str:
-    r"""Return a page without parts that libxml2 reads wrongly.
+    r"""Return a page without parts that libxml2 reads wrongly, or not at all.
 
-    >>> mended('<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.01//EN">\n<html lang="en" /><p>a')
-    '\n<html lang="en"><p>a'
+    A page of frames alone is read as browsers without frames do, as its frames are other pages.
+
+    >>> mended('<!DOCTYPE html PUBLIC "-//W3C//DTD HTML 4.01//EN">\n<html lang="en" /><p>a</br>b')
+    '\n<html lang="en"><p>a<br>b'
+    >>> mended("<frameset><frame src=b><noframes><p>a</noframes></frameset>")
+    '<html><p>a'
     """
     html = html.replace("\f", "")
+    if "</br" in html or "</BR" in html:
+        html = BREAK_END.sub("<br>", html)
+    if "rameset" in html or "RAMESET" in html:
+        html = unframed(html)
     if doctype := SLASHED_DOCTYPE.match(html):
         html = html[doctype.end() :]
     for line in html[:START].splitlines()[:4]:

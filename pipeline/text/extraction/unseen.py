@@ -16,6 +16,8 @@ HIDES = re.compile(
     r"|(?:left|top|text-indent)\s*:\s*-\d{4,})",
     re.IGNORECASE,
 )
+CUT = re.compile(r"clip\s*:\s*rect\(\s*[01](?:px)?\b", re.IGNORECASE)
+NO_SIZE = re.compile(r"font-size\s*:\s*0(?:px|pt|em|%)?\s*(?:;|!|\Z)", re.IGNORECASE)
 RULE = re.compile(r"display\s*:\s*([\w-]+)", re.IGNORECASE)
 SELECTOR = re.compile(r"([a-z][a-z0-9]*)?([.#])(-?[a-z_][\w-]*)\Z", re.IGNORECASE)
 COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -24,15 +26,24 @@ MOST_STYLE = 200_000  # characters of a page's <style> elements that are read
 Names = dict[str, set[str]]  # of each class (".name") and id ("#name"): the tags, "" for all
 
 
-def is_hidden(attributes: Mapping[str, str], tag: str = "", names: Names | None = None) -> bool:
+def is_hidden(
+    attributes: Mapping[str, str], tag: str = "", names: Names | None = None, leaf: bool = False
+) -> bool:
     """Whether an element is hidden by its attributes, or by a rule for its class or id.
+
+    Letters of no size are hidden in a `leaf` only: elements in others may have a size again.
 
     >>> is_hidden({"style": "display: none"}), is_hidden({"hidden": ""}), is_hidden({"id": "a"})
     (True, True, False)
     """
     if "hidden" in attributes and attributes["hidden"] != "until-found":
         return True
-    if (style := attributes.get("style")) and HIDES.search(style):
+    style = attributes.get("style")
+    if style and (
+        HIDES.search(style)
+        or ("clip" in style and CUT.search(style))
+        or (leaf and NO_SIZE.search(style))
+    ):
         return True
     if names:
         own = [f".{name}" for name in attributes.get("class", "").split()]

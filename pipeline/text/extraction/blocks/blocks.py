@@ -6,19 +6,12 @@ and an exponent is written with a caret. The walk visits each element once, and 
 each block element; a block has a reference to the innermost one.
 """
 
-import re
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]
 
 from webtext.pipeline.text.extraction.blocks import listings
-from webtext.pipeline.text.extraction.blocks.formulas import (
-    described,
-    formula,
-    lowered,
-    note,
-    raised,
-)
+from webtext.pipeline.text.extraction.blocks.formulas import MOVED, described, formula, moved
 from webtext.pipeline.text.extraction.blocks.hints import (
     BIT,
     TAGS,
@@ -28,33 +21,44 @@ from webtext.pipeline.text.extraction.blocks.hints import (
     names,
     of_element,
 )
-from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
+from webtext.pipeline.text.extraction.blocks.page_blocks import (
+    CELLS,
+    ROLES,
+    Block,
+    Grid,
+    Place,
+    Row,
+    are_short,
+)
+from webtext.pipeline.text.extraction.inline import (
+    BESIDE,
+    BLOCKS,
+    BREAK,
+    DROPPED,
+    INLINE,
+    begins_large,
+    in_code,
+    is_link,
+    is_part_of_line,
+    is_unread,
+    lines_of,
+    pieces,
+    stands_at_an_edge,
+    touches,
+)
 from webtext.pipeline.text.extraction.unseen import Names, hidden_names, is_hidden, size_of
 
-BREAK = "\x1e"  # replaces <br> until a block is done; no page's text contains it
-BLANK_LINES = re.compile(r"\n\n+")
 DEEPEST = 512  # levels of places; deeper elements count as on the last level
 LEAST_FORM = 200  # characters of a form that may be the whole page
 LEAST_NOSCRIPT = 250  # characters; a shorter one is of an image or a counter
 
-DROPPED = names(
-    "head script style svg template iframe object embed applet audio video canvas map area select "
-    "option optgroup datalist textarea input link meta base param source track progress meter "
-    "frame frameset noframes rp rt rtc"
-)
-INLINE = names(
-    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark nobr q s "
-    "samp small span strike strong sub sup time tt u var wbr ruby rb img button math picture"
-)
 STRONG = ("b", "strong")
 THREAD = BIT["post"] | BIT["comment"]
-LISTED = names("pre listing xmp plaintext table ol ul")
-CELLS = ("td", "th")
+LISTED = names("pre listing xmp plaintext table ol ul textarea")
+QUOTE = '"'
+RENAMED = names("form textarea div footer")
+NOTED = names("pre li ol tr table td th")
 LAYOUT = ("presentation", "none")  # roles of a table used for layout only
-BEFORE = re.compile("[ \\xa0]*")  # what a line begins with
-LONGEST_VERSE = 100  # characters of a line whose indentation is kept
-ANCHORS = ("\u00b6", "#", "\u00a7")  # text of links from a heading to itself
-HIDDEN = "true"  # aria-hidden of what is shown again for screen readers
 
 
 class Walk:
@@ -73,8 +77,9 @@ class Walk:
         self.linked = self.bold = 0  # characters of the parts
         self.skipped: Any = None  # the last element that was not entered
         self.deeper: list[Any] = []  # open elements below the deepest place
-        self.counts: list[int] = [0]  # items so far, in each open place
         self.listing: Any = None  # the open element that is one piece of code
+        self.kept: Any = None  # the open element whose line ends browsers show
+        self.unknown: list[Any] = []  # open elements that no standard knows, in a line
         self.apart: list[Any] = []  # open inline elements that have a line of their own
 
     def over(self) -> None:
@@ -86,35 +91,46 @@ class Walk:
                 if event == "end":
                     self.add(element.tail)
             elif event == "start":
-                if tag not in INLINE:
+                if tag in BLOCKS or (tag not in INLINE and not self.in_line(element)):
                     self.begin(tag, element, walk)
                 elif tag == "math":
                     walk.skip_subtree()
                     self.add(formula(element))
-                elif tag == "sup" and (mark := note(element)):
+                elif tag in MOVED and (text := moved(tag, element, self.parts)) is not None:
                     walk.skip_subtree()
-                    self.add(mark)
+                    self.skipped = element
+                    self.add(text)
                 elif self.is_apart(tag, element):
                     walk.skip_subtree()
                     self.skipped = element
                 else:
                     self.open_inline(tag, element)
                     self.add(element.text)
-            elif tag not in INLINE:
+            elif tag in BLOCKS or (tag not in INLINE and not self.is_in_line(element)):
                 self.end(tag, element)
                 if self.listing is None or not (element.tail or "").isspace():
                     self.add(element.tail)
             else:
-                if element is not self.skipped:
-                    self.close_inline(tag, element)
+                self.close_inline(tag, element)
                 self.add(element.tail)
         self.flush()
+
+    def in_line(self, element: Any) -> bool:
+        """Whether an element that no standard knows is part of a line."""
+        if not self.unknown and not is_part_of_line(element):
+            return False
+        self.unknown.append(element)
+        return True
+
+    def is_in_line(self, element: Any) -> bool:
+        """Whether an element that ends is the last unknown one in a line."""
+        return bool(self.unknown) and element is self.unknown[-1]
 
     def begin(self, tag: str, element: Any, walk: Any) -> None:
         """Enter an element that is not inline."""
         if tag == "br":
             self.parts.append(BREAK)
-        elif tag in DROPPED:
+        elif tag in DROPPED and not listings.is_shown(tag, element):
             walk.skip_subtree()
             if tag == "script" and element.get("type", "").startswith("math/tex"):
                 self.add(element.text)
@@ -130,13 +146,15 @@ class Walk:
             walk.skip_subtree()
             self.skipped = element
         else:
-            listed = listings.is_code(tag, element) if tag in LISTED or element.get("style") else 0
+            style = element.get("style")
+            listed = listings.is_code(tag, element) if tag in LISTED or style else 0
             if self.place.depth < DEEPEST:
-                named = "div" if tag == "form" and self.is_whole(element) else tag
-                self.open(named, element.attrib)
+                self.open(self.named(tag, element) if tag in RENAMED else tag, element)
             else:
                 self.flush()
                 self.deeper.append(element)
+            if style and self.kept is None and listings.KEEPS_LINES.search(style):
+                self.kept = element
             if listed:
                 self.code += tag != "pre"
                 self.listing = element
@@ -146,12 +164,18 @@ class Walk:
 
     def end(self, tag: str, element: Any) -> None:
         """Leave an element that is not inline."""
-        if tag == "br" or tag in DROPPED or element is self.skipped:
+        if (
+            tag == "br"
+            or element is self.skipped
+            or (tag in DROPPED and not listings.is_shown(tag, element))
+        ):
             return
         if self.listing is not None and element is not self.listing:
             self.new_line()
             return
         self.flush()
+        if element is self.kept:
+            self.kept = None
         if element is self.listing:
             self.listing = None
             self.code -= tag != "pre"
@@ -169,25 +193,30 @@ class Walk:
         """Whether an inline element is no part of the text that it stands in."""
         if self.listing is not None:
             return listings.is_no_code(tag, element)
+        if tag != "button" and tag != "a" and not element.keys():
+            return False
         if (self.hidden or element.get("style") or element.get("hidden") is not None) and is_hidden(
-            element.attrib, tag, self.hidden
+            element.attrib, tag, self.hidden, len(element) == 0
         ):
             return len("".join(element.itertext())) < LEAST_NOSCRIPT  # else a script shows it later
-        if tag == "span":
-            return (
-                element.get("aria-hidden") == HIDDEN and len(element) > 0 and told_beside(element)
-            )
-        if tag == "a":
-            return (element.text or "").strip() in ANCHORS and len(element) == 0 and (
-                element.get("href", "").startswith("#"))  # fmt: skip
+        if is_unread(tag, element):
+            return True
         return tag == "button" and len(element) < 2 and listings.is_copier(element)
 
     def close_inline(self, tag: str, element: Any) -> None:
         """Leave an inline element."""
+        if self.is_in_line(element):
+            self.unknown.pop()
+        if element is self.skipped:
+            return
         if tag == "a":
-            self.links -= 1
+            self.links -= is_link(element)
+        elif tag == "q" and not self.code:
+            self.parts.append(QUOTE)
         elif tag in STRONG:
             self.strong -= 1
+        if element is self.kept:
+            self.kept = None
         if self.apart and element is self.apart[-1]:
             self.apart.pop()
             if element is self.listing:
@@ -205,6 +234,18 @@ class Walk:
             return False
         return len("".join(noscript.itertext())) < LEAST_NOSCRIPT
 
+    def named(self, tag: str, element: Any) -> str:
+        """Return the tag that an element counts as."""
+        if tag == "form":
+            return "div" if self.is_whole(element) else tag
+        if tag == "textarea":
+            return "pre"
+        if tag == "footer" and self.place.tag == "blockquote":
+            return "p"  # the source of what is quoted
+        if tag == "div" and (role := element.get("role")):
+            return ROLES.get(role, tag)
+        return tag
+
     def is_whole(self, form: Any) -> bool:
         """Whether a form is around a page and no part of it, or in a form, as in no browser."""
         if any(place.tag == "form" for place in self.place.around()):
@@ -220,7 +261,8 @@ class Walk:
     def add(self, text: str | None) -> None:
         """Add a text to the current line."""
         if text:
-            self.parts.append(text)
+            kept = self.kept is not None and not self.code
+            self.parts.append(text.replace("\n", BREAK) if kept else text)
             if self.links:
                 self.linked += len(text.strip())
             if self.strong:
@@ -234,23 +276,28 @@ class Walk:
             self.apart.append(element)
             self.parts.append(BREAK)
         if tag == "a":
-            self.links += 1
-            if self.touches(element):
+            self.links += is_link(element)
+            if touches(self.parts, element) and (
+                element.getprevious().tag == "a" or begins_large(element)
+            ):
                 self.parts.append(" ")
-        elif tag in ("span", "button"):
-            if self.touches(element) and (element.text or "A")[0].isupper():
+        elif tag in BESIDE:
+            if self.code:
+                if listings.begins_line(element):
+                    self.new_line()
+            elif touches(self.parts, element) and begins_large(element) and not in_code(element):
                 self.parts.append(" ")
         elif tag in STRONG:
             self.strong += 1
         elif tag == "img":
             self.add(described(element, self.parts))
-        elif tag == "sup":
-            self.parts.append(raised(element, self.parts))
-        elif tag == "sub":
-            self.parts.append(lowered(element, self.parts))
+        elif tag == "q" and not self.code:
+            self.parts.append(QUOTE)
 
     def set_apart(self, tag: str, element: Any, style: str) -> None:
         """Begin a line, or a piece of code, where the style of an inline element does."""
+        if tag == "span" and self.kept is None and listings.KEEPS_LINES.search(style):
+            self.kept = element
         if tag == "code" and not self.code and listings.KEEPS_LINES.search(style):
             self.flush()
             self.listing = element
@@ -263,15 +310,9 @@ class Walk:
             elif self.parts and self.parts[-1] != BREAK:
                 self.parts.append(BREAK)
 
-    def touches(self, element: Any) -> bool:
-        """Whether a word would join that of a like element before it, unlike on the screen."""
-        if not self.parts or not self.parts[-1][-1:].isalnum() or len(self.parts[-1]) < 2:
-            return False
-        before = element.getprevious()
-        return before is not None and before.tag == element.tag and not before.tail
-
-    def open(self, tag: str, attributes: Any) -> None:
-        """Enter a block element."""
+    def open(self, tag: str, element: Any) -> None:
+        """Enter a block element, which counts as one with another tag."""
+        attributes = element.attrib
         self.flush()
         own, key = TAGS.get(tag, 0), tag
         if attributes:
@@ -288,54 +329,58 @@ class Walk:
                 own & BIT["popup"] and asks_consent(tag, attributes)
             ):
                 self.place.signed = True
-            if is_hidden(attributes, tag, self.hidden):
+            if is_hidden(attributes, tag, self.hidden, len(element) == 0):
                 self.place.unseen = True
+        if tag in NOTED:
+            self.note_kind(tag, element)
+
+    def note_kind(self, tag: str, element: Any) -> None:
+        """Note what the place of an element of code, a list or a table needs to be known by."""
         if tag == "pre":
             self.code += 1
         elif tag == "li":
-            given = attributes.get("value", "")
-            self.counts[-1] = int(given[:9]) if given.isdecimal() else self.counts[-1] + 1
-            self.place.number = self.counts[-1]
+            self.place.take_number(element.attrib)
+        elif tag == "ol":
+            self.place.begin_list(element)
+        elif tag == "tr":
+            self.place.row = Row()
         elif tag == "table":
-            self.place.plain = attributes.get("role") not in LAYOUT
-        self.counts.append(0)
-        if tag == "ol" and (start := attributes.get("start", "")).isdecimal():
-            self.counts[-1] = int(start[:9]) - 1
+            self.place.grid = Grid()
+            self.place.plain = element.get("role") not in LAYOUT
+            if self.place.up and (outer := self.place.up.table):
+                outer.plain = False  # a table in a cell
+        elif tag in CELLS:
+            self.place.take_columns(element.attrib)
+            self.place.first = len(self.blocks)
 
     def close(self) -> None:
         """Leave a block element."""
         if self.place.tag == "pre":
             self.code -= 1
+        elif self.place.tag == "tr":
+            self.place.end_row()
         elif self.place.tag in CELLS and self.place.kids > 1:
             self.lays_out()
-        self.counts.pop()
         assert self.place.up is not None
         self.place = self.place.up
 
     def lays_out(self) -> None:
-        """Note that the table around the place is for layout."""
-        table = next((around for around in self.place.around() if around.tag == "table"), None)
-        if table is not None:
+        """Note that the table around a cell is for layout, if it has no headings or a long cell."""
+        table, cell = self.place.table, self.place
+        if table is not None and not (
+            table.grid and table.grid.headed and are_short(self.blocks, cell)
+        ):
             table.plain = False
 
     def flush(self) -> None:
         """End the current line, which may give several blocks."""
         if not self.parts:
             return
-        text = "".join(self.parts)
+        texts = pieces("".join(self.parts), self.code > 0)
         self.parts = []
-        if self.code:
-            whole = text.replace(BREAK, "\n").replace("\xa0", " ").strip("\n").rstrip()
-            texts = [whole] if whole else []
-        elif BREAK in text:
-            lines = "\n".join([indented(line) for line in text.split(BREAK)])
-            texts = [part for part in BLANK_LINES.split(lines.strip("\n")) if part]
+        if texts:
             if len(texts) > 1 and self.place.tag in CELLS:
                 self.lays_out()
-        else:
-            text = " ".join(text.split())
-            texts = [text] if text else []
-        if texts:
             size = sum(map(len, texts))
             linked, bold = self.linked / size, min(1.0, self.bold / size)
             self.blocks += [
@@ -346,40 +391,8 @@ class Walk:
         self.linked = self.bold = 0
 
 
-def told_beside(element: Any) -> bool:
-    """Whether an element beside one tells screen readers what it shows, as beside a formula."""
-    beside = (element.getprevious(), element.getnext())
-    return any(one is not None and "".join(one.itertext()).strip() for one in beside)
-
-
-def lines_of(cite: Any) -> list[Any]:
-    """Return the tags of the two elements around one, of which a quotation sets it apart."""
-    return [around.tag for _, around in zip(range(2), cite.iterancestors(), strict=False)]
-
-
-def indented(line: str) -> str:
-    """Return a line between line breaks, with its spaces that a browser shows at its beginning."""
-    found = " ".join(line.split())
-    if "\xa0" in line and found and len(found) <= LONGEST_VERSE:
-        begins = BEFORE.match(line.lstrip(" \t\r\n"))
-        assert begins is not None  # it may be empty
-        return " " * len(begins[0]) + found
-    return found
-
-
 def blocks(tree: Any) -> tuple[list[Block], list[Place]]:
     """Return the blocks of a page, and its block elements, both in their order."""
     walk = Walk(tree)
     walk.over()
     return walk.blocks, walk.places
-
-
-def stands_at_an_edge(element: Any) -> bool:
-    """Whether an inline element has no text before it, or none after it, where it stands.
-
-    A source begins or ends a quotation; a title stands in a sentence of it.
-    """
-    before, parent = element.getprevious(), element.getparent()
-    if before is None and not (parent.text or "").strip():
-        return True
-    return not (element.tail or "").strip() and element.getnext() is None

@@ -7,6 +7,7 @@ nothing short that stands in the middle of it.
 
 from collections.abc import Callable, Iterator
 
+from webtext.pipeline.text.extraction.blocks.evidence import group_of
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_data
@@ -30,6 +31,11 @@ LONGEST_GAP = 3  # blocks of it
 MOST_GAP = 40  # words of each
 LEAST_CODE = 0.2  # probability of code that is taken with the text beside it
 ANNOUNCED = 0.02  # probability of a list or code after a taken line that ends in a colon
+LEAST_REST = 0.05  # probability of a paragraph after a taken text in the same element
+POSTS = BIT["post"] | BIT["comment"]
+LEAST_POSTS = 2  # blocks of posts that have the same names around them
+MOST_POSTS = 0.5  # share of their characters that are taken, where all are
+LEAST_POST = 0.05  # probability of each
 COLON = (":", "\uff1a")
 
 
@@ -43,6 +49,9 @@ def completed(blocks: list[Block], takes: list[bool], chances: list[float]) -> l
     with_code(blocks, takes, chances)
     with_announced(blocks, takes, chances)
     with_gaps(blocks, takes, chances)
+    with_notes(blocks, takes, chances)
+    with_rests(blocks, takes, chances)
+    with_posts(blocks, takes, chances)
     for at in range(len(blocks) - 2, -1, -1):
         block = blocks[at]
         if (
@@ -113,7 +122,7 @@ def is_short(place: Place) -> bool:
 
 def with_items(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
     """Take the other items of a list of which some are taken."""
-    for inside, outer in stretches(blocks, lambda block: block.place.list):
+    for inside, outer in lists_of(blocks):
         words = sum(len(blocks[at].text) for at in inside)
         linked = sum(blocks[at].linked for at in inside)
         taken = [at for at in inside if takes[at]]
@@ -123,6 +132,15 @@ def with_items(blocks: list[Block], takes: list[bool], chances: list[float]) -> 
             takes[at] = takes[at] or (
                 chances[at] >= LEAST_ITEM and not blocks[at].place.bits & BETWEEN
             )
+
+
+def lists_of(blocks: list[Block]) -> list[tuple[list[int], Place]]:
+    """Return the blocks of each list, without those in lists inside it, and the list."""
+    found: dict[Place, list[int]] = {}
+    for at, block in enumerate(blocks):
+        if (outer := block.place.list) is not None:
+            found.setdefault(outer, []).append(at)
+    return [(inside, outer) for outer, inside in found.items()]
 
 
 def with_code(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
@@ -136,13 +154,19 @@ def with_code(blocks: list[Block], takes: list[bool], chances: list[float]) -> N
 
 
 def with_announced(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
-    """Take the list, or the code, that a taken line with a colon at its end announces."""
+    """Take the list, or the code, that a taken line with a colon at its end announces.
+
+    A list in the same element as the line before it needs no colon.
+    """
     for at in range(1, len(blocks)):
         before, block = blocks[at - 1], blocks[at]
-        if takes[at] or not takes[at - 1] or not before.text.endswith(COLON):
+        if takes[at] or not takes[at - 1]:
             continue
         outer = block.place if block.code else block.place.list
-        if outer is None or not is_over(outer, before.place):
+        if outer is None:
+            continue
+        told = before.text.endswith(COLON) and is_over(outer, before.place)
+        if not told and not (outer.up is before.place and outer is block.place.list):
             continue
         end = at
         while (
@@ -154,9 +178,44 @@ def with_announced(blocks: list[Block], takes: list[bool], chances: list[float])
             end += 1
 
 
-def may_belong(block: Block) -> bool:
-    """Whether nothing shows that a block is a menu or the like."""
-    return not block.place.bits & BETWEEN and block.linked <= LINKED * len(block.text)
+def may_belong(block: Block, allowed: int = 0) -> bool:
+    """Whether nothing shows that a block is a menu or the like, hints of others taken aside."""
+    odd = block.place.bits & BETWEEN & ~allowed
+    return not odd and block.linked <= LINKED * len(block.text)
+
+
+def with_notes(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take the notes under a text."""
+    for at, block in enumerate(blocks):
+        place = block.place
+        if place.bits & BIT["note"] and not takes[at] and chances[at] >= ANNOUNCED:
+            others = BETWEEN & ~(BIT["<aside>"] | BIT["aside"])
+            takes[at] = not place.bits & others and block.linked <= LINKED * len(block.text)
+
+
+def with_rests(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take the paragraphs that follow a taken text within its own element."""
+    texts = {block.place for at, block in enumerate(blocks) if takes[at]}
+    for at, block in enumerate(blocks):
+        if not takes[at] and block.place.up in texts and chances[at] >= LEAST_REST:
+            takes[at] = may_belong(block, block.place.up.bits)
+
+
+def with_posts(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
+    """Take the other posts of a thread of which most are taken, however short they are."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, block in enumerate(blocks):
+        if block.place.bits & POSTS:
+            groups.setdefault(group_of(block.place), []).append(at)
+    for inside in groups.values():
+        words = sum(len(blocks[at].text) for at in inside)
+        taken = sum(len(blocks[at].text) for at in inside if takes[at])
+        if len(inside) < LEAST_POSTS or taken < MOST_POSTS * words:
+            continue
+        allowed = next(blocks[at].place.bits for at in inside if takes[at])
+        for at in inside:
+            if not takes[at] and chances[at] >= LEAST_POST:
+                takes[at] = may_belong(blocks[at], allowed)
 
 
 def with_gaps(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:

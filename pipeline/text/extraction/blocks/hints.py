@@ -50,6 +50,7 @@ WORDS = {
     "caption": r"caption|credit|figure|image|media|photo",
     "hero": r"^hero|title|headline|heading|intro|^lead$|jumbo|^deck$|kicker",
     "code": r"^code|highlight|syntax|prism|hljs",
+    "note": r"^(?:foot|end)notes?$",
 }
 # Elements that are a hint by themselves, each kind with its own bit.
 ELEMENTS = {
@@ -91,6 +92,7 @@ ROLES = {
     "alertdialog": BIT["popup"],
     "tooltip": BIT["popup"],
     "tablist": BIT["fold"],
+    "tabpanel": BIT["fold"],
 }
 PATTERNS = [(BIT[name], re.compile(pattern).search) for name, pattern in WORDS.items()]
 WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
@@ -108,7 +110,10 @@ CONSENT = re.compile(
     re.IGNORECASE,
 )
 BOXES = ("div", "section", "aside", "dialog", "form")
-SIGNED = re.compile(r"(?:^|[\W_])(?:sig|signature)(?:$|[\W_\d])", re.IGNORECASE)
+SIGNED = re.compile(
+    r"(?:^|[\W_])(?:(?:post|user|member|message|forum)?signature|(?:post|user)?sig)(?:$|[\W_\d])",
+    re.IGNORECASE,
+)
 
 
 def names(several: str) -> frozenset[str]:

@@ -15,15 +15,41 @@ ITS_OWN_LINE = re.compile(r"display\s*:\s*(?:block|table-row)\b", re.IGNORECASE)
 PROSE = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "article", "section", "form", "hr", "dl")
 ROWS = 3  # of a table or list that are looked at
 NAMED = re.compile(r"(?:^|[\W_])(?:code|source)(?:$|[\W_])", re.IGNORECASE)
-LINE_NUMBER = re.compile(r"line-?no|line-?num|gutter|hljs-ln-n|blob-num", re.IGNORECASE)
-COPIES = ("copy", "copied", "copied!", "copy code", "copy to clipboard")
+LINE_NUMBER = re.compile(
+    r"line-?n(?:o|r|um)|gutter|hljs-ln-n|blob-num|(?:^|\s)lnt?(?:$|\s)", re.IGNORECASE
+)
+LINE = re.compile(r"(?:^|[\s_-])line(?:$|\s)", re.IGNORECASE)
+AREA = re.compile(r"(?:^|[\W_])code(?:$|[\W_])", re.IGNORECASE)
+# Source: HTML standard, 13.2.6.5 (elements that end foreign content), the most frequent of them.
+OUTSIDE = ("p", "h1", "h2", "h3", "ul", "ol", "table", "blockquote", "pre")
+SHADOWS = ("shadowrootmode", "shadowroot")  # of a template that browsers show in place
+COPIES = re.compile(
+    r"cop(?:y|ied)!?(?: (?:code|link|url|page|text|snippet|command|item path|to clipboard))?",
+    re.IGNORECASE,
+)
+
+
+def is_shown(tag: str, element: Any) -> bool:
+    """Whether an element is shown that is not shown as a rule: code to copy, a shadow tree.
+
+    A drawing that is never closed has the rest of the page in it; browsers close it before that.
+    """
+    if tag == "svg":
+        first = next(element.iter(*OUTSIDE, "foreignobject"), None)
+        return first is not None and first.tag != "foreignobject"
+    if tag == "template":
+        return any(element.get(name) is not None for name in SHADOWS)
+    if tag == "textarea":
+        named = f"{element.get('name', '')} {element.get('class', '')}"
+        return AREA.search(named) is not None and not (element.text or "<").lstrip().startswith("<")
+    return False
 
 
 def is_code(tag: str, element: Any) -> bool:
     """Whether an element is one piece of code."""
     if tag in ("table", "ol", "ul"):
         return is_numbered(tag, element)
-    if tag in CODE or KEEPS_SPACE.search(element.get("style", "")):
+    if tag in CODE or tag == "textarea" or KEEPS_SPACE.search(element.get("style", "")):
         return next(element.iter(*PROSE), element) is element
     return False
 
@@ -71,6 +97,15 @@ def is_no_code(tag: str, element: Any) -> bool:
     return bool(LINE_NUMBER.search(element.get("class", ""))) and is_gutter(element)
 
 
+def begins_line(element: Any) -> bool:
+    """Whether an element in code is a line after another, by its name, with nothing between."""
+    named = element.get("class")
+    if not named or not LINE.search(named):
+        return False
+    before = element.getprevious()
+    return before is not None and before.get("class") == named and not before.tail
+
+
 def is_copier(button: Any) -> bool:
     """Whether a button copies the code beside it."""
-    return " ".join("".join(button.itertext()).split()).lower() in COPIES
+    return COPIES.fullmatch(" ".join("".join(button.itertext()).split())) is not None

@@ -1,5 +1,6 @@
 """The main text of a page: its blocks, their features, the best choice, and the output."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,12 @@ from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
 from webtext.pipeline.text.extraction.blocks.scoring import best_choice, judged
 from webtext.pipeline.text.extraction.blocks.writing import data_cell, is_thread, written
 from webtext.pipeline.text.extraction.embedded import SHOWN, embedded
-from webtext.pipeline.text.extraction.notices import without_notices
+from webtext.pipeline.text.extraction.notices import without_notices, without_popups
 
+# Letters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"
+)
 LIKELY = 0.5  # probability below which nothing is taken if precision is favoured
 GENEROUS = 2.0  # factor of the blocks' probability if recall is favoured
 COMMENTS = BIT["comment"]
@@ -62,6 +67,17 @@ def shown(found: list[Block]) -> int:
     return sum(len(block.text) for block in found)
 
 
+def weights(found: list[Block], words: list[int]) -> list[int]:
+    """Return the number of words of each of some blocks in any script, given those with spaces.
+
+    Where no spaces stand between words, two letters count as one.
+    """
+    return [
+        size if block.text.isascii() else size + len(UNSPACED.findall(block.text)) // 2
+        for block, size in zip(found, words, strict=True)
+    ]
+
+
 def chosen(
     found: list[Block], chances: list[float], wishes: Wishes, words: list[int] | None = None
 ) -> list[Block]:
@@ -69,9 +85,10 @@ def chosen(
 
     `words` are the blocks' numbers of words, where they are known.
     """
-    words = lengths(found) if words is None else words
+    words = weights(found, lengths(found) if words is None else words)
     if wishes.generous:
         chances = [min(1.0, GENEROUS * chance) for chance in chances]
+    chances = without_popups(found, chances, words)
     takes = completed(found, best_choice(chances, words), chances)
     if wishes.precise:
         takes = [take and chance >= LIKELY for take, chance in zip(takes, chances, strict=True)]

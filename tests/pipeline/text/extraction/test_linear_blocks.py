@@ -11,6 +11,7 @@ from webtext.pipeline.text.extraction.unseen import read_rules
 FORM = b"<form>" + b"an item of a shop " * 12 + b"</form>"
 NOTICE = b"<p>We use cookies, and you agree.</p>"
 ARTICLE = b"<article>x</article>"
+CELLS = b"<tr><td rowspan=900>a<td colspan=50>b<td>c"
 START = b"<html><body>"
 
 
@@ -27,6 +28,9 @@ def styles(selectors):
 CASES = {
     "forms": (blocks_of, repeated(part=FORM, before=START), 40_000),
     "notices": (blocks_of, repeated(part=NOTICE, before=START), 20_000),
+    "unknown elements": (blocks_of, repeated(part=b"a <x-y>b</x-y> ", before=START), 20_000),
+    "exponents": (blocks_of, repeated(part=b"a<sup>2</sup> ", before=START + b"<p>"), 20_000),
+    "cells": (blocks_of, repeated(part=CELLS, before=START + b"<table>"), 20_000),
     "a head": (tree, repeated(part=ARTICLE, before=b"<html><head><title>t</title>"), 60_000),
     "styles": (styles, repeated(part=b".a,"), 10_000),
 }

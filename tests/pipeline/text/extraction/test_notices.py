@@ -3,7 +3,7 @@
 import pytest
 
 from webtext.pipeline.text.extraction.blocks.blocks import blocks
-from webtext.pipeline.text.extraction.notices import without_notices
+from webtext.pipeline.text.extraction.notices import without_notices, without_popups
 from webtext.pipeline.text.extraction.parse import parse
 from webtext.pipeline.text.extraction.unseen import MOST_STYLE, hidden_names, is_hidden
 
@@ -40,12 +40,25 @@ OUT = {
     "クッキー": "<p>クッキーの使用に同意してください。</p>",
     "an owner": "<p>© 2009 The Mill. All rights reserved.</p>",
     "a maker": "<p>Powered by MillBoard 2.1</p>",
+    "куки": "<p>Мы используем файлы cookie. Продолжая, вы соглашаетесь.</p>",
+    "çerez": "<p>Bu site çerez kullanmaktadır.</p>",
+    "an owner elsewhere": "<p>Alle Rechte vorbehalten, Mühle Altenburg</p>",
+    "no size": "<p style='font-size:0'>Trap</p>",
+    "cut to nothing": "<p style='position:absolute;clip:rect(0,0,0,0)'>Trap</p>",
+    "the next page": "<p>Next message: <a href=2>[mills] Brooks</a></p><p>The end</p>",
+    "an order": "<ul><li><b>Messages sorted by:</b> <a>[ date ]</a> <a>[ thread ]</a></li></ul>",
+    "a call": "<p><a href=#top>Back to top</a></p><p>The end</p>",
+    "more of it": "<p><a href=/2>Continue reading</a></p><p>The end</p>",
+    "a letter": "<div class='newsletter'><p>Sign up and get the tides.</p></div><p>The end</p>",
+    "an edit": "<div class='post'><p>Last edited by ann; 3 May, 10:05.</p></div><p>The end</p>",
+    "other texts": "<h3>Most read</h3><p><a>Mills of the north</a></p><p>The end</p>",
+    "a list of mails": "<pre>The end\n____________________\nmills mailing list\nhttp://m</pre>",
 }
 
 
 @pytest.mark.parametrize("more", OUT.values(), ids=OUT)
 def test_what_a_reader_would_not_copy_is_left_out(more):
-    assert left(TEXT + more) == ALONE
+    assert [text for text in left(TEXT + more) if text != "The end"] == ALONE
 
 
 IN = {
@@ -65,6 +78,13 @@ IN = {
     "sizes of its own": f"<ul style='font-size:0'><li style='font-size:1em'>Brook</li></ul>{TEXT}",
     "copyright within": f"<p>Copyright 1910 by the miller.</p>{TEXT * 3}",
     "shown": "<p style='display: block'>Brook</p>",
+    "an answer": "<dl><dt>Free?</dt><dd style='display:none'>Yes.</dd></dl>",
+    "a panel": "<h3><button>Free?</button></h3><div class='accordion-panel' hidden>Yes.</div>",
+    "what is next": "<p>Next: the <a href=/w>wheel</a> turned the other way than it had ever.</p>",
+    "a rule": "<p>Brook<br>____________________<br>It was late.</p>",
+    "a word on letters": "<div class='newsletter'><p>Each week we write of mills.</p></div>",
+    "what others said": f"<p>Last edited by the miller in 1901.</p>{TEXT}",
+    "a heading of links": f"<h3>Related</h3><p>The brooks.</p>{TEXT}",
     "a small size": "<p style='font-size: 0.8em'>Brook</p>",
     "a bit to the left": "<p style='left:-9px'>Brook</p>",
     "until found": "<p hidden='until-found'>Brook</p>",
@@ -75,6 +95,21 @@ IN = {
 def test_what_only_looks_like_it_is_kept(more):
     both = TEXT + more
     assert len(left(both)) == len(blocks(parse(f"<html><body>{both}</body></html>"))[0])
+
+
+def test_a_notice_over_the_page_counts_for_nothing_however_long():
+    notice = "<div class='modal'><p>" + "We use cookies as our policy tells. " * 30 + "</p></div>"
+    found, _ = blocks(parse(f"<html><body>{notice}{TEXT}</body></html>"))
+    sizes = [len(block.text.split()) for block in found]
+    assert without_popups(found, [0.9, 0.5], sizes) == [0.0, 0.5]
+    assert without_popups(found, [0.9, 0.1], sizes) == [0.9, 0.1]  # there is no other text
+
+
+def test_signatures_under_a_line_are_cut_where_there_are_several():
+    post = "<div>Yes, tar it.<br>____________________<br>Sail on, says {}</div>"
+    found, _ = blocks(parse(f"<body>{post.format('ann')}<p>No.</p>{post.format('ben')}</body>"))
+    without_notices(found, [True] * 3, [3, 1, 3])
+    assert [block.text for block in found] == ["Yes, tar it.", "No.", "Yes, tar it."]
 
 
 def test_a_page_that_a_script_shows_later_is_kept():

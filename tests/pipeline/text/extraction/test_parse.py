@@ -112,6 +112,9 @@ def test_nothing_is_lost_below_many_open_elements(opened, count):
         "a and a server's own warning, which is long\n<!doctype html><html><body><p>b</body>",
         "<br><b>Warning</b>: a() in a.php on line 9 and more of it<html lang=en><body><p>b</body>",
         "<html><body><table><tr><td>a<table><tr><td>x</table><tr><td>b</table></body></html>",
+        "<html><body><table><tfoot><tr><td>b</tfoot><tbody><tr><td>a</tbody></table></body></html>",
+        "<HTML><FRAMESET><FRAME SRC=m><NOFRAMES><BODY><P>a<P>b</BODY></NOFRAMES></FRAMESET></HTML>",
+        "<html><body><p>a <noframes>x</noframes> b</p></body></html>",
     ],
 )
 def test_what_comes_after_an_end_belongs_to_the_page(html):

@@ -58,10 +58,30 @@ ITEMS = "<li>*Ash</li><li>Oak</li>"
         ("<p>*One</p><p><a href='/t'>two</a></p><p>*three</p>", "*One\n*three"),
         ("<p>*One</p><div class='share'>two</div><p>*three</p>", "*One\n*three"),
         ("<p>*One</p><p>a</p><p>b</p><p>c</p><p>d</p><p>*two</p>", "*One\n*two"),
+        ("<div>*Run<p>on</p></div><p>off</p>", "*Run\non"),
+        ("<div>*Run<div class='share'><p>on</p></div></div>", "*Run"),
+        ("<p>*Ash</p><div class='footnotes'><p>Tall.</p></div><p>Oak</p>", "*Ash\nTall."),
+        ("<p>*Ash</p><div class='footnotes'><p><a href='/t'>Tall</a></p></div>", "*Ash"),
+        ("<ol><li>*Ash<ol><li>tall</li></ol></li><li>Oak</li></ol>",
+         "1. *Ash\n1. tall\n2. Oak"),
+        ("<div>*If it<dl><dt>1.</dt><dd>grows</dd></dl></div>", "*If it\n1.\ngrows"),
+        ("<p>*Ash</p><ul><li>tall</li></ul>", "*Ash"),
     ],
 )  # fmt: skip
 def test_what_stands_in_a_text_that_is_taken_is_taken(inside, text):
     assert taken(inside) == text
+
+
+POST = "<div class='post'><b>{}</b><p>{}</p></div>"
+LONG = "*Pine tar, as my father did, and never any other."
+
+
+def test_a_short_post_is_taken_where_most_of_the_thread_is():
+    thread = POST.format("ann", LONG) + POST.format("ben", "No.") + POST.format("eve", LONG)
+    assert taken(thread, 0.1).count("No.") == 1
+    assert "No." not in taken(POST.format("ann", LONG) + POST.format("ben", "No. " * 99), 0.1)
+    assert "No." not in taken(thread, 0.01)
+    assert "No." not in taken(thread.replace("post", "row"), 0.1)
 
 
 @pytest.mark.parametrize(("chance", "whole"), [(0.05, True), (0.01, False)])

@@ -104,6 +104,33 @@ def test_a_thread_that_is_data_for_scripts_is_read_from_there():
     assert [said in text(page) for said in SAID] == [True] * len(SAID)
 
 
+LINKED = {
+    "an article": {"@type": "NewsArticle", "articleBody": "{0}\n\n{1}"},
+    "in a graph": {"@graph": [{"@type": "WebSite"}, {"articleBody": "<p>{0}</p><p>{1}</p>"}]},
+    "with marks": {"@type": ["BlogPosting"], "articleBody": "&lt;p&gt;{0}&lt;/p&gt;&lt;p&gt;{1}"},
+    "posts": {"@type": "DiscussionForumPosting", "text": "{0}",
+              "comment": [{"@type": "Comment", "text": "{1}"}]},
+    "answers": {"mainEntity": {"@type": "Question", "name": "Why?", "text": "{0}",
+                               "acceptedAnswer": {"@type": "Answer", "text": "{1}"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("data", LINKED.values(), ids=LINKED)
+def test_a_text_that_is_data_for_search_engines_is_read_where_the_page_shows_none(data):
+    script = f"<script type='application/ld+json'>{json.dumps(data)}</script>"
+    script = script.replace("{0}", SAID[0]).replace("{1}", SAID[1])
+    found = text(f"<html><head>{script}</head><body><div id='root'>Loading</div></body></html>")
+    assert found.index(SAID[0]) < found.index(SAID[1])
+    shown = text(f"<html><head>{script}</head><body><p>{SAID[2] * 9}</p></body></html>")
+    assert SAID[0] not in shown
+
+
+@pytest.mark.parametrize("data", ["{", '{"@type": [{}], "text": 3}', "[" * 9999, '"a"', "7"])
+def test_broken_data_for_search_engines_is_no_text(data):
+    script = f"<script type='application/ld+json'>{data}</script>"
+    assert text(f"<html><body>{script}<p>{SAID[0]}</p></body></html>") == SAID[0]
+
+
 @pytest.mark.parametrize("data", ["{", '{"topic_1": "{}"}', '{"topic_1": 3}', "[1]", '"a"'])
 def test_broken_data_for_scripts_is_no_text(data):
     page = f"<html><body><div data-preloaded='{data}'></div><p>{SAID[0]}</p></body></html>"

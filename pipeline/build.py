@@ -13,7 +13,7 @@ from typing import Any
 
 from webtext.pipeline.core.directories import months
 from webtext.pipeline.core.directories.checked import ABOUT, check
-from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.data_directory import locked, newest, not_made, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
@@ -31,7 +31,7 @@ from webtext.pipeline.core.step import (
     maker,
 )
 from webtext.pipeline.core.stores import working_copy
-from webtext.pipeline.core.stores.stored_files import look_again
+from webtext.pipeline.core.stores.seen_objects import look_again
 from webtext.pipeline.insight import report, trace, verification
 from webtext.pipeline.insight.unreached import Unreached, unreached
 from webtext.pipeline.steps import STEPS
@@ -181,10 +181,7 @@ class Build:
         for step, directory in there:
             if step.name == name:
                 return directory
-        raise UserError(
-            f"{self.data}: no whole {name} directory yet; make one with: webtext build RECIPE "
-            f"--data {self.data} --until {name}"
-        )
+        raise not_made(self.data, name)
 
     def funnel(self) -> dict[str, Any]:
         """Return each stage's line of the funnel, and how large the corpus is.
@@ -357,7 +354,6 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
             f"{step.home.path}: {changed} has changed while it was made, so a part of it may have "
             "been made by each; run the same command again: the step begins anew"
         )
-    mark.unlink()
     step.home.finish(
         {
             "stage": step.name,
@@ -365,7 +361,8 @@ def end(step: Planned, passages: Sequence[Passage]) -> None:
             "inputs": step.fingerprints(),
             **made_by(step.step),
             "passages": [asdict(passage) for passage in passages],
-        }
+        },
+        mark,
     )
 
 

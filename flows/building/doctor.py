@@ -1,8 +1,10 @@
 """Check this machine for what a build needs: each line gives a state and, if bad, what to do."""
 
+import http.client
 import importlib.metadata
 import os
 import platform
+import re
 import resource
 import shutil
 import socket
@@ -33,6 +35,7 @@ MEMORY_GB = 2.0  # half a GB for each of the documents step's processes on two c
 FILES = 1024  # a crawl of 256 hosts at once has a socket and one or two files open for each
 CLOCK_SECONDS = 60.0  # off: certificates and conditional requests depend on this clock
 DNS_SECONDS = 5.0
+SECRET = re.compile("AUTH|KEY|PASS|SECRET|TOKEN|HEADERS|CONNECTION_URL")  # in a variable's name
 NAMES = ("example.com", "example.org")  # reserved for such use. Source: RFC 2606, section 3
 
 
@@ -52,28 +55,33 @@ class Finding:
 
 def examine(data: Path, network: bool = True) -> Iterator[Finding]:
     """Yield the findings, the quick ones first; a check that fails is a finding too."""
-    checks: list[Callable[[], Finding]] = [
-        python,
-        packages,
-        lambda: disk(data),
-        memory,
-        open_files,
-        lambda: writable("data directory", data, "choose another place with --data"),
-        lambda: writable("temporary files", Path(tempfile.gettempdir()), "set TMPDIR"),
-        lambda: writable("cache", cache(), "set XDG_CACHE_HOME; without it starts are slower"),
-        lambda: lock(data),
-        tokenizer,
-        gpu,
-        lambda: prefect_settings(data),
-        lambda: prefect_database(data),
-    ]
+    checks: dict[str, Callable[[], Finding]] = {
+        "Python": python,
+        "packages": packages,
+        "disk": lambda: disk(data),
+        "memory": memory,
+        "open files": open_files,
+        "data directory": lambda: writable(
+            "data directory", data, "choose another place with --data"
+        ),
+        "temporary files": lambda: writable(
+            "temporary files", Path(tempfile.gettempdir()), "set TMPDIR"
+        ),
+        "cache": lambda: writable(
+            "cache", cache(), "set XDG_CACHE_HOME; without it starts are slower"
+        ),
+        "builds": lambda: lock(data),
+        "tokenizer": tokenizer,
+        "GPU": gpu,
+        "Prefect": lambda: prefect_settings(data),
+        "Prefect's database": lambda: prefect_database(data),
+    }
     if network:
-        checks += [dns, clock]
-    for check in checks:
+        checks |= {"DNS": dns, "clock": clock}
+    for name, check in checks.items():
         try:
             yield check()
         except Exception as error:  # noqa: BLE001 -- a doctor that falls ill tells of what
-            name = getattr(check, "__name__", "a check")
             yield Finding(name, "warn", f"could not be looked at: {error}", "report this")
 
 
@@ -211,7 +219,8 @@ def prefect_settings(data: Path) -> Finding:
     """Check the environment variables that Prefect reads."""
     told = {key: value for key, value in sorted(os.environ.items()) if key.startswith("PREFECT_")}
     shown = ", ".join(
-        key if "AUTH" in key or "KEY" in key else f"{key}={value}" for key, value in told.items()
+        key if SECRET.search(key) or "@" in value else f"{key}={value}"
+        for key, value in told.items()
     )
     found = f"{shown or 'nothing is set'}; state in {prefect_home(data)}"
     if find_spec("prefect") is None:
@@ -222,9 +231,10 @@ def prefect_settings(data: Path) -> Finding:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=DNS_SECONDS):  # noqa: S310 -- theirs
             return Finding("Prefect", "ok", f"{found}, which answers")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         advice = "start that server, or unset PREFECT_API_URL to have one started"
-        return Finding("Prefect", "bad", f"{url} does not answer ({error})", advice)
+        place = "PREFECT_API_URL" if "@" in url else url
+        return Finding("Prefect", "bad", f"{place} does not answer ({error})", advice)
 
 
 def prefect_database(data: Path) -> Finding:
@@ -267,7 +277,7 @@ def clock() -> Finding:
     try:
         with urllib.request.urlopen(request, timeout=DNS_SECONDS) as answer:  # noqa: S310 -- http
             theirs = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, http.client.HTTPException) as error:
         return Finding("clock", "ok", f"not compared, for no web server answers ({error})")
     off = time.time() - theirs
     advice = "set it, for example with chrony: certificates are judged by it"

@@ -56,6 +56,7 @@ def call(hook: str, event: str, told: str) -> str | None:
             shell=True,
             input=told,
             text=True,
+            errors="replace",
             capture_output=True,
             timeout=COMMAND_SECONDS,
             check=False,

@@ -1,9 +1,10 @@
 """Run the steps of a build in order and show their progress, with or without Prefect."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from webtext.flows.building.hooks import Hooks
@@ -50,19 +51,19 @@ def run_steps(
     if made is not None:
         facts = growth(data, made)
         tell("snapshot_made", **facts)
-        if "since" in facts:
+        if before := facts.get("since"):
             say(
                 f"snapshot {made.name}: {facts['came']:,} documents came, {facts['went']:,} went, "
-                f"{facts['changed']:,} changed since {facts['since']}; why is said by: "
-                f"webtext compare {data}@{facts['since']} {data}"
+                f"{facts['changed']:,} changed since {before}; why is said by: "
+                f"webtext compare {quote(f'{data}@{before}')} {quote(str(data))}"
             )
 
 
 def growth(data: Path, made: Snapshot) -> dict[str, Any]:
     """Return the name of a new snapshot, and how many documents came and went since the last one.
 
-    Without an earlier one, without DuckDB (webtext-light), or where one of the two has no table of
-    measures, it is the name alone.
+    Without an earlier one, without DuckDB (webtext-light), or where the two cannot be compared, it
+    is the name alone.
     """
     facts: dict[str, Any] = {"snapshot": made.name}
     before = [one for one in snapshots(data) if one.made < made.made and one.name != made.name]
@@ -70,11 +71,15 @@ def growth(data: Path, made: Snapshot) -> dict[str, Any]:
         return facts
     from webtext.pipeline.insight.figures.compared import compared  # with DuckDB
 
-    with suppress(UserError):
+    try:
         last, now = (Build(None, data, snapshot=one.name).made() for one in (before[-1], made))
         found = compared(last, now, samples=0)["documents"]
         facts |= {"since": before[-1].name}
         facts |= {name: found[name] for name in ("came", "went", "changed")}
+    except UserError:
+        pass
+    except Exception as error:  # noqa: BLE001 -- what only tells of a corpus fails no build
+        say(f"snapshot {made.name}: could not be compared with {before[-1].name}: {error}")
     return facts
 
 

@@ -109,12 +109,12 @@ class Meter:
     def line(self, done: int, total: int | None, note: str) -> str:
         """Return one line for a log.
 
-        >>> Meter("crawl", None).line(0, 200, "3 hosts").split(",")[0]
-        'crawl: 0 of 200 (0 %)'
+        >>> Meter("crawl", None).line(1999, 2000, "3 hosts").split(", ")[0]
+        'crawl: 1,999 of 2,000 (99 %)'
         """
         count = f"{done / 1e6:,.1f}" if self.unit else f"{done:,}"
         whole = f"{total / 1e6:,.1f} MB" if self.unit and total else f"{total:,}" if total else ""
-        share = f" of {whole} ({done / total:.0%})".replace("%", " %") if total else ""
+        share = f" of {whole} ({100 * done // total} %)" if total else ""
         rate = self.rate(done)
         left = f", {(total - done) / rate:,.0f} s left" if total and rate > 0 else ""
         return f"{self.name}: {count}{share}, {self.told(done, note)}{left}"

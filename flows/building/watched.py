@@ -145,19 +145,19 @@ class Watched:
             self.tell("progress", step=name, done=done, total=total, note=note)
 
         self.tell("step_started", step=name, directory=home)
-        delays = iter(self.delays)
+        delays, pause = iter(self.delays), 0.0
         while True:
             try:
+                time.sleep(pause)
                 passages = self.run(step, workers, told)
             except Exception as error:
                 delay = next(delays, None) if passing(error) else None
                 if delay is None:
                     self.tell("step_failed", step=name, error=one_line(error))
                     raise
-                delay *= random.uniform(0.8, 1.2)  # noqa: S311 -- so that many do not come at once
-                self.tell("step_retried", step=name, error=one_line(error), seconds=round(delay, 1))
-                self.say(f"{name}: {one_line(error)}; tried again in {delay:,.0f} s")
-                time.sleep(delay)
+                pause = delay * random.uniform(0.8, 1.2)  # noqa: S311 -- so that many do not come at once
+                self.tell("step_retried", step=name, error=one_line(error), seconds=round(pause, 1))
+                self.say(f"{name}: {one_line(error)}; tried again in {pause:,.0f} s")
             except BaseException:
                 self.tell("step_stopped", step=name)
                 raise

@@ -21,8 +21,8 @@ from webtext.flows.cluster.crew import RUN, STOP, Crew, gone
 from webtext.flows.cluster.on_worker import Errand, NewWorkerError
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.core.pool import AHEAD, POLL_SECONDS, Work, meter, set_aside
-from webtext.pipeline.core.progress import Progress
+from webtext.pipeline.core.pool import AHEAD, POLL_SECONDS, Work, set_aside
+from webtext.pipeline.core.progress import Figures, Progress, meter
 
 TRIES = 2  # of an item that kills its worker, as in `pool`
 NOBODY_SECONDS = 60.0  # without a worker that takes an item, after which the build ends
@@ -33,19 +33,34 @@ ARRIVE_SECONDS = 0.02  # between two looks at files that are on their way
 class DaskRunner(Crew):
     """A `Runner` whose workers are those of a Dask cluster."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether the workers see what this process sees, and not the store alone."""
+        return self.exchange is None
+
+    @property
+    def size(self) -> int:
+        """How many workers there are now."""
+        return len(self.ready())
+
     def each(
-        self, work: Work, items: Sequence[Any], progress: Progress, total: int | None
+        self,
+        work: Work,
+        items: Sequence[Any],
+        progress: Progress,
+        total: int | None,
+        lasting: Callable[[Figures], str] | None = None,
     ) -> list[Any]:
-        """Do as `pool.each` does."""
+        """Do as `pool.each` and `Runner.each` do."""
         if self._ours_alone(work, items):
             return pool.each(work, items, self.threads, progress, total)
-        counts: dict[int, int] = {}
-        show = meter(lambda: sum(counts.values()), progress, len(items), total)
+        told = Told(lasting)
+        show = meter(told.units, progress, len(items), total, told.note)
         results: dict[int, Any] = {}
         show(0)
         guilty = []
         for number, result, set_out in self._done(
-            work, iter(items), lambda: show(len(results)), len(items), counts
+            work, iter(items), lambda: show(len(results)), len(items), told
         ):
             if set_out:
                 guilty.append(number)
@@ -57,9 +72,13 @@ class DaskRunner(Crew):
         return [results[number] for number in range(len(items))]
 
     def in_order(
-        self, work: Work, items: Iterable[Any], waiting: Callable[[], None]
+        self,
+        work: Work,
+        items: Iterable[Any],
+        waiting: Callable[[], None],
+        most: int | None = None,
     ) -> Iterator[Any]:
-        """Do as `pool.in_order` does."""
+        """Do as `pool.in_order` and `Runner.in_order` do."""
         source = iter(items)
         first = list(islice(source, 1))
         items = chain(first, source)
@@ -68,7 +87,7 @@ class DaskRunner(Crew):
             return
         results: dict[int, Any] = {}
         turn = 0
-        for number, result, set_out in self._done(work, iter(items), waiting, None, {}):
+        for number, result, set_out in self._done(work, items, waiting, None, Told(), most):
             if set_out:
                 raise set_aside([f"piece {number + 1}"])
             results[number] = result
@@ -90,13 +109,14 @@ class DaskRunner(Crew):
         items: Iterator[Any],
         waiting: Callable[[], None],
         known: int | None,
-        counts: dict[int, int],
+        told: "Told",
+        most: int | None = None,
     ) -> Iterator[tuple[int, Any, bool]]:
         """Yield the number and result of each item as it is done, and whether it was set aside.
 
         Without a `known` number of items only a few are taken before the oldest is done.
         """
-        hand = _Hand(self, work, counts)
+        hand = _Hand(self, work, told)
         given, ended, since = 0, False, time.monotonic()
         oldest: set[int] = set()  # numbers that are not done
         try:
@@ -104,6 +124,8 @@ class DaskRunner(Crew):
                 ready = self.ready()
                 yield from ((number, None, True) for number in hand.lost(oldest))
                 for address in hand.free(ready):
+                    if most is not None and len(hand.flying) >= most:
+                        break
                     if hand.again:
                         number, item = hand.again.popleft()
                     elif ended or (
@@ -140,23 +162,58 @@ class DaskRunner(Crew):
             hand.close()
 
 
+class Told:
+    """What the items of one call have told of themselves."""
+
+    def __init__(self, lasting: Callable[[Figures], str] | None = None) -> None:
+        self.lasting = lasting
+        self.counts: dict[int, int] = {}  # units done, by the item's number
+        self.figures: dict[int, Figures] = {}
+        self._furthest: dict[int, int] = {}  # units that were done when a worker was lost
+
+    def hear(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Take what a worker said of an item."""
+        about = event[1]["about"]
+        self.counts[about] = event[1]["done"]
+        self.figures[about] = event[1]["figures"]
+
+    def lost(self, number: int) -> bool:
+        """Forget what a lost worker said of an item; tell whether the item may be to blame."""
+        done = self.counts.pop(number, 0)
+        self.figures.pop(number, None)
+        further = done > self._furthest.get(number, 0)
+        self._furthest[number] = max(done, self._furthest.get(number, 0))
+        return not (self.lasting and further)
+
+    def units(self) -> int:
+        """Return how many units are done, of all items."""
+        return sum(self.counts.values())
+
+    def note(self) -> str:
+        """Return the sums of all figures in words."""
+        if self.lasting is None:
+            return ""
+        sums: dict[str, float] = {}
+        for figures in list(self.figures.values()):
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0) + value
+        return self.lasting(sums)
+
+
 class _Hand:
     """The items of one call that are at workers now."""
 
-    def __init__(self, runner: DaskRunner, work: Work, counts: dict[int, int]) -> None:
+    def __init__(self, runner: DaskRunner, work: Work, told: Told) -> None:
         self.runner = runner
         self.work = work
         self.topic = f"webtext-{uuid4().hex}"
         self.flying: dict[Any, tuple[int, Any, str, str]] = {}  # number, item, address, name
         self.again: deque[tuple[int, Any]] = deque()  # items whose worker was lost
         self.deaths: Counter[int] = Counter()
-        self.counts = counts
+        self.told = told
         self.away = runner.exchange.away() if runner.exchange else None
         self.coming = Coming(runner.exchange) if runner.exchange else None
-        runner.client.subscribe_topic(self.topic, self._told)
-
-    def _told(self, event: tuple[float, dict[str, int]]) -> None:
-        self.counts[event[1]["about"]] = event[1]["done"]
+        runner.client.subscribe_topic(self.topic, told.hear)
 
     def free(self, ready: list[str]) -> list[str]:
         """Return those of the workers that do nothing for this call."""
@@ -172,7 +229,8 @@ class _Hand:
             packed = exchange.packed(self.work, item)
         else:
             packed = pickle.dumps((self.work, item))
-        errand = Errand(packed, name, self.topic, number, process, runner.place, self.away)
+        patient = self.told.lasting is not None
+        errand = Errand(packed, name, self.topic, number, process, runner.place, self.away, patient)
         future = runner.client.submit(
             RUN,
             pickle.dumps(errand),
@@ -190,8 +248,9 @@ class _Hand:
                 continue
             del self.flying[future]
             future.cancel(force=True)
+            if not self.told.lost(number):
+                self.deaths[number] = 0
             self.deaths[number] += 1  # also if it was done: the result was still there
-            self.counts.pop(number, None)
             if self.deaths[number] < TRIES:
                 self.runner.say(f"{address}: was lost; what it did is done again: {item}")
                 self.again.append((number, item))

@@ -23,23 +23,25 @@ from webtext.flows.cluster.by_store import Lacking
 from webtext.pipeline.core import pool
 from webtext.pipeline.core.directories.distribution import installed
 from webtext.pipeline.core.directories.source_code import digest_of
+from webtext.pipeline.core.progress import Figures
 from webtext.pipeline.core.shards import write_as
-from webtext.pipeline.core.stores import stored_files
+from webtext.pipeline.core.stores import seen_objects
 from webtext.pipeline.core.stores.store_parts import Away, LackingError
 from webtext.pipeline.steps import STEPS
 
 TOLD_SECONDS = 0.25  # between two messages about progress; people cannot see finer ones
+WORKING = ("running", "paused")  # what Dask says of a worker that is not about to end
 MISSING = "not installed"
 SOURCE = "the source of webtext"
 PROCESS = uuid4().hex  # of this worker; the next one may have the same address
 
 
 class NewWorkerError(Exception):
-    """The worker that was given this item is dead, and this is another one at its address."""
+    """The worker that was given this item is lost: this is another one, or nobody waits for it."""
 
 
-class Ended(BaseException):
-    """The build has ended, so this item ends too."""
+class Ended(KeyboardInterrupt):
+    """The build has ended, or believes this worker to be lost; the item ends as by Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Errand:
     process: str  # of the worker that it is given to
     place: Path  # the client's current directory, where relative paths begin
     away: Away | None = None  # how to do it where the data directory is not seen
+    patient: bool = False  # whether it ends where it ticks, and not wherever it is
 
     def run(self) -> Any:
         """Do the item; return what it returns, and, where it is away, the files that it wrote.
@@ -63,16 +66,22 @@ class Errand:
         if self.process != PROCESS:
             raise NewWorkerError
         write_as(uuid4().hex[:8])
-        stored_files.look_again()  # a source may have been replaced since the last build
+        seen_objects.look_again()  # a source may have been replaced since the last build
+        try:
+            with _at_work(self.name, self.patient), _counting(self.topic, self.about, self.name):
+                return self._do()
+        except KeyboardInterrupt:  # Dask would end the process
+            raise NewWorkerError from None
+
+    def _do(self) -> Any:
         if self.away is not None:
-            with _at_work(self.name), _counting(self.topic, self.about):
-                try:
-                    return self.away.do(self.packed)
-                except LackingError as error:
-                    return Lacking(error.args[0])
+            try:
+                return self.away.do(self.packed)
+            except LackingError as error:
+                return Lacking(error.args[0])
         if not self.place.is_dir():
             raise NotADirectoryError(f"{self.place}: this worker does not see the directory")
-        with _at_work(self.name), _there(self.place), _counting(self.topic, self.about):
+        with _there(self.place):
             work, item = pickle.loads(self.packed)  # noqa: S301 -- from the client, as functions are
             return work(item)
 
@@ -83,11 +92,11 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def _at_work(name: str) -> Iterator[None]:
+def _at_work(name: str, patient: bool) -> Iterator[None]:
     with _lock:
         if name in _ended:
             raise Ended
-        _threads[name] = threading.get_ident()
+        _threads[name] = 0 if patient else threading.get_ident()
     try:
         yield
     finally:
@@ -96,7 +105,7 @@ def _at_work(name: str) -> Iterator[None]:
 
 
 def end(names: list[str]) -> None:
-    """Raise `Ended` in the threads of these errands, also of those that are still to begin."""
+    """Raise `Ended` in these errands, also in those that are still to begin."""
     with _lock:
         _ended.update(names)
         for name in names:
@@ -116,20 +125,24 @@ def _there(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _counting(topic: str, about: int) -> Iterator[None]:
-    """Send the units that are done so far to the client, a few times a second."""
+def _counting(topic: str, about: int, name: str) -> Iterator[None]:
+    """Send what is done so far to the client, a few times a second; end what nobody waits for."""
     from distributed import get_worker
 
     worker = get_worker()
     done = 0
+    latest: Figures = {}
     due = time.monotonic() + TOLD_SECONDS
 
     def tell() -> None:
-        worker.log_event(topic, {"about": about, "done": done})
+        worker.log_event(topic, {"about": about, "done": done, "figures": latest})
 
-    def count(units: int) -> None:
-        nonlocal done, due
+    def count(units: int, figures: Figures | None) -> None:
+        nonlocal done, due, latest
         done += units
+        latest = figures or latest
+        if name in _ended or not _waited_for(worker, name):
+            raise Ended
         if time.monotonic() >= due:
             due = time.monotonic() + TOLD_SECONDS
             tell()
@@ -138,6 +151,16 @@ def _counting(topic: str, about: int) -> Iterator[None]:
         yield
     if done:
         tell()
+
+
+def _waited_for(worker: Any, name: str) -> bool:
+    """Whether the client still waits for an errand of this worker.
+
+    It does not if it is gone or has cancelled it, or if the scheduler believes the worker to be
+    lost; what takes days must not go on then beside the one that takes its place.
+    """
+    task = worker.state.tasks.get(name)
+    return worker.status.name in WORKING and task is not None and task.state != "cancelled"
 
 
 def identity() -> dict[str, str]:

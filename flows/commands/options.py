@@ -104,6 +104,9 @@ output = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+LONGEST = 5200 * 604_800.0  # s; a timer of Python takes some 300 years
+
+
 class Duration(click.ParamType[float]):
     """A span of time, such as 90s, 5m, 12h, 20d or 4w; a number alone is seconds."""
 
@@ -117,9 +120,22 @@ class Duration(click.ParamType[float]):
         if isinstance(value, float):
             return value
         found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", str(value).strip())
-        if not found or not float(found[1]):
-            self.fail(f"{value!r} is no time; wanted e.g. 90s, 5m, 12h, 20d or 4w", param, ctx)
-        return float(found[1]) * self.UNITS[found[2]]
+        if not found or not 0 < (seconds := float(found[1]) * self.UNITS[found[2]]) <= LONGEST:
+            self.fail(
+                f"{value!r} is no time; wanted e.g. 90s, 5m, 12h, 20d or 4w, 5200w at most",
+                param,
+                ctx,
+            )
+        return seconds
+
+
+def toml_text(text: str) -> str:
+    r"""Return a text as TOML writes it: as JSON does, but without its halves of characters.
+
+    >>> print(toml_text('\u263a "a"\n'), toml_text("\U0001f600"))
+    "☺ \"a\"\n" "😀"
+    """
+    return json.dumps(text, ensure_ascii=False)
 
 
 def with_rules(overrides: tuple[str, ...], files: Sequence[Path]) -> list[str]:
@@ -128,7 +144,7 @@ def with_rules(overrides: tuple[str, ...], files: Sequence[Path]) -> list[str]:
     for path in files:
         name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
         name = name if name[:1].isalpha() else f"own_{name}"
-        lines.append(f"rules.{name}.file = {json.dumps(str(path))}")
+        lines.append(f"rules.{name}.file = {toml_text(str(path))}")
     return [*overrides, *lines]
 
 

@@ -12,19 +12,33 @@ from pathlib import Path
 from aiohttp import web as http
 
 from webtext.flows.demo.site import PAGES, Answer, Web, web, write_dump
+from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.pool import die_with
 
 
 @contextmanager
 def serving(dump: Path, pages: int = PAGES, only: frozenset[str] = frozenset()) -> Iterator[int]:
-    """Serve the demo's web, write its submissions to `dump`; give the port."""
+    """Serve the demo's web, write its submissions to `dump`; give the port.
+
+    Raises:
+        OSError: they cannot be written there.
+        PipelineError: the process that serves has died.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, dump, pages, only), daemon=True)
     process.start()
     theirs.close()
     try:
-        yield int(ours.recv())
+        try:
+            told = ours.recv()
+        except EOFError:
+            raise PipelineError(
+                "the process that serves the demo's web has died; run the same command again"
+            ) from None
+        if isinstance(told, OSError):
+            raise told
+        yield int(told)
     finally:
         process.terminate()
         process.join()
@@ -34,7 +48,11 @@ def _serve(parent: Connection, dump: Path, pages: int, only: frozenset[str]) -> 
     """Run the server until the parent ends it, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     table = web(pages, only)
-    write_dump(table, dump)
+    try:
+        write_dump(table, dump)
+    except OSError as error:  # the parent says so, in a line
+        parent.send(error)
+        return
     asyncio.run(_forever(table, parent))
 
 

@@ -26,6 +26,7 @@ CLEAR = 5.0  # times the usual spread that a rise must have to be marked on the 
 MAD = 1.4826  # from the median absolute deviation to a normal distribution's standard deviation
 WINDOWS = 50  # of a step, a page
 READ = 60  # steps that read a document, listed
+DIGITS = 12  # of the number of a step that is looked at
 
 
 class Run(NamedTuple):
@@ -49,6 +50,15 @@ class Spike(NamedTuple):
     loss: float
     rise: float  # above the median of the steps around it
     times: float  # the rise by the spread of all rises
+
+
+def step_line(line: str) -> dict[str, Any] | None:
+    """Return the record of a step, None if a line is none, as after a crash of the machine."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("step"), int) else None
 
 
 @dataclass
@@ -90,7 +100,7 @@ class Runs:
         return found
 
     def log(self, run: Run) -> list[dict[str, Any]]:
-        """Return the record of each step taken; a last line that is being written is left out."""
+        """Return the record of each step taken; lines that are being written or damaged are not."""
         path = run.path / "log.jsonl"
         with self._lock:
             if not path.exists():
@@ -99,7 +109,7 @@ class Runs:
             stamp = (stat.st_size, stat.st_mtime_ns)
             if self._logs.get(path, (None,))[0] != stamp:
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-                rows = [json.loads(line) for line in lines if line.endswith("\n")]
+                rows = [row for line in lines if line.endswith("\n") and (row := step_line(line))]
                 self._logs[path] = (stamp, rows)
             return self._logs[path][1]
 
@@ -179,7 +189,7 @@ class Runs:
             UserError: no such run or step; the tokens or their index are gone.
         """
         run = self.of(name)
-        if not number.isdecimal() or int(number[:12]) >= run.steps:
+        if not number.isdecimal() or len(number) > DIGITS or int(number) >= run.steps:
             raise UserError(f"step {number or '-'}: the run has the steps 0 to {run.steps - 1:,}")
         step, log = int(number), self.log(run)
         windows = [int(window) for window in self.batches(run).windows(step)]

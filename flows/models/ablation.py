@@ -24,8 +24,10 @@ from webtext.model.eval.zero_shot import evaluate, figures
 from webtext.model.files import write_json
 from webtext.model.settings import GPT2, Train
 from webtext.model.training.checkpoint import Checkpoints
+from webtext.model.training.run import begin
 from webtext.model.training.train import train
 from webtext.model.training.trained import load
+from webtext.pipeline.core.errors import UserError
 
 HELD_OUT = 262_144  # tokens of each val split that are scored
 
@@ -69,9 +71,16 @@ def compare(plan: Plan, out: Path, device: str | None, show: Show) -> dict[str, 
     """Train what is not trained yet, measure what is not measured yet, and compare.
 
     Raises:
-        UserError: a run there was made with other settings; sets or tokens are missing.
+        UserError: a run there was made with other settings; sets or tokens are missing; the corpora
+            are not of the same tokens, so that no model could read both.
         StoppedError: a run was asked to stop.
     """
+    a, b = (corpus.tokens for corpus in plan.corpora)
+    known = [(said.get("sha256"), said.get("end")) for said in map(run_tokenizer.told, (a, b))]
+    if known[0] != known[1]:
+        raise UserError(
+            f"{a} and {b}: have different tokenizers; wanted the same tokens.tokenizer for both"
+        )
     for name in plan.tasks:
         find(name, plan.sets or Path())
     measured: dict[str, list[dict[str, float]]] = {"a": [], "b": []}
@@ -98,8 +107,14 @@ def compare(plan: Plan, out: Path, device: str | None, show: Show) -> dict[str, 
 def train_one(
     plan: Plan, corpus: Corpus, seed: int, run: Path, device: str | None, show: Show
 ) -> None:
-    """Train one model, or go on with it."""
+    """Train one model, or go on with it.
+
+    Raises:
+        UserError: it was begun with other tokens or settings, also where it is trained already.
+    """
     settings = replace(plan.train, seed=seed)
+    if (run / "config.json").exists():
+        begin(run, corpus.tokens, plan.gpt, settings)
     if (Checkpoints(run / "checkpoints").last() or 0) < settings.steps:
         tell = show(run.name)
 
@@ -107,6 +122,7 @@ def train_one(
             tell(line["step"] + 1, settings.steps, f"loss {line['loss'] or math.nan:.3f}")
 
         last = train(run, corpus.tokens, plan.gpt, settings, device, watch)
+        run_tokenizer.keep(corpus.tokens, run)
         if last != Checkpoints(run / "checkpoints").path(settings.steps):
             raise StoppedError
 

@@ -34,13 +34,6 @@ class Spelling:
         return self._encoder.piece(token)
 
 
-class Gpt2(Spelling):
-    """GPT-2's encoding."""
-
-    def __init__(self) -> None:
-        super().__init__(encoders.encoder())
-
-
 class StoppedError(Exception):
     """The evaluation was asked to stop, so there are no scores."""
 

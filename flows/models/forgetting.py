@@ -1,6 +1,5 @@
 """What `webtext forget` says and asks: what goes, which runs have read it, and what is left."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,17 +76,15 @@ def foretold(data: Path, found: "Plan") -> None:
 
 def tell_runs(data: Path, runs: Path, found: "Plan") -> None:
     """Say which training runs have read documents that go, and from which step on."""
-    from webtext.flows.models.provenance import steps
+    from webtext.flows.models.provenance import runs_in, steps, trained_on
 
-    for path in sorted({*runs.glob("**/config.json"), *data.glob("runs/**/config.json")}):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        tokens = config.get("tokens") if isinstance(config, dict) else None
-        rows = found.documents.get(str(tokens.get("sha256"))) if isinstance(tokens, dict) else None
+    for run, config in runs_in(runs, data):
+        rows = found.documents.get(str(trained_on(config)))
         if not rows:
             continue
-        taken = [step for row in rows for step in steps(path.parent, row["id"])["steps"]]
+        taken = [step for row in rows for step in steps(run, row["id"])["steps"]]
         said = f"from step {min(taken):,} on, so do its later checkpoints" if taken else "never"
-        echo(f"{path.parent}: {len(rows):,} of its documents go; it read them {said}")
+        echo(f"{run}: {len(rows):,} of its documents go; it read them {said}")
 
 
 def said_in(what: "Iterable[str]") -> list[str]:
@@ -103,7 +100,7 @@ def said_in(what: "Iterable[str]") -> list[str]:
             found.append(one)
             continue
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not text in UTF-8 ({error}); wanted a name a line") from None
         named = [words[0] for line in lines if (words := line.split()) and words[0][0] != "#"]

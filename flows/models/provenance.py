@@ -4,7 +4,8 @@ The model knows only the places of tokens, and the pipeline knows no model, so t
 here: what a step reads follows from its number, and `documents.parquet` says which documents.
 """
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
     from webtext.model.training import run as runs
 
 Row = dict[str, Any]
+
+
+def runs_in(runs: Path, data: Path) -> Iterator[tuple[Path, Row]]:
+    """Yield each training run in a folder and in `runs/` of a data directory, and its record.
+
+    Scheduled trainings and the demo have their runs in the data directory.
+
+    Raises:
+        UserError: a record cannot be read.
+    """
+    for path in sorted({*runs.glob("**/config.json"), *data.glob("runs/**/config.json")}):
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(
+                f"{path}: not JSON ({error}); put it right, so that what the run was trained on "
+                "is known"
+            ) from None
+        if isinstance(config, dict):
+            yield path.parent, config
+
+
+def trained_on(config: Row) -> str | None:
+    """Return the sha256 of the tokens that a run was trained on, None if it names none."""
+    tokens = config.get("tokens")
+    return str(tokens.get("sha256")) if isinstance(tokens, dict) else None
 
 
 def batch(run: Path, step: int, tokens: Path | None = None) -> list[Row]:

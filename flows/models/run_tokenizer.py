@@ -4,13 +4,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from webtext.model.batches.token_shards import fingerprint
 from webtext.model.training import run as runs
 from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.shards import replacing
 from webtext.pipeline.tokens import bpe, encoders
 from webtext.pipeline.tokens.encoders import FILE, GPT2, STATS, Encoder
 
+CONFIG = "config.json"  # of a run, and of a model
 VOCABULARY = "vocab.json"  # of GPT-2's models, as transformers has them
 
 
@@ -37,9 +40,15 @@ def default_end(vocab: int) -> int:
 
 
 def keep(tokens: Path, run: Path) -> None:
-    """Copy the tokenizer's file of a directory of tokens into a run that exists."""
-    if (tokens / FILE).is_file() and run.is_dir() and not (run / FILE).exists():
-        shutil.copyfile(tokens / FILE, run / FILE)
+    """Copy the tokenizer's file of a directory of tokens into the run that is trained on these.
+
+    Not into one that was refused these tokens: it has another tokenizer.
+    """
+    if not (tokens / FILE).is_file() or (run / FILE).exists():
+        return
+    if (run / CONFIG).is_file() and runs.read(run).sha256 == fingerprint(tokens):
+        with replacing(run / FILE) as partial:
+            shutil.copyfile(tokens / FILE, partial)
 
 
 def of(place: Path) -> Encoder:
@@ -48,7 +57,7 @@ def of(place: Path) -> Encoder:
     Raises:
         UserError: its file is not at hand.
     """
-    if (place / "config.json").is_file() and (place / "checkpoints").is_dir():
+    if (place / CONFIG).is_file() and (place / "checkpoints").is_dir():
         tokens = runs.read(place).tokens
         found = told(tokens)
         if (place / FILE).is_file():

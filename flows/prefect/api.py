@@ -35,7 +35,7 @@ class Api:
         """Send a request; return the JSON of the answer, None if it has none.
 
         Raises:
-            ApiError: no answer, or an answer that reports an error.
+            ApiError: no answer, one that reports an error, or one that is no Prefect server's.
         """
         data = None if body is None else json.dumps(body, default=str).encode()
         headers = {"Content-Type": "application/json"}
@@ -47,14 +47,14 @@ class Api:
         try:
             with urllib.request.urlopen(request, timeout=timeout or self.timeout) as answer:  # noqa: S310
                 said = answer.read()
+            return json.loads(said) if said else None
         except urllib.error.HTTPError as error:
             with error:
                 told = error.read(500).decode(errors="replace")
             raise ApiError(f"{method} {path}: HTTP {error.code} {told}", error.code) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise ApiError(f"{self.url}: {reason}") from None
-        return json.loads(said) if said else None
 
     def healthy(self, timeout: float = 2.0) -> bool:
         """Whether the server answers within `timeout` seconds."""

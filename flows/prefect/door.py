@@ -78,9 +78,20 @@ def secret_of(home: Path) -> str:
     except FileNotFoundError:
         pass
     made = f"webtext:{secrets.token_urlsafe(SECRET_BYTES)}"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(made + "\n")
+    # Under its name it is whole at once: another process may make or read it at the same time.
+    partial = home / f"{SECRET}.{secrets.token_hex(8)}"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(made + "\n")
+        try:
+            path.hardlink_to(partial)
+        except FileExistsError:  # another process was quicker
+            return secret_of(home)
+        except OSError:  # a disk without hard links
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return made
 
 

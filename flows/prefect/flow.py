@@ -38,7 +38,7 @@ from webtext.pipeline.core.directories.data_directory import holder_of, newest_o
 from webtext.pipeline.core.directories.months import directories_of, snapshots
 from webtext.pipeline.core.directories.places import REPORT
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.pool import die_with
+from webtext.pipeline.core.pool import PARENT, die_with
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores import working_copy
 
@@ -50,7 +50,7 @@ SAYING = ("prefect.flow_runs", "prefect.engine")  # Prefect's loggers of a run's
 LOG = 20  # last lines of a command's output, which say why it failed
 
 Workers = Annotated[int, Field(ge=1, le=1024)]
-Timeout = Annotated[float | None, Field(gt=0)]
+Timeout = Annotated[float | None, Field(gt=0, le=5200 * 604_800.0)]
 Overlap = Literal["skip", "queue"]
 
 
@@ -82,8 +82,8 @@ def build(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
-    trust.check(recipe, data, overrides or [])
-    with begun(data, directory, overlap) as free:
+    trust.check(recipe, data, overrides or [], directory)
+    with begun(data, overlap) as free:
         if not free:
             return skipped(data)
         api, run = server(), str(flow_run.id)
@@ -122,8 +122,8 @@ def refresh(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
-    trust.check(recipe, data, overrides or [])
-    with begun(data, directory, overlap) as free:
+    trust.check(recipe, data, overrides or [], directory)
+    with begun(data, overlap) as free:
         if not free:
             return skipped(data)
         lines = [part for line in overrides or [] for part in ("--set", line)]
@@ -153,8 +153,8 @@ def train(
         timeout: Seconds after which a run is stopped; the next one goes on from there.
         overlap: What falls due while a run is at work: skipped, or one of it waits (queue).
     """
-    trust.check(recipe, data, overrides or [])
-    with begun(None, directory, overlap):
+    trust.check(recipe, data, overrides or [], directory)
+    with begun(None, overlap):
         tokens = newest_tokens(Path(data))
         place = Path(data) / "runs" / f"{Path(recipe).stem}-{tokens.name}"
         lines = [part for line in overrides or [] for part in ("--set", line)]
@@ -201,16 +201,16 @@ def server() -> Api | None:
 
 
 @contextmanager
-def begun(data: str | None, directory: str | None, overlap: str) -> Iterator[bool]:
+def begun(data: str | None, overlap: str) -> Iterator[bool]:
     """Prepare the process of a run; tell whether the data directory is free, and wait if asked to.
 
-    The parent of this process is watched, because without it nobody would end this process.
+    The parent of this process is watched, because without it nobody would end this process. Our
+    runner says which one it is: it may have ended while this process imported Prefect.
     """
-    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
+    parent = int(os.environ.pop(PARENT, os.getppid()))
+    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     for name in SAYING:
         logging.getLogger(name).addFilter(OneLine())
-    if directory:
-        os.chdir(directory)
     with kept_short(server(), str(flow_run.id), 1 if overlap == "queue" else 0):
         while overlap == "queue" and data and holder_of(Path(data)):
             time.sleep(QUEUE_SECONDS)
@@ -233,7 +233,7 @@ def run_command(words: Sequence[str], data: Path, timeout: float | None, recipe:
     watched = Watched([EventLog(data, str(flow_run.id)), Hooks(say)], say)
     with watched.whole(timeout, recipe=recipe, data=str(data), command=words[0]):
         command = [sys.executable, "-P", "-m", "webtext", *words]
-        environment = {**os.environ, "WEBTEXT_PARENT": str(os.getpid())}
+        environment = {**os.environ, PARENT: str(os.getpid())}
         last: list[str] = []
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -104,7 +104,7 @@ def ends_with_a_build(path: Path) -> bool:
     """Whether the server that is written in a file belongs to a single build."""
     try:
         return bool(json.loads(path.read_text(encoding="utf-8")).get("lone"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return False
 
 
@@ -117,10 +117,10 @@ def register(path: Path, url: str, home: Path, lone: bool = False) -> None:
 def unregister(path: Path) -> None:
     """Remove the entry of this process's server; leave one of another process unchanged."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        holder = Holder(**json.loads(path.read_text(encoding="utf-8"))["holder"])
+    except (OSError, ValueError, KeyError, TypeError):
         return
-    if told.get("holder", {}).get("pid") == os.getpid():
+    if holder.host == socket.gethostname() and holder.pid == os.getpid():
         path.unlink(missing_ok=True)
 
 

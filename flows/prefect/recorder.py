@@ -24,7 +24,7 @@ from webtext.flows.building.hooks import Hooks
 from webtext.flows.building.prefect_database import SAMPLES
 from webtext.flows.building.samples import more, samples
 from webtext.flows.building.terminal import say
-from webtext.flows.building.watched import EventLog, Listener, Watched
+from webtext.flows.building.watched import EventLog, Listener, Watched, one_line
 from webtext.flows.prefect.api import Api, ApiError
 from webtext.flows.prefect.door import REPORT
 from webtext.flows.prefect.home import settle
@@ -82,6 +82,7 @@ class Recorder:
         self.published: dict[str, Any] = {}
         self.ended = threading.Event()
         self.written = False
+        self.refused = ""  # the first answer of a server that does not accept an event
         self.key = key_of(data)
         self.mark: Path | None = None
         self.thread = threading.Thread(target=self._work, daemon=True)
@@ -129,6 +130,7 @@ class Recorder:
                     break
                 except ApiError as error:
                     if error.status is not None and error.status < 500:
+                        self.refused = self.refused or one_line(error)
                         break  # the server will never accept this event
                     self.ended.wait(AGAIN_SECONDS)
 
@@ -189,12 +191,10 @@ class Recorder:
                 "tags": ["by-hand"],
                 "state": {"type": "PENDING", "name": "Pending"},
             }
-            made: str = self._ask("POST", "/flow_runs/", run)["id"]
-            self._mark(made)
-            self._state("flow_runs", made, "RUNNING")
-            self.flow_run = made
-        else:
-            self._mark(self.flow_run)
+            self.flow_run = str(self._ask("POST", "/flow_runs/", run)["id"])
+        self._mark(self.flow_run)
+        if not self.theirs:
+            self._state("flow_runs", self.flow_run, "RUNNING")
 
     def _mark(self, flow_run: str) -> None:
         """Write down the process of the run, so that a killed run can be recognised later."""
@@ -389,8 +389,9 @@ def recorded(
     try:
         yield watched
     finally:
-        if not recorder.close(patience):
+        told = recorder.close(patience)
+        if why := recorder.refused or ("" if told else "its server did not take it in time"):
             say(
-                "Prefect's pages do not show all of this: its server did not take it in time; "
-                "the work itself is done as far as it says"
+                f"Prefect's pages do not show all of this: {why}; the work itself is done as far "
+                "as it says"
             )

@@ -73,15 +73,15 @@ def alone(home: Path) -> int:
 def begin_database(database: Path) -> None:
     """Make a new database as a copy of the last new one, because Prefect takes 4 s of CPU for it.
 
-    The copy is of the same version, in the user's cache; without a cache, Prefect makes it.
+    The copy is of the same version, in the user's cache; without a whole one, Prefect makes it.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "webtext"
     blank = cache / f"prefect-{importlib.metadata.version('prefect')}.db"
     if database.exists():
         return
     partial = database.with_name(f"prefect.db.{os.getpid()}")
-    with suppress(OSError):
-        if blank.exists():
+    with suppress(OSError, sqlite3.Error):
+        if whole(blank):
             shutil.copyfile(blank, partial)
             partial.replace(database)
             return
@@ -93,7 +93,21 @@ def begin_database(database: Path) -> None:
         made = blank.with_name(f"{blank.name}.{os.getpid()}")
         with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(made)) as new:
             old.backup(new)
+        with made.open("rb+") as file:
+            os.fsync(file.fileno())
         made.replace(blank)
+
+
+def whole(database: Path) -> bool:
+    """Whether there is a database, and it is not damaged, as a power failure may leave it.
+
+    Raises:
+        sqlite3.Error: it is none.
+    """
+    if not database.exists() or not database.stat().st_size:
+        return False
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as known:
+        return bool(known.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
 
 
 if __name__ == "__main__":

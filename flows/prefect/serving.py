@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +22,7 @@ from webtext.flows.building.run_build import run_steps
 from webtext.flows.building.terminal import say
 from webtext.flows.prefect import home as homes
 from webtext.flows.prefect.api import AUTH, Api, ApiError
-from webtext.flows.prefect.recorder import PATIENCE, recorded
+from webtext.flows.prefect.recorder import PATIENCE, key_of, recorded
 from webtext.flows.prefect.supervise import Child, Server
 from webtext.flows.prefect.tidy import take_up
 from webtext.flows.prefect.timetable import Served
@@ -73,10 +75,11 @@ def keep_serving(served: Served, data: Path, port: int) -> None:
         PipelineError: the server or the runner has died again and again.
     """
     home = homes.settle(data)
+    joined = homes.running(home, to_stay=True)
+    served = named_apart(served, joined) if joined else served
     file = home / f"serve-{served.kind}-{served.name}.json"
     write_json(file, served.plain())
     check(served, file)
-    joined = homes.running(home, to_stay=True)
     with asked_to_stop() as stop:
         own = None if joined else Server(home, say, port)
         try:
@@ -96,6 +99,26 @@ def keep_serving(served: Served, data: Path, port: int) -> None:
                 with suppress(ApiError):
                     note_cut_off(own.api, home, timeout=0.5)
                 own.end()
+
+
+def named_apart(served: Served, api: Api) -> Served:
+    """Return it with a name that it does not share with another data directory on this server.
+
+    Prefect would replace the other one's parameters and schedule by these.
+
+    Raises:
+        ApiError: the server does not answer.
+    """
+    try:
+        found = api.ask("GET", f"/deployments/name/webtext-{served.kind}/{served.name}")
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return served
+        raise
+    data = served.parameters["data"]
+    if found["parameters"].get("data") == data:
+        return served
+    return replace(served, name=f"{served.name}-{key_of(Path(data)).removeprefix('webtext-')}")
 
 
 def note_cut_off(api: Api, home: Path, timeout: float | None = None) -> None:
@@ -182,10 +205,11 @@ def check(served: Served, file: Path) -> None:
         UserError: it does not accept it; says why in one line.
     """
     for one in served.schedules:
-        command = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", str(file), "0"]
+        command = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", str(file)]
         done = subprocess.run(
-            [*command, "--check"], capture_output=True, text=True, check=False, env={**os.environ}
-        )
+            [*command, str(os.getpid()), "--check"],
+            capture_output=True, text=True, check=False, env={**os.environ},
+        )  # fmt: skip
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"{one.cron or one.rrule or one}: no schedule: {why}")

@@ -73,17 +73,12 @@ class Child:
         """Start the process, and restart it when it has ended, as long as that may help."""
         died: list[float] = []
         while not self.ended.is_set():
-            with self._output() as output:
-                # In its own session: Ctrl-C reaches this process only, which then ends it.
-                self.process = subprocess.Popen(
-                    self.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=self.environment,
-                    pass_fds=self.descriptors,
-                    start_new_session=True,
-                )
+            try:
+                self.process = self._begun()
+            except OSError as error:  # else whoever waits for it would wait for ever
+                self.error = f"{self.name} cannot be started: {error}"
+                self.ended.set()
+                return
             self.up(self.process)
             code = self.process.wait()
             if self.ended.is_set():
@@ -99,6 +94,23 @@ class Child:
                 return
             self.say(f"{self.name} ended ({ending(code)}) and is started again{where}")
             self.ended.wait(min(2.0 ** (len(died) - 2), 30.0) if len(died) > 1 else 0.1)
+
+    def _begun(self) -> "subprocess.Popen[bytes]":
+        """Start the process, in its own session: Ctrl-C reaches us only, and we end it then.
+
+        Raises:
+            OSError: no file for its output, or no process, can be had.
+        """
+        with self._output() as output:
+            return subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+                pass_fds=self.descriptors,
+                start_new_session=True,
+            )
 
     def _output(self) -> IO[bytes]:
         """Open the file for its output."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from webtext.flows.building.prefect_database import prefect_home
 from webtext.flows.prefect.api import Api, ApiError
 from webtext.flows.prefect.recorder import marks
 from webtext.pipeline.core.directories.data_directory import Holder
@@ -48,13 +49,20 @@ def take_up(api: Api, home: Path) -> list[dict[str, Any]]:
 
 
 def lives(run: dict[str, Any], home: Path) -> bool:
-    """Whether the process that is recorded for a run is alive, or is on another machine."""
-    try:
-        told = json.loads((marks(home) / f"{run['id']}.json").read_text(encoding="utf-8"))
-        holder = Holder(**told)
-    except (OSError, ValueError, TypeError):
-        return False
-    return holder.host != socket.gethostname() or not holder.gone
+    """Whether the process that is recorded for a run is alive, or is on another machine.
+
+    A build of another data directory that reports to this server has its record there.
+    """
+    data = (run.get("parameters") or {}).get("data")
+    for place in dict.fromkeys((home, *([prefect_home(Path(data))] if data else []))):
+        try:
+            told = json.loads((marks(place) / f"{run['id']}.json").read_text(encoding="utf-8"))
+            holder = Holder(**told)
+        except (OSError, ValueError, TypeError):
+            continue
+        if holder.host != socket.gethostname() or not holder.gone:
+            return True
+    return False
 
 
 @contextmanager

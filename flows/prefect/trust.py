@@ -7,9 +7,7 @@ does not permit it.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webtext.flows.building.settings import load, said
@@ -29,44 +27,42 @@ OPENING = (  # settings of [crawl] that permit addresses or speeds that it other
     "delay",
     "delay_per_ip",
 )
-SERVED = ("WEBTEXT_SERVED_RECIPE", "WEBTEXT_SERVED_DATA")  # set by `serve`, for its runs
+SERVED = {  # parameters that `serve` has set for its runs, and the variables that say to what
+    "recipe": "WEBTEXT_SERVED_RECIPE",
+    "data": "WEBTEXT_SERVED_DATA",
+    "directory": "WEBTEXT_SERVED_DIRECTORY",  # another one may have other files of rules
+}
 OVERRIDES = "WEBTEXT_SERVED_OVERRIDES"  # the overrides that `serve` itself was given, as JSON
-
-_asked_here: ContextVar[bool] = ContextVar("asked_here", default=False)
-
-
-@contextmanager
-def asked_here() -> Iterator[None]:
-    """Record that the user started the run in this process, and so may set everything."""
-    token = _asked_here.set(True)
-    try:
-        yield
-    finally:
-        _asked_here.reset(token)
 
 
 def served_alone(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment variables that limit the runs of `serve` to its recipe and data."""
-    kept = dict(zip(SERVED, (parameters["recipe"], parameters["data"]), strict=True))
+    """Return the environment variables that limit the runs of `serve` to what is served."""
+    kept = {variable: parameters[name] for name, variable in SERVED.items()}
     return {**kept, OVERRIDES: json.dumps(parameters["overrides"])}
 
 
-def check(recipe: str, data: str, overrides: Sequence[str]) -> None:
-    """Refuse parameters that a request must not set.
+def check(recipe: str, data: str, overrides: Sequence[str], directory: str | None = None) -> None:
+    """Refuse parameters that a request must not set, and enter the directory of the run.
+
+    The recipe's relative paths, also those of files of rules, begin in `directory`.
 
     Raises:
-        UserError: an override removes a limit of the crawl or names a file to run, or the recipe
-            or the data directory is not the one that is served.
+        UserError: an override removes a limit of the crawl or names a file to run; the recipe, the
+            data directory or the directory is not the one that is served, or is not there.
     """
-    if _asked_here.get():
-        return
-    for kind, name, value in zip(("recipe", "data"), SERVED, (recipe, data), strict=True):
-        served = os.environ.get(name)
-        if served is not None and value != served:
+    given = {"recipe": recipe, "data": data, "directory": directory}
+    for name, variable in SERVED.items():
+        served = os.environ.get(variable)
+        if served is not None and given[name] != served:
             raise UserError(
-                f"{kind} {value}: not the one that is served here, {served}; start webtext serve "
-                "for it"
+                f"{name} {given[name]}: not the one that is served here, {served}; start webtext "
+                "serve for it"
             )
+    if directory:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise UserError(f"directory {directory}: {error.strerror}; wanted a folder") from None
     ours = json.loads(os.environ.get(OVERRIDES, "[]"))
     # Before anything is loaded: to load rules of one's own is to run their file.
     if files_of_rules(recipe, overrides) != files_of_rules(recipe, ours):

@@ -76,8 +76,7 @@ def windows(
     Raises:
         UserError: the stride is not within the context.
     """
-    if not 1 <= stride <= context:
-        raise UserError(f"stride = {stride}; wanted 1 to the model's context of {context} tokens")
+    within(stride, context)
     stream = [end_of_text, *tokens]
     found = []
     done, size = 1, context
@@ -87,6 +86,16 @@ def windows(
         found.append(Request(tuple(stream[start:done]), tuple(stream[done:end])))
         done, size = end, stride
     return found
+
+
+def within(stride: int, context: int) -> None:
+    """Check a stride, in tokens.
+
+    Raises:
+        UserError: it is not within the context.
+    """
+    if not 1 <= stride <= context:
+        raise UserError(f"stride = {stride}; wanted 1 to the model's context of {context} tokens")
 
 
 def score(model: GPT, requests: Sequence[Request], tell: Tell = untold) -> list[Answer]:

@@ -11,8 +11,9 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "copa": ("copa.jsonl",),
 }
 PACKED = ("", ".zst", ".gz", ".zip")
+DAMAGE = (EOFError, OSError, IndexError, zipfile.BadZipFile, zlib.error)  # IndexError: none inside
 TAIL = 5_000_000  # the last bytes of enwik8 and text8 are the test, by convention
 
 
@@ -82,30 +84,46 @@ def read_bytes(path: Path) -> bytes:
 def _unpacked(path: Path) -> bytes:
     try:
         if path.suffix == ".zst":
-            import zstandard
-
-            with path.open("rb") as file:
-                return bytes(zstandard.ZstdDecompressor().stream_reader(file).read())
+            return _unzstd(path.read_bytes())
         if path.suffix == ".gz":
             return gzip.decompress(path.read_bytes())
         if path.suffix == ".zip":
             with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as packed:
-                return packed.read(packed.namelist()[0])
+                names = [name for name in packed.namelist() if not name.endswith("/")]
+                return packed.read(names[0])
         return path.read_bytes()
     except Exception as error:
-        if isinstance(error, (EOFError, OSError, zipfile.BadZipFile)) or "zstd" in str(error):
+        if isinstance(error, DAMAGE) or "zstd" in str(error):
             raise UserError(f"{path}: damaged ({error}); get it again") from None
         raise
 
 
+def _unzstd(packed: bytes) -> bytes:
+    """Undo Zstandard, all its frames.
+
+    Raises:
+        EOFError: the last one is cut, about which a stream reader says nothing.
+    """
+    import zstandard
+
+    found = []
+    while packed:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        found.append(frame.decompress(packed))
+        if not frame.eof:
+            raise EOFError("ends within a frame")
+        packed = frame.unused_data
+    return b"".join(found)
+
+
 def read_text(path: Path) -> str:
-    """Return a file's text.
+    """Return a file's text, without a byte order mark.
 
     Raises:
         UserError: it is not UTF-8.
     """
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
 
@@ -118,17 +136,22 @@ def tail(path: Path) -> str:
 def rows(path: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Yield the items of a JSONL file.
 
+    Lines end in LF alone: a text in them may have U+2028 and its like, which Python takes for ends.
+
     Raises:
-        UserError: a line is not JSON; says which.
+        UserError: a line is not a JSON object; says which.
     """
-    lines = (line for line in read_text(path).splitlines() if line.strip())
+    lines = (line for line in read_text(path).split("\n") if line.strip())
     for number, line in enumerate(lines):
         if limit is not None and number >= limit:
             return
         try:
-            yield json.loads(line)
+            row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: line {number + 1} is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: line {number + 1} is no object; wanted {{...}}")
+        yield row
 
 
 @dataclass(frozen=True)
@@ -155,13 +178,40 @@ def choices(path: Path, limit: int | None = None) -> list[Choice]:
     found = []
     for number, row in enumerate(rows(path, limit)):
         try:
-            found.append(choice(row))
-        except (KeyError, TypeError, ValueError) as error:
+            found.append(checked(choice(row)))
+        except (KeyError, TypeError) as error:
             raise UserError(
                 f"{path}: item {number + 1} lacks {error}; wanted query, choices and gold, or "
                 "context_options, continuation and gold"
             ) from None
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{path}: item {number + 1}: {error}") from None
     return found
+
+
+def checked(item: Choice) -> Choice:
+    """Return an item of which a model can choose, its texts whole.
+
+    Raises:
+        ValueError: it has no options, an empty one, one that is no text, or no right one.
+    """
+    options = tuple(map(text, item.choices))
+    if not options or not all(options):
+        raise ValueError(f"options {list(options)}; wanted texts, none of them empty")
+    if not 0 <= item.gold < len(options):
+        raise ValueError(f"gold = {item.gold}; wanted 0 to {len(options) - 1}")
+    return replace(item, contexts=tuple(map(text, item.contexts)), choices=options)
+
+
+def text(found: object) -> str:
+    """Return a text of a set's item, halves of surrogate pairs replaced by U+FFFD.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(found, str):
+        raise ValueError(f"{found!r} is no text")  # noqa: TRY004 -- of a file, not of a caller
+    return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def choice(row: dict[str, Any]) -> Choice:
@@ -183,11 +233,14 @@ def lambada(path: Path, limit: int | None = None) -> list[tuple[str, str]]:
         UserError: an item has no text.
     """
     found = []
-    for row in rows(path, limit):
-        if "text" not in row and "context" not in row:
+    for number, row in enumerate(rows(path, limit)):
+        if "text" not in row and not {"context", "continuation"} <= row.keys():
             raise UserError(f"{path}: an item lacks text, or context and continuation")
-        text = row["text"] if "text" in row else f"{row['context']} {row['continuation']}"
-        before, _, word = text.rpartition(" ")
+        try:
+            passage = row["text"] if "text" in row else f"{row['context']} {row['continuation']}"
+            before, _, word = text(passage).rpartition(" ")
+        except ValueError as error:
+            raise UserError(f"{path}: item {number + 1}: {error}") from None
         found.append((before, word))
     return found
 

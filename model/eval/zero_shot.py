@@ -6,6 +6,7 @@ from pathlib import Path
 
 from webtext.model.errors import UserError
 from webtext.model.eval import sets, tasks
+from webtext.model.eval.score import within
 from webtext.model.eval.tasks import Judge, Row, Tokenizer
 from webtext.model.gpt.gpt import GPT
 
@@ -51,9 +52,12 @@ def evaluate(
     given; `watch` is told the task, and how many of how many tokens are done, some times over.
 
     Raises:
-        UserError: no such task; its file is not there, or not as it should be.
+        UserError: no such task; its file is not there, or not as it should be; the stride is not
+            within the context.
     """
-    stride = model.settings.context // 2 if stride is None else stride
+    context = model.settings.context
+    stride = max(1, context // 2) if stride is None else stride
+    within(stride, context)  # now, and not after the first sets have been scored
     files = {name: sets.find(name, folder) for name in names or sets.present(folder)}
     if not files:
         raise UserError(f"{folder}: has none of the sets; wanted files such as wikitext2_test.txt")
@@ -63,7 +67,7 @@ def evaluate(
     try:
         for name, path in files.items():
             tell = partial(watch, name)
-            judge = Judge(model, tokenizer, max(1, stride), limit, tell)
+            judge = Judge(model, tokenizer, stride, limit, tell)
             found += TASKS[name](judge, path)
     finally:
         model.train(training)

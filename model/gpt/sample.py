@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch.nn import functional
 
 from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import GPT
+
+COLD: Final = 1e-6  # a temperature at which logits of 32 bits overflow, and chance has no part
 
 
 def generate(
@@ -57,8 +60,9 @@ def generate_batch(
 ) -> Iterator[list[int]]:
     """Yield, `tokens` times, one token for each prompt; the prompts have equal length.
 
-    Temperature 0 takes the most likely token; with `top_k` 0 and `top_p` 1 all tokens can be drawn.
-    `cached` keeps the keys and values of past tokens, which changes the speed but not the tokens.
+    Temperature 0, or near it, takes the most likely token; with `top_k` 0 and `top_p` 1 all tokens
+    can be drawn. `cached` keeps the keys and values of past tokens, which changes the speed but not
+    the tokens.
     When the text exceeds the context, its first half is dropped; the rest is computed again,
     because positions are absolute.
 
@@ -94,7 +98,7 @@ def draw(
     Source: top-k, Fan et al. (2018), Hierarchical Neural Story Generation; top-p, Holtzman et al.
     (2020), The Curious Case of Neural Text Degeneration.
     """
-    if temperature == 0:
+    if temperature < COLD:
         return logits_BV.argmax(dim=-1)
     logits_BV, tokens_BV = (logits_BV / temperature).sort(dim=-1, descending=True, stable=True)
     if top_k:

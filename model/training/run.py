@@ -192,7 +192,7 @@ def read(run: Path) -> Config:
         return Config(gpt, train, Path(tokens["path"]), tokens["sha256"], source)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; wanted the directory of a training run") from None
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not as this version writes it ({error}); put a copy of it back, or "
             "go on with the version that wrote it"
@@ -224,10 +224,18 @@ class Log:
 
 
 def log(run: Path) -> Iterator[dict[str, Any]]:
-    """Yield the line of each step of a run."""
+    """Yield the line of each step of a run; what a crash left in the place of one is passed over.
+
+    A line without an end was being written when the process died; bytes that are none are what a
+    file system has after the power failed.
+    """
     if not (run / "log.jsonl").exists():
         return
-    with (run / "log.jsonl").open(encoding="utf-8") as file:
+    with (run / "log.jsonl").open(encoding="utf-8", errors="replace") as file:
         for text in file:
-            if text.endswith("\n"):  # otherwise the process died while writing this line
-                yield json.loads(text)
+            try:
+                line = json.loads(text) if text.endswith("\n") else None
+            except ValueError:
+                continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                yield line

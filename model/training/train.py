@@ -7,6 +7,7 @@ number of processes, with the same data on any other number.
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from webtext.model.batches.data import Batches, Stream
 from webtext.model.batches.reading import Reader
 from webtext.model.errors import DisagreementError, UserError
+from webtext.model.files import in_use
 from webtext.model.gpt.gpt import GPT, build
 from webtext.model.machine.device import Precision, best, choose, deterministic, device_name
 from webtext.model.machine.parallel import Group, group
@@ -64,12 +66,17 @@ def train(
     result of it is left out. `tell` gets messages for the user.
 
     Raises:
-        UserError: settings, tokens and device do not fit together, or do not fit `run`.
+        UserError: settings, tokens and device do not fit together, or do not fit `run`; or another
+            training is at work on it.
         DivergedError: the loss or the gradient is not finite or spikes, and `trouble` is "stop".
         DisagreementError: compiled code computes something else, and `disagreement` is "stop".
     """
     kind = (device or best()).partition(":")[0]
-    with stopping() as stop, group(kind) as us, deterministic(settings.deterministic):
+    with ExitStack() as stack:
+        stop, us = stack.enter_context(stopping()), stack.enter_context(group(kind))
+        stack.enter_context(deterministic(settings.deterministic))
+        if us.leads:
+            stack.enter_context(in_use(run, "another training"))
         if score is not None and us.size > 1 and settings.parallel == "fsdp":
             raise UserError(
                 "train.eval_tasks cannot be measured while train.parallel = 'fsdp' spreads the "

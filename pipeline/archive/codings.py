@@ -29,10 +29,14 @@ MAGIC: Final = b"\x1f\x8b"
 FIRST: Final = 512  # bytes passed for a member at first; each further piece is twice as long
 LARGEST: Final = 1 << 20  # bytes of a piece
 _padding = re.compile(rb"\0*")
+LOOKED_AT: Final = 1024  # bytes of a body; coded ones have a hundred control characters in them
+_control = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f]")
 
 # Sent by servers that mean "none". Source: RFC 9110, section 8.4.1 for identity; the others are
 # errors so common that browsers tolerate them.
-NONE: Final = frozenset({"", "identity", "none", "binary", "8bit", "7bit", "text", "html"})
+NONE: Final = frozenset(
+    {"identity", "none", "binary", "8bit", "7bit", "text", "html", "chunked", "aws-chunked"}
+)
 
 
 class Undone(NamedTuple):
@@ -49,16 +53,35 @@ class _Decoder(Protocol):
     def over(self) -> bool: ...
 
 
+def listed(header: str) -> list[str]:
+    """Return the members of a header that is a list, in lower case and without parameters.
+
+    >>> listed("gzip;q=1, Chunked,")
+    ['gzip', 'chunked']
+    """
+    members = (part.partition(";")[0].strip(' \t"').lower() for part in header.split(","))
+    return [member for member in members if member]
+
+
 def names(header: str) -> list[str]:
     """Return the codings that a header names, in the order of application, without `x-`.
 
-    The name of a charset is not a coding, though servers send it here.
+    The name of a charset is not a coding, though servers send it here. Chunks are not among them.
 
-    >>> names("GZip, identity"), names("utf-8"), names("ISO-8859-1, x-gzip")
+    >>> names("GZip, identity, chunked"), names("utf-8"), names("ISO-8859-1, x-gzip")
     (['gzip'], [], ['gzip'])
     """
-    found = [name.strip().lower().removeprefix("x-") for name in header.split(",")]
+    found = [name.removeprefix("x-") for name in listed(header)]
     return [name for name in found if name not in NONE and webencodings.lookup(name) is None]
+
+
+def plain(body: bytes) -> bool:
+    r"""Whether a body is certainly not coded: no control character in as much as is looked at.
+
+    >>> plain(b"<!doctype html>\n"), plain(b"\x1f\x8b\x08")
+    (True, False)
+    """
+    return not _control.search(body, 0, LOOKED_AT)
 
 
 def undone(body: bytes, name: str, most: int) -> Undone:

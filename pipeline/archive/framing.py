@@ -8,6 +8,7 @@ within the fields, as in ClueWeb09 and from old tools, does not end or break the
 Source: WARC 1.1, ISO 28500:2017; https://archive.org/web/researcher/ArcFileFormat.php
 """
 
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
@@ -21,22 +22,27 @@ PIECE: Final = 1 << 16  # bytes read at a time
 MAX_HEAD: Final = 1 << 20  # bytes of a record's fields
 USUAL_HEAD: Final = 4096  # bytes that the fields of nearly every record fit into
 OVERLAP: Final = 64  # bytes that are searched again, for a line may be cut in two
+BLANK: Final = b"\r\n\t "  # between records
 
-VERSION: Final = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n")
+# Of any version: the lines of the fields are the same in all of them, and only their case is not
+# always that of the standard.
+_version = rb"WARC/\d{1,2}(?:\.\d{1,2}){0,2}[ \t]*\r?\n"
+VERSION: Final = re.compile(_version, re.IGNORECASE)
 # URL (some with spaces), address, date, type, and last the length; version 2 has five more before.
 ARC_LINE: Final = re.compile(
     rb"([a-z][a-z0-9.+-]*:\S*(?: \S+){0,9}?) (\S*) (\d{8,17}) ([^\r\n]*?)"
     rb"(?: \S+ \S+ \S+ \d+ \S+)? (\d+)[ \t]*\r?\n",
     re.IGNORECASE,
 )
-_begun = re.compile(rb"WARC/[01]\.\d{1,2}[ \t]*\r?\n|W?A?R?C?/?[01]?\.?\d{0,2}[ \t]*\r?\Z")
-_again = re.compile(rb"\nWARC/[01]\.\d{1,2}[ \t]*\r?\n")
+_begun = re.compile(_version + rb"|W?A?R?C?/?\d{0,2}[.\d]{0,6}[ \t]*\r?\Z", re.IGNORECASE)
+_again = re.compile(rb"\n" + _version, re.IGNORECASE)
 _blank = re.compile(rb"\r?\n[ \t]*\r?\n")
-_next = re.compile(rb"(?:\A|\n)(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")
-_anywhere = re.compile(rb"(?=WARC/[01]\.\d{1,2}[ \t]*\r?\n)")  # after damage, also within a line
+_next = re.compile(rb"(?:\A|\n)(?=" + _version + rb")", re.IGNORECASE)
+_anywhere = re.compile(rb"(?=" + _version + rb")", re.IGNORECASE)  # after damage, also in a line
 _next_arc = re.compile(
-    rb"(?:\A|\n)(?=(?:https?|ftp|dns|filedesc):\S*(?: \S+){0,9}? [\d.:a-fA-F]+ \d{14} [^\r\n]* \d+"
-    rb"[ \t]*\r?\n)"
+    rb"(?:\A|\n)(?=(?:https?|ftp|dns|filedesc):\S*(?: \S+){0,9}? [\d.:a-f-]+ \d{12,17} [^\r\n]* \d+"
+    rb"[ \t]*\r?\n)",
+    re.IGNORECASE,
 )
 _more_fields = re.compile(rb"\s*(?:WARC-[A-Za-z-]+|Content-Length|Content-Type):", re.IGNORECASE)
 
@@ -85,9 +91,11 @@ class Stream:
         return gone
 
     def skip_lines(self) -> None:
-        """Drop the empty lines between records."""
+        """Drop what is blank between records, and a byte order mark before the first."""
+        if not self.at and self.hold(3) and self.held.startswith(codecs.BOM_UTF8):
+            self.drop(3)
         while self.hold(1):
-            blank = len(self.held) - len(self.held.lstrip(b"\r\n"))
+            blank = len(self.held) - len(self.held.lstrip(BLANK))
             if not blank:
                 return
             self.drop(blank)
@@ -203,13 +211,16 @@ def _block(
 
     The stream is then at the place where the next record may begin.
     """
-    stated = payload.header(fields, "content-length") or ""
-    if not (stated.isascii() and stated.isdigit()):
+    stated = [value for name, value in fields if name.lower() == "content-length"]
+    lengths = [int(value) for value in stated if value.isascii() and value.isdigit()]
+    if not lengths:
         _to_next(stream, 0, arc)
         return b"", 0, DAMAGED
-    length = int(stated)
-    held = stream.hold(min(length, bound) + PIECE)
-    if length <= bound and held >= length and _ends(stream, length, arc):
+    for length in lengths:  # of several the first that leads to the next record
+        held = stream.hold(min(length, bound) + PIECE)
+        if ends := length <= bound and held >= length and _ends(stream, length, arc):
+            break
+    if ends:
         block = bytes(stream.held[:length])
         stream.drop(length)
         return block, length, None
@@ -234,14 +245,11 @@ def _ends(stream: Stream, at: int, arc: bool) -> bool:
     after = bytes(stream.held[at : at + 512])
     if not after or after.startswith((b"\r\n\r\n", b"\n\n")):
         return True
-    rest = after.lstrip(b"\r\n")
+    rest = after.lstrip(BLANK)
     if not rest:
         return True
     if arc:
-        return (
-            rest != after
-            and ARC_LINE.match(bytes(stream.held[at : at + PIECE]).lstrip()) is not None
-        )
+        return ARC_LINE.match(bytes(stream.held[at : at + PIECE]).lstrip()) is not None
     return VERSION.match(rest) is not None
 
 

@@ -15,11 +15,14 @@ from webtext.pipeline.archive import codings
 
 MAX_CODINGS = 3  # of one body, one inside the other; more is an attack, not an honest server
 
+PAGES: Final = frozenset({200, 203})  # statuses of pages; 203: the same, modified by a proxy
 LARGE: Final = "too_large"
 BROKEN: Final = "bad_encoding"
 
 _blank_line = re.compile(rb"\r?\n\r?\n")
-_chunk_size = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]{0,4096})?\r?\n")
+_http = re.compile(rb"[\r\n]*HTTP(?=[/ ])", re.IGNORECASE)
+_status = re.compile(rb"\S+[ \t]+(\d{3})(?!\d)")
+_chunk_size = re.compile(rb"\s*0*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]{0,4096})?\r?\n")
 _cut_size = re.compile(rb"[0-9A-Fa-f]{1,8}[ \t]*(?:;[^\n]{0,4096})?\r?")
 _markup = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<[!?A-Za-z]")
 
@@ -36,15 +39,19 @@ class Body:
 def split(block: bytes) -> tuple[bytes, bytes] | None:
     r"""Return head (its blank line included) and body; None if it is not an HTTP response.
 
-    >>> split(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nhello")
+    An interim response, such as 103, is passed over if another follows.
+
+    >>> split(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\nhello")
     (b'HTTP/1.1 200 OK\r\nA: b\r\n\r\n', b'hello')
     """
-    if not block.startswith(b"HTTP/"):
-        return None
-    end = _blank_line.search(block)
-    if end is None:
-        return None
-    return block[: end.end()], block[end.end() :]
+    found = None
+    at = 0
+    while (begun := _http.match(block, at)) and (end := _blank_line.search(block, begun.end())):
+        at = end.end()
+        found = block[begun.end() - len(b"HTTP") : at], at
+        if not 100 <= (status(found[0]) or 0) < 200:
+            break
+    return None if found is None else (found[0], block[found[1] :])
 
 
 def status(head: bytes) -> int | None:
@@ -53,10 +60,8 @@ def status(head: bytes) -> int | None:
     >>> status(b"HTTP/2 404\r\n\r\n")
     404
     """
-    words = head.split(b"\n", 1)[0].split(None, 2)
-    if len(words) < 2 or not words[1].isdigit() or len(words[1]) != 3:
-        return None
-    return int(words[1])
+    found = _status.match(head)
+    return int(found[1]) if found else None
 
 
 def headers(head: bytes) -> list[tuple[str, str]]:
@@ -91,8 +96,7 @@ def content_type(fields: list[tuple[str, str]]) -> str | None:
     >>> content_type([("Content-Type", "text/plain"), ("Content-type", "text/html")])
     'text/plain, text/html'
     """
-    found = [value for name, value in fields if name.lower() == "content-type"]
-    return ", ".join(found) if found else None
+    return ", ".join(_every(fields, "content-type")) or None
 
 
 def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
@@ -101,10 +105,11 @@ def unpack(fields: list[tuple[str, str]], body: bytes, limit: int) -> Body:
     A damaged body counts up to its damage.
     """
     whole = True
-    if "chunked" in _listed(fields, "transfer-encoding"):
+    transfer = ",".join(_every(fields, "transfer-encoding"))
+    if "chunked" in codings.listed(transfer):
         unchunked = dechunk(body)
         body, whole = unchunked.data, unchunked.whole
-    listed = ",".join(value for name, value in fields if name.lower() == "content-encoding")
+    listed = ",".join([*_every(fields, "content-encoding"), transfer])
     names = [name for name in codings.names(listed) if name in codings.DECODERS]
     if len(names) > MAX_CODINGS:
         return Body(body, BROKEN)
@@ -131,10 +136,9 @@ def _coded(name: str, body: bytes) -> bool:
     return body.startswith(_MAGIC.get(name, b"")) and bool(body)
 
 
-def _listed(fields: list[tuple[str, str]], name: str) -> list[str]:
-    """Return the members of all fields of this name, in lower case."""
-    values = ",".join(value for found, value in fields if found.lower() == name)
-    return [member.strip().lower() for member in values.split(",") if member.strip()]
+def _every(fields: list[tuple[str, str]], name: str) -> list[str]:
+    """Return the value of each field of this name."""
+    return [value for found, value in fields if found.lower() == name]
 
 
 def dechunk(body: bytes) -> Body:

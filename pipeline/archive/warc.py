@@ -20,15 +20,14 @@ from typing import BinaryIO, Final
 
 import zstandard
 
-from webtext.pipeline.archive import packing, payload
+from webtext.pipeline.archive import packing, payload, sniff
 from webtext.pipeline.archive.framing import DAMAGED, TORN, Record, Stream, records
-from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN
+from webtext.pipeline.archive.packing import GZIP_MAGIC, SCAN, MemberReader
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.stored_files import pread, size_of
 
 MAX_BODY = 20_000_000  # bytes of a decoded body; longer ones are cut and marked
 HEAD_ROOM = 1 << 20  # bytes of a record besides its body: HTTP head, chunk sizes
-STORED = 1 << 14  # bytes of a gzip member that are decompressed at a time
 
 NOT_HTTP: Final = "not_http"  # a response record without an HTTP response
 LARGE: Final = payload.LARGE  # body over the limit
@@ -38,6 +37,7 @@ CONVERSION: Final = "conversion"  # a text that was made from a page, as in WET 
 OTHER: Final = "other_record"  # of a type that cannot be a page
 PROBLEMS: Final = (TORN, DAMAGED, NOT_HTTP, LARGE, BAD_ENCODING, REVISIT, CONVERSION, OTHER)
 
+MARKUP: Final = ("text/html", "application/xhtml+xml")  # types of a response without a head
 PASSED_OVER: Final = frozenset({"warcinfo", "request", "metadata"})  # exist besides pages
 
 
@@ -118,7 +118,7 @@ def response_at(
             stored = inflater.decompress(stored, most)
             if not inflater.eof and len(stored) < most:  # so no checksum was verified
                 raise OSError("its compressed bytes end early")
-        arc = not stored.startswith(packing.RECORD_START)
+        arc = not packing.is_record(stored)
         record = next(records(Stream(BytesIO(stored).read), max_body + HEAD_ROOM, arc), None)
         if record is None or not record.fields:
             raise OSError("no record begins there")
@@ -162,13 +162,18 @@ class _Reading:
         Raises:
             UserError: it is damaged.
         """
+        flaw = None
         try:
-            stream = Stream(packing.zstd_stream(self.raw).read)
-            for record in self._records(stream):
+            frames = packing.zstd_stream(self.raw)
+            for record in self._records(Stream(frames.read)):
+                flaw = record.flaw
                 if (found := self._told(record)) is not None:
                     yield found
         except (OSError, zstandard.ZstdError) as error:
             raise self._lost(error) from error
+        if not frames.whole and flaw is None:  # torn between two records, or before the first
+            self.pages += 1
+            yield replace(_gap(0, 0, TORN), offset=None, length=None)
 
     def members(self) -> Iterator[Response]:
         """Read gzip members separately, so that damage affects only its own member.
@@ -188,11 +193,11 @@ class _Reading:
                     )
                 at = end
                 continue
-            member = _Member(self.raw, at)
+            member = MemberReader(self.raw, at)
             yield from self._member(member, at)
             at = member.end
 
-    def _member(self, member: "_Member", at: int) -> Iterator[Response]:
+    def _member(self, member: MemberReader, at: int) -> Iterator[Response]:
         """Read the records of one gzip member; a record has an offset if it is the only one."""
         pending: Response | None = None
         count = 0
@@ -205,6 +210,9 @@ class _Reading:
                 pending = self._told(record)
             if not member.whole:
                 problem = TORN
+            elif count and record.flaw == TORN and self._goes_on(member.end):
+                yield from self._across(member, at, record.start)
+                return
         except (OSError, zlib.error) as error:
             problem = DAMAGED
             member.end = self._next_member(at + 1)
@@ -221,6 +229,31 @@ class _Reading:
         elif problem is not None:
             self.pages += 1
             yield _gap(at, end, problem)
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether a member that begins with no record is at a place."""
+        magic = pread(self.raw, len(GZIP_MAGIC), at)
+        return magic == GZIP_MAGIC and not packing.begins_record(self.raw, at)
+
+    def _across(self, member: MemberReader, at: int, start: int) -> Iterator[Response]:
+        """Read records over which members are cut, as one stream, up to damage or the end.
+
+        `start` is the place of the first in the content from `at` on. No offset leads to them.
+        """
+        joined = MemberReader(self.raw, at, joined=True)
+        stream = Stream(joined.read)
+        found: Response | None = None
+        try:
+            stream.drop(start)
+            for record in self._records(stream):
+                if (found := self._told(record)) is not None:
+                    yield found
+            member.end = joined.end
+        except (OSError, zlib.error):
+            member.end = self._next_member(joined.began + 1)
+            if found is None or found.problem is None:
+                self.pages += 1
+                yield _gap(joined.began, member.end, DAMAGED)
 
     def _records(self, stream: Stream) -> Iterator[Record]:
         for record in records(stream, self.max_body + HEAD_ROOM, self.arc):
@@ -266,34 +299,6 @@ class _Reading:
             )
 
 
-class _Member:
-    """One gzip member, decompressed while it is read; its end is known after that."""
-
-    def __init__(self, raw: BinaryIO, at: int) -> None:
-        self._raw = raw
-        self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        self._stored = b""
-        self.end = at  # how far the file was read; after the whole member, where it ends
-        self.whole = False
-
-    def read(self, count: int) -> bytes:
-        """Return at most so many further bytes, b"" at the end."""
-        while not self.whole:
-            if not self._stored:
-                self._stored = pread(self._raw, STORED, self.end)
-                if not self._stored:
-                    return b""
-                self.end += len(self._stored)
-            piece = self._inflater.decompress(self._stored, count)
-            self._stored = self._inflater.unconsumed_tail
-            if self._inflater.eof:
-                self.whole = True
-                self.end -= len(self._inflater.unused_data)
-            if piece:
-                return piece
-        return b""
-
-
 def _gap(start: int, end: int, problem: str) -> Response:
     """Return a Response that stands for bytes from which no record can be read."""
     return Response("", None, b"", None, b"", None, start, end - start, None, problem)
@@ -317,9 +322,10 @@ def _response(record: Record, max_body: int, digested: bool) -> Response:
     problem = LARGE if record.length > len(block) else None
     truncated = record.field("warc-truncated") or None
     head, fields, content_type = b"", [], record.field("content-type") or None
-    if record.kind != "resource":
-        if http is None:
-            return _without_page(record, NOT_HTTP)
+    wrapped = sniff.essence(content_type) == "application/http"
+    if record.kind != "resource" and http is None and sniff.essence(content_type) not in MARKUP:
+        return _without_page(record, NOT_HTTP)
+    if http is not None and (record.kind != "resource" or wrapped):
         head, block = http
         fields = payload.headers(head)
         content_type = payload.content_type(fields)

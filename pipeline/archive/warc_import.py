@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from webtext.pipeline.archive import revisits, sniff
+from webtext.pipeline.archive import payload, revisits, sniff
 from webtext.pipeline.archive.replaying.standing import (
     DUPLICATE_URL,
     NOT_IN_WARC,
@@ -75,7 +75,7 @@ REASONS: Final[dict[str, str]] = {
     FORGOTTEN: "left out because its owner asked for it (`webtext forget`)",
     BAD_URL: "the record's target is no http or https URL",
     **{f"pages.{reason}": meaning for reason, meaning in OBJECTIONS.items()},
-    HTTP_STATUS: "a status other than 200; value: the status",
+    HTTP_STATUS: "a status other than 200 and 203; value: the status",
     NOT_HTML: "not one of the content types asked for",
     "pages.bad_encoding": "the body's transfer or content encoding cannot be undone",
     "pages.too_large": "the body is longer than allowed; value: the most allowed, in bytes",
@@ -112,7 +112,7 @@ class ImportWarc:
         problem = response.problem
         if problem is not None and problem not in (LARGE, BAD_ENCODING):
             return f"pages.{problem}", None
-        if response.head and response.status != 200:
+        if response.head and response.status not in payload.PAGES:
             return HTTP_STATUS, response.status
         if not sniff.fits(response.content_type, response.body, self.content_types):
             return (NOT_HTML if response.body or self._hopeless(response) else EMPTY), None
@@ -161,7 +161,11 @@ def import_warc(
         path.unlink()
     if (out.path / SCAN).is_dir():
         (out.path / SCAN).rmdir()
-    return [_passage(out, links is not None)]
+    found = _passage(out, links is not None)
+    if links is None and not found.read:
+        log.warning("pages.warc: no record that may be a page in %d files, such as %s",
+                    len(files), files[0])  # fmt: skip
+    return [found]
 
 
 def _scan(

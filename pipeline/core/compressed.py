@@ -37,6 +37,7 @@ CUT_SHORT = -1  # instead of a line's length
 MAGIC = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ\x00": "xz",
+    b"\x5d\x00\x00": "xz",  # of its forerunner, .lzma
     b"BZh": "bz2",
     b"\x1f\x8b": "gzip",
     b"PAR1": "parquet",

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 OPENS, CLOSES = b"{}"
+AROUND = " \t\r\n\0\x1e,"  # what may stand before and after an object in its line
 T = TypeVar("T")
 
 
@@ -38,19 +39,23 @@ def decoded(chunk: bytes, decoder: "msgspec.json.Decoder[T]") -> list[T] | None:
 
 
 def mended(line: bytes | int) -> bytes:
-    r"""Return a line of JSON with lone surrogates and invalid bytes replaced by U+FFFD.
+    r"""Return a line of what many programs write as JSON in the form of the standard.
+
+    Lone surrogates and invalid bytes become U+FFFD; NaN and infinities, as Python writes them,
+    null; a record separator or a comma at the end is removed (RFC 7464; arrays cut into lines).
 
     Raises:
         ValueError: it is not JSON for another reason.
         TypeError: it is not a line, but the length of one.
 
-    >>> mended(b'{"a": "\\ud800\xff"}').decode()
-    '{"a": "\ufffd\ufffd"}'
+    >>> mended(b'{"a": "\\ud800\xff", "b": NaN},').decode()
+    '{"a": "\ufffd\ufffd", "b": null}'
     """
     if isinstance(line, int):
         raise TypeError("a length in the place of a line")
     try:
-        value = json.loads(line.decode("utf-8", "replace"))
+        text = line.decode("utf-8", "replace").strip(AROUND)
+        value = json.loads(text, parse_constant=lambda _: None)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     text = json.dumps(value, ensure_ascii=False)

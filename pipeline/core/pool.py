@@ -23,10 +23,11 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Protocol
 
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.core.progress import Progress, silent
+from webtext.pipeline.core.progress import Figures, Progress, meter, silent
 
 POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer ones
 KEEP_SECONDS = 60.0  # s that a work may take whose processes are kept: some starts of a process
+PARENT = "WEBTEXT_PARENT"  # environment variable: the process that a command or flow ends with
 AHEAD = 4  # items a worker that `in_order` takes before their turn
 _END = object()
 
@@ -36,24 +37,42 @@ Work = Callable[[Any], Any]
 class Runner(Protocol):
     """Who does the items of all steps elsewhere, such as on the machines of a cluster.
 
-    `work` must be importable (a module's function, or a partial of one) and idempotent, and may
-    call `tick`. A worker that is lost costs its item a second try; who ends a call early, by an
-    error or by Ctrl-C, finds no item at work afterwards.
+    `work` must be importable (a module's function or a partial of one), idempotent, and may `tick`.
+    A worker that is lost costs its item a second try; who ends a call early, by an error or by
+    Ctrl-C, finds no item at work afterwards.
     """
 
     threads: int  # for what a step does in this process itself
 
-    def each(self, work: Work, items: Sequence[Any], progress: Progress, total: int | None) -> Any:
+    @property
+    def shares(self) -> bool:
+        """Whether its workers see, under the same path, what this process sees."""
+
+    @property
+    def size(self) -> int:
+        """How many workers there are now."""
+
+    def each(
+        self,
+        work: Work,
+        items: Sequence[Any],
+        progress: Progress,
+        total: int | None,
+        lasting: Callable[[Figures], str] | None = None,
+    ) -> Any:
         """Do as `each` does.
+
+        Items that are `lasting` take days, and go on where a lost worker left them: a loss does not
+        count against one that got further. They `tick` figures; `lasting` puts the sums into words.
 
         Raises:
             PipelineError: an item killed its worker twice; the others are done by then.
         """
 
     def in_order(
-        self, work: Work, items: Iterable[Any], waiting: Callable[[], None]
+        self, work: Work, items: Iterable[Any], waiting: Callable[[], None], most: int | None = None
     ) -> Iterator[Any]:
-        """Do as `in_order` does.
+        """Do as `in_order` does, at most so many items at a time.
 
         Raises:
             PipelineError: an item killed its worker twice.
@@ -64,7 +83,8 @@ Workers = int | Runner  # processes of this machine, or who does the work elsewh
 
 _ticks: "Synchronized[int] | None" = None  # this process's progress counter, set by the pool
 _here = threading.local()  # `idle`: pools that this thread keeps, each with its counter
-_teller: Callable[[int], None] | None = None  # whom a runner's worker tells of its progress
+Teller = Callable[[int, Figures | None], None]
+_teller: Teller | None = None  # whom a runner's worker tells of its progress
 
 
 def threads(workers: Workers) -> int:
@@ -72,17 +92,20 @@ def threads(workers: Workers) -> int:
     return workers if isinstance(workers, int) else workers.threads
 
 
-def tick(units: int) -> None:
-    """Report `units` of work done inside an item, from whichever process does it."""
+def tick(units: int, figures: Figures | None = None) -> None:
+    """Report `units` of work done inside an item, and figures of it, which a runner shows.
+
+    Raises KeyboardInterrupt where a runner waits no more for the item.
+    """
     if _teller is not None:
-        _teller(units)
+        _teller(units, figures)
     elif _ticks is not None:
         with _ticks.get_lock():
             _ticks.value += units
 
 
 @contextmanager
-def told(teller: Callable[[int], None]) -> Iterator[None]:
+def told(teller: Teller) -> Iterator[None]:
     """Pass what `tick` reports in this process to a function: for a runner's worker."""
     global _teller  # noqa: PLW0603 -- one item a process at a time
     _teller = teller
@@ -189,20 +212,6 @@ def in_order(
         kill(pool)
         raise
     pool.shutdown()
-
-
-def meter(
-    ticks: Callable[[], int], progress: Progress, items: int, total: int | None
-) -> Callable[[int], None]:
-    """Return a function of the items done, which reports ticks instead if they have a total."""
-
-    def show(done: int) -> None:
-        if total is None:
-            progress(done, items)
-        else:
-            progress(min(ticks(), total), total, f"{done}/{items} shards")
-
-    return show
 
 
 def read(counter: "Synchronized[int]", first: int = 0) -> int:

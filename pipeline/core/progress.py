@@ -1,6 +1,9 @@
 """How long-running work reports its progress, without knowing the listener."""
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
+
+Figures = Mapping[str, float]  # by name, such as pages a second
 
 
 class Progress(Protocol):
@@ -12,3 +15,24 @@ class Progress(Protocol):
 
 def silent(done: int, total: int | None, note: str = "") -> None:
     """Ignore all reports."""
+
+
+def meter(
+    ticks: Callable[[], int],
+    progress: Progress,
+    items: int,
+    total: int | None,
+    note: Callable[[], str] = str,
+) -> Callable[[int], None]:
+    """Return a function of the items done, which reports ticks instead if they have a total.
+
+    `note` gives what else is to be shown, "" if only the number of items is.
+    """
+
+    def show(done: int) -> None:
+        if total is None:
+            progress(done, items)
+        else:
+            progress(min(ticks(), total), total, note() or f"{done}/{items} shards")
+
+    return show

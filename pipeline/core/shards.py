@@ -221,11 +221,18 @@ class Directory:
             for partial in home.rglob("*" + PARTIAL):
                 partial.unlink()
 
-    def finish(self, manifest: dict[str, Any]) -> None:
-        """Write the manifest, with size and sha256 of every file; this completes the directory."""
+    def finish(self, manifest: dict[str, Any], mark: Path | None = None) -> None:
+        """Write the manifest, with size and sha256 of every file; this completes the directory.
+
+        `mark` says that the directory is begun. It goes when all files are read, which may take
+        minutes: a directory that is neither begun nor complete is made anew.
+        """
         self.sweep()
-        found = checked.hashed(self.path, sorted(checked.there(self.path)))
+        names = {name for name in checked.there(self.path) if not mark or name != mark.name}
+        found = checked.hashed(self.path, sorted(names))
         listed = {name: {"bytes": seen[1], "sha256": seen[0]} for name, seen in found.items()}
+        if mark:
+            mark.unlink()
         write_json(self.manifest_path, checked.sealed({**manifest, "files": listed}))
         checked.remember(self.path, found)
 

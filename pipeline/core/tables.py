@@ -47,14 +47,38 @@ T = TypeVar("T", pa.RecordBatch, pa.Table)
 
 
 def without_views(rows: T) -> T:
-    """Return rows with views as plain columns: pyarrow cannot filter views."""
+    """Return rows with views as plain columns, nested ones too: pyarrow cannot filter views."""
     for at, field in enumerate(rows.schema):
-        is_text = pa.types.is_string_view(field.type)
-        if is_text or pa.types.is_binary_view(field.type):
-            kind = pa.string() if is_text else pa.binary()
+        kind = _plain(field.type)
+        if kind != field.type:
             column = pa.array(rows.column(at).to_pylist(), kind)
             rows = rows.set_column(at, field.with_type(kind), column)
     return rows
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Return a type with plain ones in the place of views of text and bytes within it."""
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    inner = [field.with_type(_plain(field.type)) for field in _fields(kind)]
+    if inner == _fields(kind):
+        return kind
+    if pa.types.is_struct(kind):
+        return pa.struct(inner)
+    if pa.types.is_map(kind):
+        return pa.map_(*inner, keys_sorted=kind.keys_sorted)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(inner[0], kind.list_size)
+    return pa.large_list(inner[0]) if pa.types.is_large_list(kind) else pa.list_(inner[0])
+
+
+def _fields(kind: pa.DataType) -> list[pa.Field]:
+    """Return the fields within a nested type."""
+    if pa.types.is_map(kind):
+        return [kind.key_field, kind.item_field]
+    return [kind.field(at) for at in range(kind.num_fields)] if pa.types.is_nested(kind) else []
 
 
 def scores(column: pa.Array) -> pa.Array:

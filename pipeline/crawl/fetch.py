@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
-from webtext.pipeline.archive import sniff
+from webtext.pipeline.archive import payload, sniff
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.frontier.earlier import Earlier
 from webtext.pipeline.crawl.http import messages
@@ -34,7 +34,6 @@ from webtext.pipeline.crawl.settings import Crawl, Gate
 from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 NOT_MODIFIED = 304
-PAGES = frozenset({200, 203})  # 203: the same, modified by a proxy
 
 
 @dataclass(frozen=True)
@@ -272,7 +271,7 @@ class Fetcher:
 
     def _check_status(self, head: messages.Head) -> None:
         status = head.status
-        if status in PAGES:
+        if status in payload.PAGES:
             return
         fate = fates.HTTP_OTHER
         if status == 429:

@@ -20,6 +20,8 @@ timeout of the fetch may run meanwhile. A task that asks again thereby gives bac
 
 MOST_REFRESHES = 1000  # a crawl a day for three years; each is a step, and all are planned at once
 
+MOST_PARTS = 256  # of a crawl; each is a file that is open while links are dealt out
+
 MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not its result: not in the digest
 
 
@@ -48,6 +50,8 @@ class Crawl:
     max_backoff: float = field(default=86_400.0, metadata=MACHINE)  # s; also limits Retry-After
     # K/N of a crawl that several machines do: only hosts of this part are asked; "": all
     part: str = field(default="", metadata=MACHINE)
+    # of a crawl by the workers of a runner, each the task of one; 0: as many as there are workers
+    parts: int = field(default=0, metadata=MACHINE)
     hosts_in_flight: int = field(default=300, metadata=MACHINE)  # connections at a time
 
     connect_timeout: float = 10.0  # s
@@ -93,6 +97,9 @@ class Crawl:
             raise UserError(
                 f"crawl.refreshes: found {self.refreshes}, wanted {MOST_REFRESHES} at most"
             )
+        self.at_least("parts", 0)
+        if self.parts > MOST_PARTS:
+            raise UserError(f"crawl.parts: found {self.parts}, wanted {MOST_PARTS} at most")
         self.at_least("max_backoff", self.backoff)
         self.at_least("max_delay", self.delay)
         for rule in self.connect_to:

@@ -66,13 +66,15 @@ class Series:
 class Sink:
     """The WARC files of a crawl.
 
-    Data is certainly on disk only after `sync`. Used by one thread at a time.
+    Data is certainly on disk only after `sync`. Used by one thread at a time. Several crawls may
+    write into one directory if each has a `tag` of its own, which the names of its files have.
     """
 
-    def __init__(self, directory: Path, settings: Crawl, roll: int = ROLL) -> None:
+    def __init__(self, directory: Path, settings: Crawl, roll: int = ROLL, tag: str = "") -> None:
         self.directory = directory
         self.settings = settings
         self.roll = roll
+        self.tag = tag
         self._open: OrderedDict[int, Series] = OrderedDict()  # least recently used first
         self._last: dict[int, int] = {}  # number of the last file of each shard
         self._grown: dict[str, tuple[int, int]] = {}  # shard and end, since `sync`
@@ -93,7 +95,9 @@ class Sink:
                     f"file back; or move {self.directory / 'frontier.sqlite'}* elsewhere and run "
                     "the same command again, which fetches anew what is lost and keeps the rest"
                 )
-            self._last[shard] = max(number_of(name), self._last.get(shard, 0))
+            tag, number = series_of(name)
+            if tag == self.tag:
+                self._last[shard] = max(number, self._last.get(shard, 0))
 
     def write(self, shard: int, exchange: Exchange, notes: Sequence[tuple[str, str]]) -> Place:
         """Append a response with its request and metadata; return its position.
@@ -181,7 +185,7 @@ class Sink:
         return series
 
     def _reopen(self, shard: int, number: int) -> Series:
-        name = f"{shard:05d}-{number:04d}.warc.gz" if number else f"{shard:05d}.warc.gz"
+        name = f"{shard:05d}{self.tag}" + (f"-{number:04d}" if number else "") + ".warc.gz"
         path = self.directory / name
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self._last[shard] = number
@@ -203,14 +207,16 @@ class Sink:
             os.close(series.descriptor)
 
 
-def number_of(name: str) -> int:
-    """Return a file's number in its shard's series.
+def series_of(name: str) -> tuple[str, int]:
+    """Return the tag of a file's series, and its number there.
 
-    >>> number_of("00007.warc.gz"), number_of("00007-0002.warc.gz")
-    (0, 2)
+    >>> series_of("00007.warc.gz"), series_of("00007-0002.warc.gz")
+    (('', 0), ('', 2))
+    >>> series_of("00007-p2of3.warc.gz"), series_of("00007-p2of3-0002.warc.gz")
+    (('-p2of3', 0), ('-p2of3', 2))
     """
-    found = re.match(r"\d{5}-(\d+)", name)
-    return int(found[1]) if found else 0
+    found = re.match(r"\d{5}(-p\d+of\d+)?(?:-(\d+))?", name)
+    return (found[1] or "", int(found[2] or 0)) if found else ("", 0)
 
 
 def stored_head(head: bytes, size: int) -> bytes:

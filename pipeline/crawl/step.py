@@ -15,7 +15,7 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Planned, Step, changed
 from webtext.pipeline.crawl.fates import BAD_URL, BLOCKED_ADDRESS, MEANING
 from webtext.pipeline.crawl.frontier.held import sources
-from webtext.pipeline.crawl.frontier.schema import FILES
+from webtext.pipeline.crawl.frontier.schema import FILES, PARTS
 from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -99,7 +99,7 @@ STEP = Step(
     ),
     fates=MEANING,
     archive=True,
-    bookkeeping=FILES,
+    bookkeeping=(*FILES, PARTS),
     wanted=lambda recipe: (
         not (recipe.pages.warc or recipe.documents.sources)
         and (not recipe.commoncrawl.crawls or recipe.commoncrawl.then_crawl)

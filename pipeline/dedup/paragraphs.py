@@ -99,7 +99,8 @@ def paragraphs(
         todo = [number for number in numbers if not out.shard(number).exists()]
         _each_shard(partial(remove, settings, documents, out), documents, todo, workers, progress)
     if work.exists():
-        write_json(out.path / REMOVED, _total(work, numbers))
+        if not (out.path / REMOVED).exists():  # else we were killed while the folder was removed
+            write_json(out.path / REMOVED, _total(work, numbers))
         shutil.rmtree(work)
     return [passage(documents, out)]
 

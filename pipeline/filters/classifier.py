@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from webtext.pipeline.core.directories.checked import while_unchanged
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import replacing
 from webtext.pipeline.words.ngrams import mixed, numbered, of_words, words
@@ -173,7 +173,7 @@ def save(model: Quality, path: Path) -> None:
         save_file({"weights": model.weights}, str(partial), metadata=text)
 
 
-@lru_cache(maxsize=4)
+@while_unchanged(4)
 def load(path: str) -> Quality:
     """Read a model.
 

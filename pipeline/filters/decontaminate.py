@@ -1,14 +1,13 @@
 """Drop documents that contain a part of an evaluation set."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from webtext.pipeline.core.directories.checked import sha256
+from webtext.pipeline.core.directories.checked import sha256, while_unchanged
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.core.stage import judged
@@ -61,7 +60,11 @@ class Decontaminate:
                 raise UserError(
                     f"decontaminate.against: {path}: no such file; wanted evaluation sets"
                 )
-        return {Path(path).name: sha256(Path(path)) for path in self.against}
+        found: dict[str, str] = {}
+        for path in map(Path, self.against):
+            alike = sum(path.name == Path(other).name for other in self.against[: len(found)])
+            found[f"{path.name} ({alike + 1})" if alike else path.name] = sha256(path)
+        return found
 
     def __call__(self, batch: pa.RecordBatch, /) -> pa.RecordBatch:
         counts = [self.shared(text or "") for text in batch["text"].to_pylist()]
@@ -77,7 +80,7 @@ class Decontaminate:
         )
 
 
-@lru_cache(maxsize=4)
+@while_unchanged(4)
 def index(against: tuple[str, ...], longest: int, shortest: int) -> Index:
     """Return the n-grams of the sets, sorted, by their length in words."""
     found: dict[int, list[Hashes]] = {}

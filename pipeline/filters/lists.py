@@ -5,9 +5,9 @@ A file has one entry a line; " #" begins a comment. The digest is of the content
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
+from webtext.pipeline.core.directories.checked import while_unchanged
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.urls.urls import host
 from webtext.pipeline.words.document import Document, share
@@ -15,7 +15,7 @@ from webtext.pipeline.words.document import Document, share
 COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
-@lru_cache(maxsize=8)
+@while_unchanged(8)
 def entries(file: str) -> frozenset[str]:
     """Read a list, and make it lower case.
 
@@ -23,7 +23,7 @@ def entries(file: str) -> frozenset[str]:
         UserError: there is none, or nothing in it.
     """
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read as a list ({error})") from None
     found = frozenset(entry for line in lines if (entry := COMMENT.sub("", line).strip().lower()))
@@ -32,7 +32,7 @@ def entries(file: str) -> frozenset[str]:
     return found
 
 
-@lru_cache(maxsize=8)
+@while_unchanged(8)
 def pattern(file: str) -> re.Pattern[str]:
     """Return what finds a list's words and phrases, the longest at each place."""
     longest_first = sorted(entries(file), key=lambda entry: (-len(entry), entry))

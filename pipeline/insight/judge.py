@@ -1,6 +1,8 @@
 """Apply the stages to a user's own texts and pages."""
 
+import re
 from collections.abc import Iterator, Sequence
+from email import message_from_bytes
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +20,17 @@ from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.sources import source_files
 from webtext.pipeline.sources.source_chunks import pieces
 from webtext.pipeline.sources.source_rows import Fields, check, rows_of, value_of
-from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.extraction.maintext import Article, Page, Unread
 from webtext.pipeline.text.language import Language
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
 WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
-CLEAN = Clean()
 LONGEST_LINE = 1 << 30  # bytes
+# The head of a message: fields, among them that of MIME. Source: RFC 2557
+MAIL = re.compile(
+    rb"(?:[!-9;-~]{1,99}:[^\n]*\n(?:[ \t][^\n]*\n)*){0,20}?MIME-Version:", re.IGNORECASE
+)
 
 
 class Dropped(NamedTuple):
@@ -86,11 +90,11 @@ def judge(
 ) -> dict[str, Any]:
     """Return a text's language, its first objection, and every rule's measure and threshold.
 
-    The text is cleaned first, as in a build.
+    The text is a cleaned one, as a build gives it to the rules: `recipe.clean.text(text)`.
 
     `threshold` is the bound that decided or is nearest; `enabled` says whether the rule is on.
     """
-    guess, text, dropped_by, _ = language.read(CLEAN.text(text))
+    guess, text, dropped_by, _ = language.read(text)
     if dropped_by is None:
         objection, _ = rules.judge(text, url, guess.language)
         if objection is not None:
@@ -206,10 +210,22 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
             yield told(str(path), response.url, found)
     else:
         try:
-            page = Page(b"".join(blocks(path)), "text/html", None)
+            page = saved(b"".join(blocks(path)))
         except ArchiveError as error:
             raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
-        yield told(str(path), None, stage.article(page))
+        yield told(str(path), page.url, stage.article(page))
+
+
+def saved(body: bytes) -> Page:
+    """Return the page in a file: its bytes, or the first page of MHTML, as browsers save pages."""
+    if MAIL.match(body):
+        message = message_from_bytes(body)
+        for part in message.walk():
+            if part.get_content_type() in ("text/html", "application/xhtml+xml"):
+                url = part["Content-Location"] or message["Snapshot-Content-Location"]
+                found = part.get_payload(decode=True)
+                return Page(bytes(found or b""), str(part["Content-Type"]), url and str(url))
+    return Page(body, "text/html", None)
 
 
 def readable(path: Path) -> bool:

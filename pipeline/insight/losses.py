@@ -18,7 +18,7 @@ PAGE = "index.html"
 
 
 def losses(run: Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Return a run's training and validation losses by step; a truncated last line is ignored.
+    """Return a run's training and validation losses by step; damaged lines are ignored.
 
     Raises:
         UserError: the run has no log.
@@ -27,13 +27,15 @@ def losses(run: Path) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]
     train: list[tuple[int, float]] = []
     val: list[tuple[int, float]] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; --run wants a training run's directory") from None
     for line in lines:
         try:
             row = json.loads(line)
         except ValueError:
+            continue
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             continue
         for name, points in (("loss", train), ("val_loss", val)):
             if isinstance(row.get(name), (int, float)) and math.isfinite(row[name]):

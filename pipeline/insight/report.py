@@ -220,16 +220,20 @@ def figures(made: Sequence[Made]) -> dict[str, Any]:
 
     `figures` is None if the documents are not made yet or have no measures.
     """
+    return {"figures": of_documents(made), "likeness": told(likeness(made))}
+
+
+def of_documents(made: Sequence[Made]) -> dict[str, Any] | None:
+    """Return what is counted of all documents; None where nothing can be counted."""
     from webtext.pipeline.insight.figures.counted import counted  # with DuckDB
 
     documents = next((home for step, home in made if step.name == "documents"), None)
-    measured = documents is not None and documents.numbers(MEASURES)
-    return {"figures": counted(made) if measured else None, "likeness": told(likeness(made))}
+    return counted(made) if documents is not None and documents.numbers(MEASURES) else None
 
 
 def figures_view(made: Sequence[Made]) -> dict[str, Any] | None:
     """Return the figures as the page draws them."""
-    found = figures(made)["figures"]
+    found = of_documents(made)
     meanings = {fate: meaning for step, _ in made for fate, meaning in step.fates.items()}
     return drawn(found, meanings) if found else None
 

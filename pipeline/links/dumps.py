@@ -29,9 +29,17 @@ from webtext.pipeline.core.compressed import (
     utf8,
 )
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.jsonlines import AROUND
 from webtext.pipeline.core.stores.stored_files import StoredFile
 from webtext.pipeline.links.answers import unwrapped
-from webtext.pipeline.links.submissions import COLUMNS, Raw, Submission, submission, without_halves
+from webtext.pipeline.links.submissions import (
+    Raw,
+    Submission,
+    named,
+    submission,
+    unescaped,
+    without_halves,
+)
 
 PACKED = {
     ".zst",
@@ -41,11 +49,14 @@ PACKED = {
     ".gz",
 }  # an empty file of such a name is a failed download
 SORTS = "zstd, xz, bz2 or gzip"
-# PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite: files that are saved under the name of a dump.
+# PNG, JPEG, GIF, PDF, zip, 7z, rar, SQLite, Arrow: files that are saved under the name of a dump.
 # Source: `man 5 magic`, as in the `file` command
-BINARIES = tuple(
-    b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite".split(b" "),
-)
+BINARIES = tuple(b"\x89PNG \xff\xd8\xff GIF8 %PDF- PK\3\4 7z\xbc\xaf Rar! SQLite ARROW1".split())
+BINARIES += (b"\xff" * 4,)  # a stream of Arrow
+POINTER = b"version https://git-lfs"  # Source: git-lfs, docs/spec.md
+PAGES = (b"<!doctype html", b"<html", b"<?xml")
+INVISIBLE = "\ufeff\u200b\u2060"  # besides white space, at the ends of lines copied from a page
+DELIMITERS = ",\t;|"
 HEAD_BYTES = 64  # bytes examined to detect a file that is not a dump
 HEAD_LINES = 64  # lines examined to detect a format
 CSV_LINES = 100  # a quoted field with more lines than this was never closed
@@ -136,8 +147,10 @@ def _looked_at(path: Path, stream: Iterator[bytes]) -> Iterator[bytes]:
         raise UserError(
             f"{path}: is one array of JSON; wanted an object a line: jq -c '.[]' turns it into that"
         )
-    if start[:14].lower().startswith((b"<!doctype html", b"<html")):
+    if start[:14].lower().startswith(PAGES):
         raise UserError(f"{path}: is a page of HTML, as a failed download leaves; download it anew")
+    if start.startswith(POINTER):
+        raise UserError(f"{path}: is a pointer of Git LFS; `git lfs pull` gets the file itself")
     if start.startswith(BINARIES):
         raise UserError(f"{path}: is no text; wanted a dump or a list, plain or in {SORTS}")
     yield head
@@ -156,27 +169,34 @@ def _lines(stream: Iterable[bytes | int]) -> Iterator[bytes | int]:
 def read_json(line: bytes | int) -> Submission | Flaw | None:
     """Read a line of JSON, of any source and era; a blank one gives None."""
     try:
-        return submission(_decode(line))  # type: ignore[arg-type]  # a length is a TypeError
+        raw = _decode(line)  # type: ignore[arg-type]  # a length is a TypeError
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
         return _odd_line(line)
+    if raw.url is raw.permalink is raw.by is raw.objectID is None:
+        return _odd_line(line)
+    return submission(raw)
 
 
 def _odd_line(line: bytes | int) -> Submission | Flaw | None:
-    """Read a line that the fast decoder refused: a lone surrogate, bad bytes, a bare URL."""
+    """Read a line that the fast decoder refused, or found nothing in.
+
+    It may have a lone surrogate, bad bytes, a record separator or a comma (RFC 7464, or an array
+    cut into lines), other names of the fields, or be a bare URL.
+    """
     if isinstance(line, int):
         return _unread(line)
     if not line.strip(b" \t\r\0"):
         return None
     try:
-        value = json.loads(line.decode("utf-8", "replace"))
+        value = json.loads(line.decode("utf-8", "replace").strip(AROUND))
     except (ValueError, RecursionError):
         return Flaw("broken_line")
     fields = {"url": value} if isinstance(value, str) else value
     if not isinstance(fields, dict):
         return Flaw("broken_line")
-    found = without_halves(submission(Raw(**{name: fields.get(name) for name in COLUMNS.values()})))
-    # A URL with characters removed or replaced would lead to another page.
-    return Flaw("broken_line") if "\ufffd" in (found.url or "") else found
+    raw = Raw(**{field: fields[name] for field, name in named(fields).items()})
+    found = without_halves(submission(raw))
+    return _sound(found)
 
 
 def _unread(length: int) -> Flaw:
@@ -187,30 +207,61 @@ def _unread(length: int) -> Flaw:
 
 
 def _plain(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
-    """Read a list of one URL per line; `#` starts a comment line."""
+    """Read a list of one URL per line, to a tab at most; `#` starts a comment line."""
     for number, line in numbered:
         if isinstance(line, int):
             yield number, _unread(line)
-        elif (text := line.strip()) and not text.startswith(b"#"):
-            try:
-                yield number, Submission(text.decode(), listed=True)
-            except UnicodeDecodeError:
-                yield number, Flaw("broken_line")
+            continue
+        try:
+            text = line.decode().strip().strip(INVISIBLE).partition("\t")[0].strip()
+        except UnicodeDecodeError:
+            yield number, Flaw("broken_line")
+            continue
+        if text and not text.startswith("#"):
+            yield number, Submission(unescaped(text), listed=True)
 
 
 def _csv(path: Path, numbered: Lines, delimiter: str) -> Iterator[tuple[int, Submission | Flaw]]:
     """Read a table: the first line names the columns, unless it holds a URL itself."""
     columns: dict[str, int] | None = None
+    lone = False
+    numbered, delimiter = _delimited(numbered, delimiter)
     for number, row in _csv_rows(numbered, delimiter):
         if isinstance(row, Flaw):
             yield number, row
             continue
         if columns is None:
-            columns = _columns(path, row)
+            columns, lone = _columns(path, row), len(row) == 1
             if not any("://" in cell for cell in row):
                 continue
-        cells = {name: row[at] or None for name, at in columns.items() if at < len(row)}
-        yield number, submission(Raw(**cells))
+        # What is between fields elsewhere is part of an address in a table of one column.
+        found = [delimiter.join(row)] if lone else row
+        cells = {name: found[at] or None for name, at in columns.items() if at < len(found)}
+        yield number, _sound(submission(Raw(**cells)))
+
+
+def _sound(found: Submission) -> Submission | Flaw:
+    """Return a submission, unless its URL has lost characters and would lead to another page."""
+    return Flaw("broken_line") if "\ufffd" in (found.url or "") else found
+
+
+def _delimited(numbered: Lines, delimiter: str) -> tuple[Lines, str]:
+    """Return the lines of a table and what is between its fields, as its first line shows.
+
+    That line is left out if it says nothing else, as Excel writes it (`sep=;`).
+    """
+    lines = iter(numbered)
+    first = next(((n, one) for n, one in lines if isinstance(one, int) or one.strip()), None)
+    if first is None:
+        return (), delimiter
+    line = "" if isinstance(first[1], int) else first[1].decode("utf-8", "replace").strip()
+    if line[:4].lower() == "sep=" and line[4:] in {*DELIMITERS, ":"}:
+        return lines, line[-1]
+    for one in dict.fromkeys(delimiter + DELIMITERS):
+        row = _csv_row(line, one)
+        if isinstance(row, list) and "url" in named(row):
+            return chain([first], lines), one
+    return chain([first], lines), delimiter
 
 
 def _columns(path: Path, row: list[str]) -> dict[str, int]:
@@ -222,11 +273,10 @@ def _columns(path: Path, row: list[str]) -> dict[str, int]:
     address = next((at for at, cell in enumerate(row) if "://" in cell), None)
     if address is not None:
         return {"url": address}
-    names = [cell.strip().lower() for cell in row]
-    named = {COLUMNS[name]: at for at, name in enumerate(names) if name in COLUMNS}
-    if "url" not in named:
+    found = named(row)
+    if "url" not in found:
         raise UserError(f"{path}: found the columns {', '.join(row)[:200]}; wanted one named url")
-    return named
+    return {field: row.index(name) for field, name in found.items()}
 
 
 def _csv_rows(numbered: Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Flaw]]:
@@ -266,10 +316,7 @@ def _decoded(numbered: Lines) -> Iterator[tuple[int, str | Flaw]]:
         if isinstance(line, int):
             yield number, _unread(line)
             continue
-        try:
-            yield number, line.decode().rstrip("\r")
-        except UnicodeDecodeError:
-            yield number, Flaw("broken_line")
+        yield number, line.decode("utf-8", "replace").rstrip("\r")
 
 
 def _csv_row(text: str, delimiter: str) -> list[str] | Flaw | None:
@@ -296,17 +343,18 @@ def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Sub
     source = path.open("rb") if isinstance(path, StoredFile) else path
     try:
         with pq.ParquetFile(source) as file:
-            named = {name: COLUMNS[name] for name in file.schema_arrow.names if name in COLUMNS}
-            if "url" not in named.values():
+            found = named(file.schema_arrow.names)
+            if "url" not in found:
                 names = ", ".join(file.schema_arrow.names)[:200]
                 raise UserError(f"{path}: found the columns {names}; wanted one named url")
-            for batch in file.iter_batches(batch_size=1 << 14, columns=list(named)):
+            for batch in file.iter_batches(batch_size=1 << 14, columns=list(found.values())):
                 for row in _rows(batch):
                     number += 1
                     if isinstance(row, Flaw):
                         yield number, row
                     else:
-                        yield number, submission(Raw(**{named[name]: row[name] for name in named}))
+                        raw = Raw(**{field: row[name] for field, name in found.items()})
+                        yield number, _sound(submission(raw))
     except (pa.ArrowInvalid, OSError):
         yield number + 1, Flaw("truncated_archive")
     tick(path.stat().st_size)

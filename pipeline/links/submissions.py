@@ -6,6 +6,7 @@ sources; only this module knows about that.
 
 import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,9 +99,23 @@ class Raw(msgspec.Struct, gc=False):
     dead: Any = None
 
 
-# The names in lists of columns that have another name in dumps.
+# The names of fields in lists, in lower case, by which `Raw` has them: some have others in dumps.
 COLUMNS = {"link": "url", "href": "url", "uri": "url", "address": "url", "timestamp": "time"}
-COLUMNS |= {field: field for field in Raw.__struct_fields__ if field != "meta"}
+COLUMNS |= {field.lower(): field for field in Raw.__struct_fields__ if field != "meta"}
+
+
+def named(names: Iterable[str]) -> dict[str, str]:
+    """Return for each known field which of the names it has, whatever the case.
+
+    >>> named(["Link", "ID", "URL", "mood"])
+    {'url': 'URL', 'id': 'ID'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        field = COLUMNS.get(name.strip().lower())
+        if field and (field not in found or name.strip().lower() == field.lower()):
+            found[field] = name
+    return found
 
 
 def submission(raw: Raw) -> Submission:
@@ -113,15 +128,17 @@ def submission(raw: Raw) -> Submission:
         return posted(raw)
     points = next((x for x in (raw.score, raw.points, raw.num_points) if x is not None), None)
     times = (raw.created_utc, raw.created_at_i, raw.created_at, raw.created, raw.time)
+    listed = points is None and raw.by is None
+    url = as_text(raw.url)
     return Submission(
-        url=as_text(raw.url),
+        url=unescaped(url) if listed else url,  # such lists are made from dumps, as OpenWebText's
         id=as_text(raw.id if raw.id is not None else raw.objectID),
         score=as_score(points),
         created=as_time(next((x for x in times if x is not None), None)),
         title=as_text(raw.title),
         over_18=as_truth(raw.over_18),
         deleted=as_truth(raw.deleted) or as_truth(raw.dead),
-        listed=points is None and raw.by is None,
+        listed=listed,
     )
 
 
@@ -187,7 +204,12 @@ def unescaped(text: str | None) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """Return a string; null for a value that is neither text nor an integer."""
+    """Return a string; null for a value that is neither text nor an integer.
+
+    Bytes are text that its writer gave no type, as Parquet's columns without one.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

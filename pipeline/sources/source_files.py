@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from glob import glob
 from pathlib import Path
+from shlex import quote
 from typing import Final, NamedTuple
 
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container
@@ -91,10 +92,9 @@ def matched(patterns: Sequence[str], base: Path, setting: str) -> list[Source]:
     paths: dict[Path, None] = {}
     for pattern in patterns:
         whole = base / Path(pattern).expanduser()
-        names = [whole] if whole.exists() else map(Path, sorted(glob(str(whole), recursive=True)))  # noqa: PTH207 -- Path.glob takes no absolute pattern
-        before = len(paths)
-        paths |= dict.fromkeys(names)
-        if len(paths) == before:
+        names = [str(whole)] if whole.exists() else sorted(glob(str(whole), recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
+        paths |= dict.fromkeys(map(Path, names))
+        if not names:
             raise UserError(f"{setting}: no file matches {pattern!r} (looked in {base})")
     return found(paths)
 
@@ -150,8 +150,8 @@ def form_of(path: Path) -> str:
         raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
     if first.startswith(b"WARC/") or {s.lower() for s in path.suffixes} & set(WARC):
         raise UserError(
-            f"{path}: WARC holds pages, not texts: `webtext extract {path} -o texts.jsonl` makes "
-            "texts of them, and a build reads them as pages.warc"
+            f"{path}: WARC holds pages, not texts: `webtext extract {quote(str(path))} "
+            "-o texts.jsonl` makes texts of them, and a build reads them as pages.warc"
         )
     begins = {b"{": "jsonl", b"<": "html"}
     if (form := begins.get(first.removeprefix(b"\xef\xbb\xbf")[:1])) is None:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from webtext.pipeline.core.directories.checked import while_unchanged
 from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.tokens import bpe
@@ -61,7 +62,6 @@ def width(encoder: Encoder) -> str:
     return "<u2" if encoder.vocabulary <= 1 << 16 else "<u4"
 
 
-@cache
 def encoder(name: str = GPT2, end: str = "") -> Encoder:
     """Return a tokenizer; `end` names the token before each document, if not one of ENDS.
 
@@ -69,12 +69,17 @@ def encoder(name: str = GPT2, end: str = "") -> Encoder:
         UserError: its file is not at hand, or is none; it has no token for the end of a text.
     """
     if name == GPT2:
-        return OfTiktoken(GPT2, bpe.encoding(), {})
-    if name in OTHERS:
-        return of_tiktoken(name)
-    return of_file(Path(name).expanduser(), end)
+        return gpt2()
+    return of_tiktoken(name) if name in OTHERS else of_file(Path(name).expanduser(), end)
 
 
+@cache
+def gpt2() -> Encoder:
+    """Return GPT-2's."""
+    return OfTiktoken(GPT2, bpe.encoding(), {})
+
+
+@cache
 def of_tiktoken(name: str) -> Encoder:
     """Return one of tiktoken's encodings, from its cache.
 
@@ -136,8 +141,14 @@ def of_file(path: Path, end: str = "") -> Encoder:
             f"tokens.tokenizer = {str(path)!r}: no such file; wanted {known}, or the path of a "
             "tokenizer.json, as `webtext tokenizer train` writes it"
         )
+    return _of_file(str(path), end)
+
+
+@while_unchanged(4)
+def _of_file(name: str, end: str) -> Encoder:
     from tokenizers import Tokenizer
 
+    path = Path(name)
     content = path.read_bytes()
     try:
         inner = Tokenizer.from_str(content.decode())

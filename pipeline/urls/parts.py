@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
     def has(self, domain: str) -> bool:
         """Whether a site's links are in this part, by another hash than that of the shards."""
-        return self.of == 1 or _dealt(domain, self.of) == self.number
+        return self.of == 1 or dealt(domain, self.of) == self.number
 
     def asks(self, url: str) -> bool:
         """Whether this part may ask the host of a URL."""
@@ -49,8 +49,8 @@ def _site(url: str) -> str:
 
 
 @lru_cache(4096)
-def _dealt(domain: str, of: int) -> int:
-    """Return the part of a site, from 1."""
+def dealt(domain: str, of: int) -> int:
+    """Return the number of the part of a site, from 1, by another hash than that of the shards."""
     return int.from_bytes(hashlib.sha256(domain.encode()).digest()[8:16], "big") % of + 1
 
 

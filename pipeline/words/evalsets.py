@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from webtext.pipeline.core.compressed import ArchiveError, blocks
+from webtext.pipeline.core.compressed import ArchiveError, blocks, utf8
 from webtext.pipeline.core.errors import UserError
 
 
@@ -19,7 +19,7 @@ def examples(path: Path) -> Iterator[str]:
         UserError: the file is missing or damaged, or a line is not JSON.
     """
     try:
-        text = b"".join(blocks(path)).decode("utf-8", "replace")
+        text = b"".join(utf8(blocks(path))).decode("utf-8", "replace")
     except (OSError, ArchiveError) as error:
         raise UserError(
             f"{path}: not to be read as an evaluation set ({error}); get it anew"
@@ -27,7 +27,9 @@ def examples(path: Path) -> Iterator[str]:
     if ".jsonl" not in path.name:
         yield text
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # a text may have other line ends
+        if not line.strip():
+            continue
         try:
             yield " ".join(strings(json.loads(line)))
         except (ValueError, RecursionError) as error:

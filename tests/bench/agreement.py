@@ -93,15 +93,17 @@ def our_side(work: Path, items: int) -> tuple[dict[str, float], list[float]]:
     """Export a model, score a sample of each set; return the figures, and raw log-likelihoods."""
     import torch
 
-    from webtext.flows.models.evaluation import Gpt2
+    from webtext.flows.models.evaluation import Spelling
     from webtext.model.eval import sets
     from webtext.model.eval.score import pair, score
     from webtext.model.eval.zero_shot import evaluate
     from webtext.model.gpt.gpt import build
     from webtext.model.gpt.weights import export
     from webtext.model.settings import GPT2
+    from webtext.pipeline.tokens import encoders
     from webtext.pipeline.tokens.tokenizer import write_tokenizer
 
+    gpt2 = Spelling(encoders.encoder())
     model = build(GPT2(layers=2, heads=4, width=128, context=256), seed=1).eval()
     with torch.no_grad():
         for weights in model.parameters():
@@ -113,7 +115,7 @@ def our_side(work: Path, items: int) -> tuple[dict[str, float], list[float]]:
     figures = {}
     for task in FILES:
         limit = lines if task == "wikitext2" else items
-        for row in evaluate(model, Gpt2(), SETS, [task], limit=limit):
+        for row in evaluate(model, gpt2, SETS, [task], limit=limit):
             if row.protocol == "lm-eval":
                 figures[f"{task}/{row.metric}"] = row.value
     for task in FILES:
@@ -122,7 +124,7 @@ def our_side(work: Path, items: int) -> tuple[dict[str, float], list[float]]:
     passages = sets.lambada(sets.find("lambada", SETS), items)
     requests = [(before, f" {word}") for before, word in passages] + [("", p[0]) for p in passages]
     (work / "requests.json").write_text(json.dumps(requests), encoding="utf-8")
-    raw = score(model, [pair(Gpt2().encode, *request) for request in requests])
+    raw = score(model, [pair(gpt2.encode, *request) for request in requests])
     return figures, [answer.logp for answer in raw]
 
 

@@ -35,6 +35,7 @@ from tests.bench.blocks_truth import DATA
 from tests.pipeline.crawl.commoncrawl.common_crawl import linked
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.commoncrawl import asking, cdx
+from webtext.pipeline.crawl.commoncrawl.askers import Alone
 from webtext.pipeline.crawl.commoncrawl.captures import index_key, keys
 from webtext.pipeline.crawl.commoncrawl.ranges import Folder
 from webtext.pipeline.crawl.frontier.targets import host_of
@@ -203,7 +204,7 @@ def index_cost(lines: int = 600_000, wanted: float = 0.02) -> None:
                 at += len(data)
         chosen = sorted(key.encode() for key, _ in urls[:: int(1 / wanted)])
         before = time.process_time()
-        count = sum(1 for _ in cdx.captures(Folder(Path(name)), "C", chosen, 65_536))
+        count = sum(1 for _ in cdx.captures(Alone(Folder(Path(name))), "C", chosen, 65_536))
         spent_s = time.process_time() - before
     print(f"index: {spent_s / lines * 1e6:.2f} us of CPU a line, {count:,} of {lines:,} asked for")
 

@@ -32,6 +32,10 @@ def run(*arguments, answer=""):
     return CliRunner().invoke(cli, [str(a) for a in arguments], input=answer)
 
 
+def interrupted(*_words, **_more):
+    raise KeyboardInterrupt
+
+
 def contents(data, pattern):
     return {str(path): path.read_bytes() for path in data.glob(pattern) if path.is_file()}
 
@@ -115,7 +119,7 @@ def test_a_recipe_that_does_not_make_what_differs_changes_nothing(folder):
     assert contents(data, "*-*/**/*") == held
 
 
-def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
+def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder, monkeypatch):
     data = folder / "data"
     assert "everything there is needed" in run("gc", "--data", data).output
     shutil.copytree(next(data.glob("corpus-*")), data / "corpus-00000000")
@@ -138,7 +142,11 @@ def test_gc_lists_what_nothing_needs_and_removes_it_when_told_to(folder):
     assert run("gc", "--data", data, "--yes").exit_code == 0
     assert not (data / "corpus-00000000").exists()
     assert list((data / ".harvested").iterdir()) == [old]
-    (data / "pages-00000000" / "manifest.json").unlink()  # as of a crawl that is at work
+    with monkeypatch.context() as killed:  # nothing is taken for whole of which a part is gone
+        killed.setattr(shutil, "rmtree", interrupted)
+        assert isinstance(run("gc", "--data", data, "--yes", "--crawled").exception, SystemExit)
+    assert (data / "pages-00000000").is_dir()
+    assert not (data / "pages-00000000" / "manifest.json").exists()  # nor of a crawl at work
     assert run("gc", "--data", data, "--yes").exit_code == 0
     assert (data / "pages-00000000").is_dir()
 
@@ -160,3 +168,7 @@ def test_gc_keeps_what_a_run_was_trained_on_and_what_a_recipe_makes(folder):
     config = {"tokens": {"sha256": Directory(tokens).fingerprint()}}
     (folder / "runs" / "first" / "config.json").write_text(json.dumps(config))
     assert "everything there is needed" in run("gc", "--data", data).output
+    (folder / "runs").rename(data / "runs")  # as of a scheduled training, and of the demo's
+    assert "everything there is needed" in run("gc", "--data", data).output
+    (data / "runs" / "first" / "config.json").write_text("{")
+    assert "first/config.json: not JSON" in str(run("gc", "--data", data).exception)

@@ -155,6 +155,26 @@ def test_what_a_killed_run_left_is_gone_on_with_only_for_the_same_inputs(tmp_pat
     assert found == [True, False]
 
 
+def test_a_kill_while_the_files_of_a_finished_step_are_hashed_costs_none_of_them(
+    tmp_path, monkeypatch
+):
+    def look(step, _workers, _progress):
+        assert (step.home.path / "00000.parquet").read_bytes() == b"rows"
+        return [Passage("corpus", 1, 1, {})]
+
+    def killed(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("webtext.pipeline.core.directories.checked.hashed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make(a_step(tmp_path, write_one), 1, silent)
+    step = a_step(tmp_path, look)
+    make(step, 1, silent)
+    assert step.done
+    assert list(step.home.manifest()["files"]) == ["00000.parquet"]
+
+
 def test_what_is_half_done_by_another_version_or_another_source_is_begun_anew(
     tmp_path, monkeypatch
 ):

@@ -85,6 +85,12 @@ def one(tmp_path, block, **extra):
     return found
 
 
+def cut_anywhere(records, every=333):
+    """Return gzip members that begin and end within records."""
+    whole = b"".join(records)
+    return b"".join(members([whole[at : at + every] for at in range(0, len(whole), every)]))
+
+
 PACKINGS = {
     "plain": b"".join,
     "gzip, a member a record": lambda records: b"".join(members(records)),
@@ -92,6 +98,7 @@ PACKINGS = {
     "gzip, two members of several": lambda records: b"".join(
         members([b"".join(records[:2]), b"".join(records[2:])])
     ),
+    "gzip, members cut anywhere": cut_anywhere,
     "zstd, one stream": lambda records: compressed(b"".join(records)),
     "zstd, a frame a record": lambda records: b"".join(map(compressed, records)),
     "zstd, long window": lambda records: long_window(b"".join(records)),

@@ -1,13 +1,14 @@
 """How a body may be encoded: honestly, falsely, too often, too much."""
 
 import gzip
+import lzma
 import zlib
 from typing import Any
 
 import brotli
 import zstandard
 
-from tests.web.case import HTML, kept, lost, page
+from tests.web.case import HTML, chunked, kept, lost, page
 
 BOMB = gzip.compress(bytes(20_000_000))
 
@@ -96,9 +97,17 @@ ENCODING = (
         packed(window(27), "zstd"),
         "bad_encoding",
     ),
-    lost(25, "not-gzip", "gzip by header alone", packed(HTML, "gzip"), "bad_encoding"),
-    lost(25, "not-brotli", "brotli by header alone", packed(HTML, "br"), "bad_encoding"),
-    lost(25, "not-zstd", "zstd by header alone", packed(HTML, "zstd"), "bad_encoding"),
+    *(
+        kept(25, f"not-{name}", f"{name} by header alone", packed(HTML, name), body=HTML)
+        for name in ("gzip", "br", "zstd", "deflate")
+    ),
+    lost(
+        25,
+        "other-gzip",
+        "gzip that is brotli",
+        packed(brotli.compress(HTML), "gzip"),
+        "bad_encoding",
+    ),
     kept(
         25,
         "half-gzip",
@@ -106,7 +115,24 @@ ENCODING = (
         packed(gzip.compress(HTML)[:-12], "gzip"),
         truncated="disconnect",
     ),
-    lost(26, "unknown-encoding", "an encoding foo", packed(HTML, "foo"), "bad_encoding"),
+    kept(26, "unknown-encoding", "an encoding foo by name alone", packed(HTML, "foo"), body=HTML),
+    lost(
+        26, "foreign-encoding", "one in truth", packed(lzma.compress(HTML), "foo"), "bad_encoding"
+    ),
+    kept(
+        26,
+        "encoding-parameter",
+        "an encoding with a parameter, beside that of an upload",
+        packed(gzip.compress(HTML), "aws-chunked, gzip;q=1"),
+        body=HTML,
+    ),
+    kept(
+        26,
+        "transfer-gzip",
+        "gzip as a transfer encoding",
+        chunked(gzip.compress(HTML)).replace(b": chunked", b": gzip, chunked", 1),
+        body=HTML,
+    ),
     kept(26, "charset-as-encoding", "an encoding utf-8", packed(HTML, "utf-8"), body=HTML),
     lost(26, "secret-gzip", "gzip without a header", page(gzip.compress(HTML)), "wrong_type"),
 )

@@ -1,5 +1,7 @@
 """How a response may be framed: lengths, chunks, heads, ends, and how fast it comes."""
 
+import gzip
+
 from tests.web.case import (
     HTML,
     MAX_BODY,
@@ -17,15 +19,38 @@ from tests.web.case import (
 )
 
 SHORT = HTML[:-40]
+HAS = ("Content-Type: text/html",)
 
 FRAMING = (
-    lost(1, "chunk-size-nonsense", "a chunk size of ZZ", chunked(HTML, last=b"ZZ\r\n"), "bad_http"),
     lost(
+        1,
+        "chunk-size-none",
+        "a first chunk without a size",
+        head("Transfer-Encoding: chunked") + b"ZZ\r\nabc\r\n",
+        "bad_http",
+    ),
+    kept(
+        1,
+        "chunk-size-nonsense",
+        "a chunk size of ZZ after good chunks",
+        chunked(HTML, last=b"ZZ\r\n"),
+        truncated="disconnect",
+        body=HTML,
+    ),
+    kept(
         1,
         "chunk-size-nonsense-late",
         "the same, in a packet of its own",
         sending(chunked(HTML, last=b""), b"ZZ\r\nabc\r\n"),
-        "bad_http",
+        truncated="disconnect",
+        body=HTML,
+    ),
+    kept(
+        1,
+        "chunk-size-padded",
+        "a chunk size after twenty zeros",
+        chunked(HTML).replace(b"\r\n\r\n", b"\r\n\r\n" + b"0" * 20, 1),
+        body=HTML,
     ),
     kept(
         2,
@@ -43,10 +68,22 @@ FRAMING = (
         truncated="disconnect",
         body=SHORT,
     ),
-    lost(
-        4, "length-word", "a length in words", head("Content-Length: thousand") + HTML, "bad_http"
+    kept(
+        3,
+        "length-decoded",
+        "the length of the body before it was coded",
+        head("Content-Encoding: gzip", f"Content-Length: {len(HTML)}") + gzip.compress(HTML),
+        body=HTML,
     ),
-    lost(4, "length-negative", "a negative length", head("Content-Length: -5") + HTML, "bad_http"),
+    *(
+        kept(4, f"length-{name}", f"a length of {length}", head(*HAS, length) + HTML, body=HTML)
+        for name, length in {
+            "word": "Content-Length: thousand",
+            "negative": "Content-Length: -5",
+            "none": "Content-Length:",
+            "huge": f"Content-Length: {9**30}",
+        }.items()
+    ),
     lost(
         4,
         "length-twice",
@@ -70,7 +107,9 @@ FRAMING = (
         body=HTML,
     ),
     lost(6, "no-status-line", "a body without a head, as in HTTP 0.9", HTML, "bad_http"),
-    lost(7, "status-colon", "a colon after the status", head(status="200: OK") + HTML, "bad_http"),
+    kept(7, "status-colon", "a colon after the status", page(status="200: OK"), body=HTML),
+    kept(7, "status-glued", "no blank after the status", page(status="200OK"), body=HTML),
+    kept(7, "no-version", "HTTP without a version", page().replace(b"/1.1", b"", 1), body=HTML),
     kept(8, "no-reason", "a status without a reason", page(status="200"), body=HTML),
     kept(8, "bare-newlines", "line ends without CR", page().replace(b"\r\n", b"\n"), body=HTML),
     kept(8, "folded-header", "a header over two lines", page(HTML, "X-A: b\r\n  c"), body=HTML),

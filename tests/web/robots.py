@@ -1,5 +1,6 @@
 """What may stand in robots.txt, or in its place."""
 
+import gzip
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ def hopping(count: int) -> dict[str, Any]:
     return {f"/hop{number}": hops(count) for number in range(1, count + 1)}
 
 
+LONG = DENY + b"#" * 500
 LINES = b"User-agent: *\n" + b"".join(b"Disallow: /a%d\n" % n for n in range(100_000))
 
 ROBOTS = (
@@ -188,6 +190,24 @@ ROBOTS = (
         "its lines end in CR alone",
         plain(DENY.replace(b"\n", b"\r")),
         "robots_denied",
+    ),
+    *(
+        ruled(43, f"robots-{name}", says, answer, "robots_denied", robots="disallow: / (*)")
+        for name, says, answer in (
+            (
+                "length-decoded",
+                "it is coded, and its length is that of the decoded file",
+                plain(LONG, "200 OK", "Content-Encoding: gzip").replace(LONG, gzip.compress(LONG)),
+            ),
+            (
+                "not-gzip",
+                "it is gzip by header alone",
+                plain(DENY, "200 OK", "Content-Encoding: gzip"),
+            ),
+            ("unknown", "an encoding foo by name", plain(DENY, "200 OK", "Content-Encoding: foo")),
+            ("length-word", "a length in words", head("Content-Length: much") + DENY),
+            ("status-glued", "no blank after its status", plain(DENY, "200OK")),
+        )
     ),
     ruled(43, "robots-random", "it is random bytes", plain(bytes(range(256)) * 50), None),
     ruled(

@@ -1,6 +1,5 @@
 """Deduplication over several machines that see the same files."""
 
-import re
 from pathlib import Path
 
 import click
@@ -29,9 +28,10 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
     from webtext.pipeline.dedup.clusters import bands as work
     from webtext.pipeline.dedup.clusters import step as duplicates
     from webtext.pipeline.dedup.clusters.cluster import PAIRS, prepare_bands
+    from webtext.pipeline.urls.parts import Part
 
     refuse(data, "bands")
-    number, of = parsed(part)
+    number, of = Part.parsed(part, "--part ")
     step = Build(load(recipe, overrides), data).plan(duplicates.NAME)[-1]
     if step.done:
         echo(f"nothing to do: {step.home} is whole", err=True)
@@ -57,20 +57,3 @@ def bands(recipe: str, data: Path, part: str, workers: int, overrides: tuple[str
             part=(number - 1, of),
         )
     echo(f"part {part} of the bands is in {step.home.path / PAIRS}", err=True)
-
-
-def parsed(part: str) -> tuple[int, int]:
-    """Return a part's number, from 1, and the number of parts.
-
-    >>> parsed("2/3")
-    (2, 3)
-
-    Raises:
-        UserError: the text does not have this form.
-    """
-    from webtext.pipeline.core.errors import UserError
-
-    found = re.fullmatch(r"(\d+)/(\d+)", part)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise UserError(f"--part {part}: wanted a part such as 2/3, the second of three")
-    return int(found[1]), int(found[2])

@@ -211,7 +211,7 @@ def train(
     from webtext.pipeline.filters import classifier
     from webtext.pipeline.insight import examples
 
-    if bool(by) == bool(positive and negative):
+    if bool(by) == bool(positive or negative) or bool(positive) != bool(negative):
         raise click.UsageError(
             "wanted --positive and --negative files, or --by rules, karma or labels"
         )

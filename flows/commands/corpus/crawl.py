@@ -1,6 +1,5 @@
 """Crawl alone, without the rest of a build."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
@@ -49,7 +48,7 @@ def crawl(
 
     portion = Part.parsed(part, "--part ") if part else None
     if part:
-        overrides = (*overrides, f"crawl.part = {json.dumps(part)}")
+        overrides = (*overrides, f"crawl.part = {options.toml_text(part)}")
     tree = {} if links.is_dir() else {"links": {"sources": [str(links)], "min_score": ANY_SCORE}}
     recipe = overridden(tree, with_contact(overrides, contact), "--set")
     build = Build(recipe, data)
@@ -161,7 +160,7 @@ def next_round(recipe: "Recipe", data: Path) -> "tuple[Recipe, list[Planned]]":
 
 def with_contact(overrides: tuple[str, ...], contact: str | None) -> list[str]:
     """Return the overrides with the contact added, which takes precedence over the others."""
-    return [*overrides, *([f"crawl.contact = {json.dumps(contact)}"] if contact else [])]
+    return [*overrides, *([f"crawl.contact = {options.toml_text(contact)}"] if contact else [])]
 
 
 def run_crawl(planned: "Sequence[Planned]", data: Path, workers: int, recipe: "Recipe") -> None:

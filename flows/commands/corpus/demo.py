@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -37,14 +38,14 @@ def demo(data: Path, workers: int) -> None:
     echo("\nwhat the model writes so far:\n", err=True)
     run_sample(run, PROMPT, 60, samples=1, device=None, seed=0, temperature=0.8, top_k=40)
     page = report(data, run)
-    webtext = callable_as()
+    webtext, where = callable_as(), quote(str(data))
     echo(
         f"""
 done in {time.monotonic() - started:,.0f} s. What to look at next:
   {page}   the funnel and the statistics, with plots
-  {webtext} inspect --data {data}   every document in your browser: kept or dropped, and why
-  {webtext} trace http://troubles.demo.test/de.html --data {data}   the life of one URL
-  {webtext} report --data {data}   the funnel again
+  {webtext} inspect --data {where}   every document in your browser: kept or dropped, and why
+  {webtext} trace http://troubles.demo.test/de.html --data {where}   the life of one URL
+  {webtext} report --data {where}   the funnel again
   {webtext} plan webtext --set 'links.sources = ["RS_2015-01.zst"]'   what a real build would make
 The README says how to run it on real dumps.""",
         err=True,
@@ -55,7 +56,7 @@ def callable_as() -> str:
     """Return how to call this command in a shell here: by name, or by its path."""
     if Path(sys.argv[0]).name == "__main__.py":
         return "python -m webtext"
-    return "webtext" if shutil.which("webtext") else os.path.relpath(sys.argv[0])
+    return "webtext" if shutil.which("webtext") else quote(os.path.relpath(sys.argv[0]))
 
 
 def build(data: Path, workers: int) -> None:
@@ -65,7 +66,7 @@ def build(data: Path, workers: int) -> None:
     from webtext.pipeline.build import Build
 
     dump = data / "submissions.zst"
-    source = f"links.sources = [{str(dump)!r}]"
+    source = f"links.sources = [{options.toml_text(str(dump))}]"
     if dump.exists() and all(step.done for step in Build(load("demo", [source]), data).plan()):
         run_build("demo", data, None, workers, (source,), no_prefect=False)
         return
@@ -85,7 +86,8 @@ def newest_tokens(data: Path) -> Path:
 def report(data: Path, run: Path) -> Path:
     """Write the page with the plots, including the training's."""
     from webtext.pipeline.build import Build
+    from webtext.pipeline.core.directories.places import REPORT
 
-    page = data / "report.html"
+    page = data / REPORT
     Build(None, data).report(page, run)
     return page

@@ -4,13 +4,14 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
-from webtext.pipeline.core.directories.checked import about
+from webtext.pipeline.core.directories.checked import MANIFEST, about
 from webtext.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def remedies(found: "Iterable[Difference]", data: Path) -> "list[tuple[Path, str
 
 
 def _remedy(home: Path, data: Path) -> str:
-    command = f"`webtext verify {data} --remake RECIPE`"
+    command = f"`webtext verify {quote(str(data))} --remake RECIPE`"
     if home.name.startswith("pages-"):
         return (
             f"put the right files back from a copy; or {command} takes up all records that are "
@@ -155,7 +156,7 @@ def _free(home: Path) -> Path:
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Whose corpora are kept.",
+    help="Whose corpora are kept, beside those of the runs in DATA/runs.",
 )
 @click.option(
     "--keep",
@@ -176,19 +177,22 @@ def gc(
     another data directory is deduplicated against is its own newest build, and so stays.
     """
     from webtext.flows.building.settings import load
+    from webtext.flows.models.provenance import runs_in, trained_on
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.directories.data_directory import locked
     from webtext.pipeline.core.directories.months import retained, write
     from webtext.pipeline.core.stores.working_copy import refuse
 
     refuse(data, "gc")
+    _seen(data)
     with locked(data):
         loaded = [load(name) for name in recipes]
         names = [step.home.name for one in loaded for step in Build(one, data).plan()]
         asked = [one.snapshots.keep for one in loaded if one.snapshots.keep is not None]
         kept, old = retained(data, keep or min(asked, default=None))
         names += [name for one in kept for name in one.directories.values()]
-        found = Build(None, data).unreached(names, trained_on(runs))
+        trained = filter(None, (trained_on(config) for _, config in runs_in(runs, data)))
+        found = Build(None, data).unreached(names, trained)
         for one in old:
             echo(f"snapshot {one.name} loses its name; {len(kept)} newer ones keep theirs")
         if not found and not old:
@@ -207,31 +211,22 @@ def gc(
         if old:
             write(data, kept)
         for home in gone:
-            for path in {home.path, about(home.path)}:
+            beside = about(home.path)
+            (beside / MANIFEST).unlink(missing_ok=True)  # if we are killed now, it is not whole
+            for path in {home.path, beside}:
                 shutil.rmtree(path)
             (data / ".checked" / f"{home.path.name}.json").unlink(missing_ok=True)
         echo(f"removed {size:,.1f} MB", err=True)
 
 
-def trained_on(runs: Path) -> list[str]:
-    """Return the sha256 of the tokens of every training run.
+def _seen(data: Path) -> None:
+    """Refuse a data directory that is not there: a lock would make it.
 
     Raises:
-        UserError: a run's own record cannot be read.
+        UserError: it is not there.
     """
-    found = []
-    for path in sorted(runs.glob("**/config.json")):
-        try:
-            config = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{path}: not JSON ({error}); put it right, so that gc sees what the "
-                "run was trained on"
-            ) from None
-        tokens = config.get("tokens") if isinstance(config, dict) else None
-        if isinstance(tokens, dict):
-            found.append(str(tokens.get("sha256")))
-    return found
+    if not data.is_dir():
+        raise UserError(f"{data}: no such directory; name another one with --data")
 
 
 @click.command()
@@ -246,6 +241,7 @@ def snapshots(data: Path, as_json: bool) -> None:
     from webtext.pipeline.core.directories.months import snapshots as found
     from webtext.pipeline.core.shards import Directory, row_count
 
+    _seen(data)
     for one in found(data):
         corpus = Directory(data / one.directories["corpus"])
         count = sum(map(row_count, corpus.shards())) if corpus.whole else None
@@ -277,7 +273,7 @@ def forget(
 
     A DOMAIN means all names under it; a FILE has a domain or a URL a line, with # before comments.
     Without any of them, lists what is forgotten. --purge removes all that is to be forgotten from
-    what is in DATA already, and then looks for it in every file there; exit 1 if something is left.
+    what is in DATA already, and then looks for it in every file there; exit 2 if something is left.
     A build before it saves work: it takes from the present directories what it made of other pages.
     """
     from webtext.flows.models.forgetting import listed, purge_all, said_in
@@ -290,7 +286,8 @@ def forget(
     if what and not (reason and reason.strip()):
         raise UserError("--reason: found none; say why, as in --reason 'asked by mail, 2026-11-20'")
     requests = [forgotten.request(one) for one in said_in(what)]
-    data.mkdir(parents=True, exist_ok=True)
+    if not requests:
+        _seen(data)
     with locked(data):
         if requests:
             new = forgotten.record(data, requests, " ".join((reason or "").split()))

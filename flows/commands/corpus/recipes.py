@@ -31,7 +31,7 @@ def settings(key: str, as_json: bool) -> None:
     if not found:
         ends = {one.path.rpartition(".")[2]: one.path for one in known}
         near = difflib.get_close_matches(key, [*ends, *(one.path for one in known)], n=1)
-        hint = f"; did you mean {ends.get(near[0], near[0])}?" if near else ""
+        hint = f"; did you mean {ends.get(near[0], near[0])}?" if near else "."
         tables = ", ".join(dict.fromkeys(one.path.partition(".")[0] for one in known))
         raise UserError(f"{key}: no such setting{hint} The tables are {tables}")
     if as_json:
@@ -103,7 +103,7 @@ def init(file: Path, yes: bool) -> None:
         name="corpus.toml" if printed else file,
         beginning=BEGINNINGS[kind].format(paths=listed(paths)),
         contact=(
-            f"crawl.contact = {json.dumps(contact)}" if contact
+            f"crawl.contact = {options.toml_text(contact)}" if contact
             else '# crawl.contact = "https://example.org/your-crawl"  # needed before a crawl'
             if kind == "dumps" else ""
         ),
@@ -123,4 +123,5 @@ def listed(words: str) -> str:
     >>> listed("en, de")
     '["en", "de"]'
     """
-    return json.dumps([word.strip() for word in words.split(",") if word.strip()])
+    named = [word.strip() for word in words.split(",") if word.strip()]
+    return f"[{', '.join(map(options.toml_text, named))}]"

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from webtext.flows.building.output import echo
 from webtext.flows.commands import options
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -27,14 +30,15 @@ def extract(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None
     from webtext.pipeline.insight.judge import extract_file
     from webtext.pipeline.sources.row_writer import as_lines, writer
 
+    pages = (page for path in paths for page in _told(path, extract_file(path), "page"))
     if output is not None:
         with writer(output) as file, meters() as meter:
             show = meter("extract")
-            for number, page in enumerate(chain.from_iterable(map(extract_file, paths)), 1):
+            for number, page in enumerate(pages, 1):
                 file.lines(as_lines([page]))
                 show(number, None)
         return
-    for page in chain.from_iterable(map(extract_file, paths)):
+    for page in pages:
         if as_json:
             echo(json.dumps(page, ensure_ascii=False))
             continue
@@ -42,6 +46,16 @@ def extract(paths: tuple[Path, ...], output: Path | None, as_json: bool) -> None
         echo(f"== {name}\n{page['text'] or ''}\n")
         if page["dropped_by"]:
             echo(f"{name}: {page['dropped_by']}", err=True)
+
+
+def _told(where: object, found: Iterable[T], what: str) -> Iterator[T]:
+    """Pass on what is found, and say so where that is nothing."""
+    nothing = True
+    for one in found:
+        nothing = False
+        yield one
+    if nothing:
+        echo(f"{where}: holds no {what}", err=True)
 
 
 @click.command()
@@ -74,7 +88,8 @@ def judge(
 
     loaded = load(recipe, options.with_rules(overrides, own_rules))
     with options.given(files) as paths:
-        for row in own_texts(paths, Fields(text=text_field), loaded.extract):
+        rows = own_texts(paths, Fields(text=text_field), loaded.extract)
+        for row in _told(", ".join(map(str, paths)), rows, "text"):
             if isinstance(row, Unjudged):
                 echo(f"{row.place}: {row.why}", err=True)
                 continue
@@ -179,7 +194,12 @@ def tokens(
 
 @click.command()
 @click.argument("warc", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--port", type=int, required=True, help="For HTTP; HTTPS is on the next one.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    required=True,
+    help="For HTTP; HTTPS is on the next one.",
+)
 @click.option(
     "--ca",
     type=click.Path(path_type=Path),

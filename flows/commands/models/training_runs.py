@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from webtext.pipeline.tokens.encoders import Encoder
 
 RUNS = Path("runs")
+SEEDS = -(1 << 63), (1 << 63) - 1  # that torch's generators take
 
 
 def run_directory(name: str) -> Path:
@@ -221,7 +223,7 @@ def run_training(
                 run, shards, loaded.model, loaded.train, device, watch, score, source
             )
         except DivergedError as error:
-            every = f"`webtext batch {run} --step {error.step}` names all"
+            every = f"`webtext batch {quote(str(run))} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None
         finally:
             if leads():
@@ -261,7 +263,7 @@ def batch(run: str, step: int, tokens: Path | None, as_json: bool) -> None:
 @click.argument("run")
 @click.option("--prompt", default="", help="Text to go on from; a new document without it.")
 @click.option("--tokens", "length", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(*SEEDS), default=0, show_default=True)
 @click.option("--temperature", type=options.Number(0), default=1.0, show_default=True)
 @click.option("--top-k", type=click.IntRange(0), default=40, show_default=True, help="0: all.")
 @click.option("--top-p", type=options.Number(0, 1, min_open=True), default=1.0, show_default=True)
@@ -307,6 +309,12 @@ def run_sample(
 
     encoder = run_tokenizer.of(run)
     model = load(run, device, step)
+    if encoder.end >= model.settings.vocab:
+        raise UserError(
+            f"{run}: its vocabulary has {model.settings.vocab:,} tokens, and the tokenizer at hand "
+            f"{encoder.vocabulary:,}; put the tokenizer.json of its tokens into {run}"
+        )
+    prompt = prompt.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     start = [encoder.end, *encoder.encode([prompt])[0].tolist()]
     texts = [Written(encoder, show=number == 0) for number in range(samples)]
     echo(prompt, nl=False)

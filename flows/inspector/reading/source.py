@@ -2,6 +2,7 @@
 
 import html
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,8 @@ def match_line(
                           if list(near[n : n + len(words)]) == list(words)), None)  # fmt: skip
         else:
             places = grams.get(tuple(words[at : at + RUN]), ())
-            start = next((p for p in places if p >= cursor), places[0] if places else None)
+            later = bisect_left(places, cursor)
+            start = places[later if later < len(places) else 0] if places else None
         if start is None:
             if len(words) < RUN:
                 break

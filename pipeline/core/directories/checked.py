@@ -12,12 +12,13 @@ these files too.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -43,6 +44,7 @@ FORMER = {
 }  # before SEAL
 ARCHIVE = ".warc.gz"
 
+T = TypeVar("T")
 Seen = dict[str, list[Any]]  # by name: sha256, bytes, time of the last change in ns, inode
 
 
@@ -54,6 +56,36 @@ def stamp(path: Path) -> list[int]:
     """Return the values that show, without reading it, that a file is unchanged."""
     found = path.stat()
     return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def while_unchanged(most: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Let a function of files keep its last `most` answers, each as long as its files are the same.
+
+    Its first argument is a path or a tuple of paths. A process may outlive a file's content: a
+    notebook, a worker of a cluster.
+    """
+
+    def decorated(function: Callable[..., T]) -> Callable[..., T]:
+        @lru_cache(most)
+        def kept(_stamps: tuple[Any, ...], *given: Any) -> T:
+            return function(*given)
+
+        @wraps(function)
+        def asked(paths: str | tuple[str, ...], *others: Any) -> T:
+            files = (paths,) if isinstance(paths, str) else paths
+            return kept(tuple(map(_stamp, files)), paths, *others)
+
+        return asked
+
+    return decorated
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """Return the stamp of a file, None if it has none: whoever reads it says why."""
+    try:
+        return tuple(stamp(Path(path)))
+    except OSError:
+        return None
 
 
 def sha256(path: Path) -> str:
@@ -194,8 +226,12 @@ def check(home: Path) -> int:
         )
     before = remembered(home)
     names = [name for name in wanted if not name.endswith(ARCHIVE)]
-    new = [name for name in names if before.get(name, [])[1:] != stamp(at(home, name))]
-    now = {name: before[name] for name in names if name not in set(new)} | hashed(home, new)
+    now: dict[str, list[Any]] = {
+        name: [wanted[name].get("sha256"), *stamp(at(home, name))] for name in names
+    }
+    # Only what is right is remembered; anything else that stands there is a damaged note.
+    new = [name for name in names if before.get(name) != now[name]]
+    now |= hashed(home, new)
     for name in names:
         if now[name][0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
             now |= hashed(home, [name])
@@ -241,9 +277,9 @@ def confirm(path: Path) -> None:
     name = places.name_of(home, path)
     if name not in wanted:
         raise DamagedError(f"{path}: not listed in {manifest_path}; move it elsewhere")
-    seen = remembered_once(home, *stamp(manifest_path)).get(name, [])
-    if seen[1:] != now:
-        seen = [sha256(path), *now]
+    seen = [wanted[name].get("sha256"), *now]
+    if remembered_once(home, *stamp(manifest_path)).get(name) != seen:
+        seen[0] = sha256(path)
     if seen[0] != wanted[name].get("sha256") and working_copy.renewed(home, name):
         now = stamp(path)
         seen = [sha256(path), *now]
@@ -268,4 +304,5 @@ def remembered_once(home: Path, *_stamp: int) -> Seen:
 
 def advice(home: Path) -> str:
     """Return advice on how to restore a file without losing anything."""
-    return f"put back the right one, or make it again: `webtext verify {home.parent}` says how"
+    where = quote(str(home.parent))
+    return f"put back the right one, or make it again: `webtext verify {where}` says how"

@@ -9,8 +9,6 @@ A store's own messages are not shown, because some of them repeat what was signe
 """
 
 import hashlib
-import importlib.util
-import os
 import random
 import re
 import time
@@ -24,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from webtext.pipeline.core.directories.distribution import lacking
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.store_addresses import Address
+from webtext.pipeline.core.stores.store_credentials import profile
 
 TRIES = 5  # of a request that obstore has already repeated
 WHOLE_TRIES = 4  # of an upload of which the store kept a part
@@ -33,6 +32,7 @@ REQUEST_SECONDS = 120.0  # s for all tries of one request
 CHUNK = 16 << 20  # bytes of a part: S3 wants 5 MiB or more, and takes 10,000 parts of an object
 PARTS_AT_ONCE = 4  # of one object, so at most 64 MiB of it are in memory
 BLOCK = 1 << 20  # bytes that are read from the network at a time
+BEYOND = 416  # HTTP status: the range begins where the object has ended
 
 T = TypeVar("T")
 
@@ -62,6 +62,13 @@ class Size(NamedTuple):
     bytes: int
     version: Version
     changed: datetime  # by the store's clock
+
+
+class Range(NamedTuple):
+    """Some bytes of an object, and what it was when they were read."""
+
+    content: bytes
+    size: Size
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class ObjectStore:
                 return obstore.store.GCSStore(address.bucket, **how)
             if address.scheme == "az":
                 return obstore.store.AzureStore(address.bucket, **how)
-            return obstore.store.S3Store(address.bucket, **how, **_profile())
+            return obstore.store.S3Store(address.bucket, **how, **profile())
         except (obstore.exceptions.BaseError, ValueError, OSError):
             raise StoreError(
                 f"{address}: cannot be set up; look at the variables of the store and its "
@@ -135,8 +142,7 @@ class ObjectStore:
 
         def ask() -> Size | None:
             try:
-                found = self._obstore.head(self._store, key)
-                return Size(found["size"], _version(found), found["last_modified"])
+                return _size(self._obstore.head(self._store, key))
             except FileNotFoundError as error:
                 self._absent(error)
                 return None
@@ -170,30 +176,41 @@ class ObjectStore:
 
         return self._again(ask)
 
-    def read(self, key: str, start: int, length: int, version: Version) -> bytes:
-        """Return a range of an object, which must still be of this version.
+    def read(
+        self, key: str, start: int, length: int, version: Version | None = None
+    ) -> "Range | None":
+        """Return a range of an object, fewer bytes only at its end; None if there is no object.
+
+        With a `version`, the object must still be of it.
 
         Raises:
-            StoreError: as `get`; or the object has changed.
+            StoreError: as `get`; or the object has changed, or is gone.
         """
         said = self._obstore.exceptions
         how: dict[str, Any] = {"range": (start, start + length)}
-        if version.etag:
+        if version is not None and version.etag:
             how["if_match"] = version.etag
 
-        def ask() -> bytes:
+        def ask() -> Range | None:
             try:
-                data = bytes(self._obstore.get(self._store, key, options=how).bytes())
+                answer = self._obstore.get(self._store, key, options=how)
+                data, size = bytes(answer.bytes()), _size(answer.meta)
             except (FileNotFoundError, said.PreconditionError) as error:
                 if isinstance(error, FileNotFoundError):
                     self._absent(error)
+                    if version is None:
+                        return None
                 raise StoreError(
                     f"{self.address}/{key}: has changed or is gone since it was looked at; run the "
                     "same command again"
                 ) from None
-            if len(data) != length:
+            except said.BaseError as error:
+                if _status(str(error)) == BEYOND and (there := self.size(key)):
+                    return Range(b"", there)
+                raise
+            if len(data) != min(length, size.bytes - start):
                 raise said.GenericError("the body broke off")
-            return data
+            return Range(data, size)
 
         return self._again(ask)
 
@@ -212,10 +229,18 @@ class ObjectStore:
         Raises:
             StoreError: as `get`.
         """
+        return {key: size.bytes for key, size in self.listed(under).items()}
 
-        def ask() -> dict[str, int]:
-            listed = self._obstore.list(self._store, prefix=under)
-            return {one["path"]: one["size"] for page in listed for one in page}
+    def listed(self, under: str) -> dict[str, Size]:
+        """Return the keys that begin with `under` and a slash, and what their objects are.
+
+        Raises:
+            StoreError: as `get`.
+        """
+
+        def ask() -> dict[str, Size]:
+            pages = self._obstore.list(self._store, prefix=under)
+            return {one["path"]: _size(one) for page in pages for one in page}
 
         return self._again(ask)
 
@@ -353,26 +378,13 @@ def _version(said: Mapping[str, Any]) -> Version:
     return Version(said["e_tag"], None if number == "null" else number)
 
 
+def _size(said: Mapping[str, Any]) -> Size:
+    return Size(said["size"], _version(said), said["last_modified"])
+
+
 def _status(said: str) -> int | None:
     """Return the HTTP status in an obstore message, None if there was no answer."""
     found = re.search(
         r"status code: (\d{3})|HTTP status (?:\w+ )*\((\d{3})|\b(404) Not Found", said
     )
     return int(next(filter(None, found.groups()))) if found else None
-
-
-def _profile() -> dict[str, Any]:
-    """Return boto3's credentials (profiles, SSO), where it is installed and none are in variables.
-
-    obstore itself knows the variables and the roles of machines, and no files of profiles.
-    """
-    named = {"AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_TOKEN_FILE"}
-    if named & os.environ.keys() or importlib.util.find_spec("boto3") is None:
-        return {}
-    import boto3
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    session = boto3.Session()
-    if session.get_credentials() is None:
-        return {}
-    return {"credential_provider": Boto3CredentialProvider(session)}

@@ -5,11 +5,11 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from webtext.pipeline.core.stores.object_store import ObjectStore, Size
+from webtext.pipeline.core.stores import seen_objects
+from webtext.pipeline.core.stores.object_store import Size
 from webtext.pipeline.core.stores.store_addresses import SCHEMES, Address, parse
 
 AHEAD = 8 << 20  # bytes of a request while a file is read from one end to the other
@@ -54,7 +54,7 @@ class StoredFile(type(Path())):  # type: ignore[misc] # PosixPath, whose name my
         Raises:
             FileNotFoundError: there is no such object.
         """
-        found = _size(str(self))
+        found = seen_objects.size(self.address)
         if found is None:
             raise FileNotFoundError(2, "no such object", str(self))
         return found
@@ -70,7 +70,7 @@ class StoredFile(type(Path())):  # type: ignore[misc] # PosixPath, whose name my
         return RangedFile(self.address, self.found())
 
     def exists(self) -> bool:
-        return _size(str(self)) is not None
+        return seen_objects.size(self.address) is not None
 
     is_file = exists
 
@@ -79,24 +79,6 @@ class StoredFile(type(Path())):  # type: ignore[misc] # PosixPath, whose name my
 
     def absolute(self) -> "StoredFile":
         return self
-
-
-@lru_cache(1 << 17)
-def _size(address: str) -> Size | None:
-    """Return the size and the version of an object, as they were when this process asked first."""
-    place = parse(address)
-    return _store(place.parent).size(place.name)
-
-
-def look_again() -> None:
-    """Forget the sizes and versions of all objects; some may have been replaced."""
-    _size.cache_clear()
-
-
-@lru_cache(64)
-def _store(folder: Address) -> ObjectStore:
-    """Return the objects of a folder, with connections that all its files share."""
-    return ObjectStore(folder)
 
 
 class ByPlace(io.RawIOBase):
@@ -142,8 +124,8 @@ class RangedFile(ByPlace):
     def __init__(self, address: Address, found: Size) -> None:
         super().__init__(found.bytes)
         self.requests = 0
-        self._address, self._version = address, found.version
-        self._store = _store(address.parent)
+        self._key, self._version = address.prefix, found.version
+        self._store = seen_objects.client(address.scheme, address.bucket)
         self._held, self._start = b"", 0  # the last answer, and where it lies
         self._end = -NEAR - 1  # of what was read last; a first look needs little
 
@@ -160,8 +142,9 @@ class RangedFile(ByPlace):
             wanted = max(length - len(kept), AHEAD if onward else SMALL)
             wanted = min(wanted, self.size - start)
             self.requests += 1
-            more = self._store.read(self._address.name, start, wanted, self._version)
-            self._held, self._start = kept + more, at
+            more = self._store.read(self._key, start, wanted, self._version)
+            assert more is not None, "of a version that was seen there are bytes, or an error"
+            self._held, self._start = kept + more.content, at
         self._end = at + length
         begins = at - self._start
         return self._held[begins : begins + length]
@@ -215,9 +198,10 @@ def matching(pattern: str) -> Iterator[StoredFile]:
         return
     folder = parse(pattern.partition("*")[0].rpartition("/")[0])
     rest = pattern[len(str(folder)) + 1 :]
-    for key in sorted(_store(folder).keys("")):
+    for address in seen_objects.listed(folder):
+        key = str(address)[len(str(folder)) + 1 :]
         if _matches(key.split("/"), rest.split("/")):
-            yield StoredFile(f"{folder}/{key}")
+            yield StoredFile(str(address))
 
 
 def _matches(parts: list[str], wanted: list[str]) -> bool:

@@ -19,6 +19,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import Directory, read_batches, write_parquet
 from webtext.pipeline.crawl.commoncrawl import cdx, columnar
+from webtext.pipeline.crawl.commoncrawl.askers import Alone
 from webtext.pipeline.crawl.commoncrawl.captures import (
     CAPTURE,
     REDIRECTS,
@@ -30,7 +31,6 @@ from webtext.pipeline.crawl.commoncrawl.captures import (
     nearest,
     page_of,
 )
-from webtext.pipeline.crawl.commoncrawl.ranges import Store
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
 from webtext.pipeline.crawl.commoncrawl.taken import Taken
 from webtext.pipeline.links.wanted import Wanted, wanted
@@ -69,7 +69,7 @@ def trips(links: Directory) -> list[Trip]:
 def follow(
     settings: CommonCrawl,
     most: int,
-    store: Store,
+    asker: Alone,
     links: list[Trip],
     taken: Taken,
     progress: Progress,
@@ -94,7 +94,7 @@ def follow(
         progress(0, len(going), f"redirects followed: {turn}" if turn else "asking the index")
         path = home / f"{turn:05d}.parquet"
         if not path.exists():
-            write_parquet(path, answers(settings, store, going, forgotten), CAPTURE)
+            write_parquet(path, answers(settings, asker, going, forgotten), CAPTURE)
         found: dict[str, list[Capture]] = defaultdict(list)
         for batch in read_batches(path, rows=ROWS):
             for row in batch.to_pylist():
@@ -106,7 +106,7 @@ def follow(
         unsaid = [
             (trip.shard, one) for trip in redirected if (one := trip.capture) and not one.redirect
         ]
-        taken.take(store, unsaid, settings.gap, progress, refused)
+        taken.take(asker, unsaid, settings.gap, progress, refused)
         for trip in redirected:
             place = trip.capture and (trip.capture.file, trip.capture.offset)
             trip.withheld = place in taken.withheld or _target(trip) == WITHHELD
@@ -116,16 +116,16 @@ def follow(
 
 
 def answers(
-    settings: CommonCrawl, store: Store, going: list[Trip], forgotten: Forgotten = NOTHING
+    settings: CommonCrawl, asker: Alone, going: list[Trip], forgotten: Forgotten = NOTHING
 ) -> Iterator[pa.RecordBatch]:
     """Yield the captures of the pages that are asked for, of all crawls."""
     pages = {trip.page for trip in going}
     asked = sorted({key.encode() for trip in going for key in keys(trip.url)})
     for crawl in settings.crawls:
         if settings.index == "cdx":
-            found = cdx.captures(store, crawl, asked, settings.gap)
+            found = cdx.captures(asker, crawl, asked, settings.gap)
         else:
-            found = columnar.captures(store, crawl, asked)
+            found = columnar.captures(asker.store, crawl, asked)
         rows: list[dict[str, object]] = []
         for capture in found:
             if capture.id in pages and not forgotten(capture.url):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.commoncrawl.captures import REVISIT, Capture, page_of
-from webtext.pipeline.crawl.commoncrawl.ranges import Piece, Ranged, Store
+from webtext.pipeline.crawl.commoncrawl.ranges import PIECE, Piece, Ranged, Store
 
 KEY = "url_surtkey"
 SUBSETS = ("subset=warc", "subset=crawldiagnostics")  # the second has redirects and errors
@@ -51,11 +51,10 @@ def tables(store: Store, crawl: str) -> list[str]:
         UserError: there are none.
     """
     listed = f"crawl-data/{crawl}/cc-index-table.paths.gz"
-    size = store.size(listed)
-    if size is not None:
-        (data,) = store.read([Piece(listed, 0, size)])
+    (data,) = store.read([Piece(listed, 0, PIECE)])  # the list of a crawl has some kilobytes
+    if data is not None:
         try:
-            names = zlib.decompress(data or b"", zlib.MAX_WBITS | 16).decode().split()
+            names = zlib.decompress(data, zlib.MAX_WBITS | 16).decode().split()
         except (zlib.error, UnicodeDecodeError) as error:
             raise UserError(f"{store.prefix}: {listed}: damaged ({error})") from error
     else:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.stores.object_store import ObjectStore, Size
+from webtext.pipeline.core.stores import seen_objects
 from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.core.stores.stored_files import ByPlace, in_store
 from webtext.pipeline.crawl.commoncrawl.settings import CommonCrawl
@@ -240,8 +240,7 @@ class Bucket:
         self.settings = settings
         self.prefix = settings.prefix
         self.requests = self.bytes = 0  # what was asked for and received
-        self._store = ObjectStore(parse(settings.prefix))
-        self._found: dict[str, Size | None] = {}
+        self._folder = parse(settings.prefix)
         self._turns = threading.Lock()
         self._next = 0.0  # the earliest time of the next request, monotonic
 
@@ -253,7 +252,9 @@ class Bucket:
 
     def size(self, file: str) -> int | None:
         """Return the size of a file in bytes, None if there is none."""
-        found = self._known(file)
+        if not seen_objects.known(self._folder / file):
+            self._turn()
+        found = seen_objects.size(self._folder / file)
         return found.bytes if found else None
 
     def read(self, pieces: Sequence[Piece]) -> list[bytes | None]:
@@ -263,22 +264,15 @@ class Bucket:
 
     def tables(self, folder: str) -> list[str]:
         """Return the names of the Parquet files under a folder."""
-        return sorted(name for name in self._store.keys(folder) if name.endswith(".parquet"))
-
-    def _known(self, file: str) -> Size | None:
-        if file not in self._found:
-            self._turn()
-            self._found[file] = self._store.size(file)
-        return self._found[file]
+        self._turn()
+        found = map(str, seen_objects.listed(self._folder / folder))
+        before = len(str(self._folder)) + 1
+        return sorted(name[before:] for name in found if name.endswith(".parquet"))
 
     def _one(self, piece: Piece) -> bytes | None:
-        known = self._known(piece.file)
-        length = min(piece.length, known.bytes - piece.start) if known else 0
-        if known is None or length <= 0:
-            return None
         self._turn()
-        data = self._store.read(piece.file, piece.start, length, known.version)
-        self.bytes += len(data)
+        data = seen_objects.read(self._folder / piece.file, piece.start, piece.length)
+        self.bytes += len(data or b"")
         return data
 
     def _turn(self) -> None:
@@ -300,6 +294,7 @@ def store(settings: CommonCrawl, crawl: Crawl) -> Store:
         UserError: a folder that does not exist, or a server to which nobody may go.
     """
     if in_store(settings.prefix):
+        seen_objects.look_again()
         return Bucket(settings)
     if "://" in settings.prefix:
         return Server(settings, crawl)
@@ -330,16 +325,28 @@ def lines(store: Store, file: str) -> Iterator[bytes]:
     Raises:
         UserError: there is no such file.
     """
-    size = store.size(file)
-    if size is None:
-        raise UserError(f"commoncrawl.crawls: {store.prefix}: has no {file}; is the name right?")
     held = b""
-    for start in range(0, size, PIECE):
-        (data,) = store.read([Piece(file, start, min(PIECE, size - start))])
-        *full, held = (held + (data or b"")).split(b"\n")
+    for data in pieces_of(store, file):
+        *full, held = (held + data).split(b"\n")
         yield from full
     if held:
         yield held
+
+
+def pieces_of(store: Store, file: str) -> Iterator[bytes]:
+    """Yield all bytes of a file; its size is what the answer to the first request says.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    (data,) = store.read([Piece(file, 0, PIECE)])
+    size = store.size(file) if data is not None else None
+    if data is None or size is None:
+        raise UserError(f"commoncrawl.crawls: {store.prefix}: has no {file}; is the name right?")
+    yield data
+    for start in range(PIECE, size, PIECE):
+        (data,) = store.read([Piece(file, start, min(PIECE, size - start))])
+        yield data or b""
 
 
 class Ranged(ByPlace):

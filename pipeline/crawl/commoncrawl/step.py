@@ -62,16 +62,24 @@ REASONS: Final[dict[str, str]] = {
 """Every way in which a link can end here, other than in a page."""
 
 
-def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:  # noqa: ARG001 - it waits for a server
+def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Find the record of every link, fetch those that are pages, and write the outcomes."""
     settings, crawl = planned.settings
-    return take(settings, crawl, planned.read["links"], planned.home, progress)
+    return take(settings, crawl, planned.read["links"], planned.home, progress, workers)
 
 
 def take(
-    settings: CommonCrawl, crawl: Crawl, links: Directory, out: Directory, progress: Progress
+    settings: CommonCrawl,
+    crawl: Crawl,
+    links: Directory,
+    out: Directory,
+    progress: Progress,
+    workers: Workers = 1,
 ) -> list[Passage]:
     """Make a pages directory from what Common Crawl has of the links.
+
+    One process keeps the rate, as it waits for a server, not for cores; where `workers` is a
+    runner, its workers ask, each with its share of the rate.
 
     If it is called again after it was stopped or killed, it goes on: no answer of the index and no
     record that was written is asked for again.
@@ -80,14 +88,14 @@ def take(
         UserError: no such crawl, a damaged index, a server that refuses.
     """
     from webtext.pipeline.crawl.commoncrawl import asking
-    from webtext.pipeline.crawl.commoncrawl.ranges import store
+    from webtext.pipeline.crawl.commoncrawl.askers import askers
     from webtext.pipeline.crawl.commoncrawl.taken import Taken
 
     if out.numbers("outcomes") != links.numbers():
         taken = Taken(out.path)
         every = asking.trips(links)
         forgotten = read_forgotten(out.path.parent)
-        with store(settings, crawl) as found:
+        with askers(settings, crawl, workers) as found:
             asking.follow(settings, crawl.max_redirects, found, every, taken, progress, forgotten)
             pages = [(trip.shard, one) for trip in every if (one := _page(trip, crawl))]
             taken.take(found, pages, settings.gap, progress)

@@ -16,6 +16,7 @@ from webtext.pipeline.archive import packing, payload, warc_records
 from webtext.pipeline.archive.gzip_members import members
 from webtext.pipeline.core.progress import Progress
 from webtext.pipeline.core.shards import sync_directory
+from webtext.pipeline.crawl.commoncrawl.askers import Alone
 from webtext.pipeline.crawl.commoncrawl.captures import Capture
 from webtext.pipeline.crawl.commoncrawl.ranges import TOGETHER, Piece, Store, gathered
 
@@ -66,7 +67,7 @@ class Taken:
 
     def take(
         self,
-        store: Store,
+        asker: Alone,
         wanted: Iterable[tuple[int, Capture]],
         gap: int,
         progress: Progress,
@@ -79,12 +80,14 @@ class Taken:
         asked = {(one.file, one.offset): (shard, one) for shard, one in wanted}
         done = self.places.keys() | self.lost | self.withheld
         left = sorted(place for place in asked if place not in done)
-        for start in range(0, len(left), GROUP):
-            progress(len(asked) - len(left) + start, len(asked))
-            group = left[start : start + GROUP]
-            pieces = [Piece(file, at, asked[file, at][1].length) for file, at in group]
+        groups = (
+            ([Piece(*place, asked[place][1].length) for place in left[start : start + GROUP]], gap)
+            for start in range(0, len(left), GROUP)
+        )
+        progress(len(asked) - len(left), len(asked))
+        for number, records in enumerate(asker.each(fetched, groups), 1):
             grown: dict[int, list[tuple[Piece, bytes]]] = {}
-            for piece, data in gathered(store, pieces, gap):
+            for piece, data in records:
                 place = piece.file, piece.start
                 if not whole(data):
                     self.lost.add(place)
@@ -92,8 +95,9 @@ class Taken:
                     self.withheld.add(place)
                 else:
                     grown.setdefault(asked[place][0], []).append((piece, data))
-            for shard, records in sorted(grown.items()):
-                self._append(shard, records)
+            for shard, mine in sorted(grown.items()):
+                self._append(shard, mine)
+            progress(len(asked) - max(0, len(left) - number * GROUP), len(asked))
         progress(len(asked), len(asked))
 
     def _append(self, shard: int, records: list[tuple[Piece, bytes]]) -> None:
@@ -112,6 +116,11 @@ class Taken:
             os.fsync(file.fileno())
         if new:
             sync_directory(self.home)
+
+
+def fetched(store: Store, group: tuple[list[Piece], int]) -> list[tuple[Piece, bytes]]:
+    """Return the bytes of ranges, those that are near in one request."""
+    return list(gathered(store, *group))
 
 
 def whole(data: bytes) -> bool:

@@ -68,6 +68,10 @@ class DamagedError(UserError):
     """The table cannot be read any more; the WARC files contain all that it knew."""
 
 
+class LockedError(UserError):
+    """Another process has the table open."""
+
+
 def steady() -> Callable[[], float]:
     """Return a clock of Unix time that does not jump when the system's clock is set."""
     ahead = time.time() - time.monotonic()
@@ -146,7 +150,7 @@ class Frontier:
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_BUSY:
-                raise UserError(
+                raise LockedError(
                     f"{self.path}: another crawl is at work in this directory; let it finish, or "
                     "stop it, and run again"
                 ) from None

@@ -46,7 +46,7 @@ from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
 from webtext.pipeline.crawl.frontier.earlier import ASKED, PLACE
 from webtext.pipeline.crawl.frontier.frontier import Frontier
-from webtext.pipeline.crawl.frontier.rows import DONE, FINISHED, FOUND, PENDING, SHARD
+from webtext.pipeline.crawl.frontier.rows import DONE, FOUND, PENDING
 from webtext.pipeline.crawl.profile import NOTE, Profile
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.urls.forgotten import recorded
@@ -129,7 +129,7 @@ def take_over(frontier: Frontier, out: Path, settings: Crawl) -> int:
         for page in _pending(frontier):
             taken += _offer(frontier, page, settings, places)
         with frontier.transaction():
-            _finish_hosts(frontier)
+            recovery.finish_hosts(frontier)
             frontier.db.executemany(
                 "INSERT INTO source VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
                 " SET stamp = excluded.stamp, taken = taken + excluded.taken",
@@ -379,13 +379,3 @@ def packed(record: Record) -> str:
     where = "payload" if record["payload_file"] else "warc"
     place = {part: record[f"{where}_{part}"] for part in PLACE}
     return json.dumps({name: record[column] for name, column in ASKED.items()} | place)
-
-
-def _finish_hosts(frontier: Frontier) -> None:
-    """Finish the hosts that have no URL left to fetch."""
-    hosts = frontier.db.execute(
-        f"SELECT host FROM host WHERE state != {FINISHED} AND NOT EXISTS (SELECT 1 FROM url"
-        f" WHERE key >= host.host * {SHARD} AND key < (host.host + 1) * {SHARD}"
-        f" AND url.state < {DONE})"
-    ).fetchall()
-    frontier.db.executemany(f"UPDATE host SET state = {FINISHED} WHERE host = ?", hosts)

@@ -31,7 +31,7 @@ from webtext.pipeline.core.shards import Directory, read_batches, sync_directory
 from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.frontier import outcomes, schema
 from webtext.pipeline.crawl.frontier.frontier import Frontier
-from webtext.pipeline.crawl.frontier.rows import DONE, FINISHED, FOUND, LISTS, Done
+from webtext.pipeline.crawl.frontier.rows import DONE, FINISHED, FOUND, LISTS, SHARD, Done
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ PLACES = [
     [1 + FOUND.index(f"{where}_{part}") for part in ("file", "offset", "length")]
     for where in ("warc", "payload")
 ]  # in a Row
+DROPPED_BY = 1 + FOUND.index("dropped_by")  # likewise
 
 
 def note(url: str, done: Done) -> tuple[str, str]:
@@ -59,15 +60,17 @@ def note(url: str, done: Done) -> tuple[str, str]:
     return NOTE, text.replace(" ", "\\u0020")
 
 
-def take_up(frontier: Frontier, out: Path) -> int:
+def take_up(frontier: Frontier, out: Path, tag: str = "", part: bool = False) -> int:
     """Add the outcomes in `out` that the frontier does not know; return the number of their URLs.
 
     An incomplete end of a file, never acknowledged, is copied to `torn/` before the file is cut
-    to its last whole record, so that every reader can read the records appended later.
+    to its last whole record, so that every reader can read the records appended later. With a
+    `tag` only the files of that series are read and cut: others are at work in the directory.
+    A `part` leaves to others what redirects led to; a crawl of all links fetches that.
     """
     fresh, places = not taken_up(frontier), Places(out, reading=True)
     known = {} if fresh else {name: end for name, _, end in frontier.files()}
-    files = sorted(out.glob("*.warc.gz"))
+    files = sorted(out.glob(f"*{tag}[.-]*warc.gz"))
     given_up: dict[str, int] = {}
     ends: list[tuple[str, int, int]] = []
 
@@ -88,7 +91,8 @@ def take_up(frontier: Frontier, out: Path) -> int:
         rows += [of_outcomes(directory) for directory in former(out)]
     with frontier.explained(), frontier.transaction():
         there = filter(places.there, chain.from_iterable(rows))
-        count = _put_down(frontier, there, ends, given_up)
+        ours = there if part else ended(there)
+        count = put_down(frontier, ours, ends, given_up)
     if count:
         log.warning("%s: took up %d links that its files hold the outcome of", out, count)
     return count
@@ -101,7 +105,12 @@ def taken_up(frontier: Frontier) -> bool:
     return bool(found == schema.TAKEN_UP)
 
 
-def _put_down(
+def ended(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield the outcomes that are one also for a crawl of all links."""
+    return (row for row in rows if row[DROPPED_BY] != fates.OTHER_PART)
+
+
+def put_down(
     frontier: Frontier,
     rows: Iterable[Row],
     files: Sequence[tuple[str, int, int]],
@@ -136,6 +145,16 @@ def _put_down(
     db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", files)
     db.execute(f"PRAGMA application_id = {schema.TAKEN_UP}")
     return count
+
+
+def finish_hosts(frontier: Frontier) -> None:
+    """Finish the hosts that have no URL left to fetch."""
+    hosts = frontier.db.execute(
+        f"SELECT host FROM host WHERE state != {FINISHED} AND NOT EXISTS (SELECT 1 FROM url"
+        f" WHERE key >= host.host * {SHARD} AND key < (host.host + 1) * {SHARD}"
+        f" AND url.state < {DONE})"
+    ).fetchall()
+    frontier.db.executemany(f"UPDATE host SET state = {FINISHED} WHERE host = ?", hosts)
 
 
 # --- the WARC files ------------------------------------------------------------------------------

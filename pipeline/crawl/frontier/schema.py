@@ -18,6 +18,7 @@ from webtext.pipeline.crawl.frontier.rows import FOUND, PENDING, SHARD
 
 NAME = "frontier.sqlite"  # of the file, next to the WARC files until all outcomes are written
 FILES = tuple(NAME + suffix for suffix in ("", "-wal", "-shm", "-journal"))
+PARTS = "parts"  # folder next to it, while a runner's workers crawl parts (`division`)
 VERSION = 2  # of the layout; SQLite keeps it as the file's user_version, 0 in a new file
 TAKEN_UP = 1  # SQLite's application_id once the outcomes on disk are added; 0 in a new file
 PAGE = 8192  # bytes of a page of the trees; large pages make shallower trees

@@ -107,15 +107,18 @@ class Arrived:
         truncated = None if raw.whole else "disconnect"
         if len(raw.data) > most:
             truncated = "length"
-        encoding = ",".join(self.head.every("Content-Encoding"))
+        every = self.head.every
+        encoding = ",".join([*every("Content-Encoding"), *every("Transfer-Encoding")])
         try:
             data, was_cut, whole = decode.decoded(raw.data, encoding, most)
         except decode.EncodingError as error:
             raise Failed(fates.BAD_ENCODING) from error
         if was_cut:
             truncated = "length"
-        elif not whole and truncated is None:
+        elif whole is False and truncated is None:
             truncated = "disconnect"
+        elif whole and truncated == "disconnect":
+            truncated = None  # its length was that of the decoded body, as some servers count
         return Body(data, truncated)
 
 
@@ -183,12 +186,14 @@ class Client:
         `home`: no other site has led there, so it may be one of the user's own.
 
         Raises:
-            Failed: its port is not allowed, or its host has no allowed address.
+            Failed: its port is not allowed, its host has no allowed address or is another part's.
         """
         host, port = host_and_port(url)
         own = home and self.own(url)
         if port not in self._settings.ports and not own:
             raise Failed(fates.BAD_URL, port)
+        if not self._portion.asks(url):
+            raise Failed(fates.OTHER_PART)
         try:
             return await self._resolver.vetted(host, port, own)
         except (BlockedError, NoAddressError) as error:

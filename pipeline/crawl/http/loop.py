@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.crawl.fetch import Fetched
 from webtext.pipeline.crawl.frontier.earlier import Earlier
 from webtext.pipeline.crawl.frontier.frontier import Frontier
@@ -77,7 +76,7 @@ class Loop:
     """One running crawl. Everything except `commit` happens in the event loop's thread."""
 
     def __init__(
-        self, settings: Crawl, frontier: Frontier, sink: Sink, progress: Progress = silent
+        self, settings: Crawl, frontier: Frontier, sink: Sink, meter: Meter | None = None
     ) -> None:
         self.settings = settings
         self.frontier = frontier
@@ -91,7 +90,7 @@ class Loop:
         self.unwritten = 0  # bytes of both
         self.prune_at = FRESH  # number of hosts on the workbench at which idle ones are removed
         self.remaining = 0  # URLs that are not done
-        self.meter = Meter(progress)
+        self.meter = meter or Meter()
         self._timer: asyncio.TimerHandle | None = None
 
     def run(self, make: MakeFetcher) -> None:
@@ -120,9 +119,10 @@ class Loop:
         """Crawl, and stop at SIGTERM as at SIGINT."""
         task = asyncio.current_task()
         assert task is not None, "asyncio.run makes one"
-        loop = asyncio.get_running_loop()
+        self.main = task
         with suppress(ValueError, RuntimeError, NotImplementedError):  # not in the main thread
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        self.meter.stop = task.cancel
         try:
             await self._crawl(make)
         except BaseExceptionGroup as group:
@@ -247,8 +247,8 @@ class Loop:
     def _pump(self) -> None:
         """Start all visits that may start now, and run again when more may."""
         now = self.clock()
-        most = self.settings.hosts_in_flight if self.unwritten < UNWRITTEN else 0
-        most = 0 if self.network.gone else most
+        idle = self.unwritten >= UNWRITTEN or self.network.gone or self.main.cancelling()
+        most = 0 if idle else self.settings.hosts_in_flight
         while self.bench.in_flight < most:
             turn = self.bench.take(now)
             if turn is None:
@@ -391,9 +391,9 @@ class Loop:
         return await asyncio.get_running_loop().run_in_executor(self.disk, work, *args)
 
     async def _tell(self) -> None:
-        """Report the progress once a second."""
+        """Report the progress, by default once a second."""
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self.meter.every)
             parked = await self._on_disk(self.frontier.parked)
             leased = sum(len(host.urls) + host.visited for host in self.bench.hosts.values())
             self.meter.trouble = self.network.note

@@ -27,7 +27,7 @@ _simple = re.compile(
 # Other forms of a head, read as browsers and curl read them.
 _end = re.compile(rb"\n\r?\n")
 _status = re.compile(
-    rb"(HTTP/\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]*\Z", re.IGNORECASE
+    rb"(HTTP(?:/\d+(?:\.\d+)?)?)[ \t]+(\d{3})(?!\d)[ \t]*([^\r\n]*?)[ \t\r]*\Z", re.IGNORECASE
 )
 _name = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -132,7 +132,7 @@ def simple(data: bytes) -> tuple[Head, int] | None:
     head = Head(
         version,
         int(status),
-        reason or b"",
+        (reason or b"").lstrip(b" "),
         tuple([(name, value.strip(b" \t")) for name, _, value in fields]),
     )
     return head, found.end()
@@ -159,7 +159,8 @@ def tolerant(data: bytes) -> Head:
     r"""Return a head read as browsers and curl read it.
 
     Lines may end in LF alone, and continue if the next begins with a blank; blanks may precede a
-    colon; a line that is not a header, such as a warning of PHP, is left out.
+    colon; a line that is not a header, such as a warning of PHP, is left out. Of a status line
+    only "HTTP" and three digits are wanted.
 
     Raises:
         BadHeadError: there is no status line, there are too many headers, or there is a NUL.

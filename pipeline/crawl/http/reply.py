@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
+from webtext.pipeline.archive import codings
 from webtext.pipeline.crawl.http import messages
 from webtext.pipeline.crawl.http.messages import BadHeadError, Head
 from webtext.pipeline.crawl.http.wire import Wire
@@ -21,7 +22,7 @@ SWITCHING: Final = 101
 SIZE_LINE: Final = 8192  # bytes of the line that gives a chunk's size, its extensions included
 CHUNKED: Final = -1  # in place of a length: the chunks give it
 
-_size_line = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+_size_line = re.compile(rb"[ \t]*0*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
 class Raw(NamedTuple):
@@ -63,7 +64,7 @@ async def slowly(wire: Wire, first: bytes) -> tuple[Head, bytes]:
         if not first:
             raise aiohttp.ServerDisconnectedError
         del data[: len(data) - len(data.lstrip(b"\r\n"))]  # as after the body of an earlier answer
-        if not b"HTTP/".startswith(bytes(data[:5]).upper()):
+        if not b"HTTP".startswith(bytes(data[:4]).upper()):
             raise BadHeadError(f"a response that begins with {bytes(data[:40])!r}")
         while end := messages.head_end(data, looked):
             head = messages.tolerant(bytes(data[:end]))
@@ -79,10 +80,13 @@ async def slowly(wire: Wire, first: bytes) -> tuple[Head, bytes]:
 def framed(head: Head) -> int | None:
     """Return the length of a body, CHUNKED, or None if it continues to the end of the connection.
 
-    Chunks have priority over a length, and equal lengths count as one.
+    Chunks have priority over a length, and equal lengths count as one; one that is not a number
+    counts as none.
+
+    Source: Fetch standard, "extract a length"
 
     Raises:
-        BadHeadError: lengths that differ, or that are not numbers.
+        BadHeadError: lengths that differ.
 
     >>> framed(Head.of(200, [("Content-Length", "7"), ("content-length", "7")]))
     7
@@ -91,16 +95,16 @@ def framed(head: Head) -> int | None:
     """
     if head.status in NO_BODY:
         return 0
-    codings = ",".join(head.every("Transfer-Encoding")).lower().split(",")
-    if codings[-1].strip() == "chunked":
+    if "chunked" in codings.listed(",".join(head.every("Transfer-Encoding"))):
         return CHUNKED
     lengths = {part.strip() for value in head.every("Content-Length") for part in value.split(",")}
+    lengths.discard("")
     if not lengths:
         return None
     length = lengths.pop()
-    if lengths or not (length.isascii() and length.isdigit() and len(length) < 16):
-        raise BadHeadError("a length that is none, or several")
-    return int(length)
+    if lengths:
+        raise BadHeadError("lengths that differ")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None
 
 
 class Counted:
@@ -144,10 +148,11 @@ class Chunked:
     async def read(self, most: int) -> Raw:
         """Return the body, or so much of it that it is over `most` bytes.
 
-        Trailers, and all else after the last chunk, are ignored.
+        Trailers, and all else after the last chunk, are ignored. Chunks before one without a size
+        count, as those before a broken connection do.
 
         Raises:
-            BadHeadError: a chunk has no size.
+            BadHeadError: the first chunk has no size.
             TimeoutError: it is too slow.
         """
         data = bytearray()
@@ -159,8 +164,8 @@ class Chunked:
                 data += taken
                 left -= len(taken)
             elif not left and (size := self._next_size(later)) is not None:
-                if not size:
-                    return Raw(bytes(data), whole=True)
+                if size <= 0:
+                    return Raw(bytes(data), whole=not size)
                 left, later = size, True
             elif piece := await ending(self._wire):
                 self._held += piece
@@ -169,21 +174,21 @@ class Chunked:
         return Raw(bytes(data), whole=True)
 
     def _next_size(self, later: bool) -> int | None:
-        """Take a chunk's size line from the buffer; None if it was not received yet.
+        """Take a chunk's size line from the buffer; None if it was not received yet, -1 if wrong.
 
         Raises:
-            BadHeadError: it gives no size.
+            BadHeadError: the first one gives no size.
         """
         start = 0
         if later:  # the end of the previous chunk
             start = 2 if self._held.startswith(b"\r\n") else int(self._held.startswith(b"\n"))
         end = self._held.find(b"\n", start) + 1
-        if not end:
-            if len(self._held) > SIZE_LINE:
-                raise BadHeadError("a chunk without a size")
+        if not end and len(self._held) <= SIZE_LINE:
             return None
-        found = _size_line.fullmatch(self._held, start, end)
+        found = _size_line.fullmatch(self._held, start, end) if end else None
         if found is None:
+            if later:
+                return -1
             raise BadHeadError("a chunk without a size")
         size = int(found[1], 16)
         del self._held[:end]

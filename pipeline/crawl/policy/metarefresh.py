@@ -10,6 +10,7 @@ without scripts, and often leads to a page that only says that scripts are neede
 
 import html
 import re
+from contextlib import suppress
 
 import ada_url
 
@@ -23,6 +24,7 @@ _token = re.compile(
 )
 # Zero whole seconds, perhaps a fraction, a separator, and the URL, with or without a name and
 # quotes. Source: HTML Living Standard, "shared declarative refresh steps".
+_base = re.compile(rb"<base\b([^<>]{1,4000})>", re.IGNORECASE)
 _at_once = re.compile(
     r"\s*(?:0+[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?:\"([^\"]*)|'([^']*)|(.*))",
     re.IGNORECASE | re.DOTALL,
@@ -34,12 +36,19 @@ def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | Non
 
     `metas` are its meta elements, if they are known already.
 
+    It is relative to the page's base element, if it has one.
+
     >>> target(b'<meta http-equiv=Refresh content="0;URL=/new">', "http://example.com/old")
     'http://example.com/new'
     """
     if b"refresh" not in b"".join(markup.metas(body) if metas is None else metas).lower():
         return None  # nearly every page
-    return stated(_refresh(markup.head(body)), url)
+    head = markup.head(body)
+    if (base := _base.search(head)) is not None:
+        href = text(markup.attributes(base[1]).get(b"href", b""))
+        with suppress(ValueError):
+            url = str(ada_url.join_url(url, href))
+    return stated(_refresh(head), url)
 
 
 def stated(refresh: str, url: str) -> str | None:

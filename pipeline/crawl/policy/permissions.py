@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.http.client import REDIRECTS, Arrived, Client, Failed, redirected
 from webtext.pipeline.crawl.policy import robots, wellknown
 from webtext.pipeline.crawl.settings import Crawl, Gate
@@ -97,8 +98,9 @@ class Permissions:
                     return robots.allows_all("too many redirects")
                 await self.wait(url)
         except Failed as failed:
-            if seen == 0 and not failed.connected:
-                # The host cannot be reached at all, which says more than a missing robots.txt.
+            if (seen == 0 and not failed.connected) or failed.fate == fates.OTHER_PART:
+                # The host cannot be reached at all, which says more than a missing robots.txt; or
+                # its robots.txt is at a host of another part.
                 return robots.unreachable(failed.fate, fate=failed.fate, again=failed.again)
             return robots.unreachable(failed.fate)
 

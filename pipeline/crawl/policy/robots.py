@@ -126,7 +126,10 @@ def judge(rules: Rules, url: str) -> Verdict:
     group = rules.group
     if group is None:
         return Verdict(True, "allow: no group for us")
-    rule = group.deciding(robotstxt.path_of(url))
+    path = robotstxt.path_of(url)
+    if path == b"/robots.txt":  # Source: RFC 9309, section 2.2.2
+        return Verdict(True, "allow: robots.txt itself")
+    rule = group.deciding(path)
     if rule is None:
         return Verdict(True, f"allow: no rule matches ({group.name})")
     return Verdict(rule.allow, f"{rule.field}: {rule.pattern[:200]} ({group.name})", rule.line)
@@ -137,7 +140,7 @@ def usage_signals(rules: Rules, url: str) -> tuple[Signal, ...]:
     path = robotstxt.path_of(url)
     found: dict[str, Signal] = {}
     for field, pattern, preference in sorted(rules.usage, key=lambda line: -len(line[1])):
-        if field not in found and robotstxt.matches(robotstxt.compared(pattern.encode()), path):
+        if field not in found and robotstxt.matches(robotstxt.pattern_of(pattern.encode()), path):
             reserves = usage_reserved if field == "content-usage" else signal_reserved
             what = f"{pattern} {preference}"
             found[field] = Signal.of(f"robots.txt {field}", what, reserves(preference))

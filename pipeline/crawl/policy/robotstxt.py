@@ -25,6 +25,8 @@ KEYS: Final = (
     ("content-signal", ("content-signal",)),
 )
 _line_end = re.compile(rb"\r\n|\r|\n")
+# A byte order mark, also twice or cut, and a zero-width space, which editors hide as well.
+_bom = re.compile(rb"\A(?:\xef\xbb\xbf|\xe2\x80\x8b|\xef\xbb|\xef)+")
 _name = re.compile(rb"[A-Za-z_-]*")
 _escape = re.compile(rb"%([0-9A-Fa-f]{2})")
 _unreserved = re.compile(rb"[A-Za-z0-9._~-]")  # Source: RFC 3986, section 2.3
@@ -122,15 +124,15 @@ def _rules(allow: bool, value: bytes, number: int) -> Iterator[Rule]:
     if not value:
         return  # says nothing
     shown = value.decode("utf-8", "replace")
-    yield Rule(allow, shown, number, compared(value))
+    yield Rule(allow, shown, number, pattern_of(value))
     folder, slash, last = value.rpartition(b"/")
     if allow and slash and last.startswith(b"index.htm"):  # Source: robots.cc, HandleAllow
-        yield Rule(allow, shown, number, compared(folder + b"/$"))
+        yield Rule(allow, shown, number, pattern_of(folder + b"/$"))
 
 
 def lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
     """Yield the lines with a known key: their number from 1, one of KEYS, and the value."""
-    for number, line in enumerate(_line_end.split(body.removeprefix(b"\xef\xbb\xbf")), 1):
+    for number, line in enumerate(_line_end.split(_bom.sub(b"", body, count=1)), 1):
         text = line[:LINE_BYTES].partition(b"#")[0].strip()
         name, colon, value = text.partition(b":")
         if not colon:
@@ -148,7 +150,8 @@ def lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
 def compared(path: bytes) -> bytes:
     """Return a path or a pattern in the form in which the two are compared.
 
-    Bytes beyond ASCII are percent-encoded; unnecessary percent-encoding is removed.
+    Blanks and bytes beyond ASCII are percent-encoded, as in every URL that is asked for;
+    unnecessary percent-encoding is removed.
 
     Source: RFC 9309, section 2.2.2
 
@@ -157,6 +160,7 @@ def compared(path: bytes) -> bytes:
     """
     if b"%" in path:
         path = _escape.sub(_decoded, path)
+    path = path.replace(b" ", b"%20")
     if path.isascii():
         return path
     return b"".join(b"%%%02X" % byte if byte >= 0x80 else bytes([byte]) for byte in path)
@@ -167,8 +171,21 @@ def _decoded(escape: re.Match[bytes]) -> bytes:
     return byte if _unreserved.match(byte) else escape[0].upper()
 
 
+def pattern_of(value: bytes) -> bytes:
+    """Return a pattern in the form in which it is compared: `$` means the end there alone.
+
+    >>> pattern_of(b"/a$b*$"), pattern_of(b"/a%2ab")
+    (b'/a%24b*$', b'/a%2Ab')
+    """
+    found = compared(value)
+    return found[:-1].replace(b"$", b"%24") + found[-1:]
+
+
 def path_of(url: str) -> bytes:
     """Return the part of an absolute URL, or of a path, that rules apply to: path and query.
+
+    The characters that mean something in a pattern are percent-encoded, since a pattern can name
+    them only like that. Source: RFC 9309, section 2.2.3
 
     >>> path_of("http://host.test/a?b#c"), path_of("http://host.test?b"), path_of("/a")
     (b'/a?b', b'/?b', b'/a')
@@ -176,7 +193,9 @@ def path_of(url: str) -> bytes:
     rest = url.partition("#")[0]
     if "://" in rest.partition("/")[0] + "//":
         rest = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?]*", "", rest)
-    return compared((rest if rest.startswith("/") else f"/{rest}").encode())
+    path = rest if rest.startswith("/") else f"/{rest}"
+    found = compared(path.encode("utf-8", "surrogateescape"))  # bytes given on a command line
+    return found.replace(b"*", b"%2A").replace(b"$", b"%24")
 
 
 def matches(pattern: bytes, path: bytes) -> bool:

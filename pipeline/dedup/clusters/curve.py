@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from math import ceil, comb
 from types import MappingProxyType
 
+from webtext.pipeline.core.visible import per_cent
+
 SHOWN = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 BAR = 40  # characters that show a probability of 1
 EXACT_UP_TO = 500  # permutations: above, the exact sum takes long and is left out
@@ -75,11 +77,11 @@ def verified_line(bands: int, rows: int, verify_at: float) -> str:
     """Say in a line which pairs count, and how many of those at the threshold are found at all.
 
     >>> verified_line(14, 8, 0.8)
-    'pairs of Jaccard 0.8 and more; 14 bands of 8 rows find 92 % of those at 0.8, 100 % at 0.9'
+    'pairs of Jaccard 0.8 and more; 14 bands of 8 rows find 92 % of those at 0.8, 99.96 % at 0.9'
     """
     shown = [at for at in (verify_at, 0.9) if verify_at <= at]
     found = ", ".join(
-        f"{recall(at, bands, rows):.0%} {'of those ' * (not n)}at {at:g}".replace("%", " %")
+        f"{per_cent(recall(at, bands, rows), 0)} % {'of those ' * (not n)}at {at:g}"
         for n, at in enumerate(dict.fromkeys(shown))
     )
     return f"pairs of Jaccard {verify_at:g} and more; {bands} bands of {rows} rows find {found}"

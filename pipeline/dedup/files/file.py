@@ -1,7 +1,9 @@
 """Cluster the rows of any file that has an id and a text in each row (`webtext dedup`)."""
 
+import logging
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +24,8 @@ from webtext.pipeline.dedup.files.lines import ROWS, read_lines
 from webtext.pipeline.dedup.signatures.sign import READ_ROWS, Sign, sign_batches
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 from webtext.pipeline.sources import row_writer
+
+log = logging.getLogger(__name__)
 
 NAMES = MappingProxyType(
     {"id": "id", "text": "text", "score": "score"}
@@ -47,28 +51,35 @@ def dedup_files(
     zstd, xz, bz2). The rows keep their order; one without a near copy is its own cluster and
     keeper. A `score` column is used where there is one. Ids, strings or integers, come out as they
     were. `keep` gets the rows that are kept, whole. `workers` (by default as many as processors)
-    changes only the time. Returns what was kept, and the histogram of the clusters' sizes.
+    changes only the time. A line that is no row is left out, with a warning that counts them.
+    Returns what was kept, and the histogram of the clusters' sizes.
 
     Raises:
-        UserError: a file cannot be read as what it is, or ids are missing or repeated.
+        UserError: a file cannot be read as what it is, or ids are missing or repeated; an output
+            that is an input.
     """
     if cluster.keeper == "earliest":
         raise UserError(f"{paths[0]}: a file has no link times; set keeper to score or longest")
     row_writer.form_of(out_path)  # says at once what name is wanted
+    for path in (out_path, keep):
+        if path is not None and path.resolve() in {given.resolve() for given in paths}:
+            raise UserError(f"{path}: is read, so it cannot be written; name another file")
     if keep is not None:
         check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1
     whole_numbers = [True]  # until an id is found that is not an integer
+    left_out: dict[Path, dict[int, str]] = defaultdict(dict)  # lines that are no rows
     named = ", ".join(map(str, paths))
     out_path.parent.mkdir(parents=True, exist_ok=True)
 
     def batches(progress: Progress = silent) -> Iterator[pa.RecordBatch]:
         for path in paths:
-            yield from _read(path, names, whole_numbers, progress)
+            yield from _read(path, names, whole_numbers, left_out[path], progress)
 
     with tempfile.TemporaryDirectory(dir=out_path.parent, prefix=".dedup-") as scratch:
         signed = Path(scratch) / "00000.parquet"
         sign_batches(sign, batches(progress), signed, workers)
+        _warn(left_out)
         signatures = Signatures((signed,))
         ids = signatures.read("id").combine_chunks()
         _check_unique(named, ids)
@@ -76,13 +87,20 @@ def dedup_files(
         members, sizes = clusters(cluster, signatures, pairs, workers, progress, texts=batches)
     table = _every_row(ids, members)
     if keep is not None:
-        write_kept(paths, keep, pc.equal(table["id"], table["keeper"]).to_numpy())
+        write_kept(paths, keep, pc.equal(table["id"], table["keeper"]).to_numpy(), left_out)
     if whole_numbers[0]:
         table = _numbered(table)
     with row_writer.writer(out_path, table.schema) as file:
         for batch in table.combine_chunks().to_batches():
             file.batch(batch)
     return passage("dedup", len(ids), members), sizes
+
+
+def _warn(left_out: Mapping[Path, Mapping[int, str]]) -> None:
+    """Say of each file how many of its lines are left out, and why the first is."""
+    for path, lines in left_out.items():
+        for at, flaw in list(lines.items())[:1]:
+            log.warning("%s: left out %d lines; line %d: %s", path, len(lines), at, flaw)
 
 
 def _numbered(table: pa.Table) -> pa.Table:
@@ -126,14 +144,18 @@ def _check_unique(named: str, ids: pa.StringArray) -> None:
 
 
 def _read(
-    path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
+    path: Path,
+    names: Mapping[str, str],
+    whole_numbers: list[bool],
+    left_out: dict[int, str],
+    progress: Progress,
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of ROWS; set `whole_numbers[0]` to whether all ids are integers."""
     try:
         if container(path) == "parquet":
             yield from _read_parquet(path, names, whole_numbers, progress)
         else:
-            yield from read_lines(path, names, whole_numbers, progress)
+            yield from read_lines(path, names, whole_numbers, left_out, progress)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:

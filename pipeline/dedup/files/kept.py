@@ -1,7 +1,7 @@
 """Write the kept rows of a file in the format they came in: lines as lines, Parquet as Parquet."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -44,8 +44,16 @@ def check_kept(paths: Sequence[Path], keep: Path) -> None:
         raise UserError(f"{keep}: the rows come from {kind}")
 
 
-def write_kept(paths: Sequence[Path], keep: Path, kept: npt.NDArray[np.bool_]) -> None:
-    """Write the rows that are kept, in their order; `kept` has an entry for every row."""
+def write_kept(
+    paths: Sequence[Path],
+    keep: Path,
+    kept: npt.NDArray[np.bool_],
+    left_out: Mapping[Path, Mapping[int, str]],
+) -> None:
+    """Write the rows that are kept, in their order; `kept` has an entry for every row.
+
+    `left_out` has the numbers of lines that are no rows.
+    """
     if keep.suffix == ".parquet":
         schema = tables.without_views(pq.read_schema(paths[0]).empty_table()).schema
         write_parquet(keep, _rows(paths, kept), schema)
@@ -53,8 +61,9 @@ def write_kept(paths: Sequence[Path], keep: Path, kept: npt.NDArray[np.bool_]) -
     with _writer(keep) as out:
         number = 0
         for path in paths:
-            for line in lines(utf8(blocks(path, lambda count: None)), LONGEST_LINE):  # noqa: ARG005
-                if isinstance(line, bytes) and line.strip():
+            found = lines(utf8(blocks(path, lambda count: None)), LONGEST_LINE)  # noqa: ARG005
+            for at, line in enumerate(found, 1):
+                if isinstance(line, bytes) and line.strip() and at not in left_out[path]:
                     if kept[number]:
                         out.write(line.rstrip(b"\r\n") + b"\n")
                     number += 1

@@ -20,14 +20,19 @@ ROWS = pa.schema([("id", pa.string()), ("text", pa.string()), ("score", pa.int32
 
 
 def read_lines(
-    path: Path, names: Mapping[str, str], whole_numbers: list[bool], progress: Progress
+    path: Path,
+    names: Mapping[str, str],
+    whole_numbers: list[bool],
+    left_out: dict[int, str],
+    progress: Progress,
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of ROWS; clear `whole_numbers[0]` at an id that is not an integer.
 
-    `names` says which member of an object is which column.
+    `names` says which member of an object is which column. A line that is not an object with an
+    id and a text goes into `left_out`, by its number, with what is wrong with it.
 
     Raises:
-        UserError: a line is not an object with an id and a text; says where.
+        UserError: the file ends too early, or all of its lines are like that; says where.
     """
     size, read, done, number = path.stat().st_size, 0, 0, 1
 
@@ -40,13 +45,16 @@ def read_lines(
         rows = None if isinstance(chunk, int) else decoded(chunk, decoder)
         if rows is None:
             found = (chunk,) if isinstance(chunk, int) else cut(chunk)
-            rows = list(_one_by_one(found, path, number, names, decoder))
+            rows = list(_one_by_one(found, path, number, names, decoder, left_out))
             number += len(found)
         else:
             number += len(rows)
         yield _columns(rows, whole_numbers)
         done += len(rows)
         progress(min(read, size), size, f"signing, {done} documents")
+    if left_out and not done:
+        at, flaw = next(iter(left_out.items()))
+        raise UserError(f"{path}, line {at}: {flaw}")
 
 
 def _decoder(names: Mapping[str, str]) -> "msgspec.json.Decoder[Any]":
@@ -90,18 +98,21 @@ def _one_by_one(
     number: int,
     names: Mapping[str, str],
     decoder: "msgspec.json.Decoder[Any]",
+    left_out: dict[int, str],
 ) -> Iterator[Any]:
     """Decode lines of which at least one is odd; empty lines are skipped."""
     for at, line in enumerate(lines, number):
         if isinstance(line, bytes) and not line.strip():
             continue
+        if line == CUT_SHORT:
+            raise UserError(f"{path}, line {at}: {_flaw(line, names)}")
         try:
             yield decoder.decode(line)  # type: ignore[arg-type]  # a length is a TypeError
         except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, RecursionError):
             try:
                 yield decoder.decode(mended(line))
             except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
-                raise UserError(f"{path}, line {at}: {_flaw(line, names)}") from None
+                left_out[at] = _flaw(line, names)
 
 
 def _flaw(line: bytes | int, names: Mapping[str, str]) -> str:

@@ -8,10 +8,10 @@ dependencies (`webtext[models]`), and are imported by name, so that a build with
 import importlib
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from webtext.pipeline.core.directories.checked import while_unchanged
 from webtext.pipeline.core.directories.distribution import lacking
 from webtext.pipeline.core.errors import UserError
 
@@ -26,7 +26,7 @@ class Foreign(NamedTuple):
     by: str
 
 
-@lru_cache(4)
+@while_unchanged(4)
 def load(path: str) -> Foreign:
     """Read a model; its form follows from its name.
 

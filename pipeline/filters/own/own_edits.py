@@ -114,11 +114,11 @@ def asked(groups: Mapping[str, Any]) -> Iterator[Any]:
             yield from (one for _, one in rules_of(group))
 
 
-def called(one: Callable[..., Any], *arguments: Any) -> Any:
-    """Call an edit or a reader.
+def called(one: Callable[..., Any], *arguments: Any, wanted: Any = str) -> Any:
+    """Call an edit or a reader; `wanted` is the type that it returns.
 
     Raises:
-        UserError: it raised an error, or returned something else than a text; names file and line.
+        UserError: it raised an error, or returned something else; names file and line.
     """
     kind = type(one)
     path = inspect.getfile(kind)
@@ -128,7 +128,7 @@ def called(one: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except Exception as error:
         raise UserError(f"{fault(error, path)} (on {str(arguments[0])[:60]!r})") from error
-    if not isinstance(found, str | None):
+    if not isinstance(found, wanted):
         line = inspect.getsourcelines(kind)[1]
         raise UserError(f"{path}:{line}: {kind.__name__} returned {found!r}, wanted a text")
     return found
@@ -138,14 +138,7 @@ def edited(clean: Clean, text: str) -> str:
     """Return the text after the edits of `clean` and the user's own."""
     text = Clean.text(clean, text)
     for edit in asked(groups_of(clean)):
-        found = called(edit, text)
-        if found is None:
-            kind = type(edit)
-            line = inspect.getsourcelines(kind)[1]
-            raise UserError(
-                f"{inspect.getfile(kind)}:{line}: {kind.__name__} returned None, wanted a text"
-            )
-        text = found
+        text = called(edit, text)
     return text.strip()
 
 
@@ -167,7 +160,8 @@ class OwnReader:
         html = decode(page.body, page.content_type).text
         text = ""
         for one in readers(self.groups):
-            text = printable(unicodedata.normalize("NFC", called(one, html, page.url) or ""))
+            text = called(one, html, page.url, wanted=str | None) or ""
+            text = printable(unicodedata.normalize("NFC", text))
             if len(text := text.strip()) >= self.min_chars:
                 return Article(text)
         return Unread("no_text", len(text))

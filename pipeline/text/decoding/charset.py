@@ -16,12 +16,14 @@ from resiliparse.parse.encoding import detect_encoding
 from webtext.pipeline.text.decoding import encodings, prescan
 
 SNIFF_BYTES: Final = 1024  # bytes that are searched for the NULs of UTF-16
+FEW: Final = 8  # ASCII characters in UTF-16 that show that the header is right: a tag or two
 DETECT_BYTES: Final = 128 * 1024  # bytes for the detector, half from each end
 
 BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16le"),
         (codecs.BOM_UTF16_BE, "utf-16be"))  # fmt: skip
-IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+IN_HEADER = re.compile(r"(?<![\w-])charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 
+WIDTHS: Final = ("utf-16le", "utf-16be")
 # Multi-byte encodings in which two bytes may be valid as one character of UTF-8.
 WIDE: Final = frozenset({"gbk", "gb18030", "big5", "euc-kr", "euc-jp", "shift_jis"})
 BEYOND_LATIN = re.compile("[\u0100-\u07ff]")
@@ -31,6 +33,8 @@ BEYOND_TWO = re.compile("[\u0800-\ufffc\U00010000-\U0010ffff]")  # of three byte
 PYTHON_NAMES: Final = {
     "euc_jp": "euc-jp",
     "euc_kr": "euc-kr",
+    "cp949": "euc-kr",
+    "iso8859-16": "iso-8859-16",
     "iso2022_jp": "iso-2022-jp",
     "mac-roman": "macintosh",
     "mac-cyrillic": "x-mac-cyrillic",
@@ -70,6 +74,9 @@ def decode(body: bytes, content_type: str | None = None) -> Decoded:
     text = body.decode("utf-8", "replace")
     if text.isascii() and b"\x1b" not in body:
         return Decoded(text if _clean(body, text) else printable(text), "utf-8", "utf-8")
+    claimed = encodings.encoding(header(content_type))
+    if claimed in WIDTHS and wide_letters(body[:DETECT_BYTES], claimed) >= FEW:
+        return _decoded(body, claimed, "header")
     utf8 = mostly_utf8(text) and not seven_bit_switching(body)
     if utf8 and not _doubtful(text):
         return Decoded(text if _clean(body, text) else printable(text), "utf-8", "utf-8")
@@ -131,7 +138,7 @@ def declared(label: str | None) -> str | None:
     ('windows-1252', None, None, None)
     """
     name = encodings.encoding(label)
-    return None if name in ("utf-16le", "utf-16be") else name
+    return None if name in WIDTHS else name
 
 
 def mostly_utf8(text: str) -> bool:
@@ -151,6 +158,12 @@ def seven_bit_switching(body: bytes) -> bool:
     return b"\x1b" in body and (b"\x1b$" in body or b"\x1b(" in body)
 
 
+def wide_letters(start: bytes, name: str) -> int:
+    """Return how many ASCII characters are in bytes of UTF-16, as the markup of a page is."""
+    high, low = start[name == "utf-16le" :: 2], start[name != "utf-16le" :: 2]
+    return sum(not up and 0x20 <= down < 0x7F for up, down in zip(high, low, strict=False))
+
+
 def utf16(start: bytes) -> str | None:
     """Return the UTF-16 encoding of bytes whose ASCII letters have a NUL beside them, else None.
 
@@ -163,7 +176,14 @@ def utf16(start: bytes) -> str | None:
 
 
 def detected(body: bytes) -> str:
-    """Guess the encoding from the bytes, which are known not to be UTF-8."""
-    found = detect_encoding(body, max_len=DETECT_BYTES, html5_compatible=True)
-    name = encodings.encoding(found and PYTHON_NAMES.get(found, found))
-    return name if name and name not in ("utf-8", "replacement") else "windows-1252"
+    """Guess the encoding from the bytes, which are known not to be UTF-8.
+
+    The detector says UTF-8 for an encoding that it has no HTML name for, such as cp949; then it is
+    asked for Python's name.
+    """
+    for html in (True, False):
+        found = detect_encoding(body, max_len=DETECT_BYTES, html5_compatible=html)
+        name = encodings.encoding(found and PYTHON_NAMES.get(found, found))
+        if name not in (None, "utf-8", "replacement"):
+            return str(name)
+    return "windows-1252"

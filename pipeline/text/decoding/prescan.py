@@ -17,7 +17,7 @@ from webtext.pipeline.text.decoding.encodings import encoding
 # Source: HTML standard, 13.2.6.2 and 13.2.6.4.7; noscript with scripts on, as browsers have it
 _token = re.compile(
     rb"<(?:!--|(script|style|title|textarea|xmp|iframe|noembed|noframes|noscript|template)(?=[\s/>])"
-    rb"|(meta)(?=[\s/])|/?[a-z][^\s/>]*)",
+    rb"|(meta)(?=[\s/])|/?[a-z][^\s/>]*|([!?/]))",
     re.IGNORECASE,
 )
 _attribute = re.compile(
@@ -46,6 +46,11 @@ def declared(body: bytes) -> str | None:
                 if end < 0:
                     break
                 at = end + 3
+                continue
+            if token[3]:  # `<!x ...>` and `<?php ...>` are comments up to the next `>`
+                if (end := body.find(b">", at)) < 0:
+                    break
+                at = end + 1
                 continue
             found, at = _attributes(body, at)
             if found is None:

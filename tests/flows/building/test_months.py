@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.flows.building.test_earlier_snapshots import story, warc
+from webtext.flows.building import run_build
 from webtext.flows.building.run_build import growth
 from webtext.flows.building.settings import load
 from webtext.flows.commands.command_line import cli
@@ -53,6 +54,19 @@ class At:
 
     def now(self, _zone):
         return self.when
+
+
+def test_a_comparison_that_fails_fails_no_build(monkeypatch, tmp_path, capsys):
+    both = [months.Snapshot(name, name, {}) for name in ("2026-10", "2026-11")]
+
+    def compared(*_asked, samples):
+        raise MemoryError("too many documents")
+
+    monkeypatch.setattr(run_build, "snapshots", lambda _data: both)
+    monkeypatch.setattr(Build, "made", lambda _build: [])
+    monkeypatch.setattr("webtext.pipeline.insight.figures.compared.compared", compared)
+    assert growth(tmp_path, both[1]) == {"snapshot": "2026-11"}
+    assert "could not be compared with 2026-10: too many documents" in capsys.readouterr().err
 
 
 def corpora(data):

@@ -45,6 +45,11 @@ def test_a_recipe_may_be_named_without_its_suffix():
     assert load("demo") == load("demo.toml")
 
 
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbf[links]\r\nshards = 7\r\n")
+    assert load(str(tmp_path / "a.toml")).links.shards == 7
+
+
 def test_a_misspelt_recipe_is_answered_with_the_nearest_name():
     with pytest.raises(UserError, match="recipe webtxt: no such file; did you mean webtext"):
         load("webtxt")

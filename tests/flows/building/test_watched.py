@@ -61,6 +61,18 @@ def test_only_what_another_try_can_mend_is_tried_again(error, helps):
     assert told[-1][0] == ("step_finished" if helps else "step_failed")
 
 
+def test_a_stop_while_the_next_try_is_waited_for_stops_the_step(monkeypatch):
+    def interrupted(seconds):
+        if seconds:
+            raise KeyboardInterrupt
+
+    runner, told, _ = watched([ConnectionResetError()], delays=[60.0])
+    monkeypatch.setattr(time, "sleep", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runner.step(STEP, 1, silent)
+    assert [event for event, _ in told][-2:] == ["step_retried", "step_stopped"]
+
+
 def test_the_last_try_fails_as_it_fails():
     runner, told, _ = watched([ConnectionError("gone")] * 3)
     with pytest.raises(ConnectionError, match="gone"):

@@ -169,6 +169,35 @@ def test_a_lost_machine_and_a_failing_store_change_no_byte(made_locally, small_w
     assert s3.faults.count["cut uploads"] > 3
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_machine_that_is_lost_while_it_crawls_costs_its_slice(
+    made_locally, small_web, s3, tmp_path
+):
+    address = f"s3://{s3.bucket()}/data"
+    with cluster(s3, tmp_path / "cluster") as made:
+        machines = {name: made.worker(name) for name in ("first", "second")}
+        client = Machine(s3, made.client)
+        slow = ["--set", "crawl.delay = 0.3", "--set", "crawl.max_delay = 0.5"]
+        with client.start(*build(made, s3, address, small_web, *slow)) as process:
+            wait_until(lambda: process.poll() is not None or crawling(tmp_path / "cluster"), 300)
+            end(machines["first"])
+            err = process.communicate(timeout=900)[1]
+        assert process.returncode == 0, err
+        assert "was lost; what it did is done again: part " in err
+        assert made.left("second") == []
+    assert content(address) == made_locally
+    assert client.run("verify", address).returncode == 0
+
+
+def crawling(folder: Path) -> bool:
+    """Whether both machines have written pages."""
+    return all(
+        any(path.stat().st_size > 5_000 for path in (folder / name).rglob("*-p*of2.warc.gz"))
+        for name in ("first", "second")
+    )
+
+
 @pytest.mark.slow  # 6,394 pages, read twice
 @pytest.mark.timeout(1800)
 def test_the_mini_web_in_a_store_gives_the_same_bytes_by_two_machines(s3, tmp_path, shared):

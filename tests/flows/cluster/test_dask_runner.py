@@ -1,6 +1,7 @@
 """The items of a build by a real Dask cluster of this machine: the same bytes, whatever happens."""
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -22,24 +24,13 @@ from webtext.flows.cluster import on_worker
 from webtext.flows.cluster.connecting import opened
 from webtext.flows.cluster.crew import differs
 from webtext.pipeline.build import Build
+from webtext.pipeline.core import shards
 from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.pool import each, in_order
 from webtext.pipeline.core.shards import replacing
 
 FILES, PAGES = 3, 8  # WARC files, and pages of each
 PARAGRAPHS = "paragraphs.enabled = true"
-
-
-@pytest.fixture(scope="module")
-def heard():
-    return []
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory, heard):
-    """A worker on loopback, which many tests share."""
-    with opened(None, 1, tmp_path_factory.mktemp("cluster") / "data", heard.append) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +192,24 @@ def test_an_address_where_nobody_answers_is_refused(tmp_path):
         opened("tcp://127.0.0.1:9", 1, tmp_path, print).__enter__()
     with pytest.raises(UserError, match="--address nonsense"):
         opened("nonsense://", 1, tmp_path, print).__enter__()
+
+
+def partial_name(path):
+    with replacing(path) as found:
+        found.touch()
+        return found.name
+
+
+def test_no_two_errands_write_under_one_name_until_a_file_is_whole(tmp_path, monkeypatch):
+    """A worker that was taken for lost may still write while its item is done again."""
+    monkeypatch.setattr(shards, "_writer", "")  # as it is again after this test
+    monkeypatch.setattr(on_worker, "_counting", lambda *_about: nullcontext())
+    packed = pickle.dumps((partial_name, tmp_path / "00000.parquet"))
+    names = {
+        on_worker.Errand(packed, f"try {n}", "", 0, on_worker.PROCESS, tmp_path).run()
+        for n in range(3)
+    }
+    assert len(names) == 3
 
 
 def test_a_missing_extra_is_told(monkeypatch, tmp_path):

@@ -2,13 +2,19 @@
 
 import gzip
 import json
+import multiprocessing
 import subprocess
+from contextlib import suppress
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import zstandard
+from click.testing import CliRunner
 
 from tests.flows.conftest import command, environment, webtext
+from webtext.flows.commands.command_line import cli
+from webtext.flows.demo import demo_server
 
 PROSE = (
     "The way to the lake led through a small wood, and that was the way that the children liked to "
@@ -32,6 +38,15 @@ def test_extract_prints_a_json_line_a_page(tmp_path):
     assert {"source", "url", "text", "title"} <= set(found)
     assert "old boat" in found["text"]
     assert found["title"] == "Lake"
+
+
+def test_a_file_in_which_nothing_is_found_is_told(tmp_path):
+    for name in ("a.warc", "a.jsonl"):
+        (tmp_path / name).write_bytes(b"")
+    for said, name, what in (("extract", "a.warc", "page"), ("judge", "a.jsonl", "text")):
+        done = CliRunner().invoke(cli, [said, str(tmp_path / name)])
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert done.stderr == f"{tmp_path / name}: holds no {what}\n"
 
 
 def test_extract_says_why_a_page_has_no_text(tmp_path):
@@ -122,6 +137,7 @@ def test_dedup_reads_the_standard_input(tmp_path):
         (["train", "tiny", "--tokens", "nowhere", "--run", "first"], "nowhere"),
         (["sample", "nowhere/run"], "nowhere"),
         (["replay", "missing.warc.gz", "--port", "18999"], "missing.warc.gz"),
+        (["replay", "missing.warc.gz", "--port", "65535"], "not in the range"),
         (["plan"], "Missing argument"),
         (["biuld"], "No such command"),
     ],
@@ -165,3 +181,40 @@ def test_a_crawl_that_leaves_this_machine_must_name_a_contact(tmp_path):
 def test_help_is_one_screen_and_version_is_said():
     assert "build" in webtext("--help").stdout
     assert "0.1.0" in webtext("--version").stdout
+
+
+@pytest.mark.parametrize("words", [["gc", "--yes"], ["snapshots"], ["forget", "--purge"]])
+def test_a_data_directory_that_is_not_there_is_named_and_not_made(tmp_path, told, words):
+    code, said = told(*words, "--data", tmp_path / "misspelt")
+    assert code == 2
+    assert "misspelt: no such directory" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_verify_ends_with_exit_code_1_where_something_differs(tmp_path, told):
+    (tmp_path / "links-1c0de5aa").mkdir()
+    (tmp_path / "links-1c0de5aa" / "manifest.json").write_text("{}")
+    code, said = told("verify", tmp_path)
+    assert code == 1
+    assert "by `webtext verify" in said
+    assert told("verify", "--help") == (0, "")
+
+
+def test_a_demo_that_cannot_be_written_is_a_clear_line(tmp_path, told, monkeypatch):
+    def process(target, args, daemon):
+        def start():
+            with suppress(Exception):  # it would end that process, and close its end of the pipe
+                target(*args)
+            args[0].close()
+
+        return SimpleNamespace(start=start, terminate=int, join=int)
+
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=process)
+    monkeypatch.setattr(demo_server.multiprocessing, "get_context", lambda _kind: context)
+    monkeypatch.setattr(demo_server.signal, "signal", lambda *_words: None)
+    monkeypatch.setattr(demo_server, "web", lambda *_words: {})
+    (tmp_path / "file").touch()
+    code, said = told("demo", "--data", tmp_path / "file" / "demo")
+    assert code == 2
+    assert f"{tmp_path / 'file'}" in said
+    assert "Traceback" not in said

@@ -48,6 +48,9 @@ def test_a_full_disk_a_small_limit_and_a_dead_server_are_found(tmp_path, monkeyp
     monkeypatch.setattr(doctor.resource, "getrlimit", lambda _what: (64, 4096))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "user:a-secret")
+    database = "postgresql+asyncpg://me:a-secret@db.test/prefect"
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", database)
+    monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", '{"Authorization": "a-secret"}')
     seen = found(tmp_path)
     assert seen["disk"].verdict == "warn"
     assert "name a larger disk" in str(seen["disk"])
@@ -56,6 +59,10 @@ def test_a_full_disk_a_small_limit_and_a_dead_server_are_found(tmp_path, monkeyp
     assert seen["Prefect"].verdict == "bad"
     assert "unset PREFECT_API_URL" in str(seen["Prefect"])
     assert not any("a-secret" in str(one) for one in seen.values())
+    monkeypatch.setenv("PREFECT_API_URL", "http://me:a-secret@127.0.0.1:9/api")
+    assert "a-secret" not in str(doctor.prefect_settings(tmp_path))
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert "a-secret" not in str(doctor.prefect_settings(tmp_path))
 
 
 def test_a_damaged_database_and_a_place_that_is_none_are_found(tmp_path, monkeypatch):
@@ -79,7 +86,7 @@ def test_a_check_that_fails_is_a_finding(tmp_path, monkeypatch):
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(doctor, "memory", ill)
-    finding = found(tmp_path)["ill"]
+    finding = found(tmp_path)["memory"]
     assert finding.verdict == "warn"
     assert "no such thing" in finding.found
 

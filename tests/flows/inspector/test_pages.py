@@ -1,6 +1,7 @@
 """Every page answers, says what is so, and shows text of the web as text."""
 
 import re
+import time
 from html.parser import HTMLParser
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import pytest
 
 from webtext.flows.inspector.browsing import SHOWN
 from webtext.flows.inspector.reading.selection import read
+from webtext.flows.inspector.reading.source import aligned
 
 # All elements that our templates have; `img`, `iframe`, `object` and the like are not among them.
 KNOWN = set(
@@ -193,6 +195,17 @@ def test_every_rule_is_beside_its_bound(client):
     assert "≥ 50" in text
     labels = [at.get("aria-label", "") for tag, at in page.found if tag == "svg"]
     assert any(label.startswith("gopher_quality.word_count: ") for label in labels)
+
+
+def test_a_page_that_says_the_same_again_and_again_is_aligned_in_linear_time():
+    taken = []
+    for count in (1000, 10_000):
+        lines = [f"a b c a b c a b c w{n}" for n in range(count)]
+        begun = time.process_time()
+        spans, words, found = aligned("".join(f"<p>{one}</p>" for one in lines), "\n".join(lines))
+        taken.append(time.process_time() - begun)
+        assert (len(spans), words, found) == (count, 10 * count, 10 * count)
+    assert taken[1] < 25 * taken[0] + 0.15, taken  # a square would be a hundred times as much
 
 
 def test_the_source_shows_what_was_taken(client):

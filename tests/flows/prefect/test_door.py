@@ -217,6 +217,20 @@ def test_a_secret_that_others_could_read_is_not_used_again(tmp_path):
     assert (tmp_path / "elsewhere").read_text() == "known\n"
 
 
+def test_two_processes_that_make_the_secret_at_once_have_the_same(tmp_path, monkeypatch):
+    random, quicker = door.secrets.token_urlsafe, []
+
+    def slow(size):
+        if not quicker:
+            quicker.append(None)
+            quicker[:] = [door.secret_of(tmp_path)]
+        return random(size)
+
+    monkeypatch.setattr(door.secrets, "token_urlsafe", slow)
+    assert door.secret_of(tmp_path) == quicker[0] == door.secret_of(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [door.SECRET]
+
+
 def test_a_server_of_somebody_else_on_that_port_is_not_told_the_secret(tmp_path):
     heard = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -257,8 +271,6 @@ def test_no_request_opens_the_crawl_s_guard(tmp_path, line):
 
     with pytest.raises(UserError, match="cannot set this; write it into the recipe"):
         build.fn("webtext", str(tmp_path), 0, None, [line])
-    with trust.asked_here():
-        trust.check("webtext", str(tmp_path), [line])
     trust.check("webtext", str(tmp_path), ["links.min_score = 5"])
 
 
@@ -282,11 +294,43 @@ def test_no_request_has_a_file_of_rules_run(tmp_path, monkeypatch, line):
     assert not done.exists()
 
 
-def test_no_request_names_another_recipe_or_directory_than_is_served(monkeypatch):
-    for name, value in zip(trust.SERVED, ("webtext", "/data"), strict=True):
+def test_no_request_names_another_recipe_or_directory_than_is_served(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    served = {"recipe": "webtext", "data": "/data", "directory": str(tmp_path), "overrides": []}
+    for name, value in trust.served_alone(served).items():
         monkeypatch.setenv(name, value)
-    trust.check("webtext", "/data", [])
-    with pytest.raises(UserError, match=r"recipe /tmp/mine.toml: not the one that is served"):
-        trust.check("/tmp/mine.toml", "/data", [])
-    with pytest.raises(UserError, match="data /home: not the one that is served"):
-        trust.check("webtext", "/home", [])
+    trust.check("webtext", "/data", [], str(tmp_path))
+    for recipe, data, directory, wrong in (
+        ("/tmp/mine.toml", "/data", str(tmp_path), "recipe /tmp/mine.toml"),
+        ("webtext", "/home", str(tmp_path), "data /home"),
+        ("webtext", "/data", "/", "directory /"),
+        ("webtext", "/data", None, "directory None"),
+    ):
+        with pytest.raises(UserError, match=f"{wrong}: not the one that is served"):
+            trust.check(recipe, data, [], directory)
+        assert Path.cwd() == tmp_path
+    from webtext.flows.prefect.flow import FLOWS
+
+    for flow in FLOWS.values():
+        with pytest.raises(UserError, match="directory /: not the one that is served"):
+            flow.fn("webtext", "/data", directory="/")
+
+
+def test_a_recipe_s_own_files_are_those_beside_it_wherever_a_worker_was_started(
+    tmp_path, monkeypatch
+):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "own.py").write_text(f"open({str(tmp_path / 'done')!r}, 'w')")
+    (here / "own.py").write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Long:\n"
+        "    at_most: float | None = 9.0\n    def __call__(self, doc):\n        return 0.0\n"
+    )
+    recipe = here / "recipe.toml"
+    recipe.write_text("[rules.mine]\nfile = 'own.py'\n")
+    monkeypatch.chdir(elsewhere)
+    trust.check(str(recipe), str(tmp_path), [], str(here))
+    assert not (tmp_path / "done").exists()
+    with pytest.raises(UserError, match="nowhere: No such file"):
+        trust.check(str(recipe), str(tmp_path), [], str(tmp_path / "nowhere"))

@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from webtext.flows.prefect import home
+from webtext.flows.prefect.api import Api, ApiError
 from webtext.flows.prefect.door import SECRET, proof
 from webtext.flows.prefect.supervise import Server, listening
 from webtext.pipeline.core.errors import UserError
@@ -29,7 +31,7 @@ def answers(monkeypatch, tmp_path):
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/api"
         server.shutdown()
@@ -69,6 +71,48 @@ def test_a_schedule_is_not_kept_on_a_server_that_ends_with_a_build(answers, tmp_
     assert home.running(tmp_path).url == answers
     with pytest.raises(UserError, match="a build is at work there, with a Prefect server"):
         home.running(tmp_path, to_stay=True)
+
+
+@pytest.mark.parametrize("said", [
+    b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+])  # fmt: skip
+def test_what_is_no_prefect_server_is_none_that_answers(said):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            for _ in range(2):
+                with listener.accept()[0] as asked:
+                    asked.recv(4096)
+                    asked.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        api = Api(f"http://127.0.0.1:{listener.getsockname()[1]}/api")
+        assert not api.healthy()
+        with pytest.raises(ApiError, match=api.url):
+            api.ask("GET", "/health")
+        thread.join()
+
+
+def test_a_server_that_cannot_be_started_is_told_and_not_waited_for(tmp_path):
+    (tmp_path / "server.log").mkdir()
+    server = Server(tmp_path, print)
+    server.start()
+    with pytest.raises(UserError, match=r"cannot be started: .*server\.log"):
+        server.wait()
+    server.end()
+
+
+@pytest.mark.parametrize("said", [b"[]", b"{", b'{"holder": 1}', b"{}"])
+def test_a_damaged_entry_of_a_server_is_none(tmp_path, said):
+    path = tmp_path / home.REGISTER
+    path.write_bytes(said)
+    home.unregister(path)
+    assert not home.ends_with_a_build(path)
+    assert home.registered(path) is None
+    assert path.read_bytes() == said
 
 
 def test_a_second_server_on_a_database_gives_up(tmp_path, monkeypatch):

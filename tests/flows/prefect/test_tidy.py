@@ -5,7 +5,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from webtext.flows.prefect.api import ApiError
+from webtext.flows.prefect.serving import named_apart
 from webtext.flows.prefect.tidy import skip, take_up
+from webtext.flows.prefect.timetable import Served
 from webtext.pipeline.core.directories.data_directory import myself
 
 
@@ -46,6 +49,32 @@ def test_a_run_whose_process_is_gone_is_taken_up_and_one_that_lives_is_left(tmp_
     crashed = dict.fromkeys(["dead", "reused", "lost"], "Crashed")
     assert api.states == {**crashed, "c": "Cancelled"}
     assert sorted(path.name for path in marks.iterdir()) == ["far.json", "lives.json"]
+
+
+def test_a_run_that_lives_in_another_data_directory_is_left(tmp_path, monkeypatch):
+    """It has joined the server of this one, and its record is in its own."""
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    mine, other = myself(), tmp_path / "other"
+    marks = other / ".prefect" / "runs"
+    marks.mkdir(parents=True)
+    for name, holder in {"lives": mine, "dead": replace(mine, pid=2**22 + 1)}.items():
+        (marks / f"{name}.json").write_text(json.dumps(asdict(holder)))
+    about = {"parameters": {"data": str(other)}}
+    api = Played([run("lives", **about), run("dead", **about), run("lost", parameters={})])
+    assert [one["id"] for one in take_up(api, tmp_path)] == ["dead", "lost"]
+
+
+@pytest.mark.parametrize(("there", "name"), [(None, "big"), ("/a", "big"), ("/b", "big-a-6a50dc")])
+def test_two_data_directories_on_one_server_have_deployments_of_their_own(there, name):
+    class Server:
+        def ask(self, method, path, body=None, timeout=None):
+            assert (method, path) == ("GET", "/deployments/name/webtext-build/big")
+            if there is None:
+                raise ApiError("not found", 404)
+            return {"parameters": {"data": there}}
+
+    served = Served("build", "big", {"data": "/a"})
+    assert named_apart(served, Server()) == replace(served, name=name)
 
 
 @pytest.mark.parametrize(("kept", "skipped"), [(0, ["c", "b"]), (1, ["b"])])

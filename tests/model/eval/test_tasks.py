@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 import torch
+import zstandard
 
 from webtext.model.errors import UserError
 from webtext.model.eval import sets
@@ -239,8 +240,21 @@ def test_wikitext_is_cut_at_articles_and_joined_as_lm_eval_does():
             "item 1 lacks 'choices'; wanted query, choices and gold",
         ),
         ("piqa.jsonl", "{\n", "line 1 is not JSON"),
+        ("piqa.jsonl", '{"query": "a", "choices": [], "gold": 0}', "item 1: options"),
+        ("piqa.jsonl", '{"query": "a", "choices": ["b", ""], "gold": 0}', "item 1: options"),
+        (
+            "piqa.jsonl",
+            '{"query": "a", "choices": ["b", "c"], "gold": 2}',
+            "gold = 2; wanted 0 to 1",
+        ),
+        ("piqa.jsonl", '{"query": "a", "choices": ["b", "c"], "gold": -1}', "gold = -1; wanted 0"),
+        ("piqa.jsonl", '{"query": 1, "choices": ["b", "c"], "gold": 0}', "item 1: 1 is no text"),
+        ("piqa.jsonl", '{"query": "a", "choices": ["b", 2], "gold": 0}', "item 1: 2 is no text"),
+        ("lambada_test.jsonl", '{"text": null}', "item 1: None is no text"),
         ("piqa.jsonl", "", "piqa.jsonl: empty"),
+        ("piqa.jsonl", "3\n", "line 1 is no object"),
         ("lambada_test.jsonl", "{}\n", "lacks text, or context and continuation"),
+        ("lambada_test.jsonl", '{"context": "a"}\n', "lacks text, or context and continuation"),
         ("ptb.test.txt.zst", "no", "damaged"),
         ("ptb.test.txt.gz", "no", "damaged"),
         ("cbtest_CN_valid_2000ex.txt", "1 a\n21 b\tc\t\td|e\n", "is no question of the Book Test"),
@@ -250,6 +264,46 @@ def test_a_file_that_is_not_as_it_should_be_is_named(gpt, tmp_path, name, conten
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
         evaluate(gpt, Gpt2(), tmp_path)
+
+
+def test_a_set_is_read_whatever_its_writer_left_in_it(tmp_path):
+    rows = ['{"text": "one\u2028two \ud800 end"}', "", '{"text": "a b"}']
+    for mark in ("", "\ufeff"):
+        text = mark + "\r\n".join(rows).replace("\ud800", "\\ud800")
+        (tmp_path / "lambada_test.jsonl").write_text(text, newline="")
+        found = sets.lambada(tmp_path / "lambada_test.jsonl")
+        assert found == [("one\u2028two \ufffd", "end"), ("a", "b")]
+
+
+def test_a_packed_set_that_is_cut_or_empty_is_damaged(tmp_path):
+    text = b"the gate was shut . " * 20_000
+    (tmp_path / "a.zst").write_bytes(zstandard.compress(text) + zstandard.compress(text))
+    assert sets.read_bytes(tmp_path / "a.zst") == 2 * text
+    (tmp_path / "a.zst").write_bytes(zstandard.compress(text) + zstandard.compress(text)[:-9])
+    with pytest.raises(UserError, match=r"damaged \(ends within a frame"):
+        sets.read_bytes(tmp_path / "a.zst")
+
+
+def test_a_damaged_archive_is_named_whatever_is_damaged_in_it(tmp_path):
+    packed = bytearray(gzip.compress(b"hello world " * 1000 + bytes(range(256)) * 20))
+    packed[40] ^= 0xFF  # a code that no Huffman tree of the file has
+    (tmp_path / "enwik8.gz").write_bytes(packed)
+    zipfile.ZipFile(tmp_path / "text8.zip", "w").close()  # with nothing in it
+    for name in ("enwik8.gz", "text8.zip"):
+        with pytest.raises(UserError, match=f"{name}: damaged"):
+            sets.tail(tmp_path / name)
+
+
+def test_a_line_of_json_is_not_cut_at_what_only_looks_like_a_line_end(tmp_path):
+    path = tmp_path / "lambada_test.jsonl"
+    path.write_text('{"text": "one\u2028two three"}\n')
+    assert sets.lambada(path) == [("one\u2028two", "three")]
+
+
+def test_a_stride_beyond_the_context_is_refused_before_any_set_is_scored(gpt, tmp_path):
+    jsonl(tmp_path / "copa.jsonl", [{"query": "a, so", "choices": ["b", "c"], "gold": 0}])
+    with pytest.raises(UserError, match="stride = 5000; wanted 1 to the model's context"):
+        evaluate(gpt, Gpt2(), tmp_path, stride=5000)
 
 
 def test_a_set_that_is_not_there_is_named_with_its_file(gpt, tmp_path):

@@ -39,6 +39,8 @@ def test_a_cache_changes_no_token_even_beyond_the_context(gpt, how):
 def test_the_likeliest_is_taken_at_temperature_zero(gpt):
     (token,) = generate(gpt, PROMPT, 1, temperature=0)
     assert token == gpt(torch.tensor([PROMPT]))[0, -1].argmax()
+    for cold in (1e-7, 1e-45, 1e-300):
+        assert list(generate(gpt, PROMPT, 1, temperature=cold)) == [token]
 
 
 def test_the_seed_alone_decides(gpt):

@@ -42,6 +42,19 @@ def test_the_loss_falls_and_the_log_tells_it(tokens, tiny, settings, tmp_path):
     assert seen[-1]["seconds_left"] == 0
 
 
+def test_a_run_is_trained_by_one_process_at_a_time(tokens, tiny, settings, tmp_path):
+    """Two would write one log, and each other's checkpoints under one name."""
+
+    def watch(line):
+        if line["step"] == 4:
+            with pytest.raises(UserError, match="another training is at work there"):
+                train(tmp_path / "run", tokens, tiny, settings, "cpu")
+
+    path = train(tmp_path / "run", tokens, tiny, settings, "cpu", watch)
+    assert [line["step"] for line in log(tmp_path / "run")] == list(range(12))
+    assert train(tmp_path / "run", tokens, tiny, settings, "cpu") == path
+
+
 def test_losses_of_fifty_steps_are_those_of_a_loop_written_from_scratch(tokens, tiny, settings):
     settings = replace(settings, steps=50)
     run = tokens.parent / "run"
@@ -156,6 +169,19 @@ def test_a_finished_run_is_left_alone(tokens, tiny, settings, tmp_path):
     assert len(losses(tmp_path / "run")) == 2
 
 
+def test_what_a_crash_left_in_a_log_stops_nothing(tokens, tiny, settings, tmp_path):
+    run, settings = tmp_path / "run", replace(settings, steps=4, checkpoint_every=2)
+    train(run, tokens, tiny, settings, "cpu")
+    Checkpoints(run / "checkpoints").path(4).unlink()
+    first, *others = (run / "log.jsonl").read_bytes().splitlines(keepends=True)
+    damage = [b"\0" * 40 + b"\n", b"junk\xff\n", b"[1]\n", b'{"step": "2"}\n']
+    (run / "log.jsonl").write_bytes(b"".join([*damage, first, *damage, *others, b'{"step": 9']))
+    train(run, tokens, tiny, settings, "cpu")
+    assert [line["step"] for line in log(run)] == [0, 1, 2, 3]
+    (run / "log.jsonl").write_bytes(b"".join(damage))
+    assert not list(log(run))
+
+
 def test_the_size_of_a_part_changes_no_more_than_rounding(tokens, tiny, settings, tmp_path):
     for part in (3, 8):
         train(tmp_path / str(part), tokens, tiny, replace(settings, microbatch=part), "cpu")
@@ -189,9 +215,10 @@ def test_a_run_can_tell_what_its_steps_read(tokens, tiny, settings, tmp_path):
 def test_a_directory_that_is_no_run_is_said_to_be_none(tmp_path):
     with pytest.raises(UserError, match=r"config.json: no such file; wanted the directory of a tr"):
         read(tmp_path)
-    (tmp_path / "config.json").write_text('{"model": {"depth": 3}}')
-    with pytest.raises(UserError, match=r"config.json: not as this version writes it"):
-        read(tmp_path)
+    for found in (b'{"model": {"depth": 3}}', b"\xff\xfe{", b"", b"[]"):
+        (tmp_path / "config.json").write_bytes(found)
+        with pytest.raises(UserError, match=r"config.json: not as this version writes it"):
+            read(tmp_path)
 
 
 def test_a_text_too_short_to_hold_a_val_window_trains_without(tokens, tiny, settings, tmp_path):

@@ -298,6 +298,7 @@ def test_no_files_and_no_room_for_a_body_are_mistakes(tmp_path):
 PACKINGS = {
     "by offset": lambda records: b"".join(members(records)),
     "in turn": lambda records: gzip.compress(b"".join(records)),
+    "in turn, members cut anywhere": warcfile.cut_anywhere,
     "in turn, zstd": lambda records: warcfile.compressed(b"".join(records)),
 }
 
@@ -372,3 +373,24 @@ def test_the_miniweb_is_imported_in_full(real, tmp_path):
         assert passage.read == 121 + 9
         assert passage.dropped == {"pages.not_html": 9}
     assert sum(page_count(out, number) for number in out.numbers("outcomes")) == passage.kept
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("203 Non-Authoritative Information", None),
+        ("203", None),
+        ("206 Partial Content", "pages.http_status"),
+        ("2000 OK", "pages.http_status"),
+    ],
+)
+def test_a_page_that_a_proxy_changed_is_one_as_in_a_crawl(tmp_path, status, reason):
+    stored = record(URL, http(status=status))
+    assert fate_of(tmp_path, stored)[0] == reason
+
+
+def test_files_without_any_page_are_told(tmp_path, caplog):
+    (tmp_path / "a.warc").write_bytes(b"")
+    write(tmp_path / "b.warc", [record(URL, b"software: x", "warcinfo")])
+    imported(tmp_path, [tmp_path / "a.warc", tmp_path / "b.warc"])
+    assert "pages.warc: no record that may be a page in 2 files, such as" in caplog.text

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import (
     Directory,
@@ -87,3 +88,24 @@ def test_batches_are_read_in_order_and_bounded(tmp_path):
     batches = list(read_batches(path, rows=4))
     assert [batch.num_rows for batch in batches] == [4, 4, 2]
     assert pa.Table.from_batches(batches).equals(pq.read_table(path))
+
+
+@pytest.mark.parametrize("note", [5, [], ["0" * 64], "wrong sum", None])
+def test_a_damaged_note_of_what_was_hashed_costs_a_second_look_and_no_more(tmp_path, note):
+    home = Directory(tmp_path / "links-00000000")
+    home.path.mkdir()
+    path = home.path / "sources.json"
+    path.write_text("{}")
+    home.finish({"stage": "links"})
+    memory = tmp_path / checked.MEMORY / f"{home.name}.json"
+    (seen,) = json.loads(memory.read_text()).values()
+    assert checked.check(home.path) == 0
+    memory.write_text(
+        json.dumps({path.name: ["0" * 64, *seen[1:]] if note == "wrong sum" else note})
+    )
+    checked.confirm(path)
+    assert checked.check(home.path) == 2, "its bytes were read again"
+    assert checked.check(home.path) == 0
+    path.write_text("[]\n")
+    with pytest.raises(UserError, match=r"not the file that manifest\.json lists"):
+        checked.check(home.path)

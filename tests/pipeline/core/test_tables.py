@@ -62,3 +62,24 @@ def test_rows_have_no_views():
     plain = without_views(rows)
     assert plain.schema.field("a").type == pa.string()
     assert plain.filter(pa.array([True, False, True])).num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string_view()),
+        pa.large_list(pa.binary_view()),
+        pa.list_(pa.string_view(), 1),
+        pa.struct([("b", pa.string_view()), ("c", pa.list_(pa.string_view()))]),
+        pa.map_(pa.string(), pa.string_view()),
+    ],
+    ids=str,
+)
+def test_rows_have_no_views_within_lists_structures_and_maps(kind):
+    value = {"b": "x", "c": ["y"]} if pa.types.is_struct(kind) else ["x"]
+    value = [("k", "x")] if pa.types.is_map(kind) else value
+    column = pa.array([value, value, None], kind)
+    plain = without_views(pa.table({"a": column, "n": [1, 2, 3]}))
+    assert "view" not in str(plain.schema)
+    assert plain.filter(pa.array([True, False, True]))["n"].to_pylist() == [1, 3]
+    assert plain["a"].to_pylist() == column.to_pylist()

@@ -1,6 +1,5 @@
 """A crawl in parts: each host is asked by one of them, and together they are one crawl."""
 
-import asyncio
 import json
 import shutil
 import signal
@@ -8,14 +7,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from tests.pipeline.crawl.fakes import EAGER, FakeWeb, links, unsteady
+from tests.pipeline.crawl.fakes import FakeWeb, links, unsteady
 from tests.pipeline.crawl.frontier.test_held import crawled, rows
 from tests.pipeline.warcfile import http, members, record, write
 from tests.realdata.pace import pace_of
+from tests.web.case import page, to
+from tests.web.fetching import fetched as fetched_from
+from tests.web.server import Site
 from webtext.pipeline.archive.replaying.replay import replaying
 from webtext.pipeline.core.directories.data_directory import LATEST
 from webtext.pipeline.core.errors import UserError
@@ -23,12 +24,10 @@ from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, read_shard, write_json, write_parquet
 from webtext.pipeline.crawl.frontier.workbench import Workbench
 from webtext.pipeline.crawl.http import loop
-from webtext.pipeline.crawl.http.address_guard import Resolver
-from webtext.pipeline.crawl.http.client import Client, Failed
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.insight.unreached import unreached
 from webtext.pipeline.insight.verification import directories, verify
-from webtext.pipeline.urls.parts import Part, part_of
+from webtext.pipeline.urls.parts import Part, dealt, part_of
 
 URLS = [
     [f"http://h{i}.test/{j}" for i in range(s, 24, 3) for j in range(1 + i % 5)] for s in range(3)
@@ -47,7 +46,7 @@ def whole(path, *urls):
     return made
 
 
-def dealt(tmp_path, of):
+def lists(tmp_path, of):
     every = whole(tmp_path / "links-0", *URLS)
     found = [part_of(every, Part(number, of), tmp_path) for number in range(1, of + 1)]
     return [
@@ -60,7 +59,7 @@ def hosts(urls):
 
 
 def test_each_link_is_in_one_part_and_no_host_in_two(tmp_path):
-    parts = [[url for shard in part for url in shard] for part in dealt(tmp_path, 3)]
+    parts = [[url for shard in part for url in shard] for part in lists(tmp_path, 3)]
     assert sorted(url for part in parts for url in part) == sorted(EVERY)
     assert all(parts)
     assert sum(len(hosts(part)) for part in parts) == len(hosts(EVERY))
@@ -68,7 +67,7 @@ def test_each_link_is_in_one_part_and_no_host_in_two(tmp_path):
 
 def test_what_the_parts_fetched_is_what_one_crawl_fetches(tmp_path):
     web = FakeWeb(unsteady)
-    for number, urls in enumerate(dealt(tmp_path / "made", 2), 1):
+    for number, urls in enumerate(lists(tmp_path / "made", 2), 1):
         crawled(tmp_path / f"machine{number}", f"{number}", urls, web)
     first = Counter(url for _, url in web.asked)
     together = tmp_path / "together"
@@ -91,17 +90,18 @@ def test_what_the_parts_fetched_is_what_one_crawl_fetches(tmp_path):
 
 
 def test_a_redirect_leads_to_no_host_of_another_part():
-    async def asked(part, url):
-        settings = replace(EAGER, part=part)
-        async with Client(settings, Resolver(settings)) as client:
-            await client.get(url)
-
-    mine = 1 if Part(1, 2).asks("http://www.example.invalid/a") else 2
-    with pytest.raises(Failed, match=r"crawl\.other_part"):
-        asyncio.run(asked(f"{3 - mine}/2", "http://www.example.invalid/a"))
-    with pytest.raises(Failed, match=r"crawl\.dns|crawl\.connect"):
-        asyncio.run(asked(f"{mine}/2", "http://localhost.:80/a" if mine == 0 else
-                          "http://www.example.invalid/a"))  # fmt: skip
+    mine = "a.test"
+    theirs = next(f"{c}.test" for c in "bcdefgh" if dealt(f"{c}.test", 2) != dealt(mine, 2))
+    part = f"{dealt(mine, 2)}/2"
+    sites = {mine: Site(to(f"http://{theirs}/page")), theirs: Site(page())}
+    found, web = fetched_from(sites, f"http://{mine}/", part=part)
+    assert (found.fate, found.again) == ("crawl.other_part", False)
+    assert {host for host, _ in web.requests} == {mine}
+    sites[mine] = Site(page(), robots=to(f"http://{theirs}/robots.txt"))
+    found, web = fetched_from(sites, f"http://{mine}/", part=part)
+    assert (found.fate, found.again) == ("crawl.other_part", False)
+    assert {host for host, _ in web.requests} == {mine}
+    assert fetched_from(sites, f"http://{mine}/")[0].fate is None
 
 
 def test_an_address_is_asked_so_many_times_more_seldom_as_there_are_parts():

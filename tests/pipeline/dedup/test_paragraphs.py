@@ -147,6 +147,11 @@ def test_neither_shards_nor_workers_nor_runs_change_what_is_left(tmp_path, monke
     ]
 
 
+def killed_in_it(first):
+    first.unlink()
+    raise KeyboardInterrupt
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     given = patchwork()
     *_, whole = made(tmp_path / "whole", given, shards=4)
@@ -168,7 +173,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             paragraphs(ON, found, out, 0)
+    with monkeypatch.context() as killed:
+        killed.setattr(module.shutil, "rmtree", lambda work: killed_in_it(work / "00001.json"))
+        with pytest.raises(KeyboardInterrupt):
+            paragraphs(ON, found, out, 0)
     paragraphs(ON, found, out, 0)
+    assert not (out.path / module.WORK).exists()
     assert calls["collect"] == calls["remove"] == 5  # four shards, and the one that was cut short
     for number in range(4):
         for under in ("", "dropped"):

@@ -73,6 +73,8 @@ def test_settings_out_of_range_are_refused():
 def test_a_set_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.txt: not to be read"):
         list(examples(tmp_path / "none.txt"))
+    (tmp_path / "odd.jsonl").write_text('\ufeff{"a": "b\u2028c"}\r\n\n{"a": "d"}', newline="")
+    assert list(examples(tmp_path / "odd.jsonl")) == ["b\u2028c", "d"]
     (tmp_path / "bad.jsonl").write_text('{"a": "b"}\n{"a": \n')
     with pytest.raises(UserError, match=r"bad.jsonl: line 2: not JSON"):
         list(examples(tmp_path / "bad.jsonl"))
@@ -86,3 +88,19 @@ def test_ngrams_are_equal_where_the_words_are(text, n):
     assert len(numbers) == len(grams)
     assert len(set(numbers)) == len(set(grams))
     assert ngrams(" — ".join(found), n).tolist() == numbers
+
+
+def test_sets_of_one_name_in_two_folders_both_count(tmp_path):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "test.txt")
+        paths[-1].write_text(f"{QUESTION} {folder}")
+    stage = Decontaminate(tuple(map(str, paths)))
+    before = stage.fingerprints()
+    assert list(before) == ["test.txt", "test.txt (2)"]
+    for path in paths:
+        path.write_text(SHORT)
+        assert stage.fingerprints() != before
+        before = stage.fingerprints()
+    assert [why for why, _ in judge(stage, QUESTION, SHORT)] == [None, "decontaminate.overlap"]

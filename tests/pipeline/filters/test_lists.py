@@ -6,7 +6,14 @@ import pytest
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import DOCUMENT
 from webtext.pipeline.filters.gopher import GopherQuality
-from webtext.pipeline.filters.lists import ListedDomains, ListedPieces, ListedWords, Urls, Words
+from webtext.pipeline.filters.lists import (
+    ListedDomains,
+    ListedPieces,
+    ListedWords,
+    Urls,
+    Words,
+    entries,
+)
 from webtext.pipeline.filters.rules import Rules
 from webtext.pipeline.words.document import Document
 
@@ -107,8 +114,20 @@ def test_what_is_in_a_list_decides_and_not_its_name(listed):
     assert Rules().fingerprints() == {}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_entry(listed):
+    assert entries(listed("\ufeffDarn", "heck")) == {"darn", "heck"}
+
+
 def test_a_list_that_is_not_there_or_empty_is_said_by_its_setting(listed):
     with pytest.raises(UserError, match=r"rules\.urls\.domains\.file: gone\.txt: no such file"):
         Rules(urls=Urls(domains=ListedDomains("gone.txt"))).fingerprints()
     with pytest.raises(UserError, match="an empty list"):
         Rules(words=Words(listed=ListedWords(listed("# nothing")))).fingerprints()
+
+
+def test_a_list_that_changes_while_a_process_lives_is_read_anew(listed):
+    """A notebook and a worker of a cluster outlive a build."""
+    rule = ListedWords(listed("darn"))
+    assert (rule(Document("darn it")), rule(Document("oh heck"))) == (1, 0)
+    listed("heck", "and more")
+    assert (rule(Document("darn it")), rule(Document("oh heck"))) == (0, 1)

@@ -1,14 +1,18 @@
 import gzip
 import json
+import quopri
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from webtext.flows.models.notebook import Judge
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.rules import Rules
-from webtext.pipeline.insight.judge import extract_file, judge, texts
+from webtext.pipeline.insight.judge import extract_file, judge, own_texts, texts
+from webtext.pipeline.sources.source_rows import Fields
+from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.extraction.extract import Extract
 from webtext.pipeline.text.language import Language
 
@@ -55,7 +59,16 @@ def test_a_verdict_names_the_first_objection(text, reason):
 
 
 def test_a_text_that_utf8_cannot_hold_is_judged():
-    assert judge(Rules(), Language(), "a", PROSE + "\ud800\x00")["dropped_by"] is None
+    text = Clean().text(PROSE + "\ud800\x00")
+    assert judge(Rules(), Language(), "a", text)["dropped_by"] is None
+
+
+def test_a_text_is_cleaned_as_the_recipe_says_and_not_once_more():
+    """Invisible characters that are left in count, as in a build."""
+    text = PROSE.replace("house", "h\u00ado\u00adu\u00ads\u00ade")
+    for line, size in (("clean.unicode = true", 0), ("clean.unicode = false", 4 * 8)):
+        measured = Judge("webtext", [line])(text)["measures"]["c4.length"]["measure"]
+        assert measured == len(PROSE.strip()) + size
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".jsonl.gz", ".jsonl.zst", ".parquet"])
@@ -102,6 +115,29 @@ def test_a_text_without_an_id_is_called_by_its_url_or_its_place(tmp_path):
     assert list(texts(path)) == [("http://a.test/", "one"), (f"{path}:2", "two")]
 
 
+def test_a_quote_that_is_never_closed_is_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'id,text\n1,one\n2,"two\n3,three\n4,four')
+    found = list(own_texts([path], Fields(), Extract()))
+    assert [getattr(row, "text", None) for row in found] == ["one", None]
+    assert found[-1].why == "a quoted field is never closed, from this row on"
+    path.write_bytes(b'id,text\n1,"one\n2"\n3,"three"')
+    assert [row.text for row in own_texts([path], Fields(), Extract())] == ["one\n2", "three"]
+    for data in (b"", b"id,text\n"):
+        path.write_bytes(data)
+        assert not list(own_texts([path], Fields(), Extract()))
+
+
+@pytest.mark.parametrize("between", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("before", ["", "sep={}\r\n"])
+def test_a_table_says_in_its_first_line_what_is_between_its_fields(tmp_path, between, before):
+    rows = [["id", '"text"', "n"], ["1", '"one; two, three|four"', "2"]]
+    lines = [between.join(row) for row in rows]
+    (tmp_path / "a.csv").write_text(before.format(between) + "\n".join(lines))
+    (row,) = own_texts([tmp_path / "a.csv"], Fields(), Extract())
+    assert (row.id, row.text) == ("1", "one; two, three|four")
+
+
 def test_a_missing_column_is_named(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["a"], "body": ["one"]}), path)
@@ -115,6 +151,23 @@ def test_an_html_file_is_extracted_whatever_its_name(tmp_path):
     (page,) = extract_file(path)
     assert page["text"].startswith("The house stood")
     assert (page["source"], page["title"], page["dropped_by"]) == (str(path), "A house", None)
+
+
+def test_a_page_that_a_browser_saved_as_mhtml_is_read(tmp_path):
+    head = (
+        b"From: <Saved by a browser>\r\nSnapshot-Content-Location: http://h.test/a\r\n"
+        b"Subject: A house\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/related;\r\n\tboundary="--b"\r\n\r\n\r\n----b\r\n'
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    )
+    style = b"\r\n----b\r\nContent-Type: text/css\r\n\r\np { color: red }\r\n----b--\r\n"
+    path = tmp_path / "page.mhtml"
+    path.write_bytes(head + quopri.encodestring(PAGE).replace(b"\n", b"\r\n") + style)
+    (page,) = extract_file(path)
+    path.write_bytes(PAGE)
+    (plain,) = extract_file(path)
+    assert page["text"] == plain["text"]
+    assert (page["url"], plain["url"]) == ("http://h.test/a", None)
 
 
 def test_a_directory_is_extracted_in_the_order_of_its_names(tmp_path):

@@ -170,6 +170,13 @@ def test_link_rot_counts_every_link_of_every_year(world):
     assert sum(row["ways"].get("forbidden", 0) for row in found) == 10
 
 
+def test_the_page_counts_its_likeness_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(report, "likeness", lambda made: asked.append(made) or [])
+    report.view([], None)
+    assert asked == [[]]
+
+
 def test_a_run_without_a_log_is_named(world, tmp_path):
     with pytest.raises(UserError, match=r"log.jsonl: no such file; --run wants a training run's"):
         Build(None, world.data).report(tmp_path / "report.html", tmp_path)

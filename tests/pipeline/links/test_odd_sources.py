@@ -1,12 +1,15 @@
 import json
+import lzma
 import struct
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
-from webtext.pipeline.links.dumps import records
+from webtext.pipeline.links.dumps import Flaw, records
 from webtext.pipeline.links.links import harvest
 from webtext.pipeline.links.settings import Harvest
 
@@ -54,7 +57,21 @@ SOURCES = {
     "a list": "".join(f"{post['url']}\r\n" for post in POSTS),
     "a list with notes": "# of ours\n" + "".join(f"  {post['url']} \n" for post in POSTS),
     "a list in UTF-16": "".join(f"{post['url']}\n" for post in POSTS).encode("utf-16"),
+    "a list that hides characters": "".join(
+        f"\u00a0{post['url']}\u200b\u2060 \n" for post in POSTS
+    ),
+    "a list with titles": "".join(f"{post['url']}\ta title\t9\n" for post in POSTS),
+    "record separators": "".join(f"\x1e{line}\n" for line in LINES.splitlines()),
+    "commas behind": LINES.replace("}\n", "},\n"),
+    "other names": LINES.replace('"url"', '"Link"'),
+    "names in capitals": LINES.replace('"url"', '"URL"'),
+    "LZMA": lzma.compress(LINES.encode(), format=lzma.FORMAT_ALONE),
     "table": CSV,
+    "table of semicolons": CSV.replace(",", ";"),
+    "table of tabs": CSV.replace(",", "\t"),
+    "table that Excel names": "sep=|\n" + CSV.replace(",", "|"),
+    "table in Latin-1": CSV.replace(",9", ",9 caf\xe9").encode("latin-1"),
+    "table with two addresses": CSV.replace("id,", "link,"),
     "table with capitals": CSV.replace("id,url,score", "ID, URL, Score"),
     "table of quoted cells": "".join(
         f'"{line}"\n'.replace(",", '","') for line in CSV.splitlines()
@@ -114,3 +131,51 @@ def test_a_source_of_which_nothing_is_understood_is_an_error(tmp_path, name, dat
     (tmp_path / name).write_text(data)
     with pytest.raises(UserError, match=said):
         harvest(Harvest(shards=1), [tmp_path / name], Directory(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.string_view()])
+def test_a_table_of_any_type_and_case_is_read(tmp_path, kind):
+    urls = [post["url"] for post in POSTS]
+    pq.write_table(pa.table({"URL": pa.array(urls, kind)}), tmp_path / "a.parquet")
+    assert [found.url for _, found in records(tmp_path / "a.parquet")] == urls
+
+
+def test_a_table_of_one_column_keeps_the_commas_of_its_addresses(tmp_path):
+    wanted = ["http://h.test/a,b,c", "http://h.test/d", "http://h.test/?e=1,2"]
+    for head in ("url\n", ""):
+        (tmp_path / "a.csv").write_text(head + "\n".join([wanted[1], wanted[0], f'"{wanted[2]}"']))
+        found = [record.url for _, record in records(tmp_path / "a.csv")]
+        assert found == [wanted[1], wanted[0], wanted[2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.txt", "%s\n"), ("a.csv", "url\n%s\n"), ("a.jsonl", '{"url": "%s"}\n')]
+)
+def test_a_list_that_was_made_from_a_dump_may_have_its_escapes(tmp_path, name, form):
+    (tmp_path / name).write_text(form % "http://h.test/?a=1&amp;b=2")
+    assert [record.url for _, record in records(tmp_path / name)] == ["http://h.test/?a=1&b=2"]
+
+
+def test_a_url_whose_bytes_are_lost_is_none(tmp_path):
+    (tmp_path / "a.csv").write_bytes(
+        b"url,title\nhttp://h.test/caf\xe9,a\nhttp://h.test/b,caf\xe9\n"
+    )
+    found = [record for _, record in records(tmp_path / "a.csv")]
+    assert [getattr(one, "url", one) for one in found] == [
+        Flaw("broken_line"),
+        "http://h.test/b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "pointer of Git"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "a page of HTML"),
+        (b"ARROW1\0\0" + bytes(90), "is no text"),
+    ],
+)
+def test_what_lies_in_the_place_of_a_dump_is_named(tmp_path, data, said):
+    (tmp_path / "a.jsonl").write_bytes(data)
+    with pytest.raises(UserError, match=said):
+        list(records(tmp_path / "a.jsonl"))

@@ -46,6 +46,16 @@ def test_a_trained_tokenizer_gives_every_text_back(trained):
     assert len(own.encode(TEXTS)[0]) < len(bpe.encode(TEXTS[0]))
 
 
+def test_a_tokenizer_that_is_replaced_while_a_process_lives_is_read_anew(trained, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(trained.read_bytes())
+    before = Tokens(tokenizer=str(path)).known_by
+    assert encoders.encoder(str(path)) is encoders.encoder(str(path)), "it is read once"
+    path.write_text(encoders.train(iter(TEXTS[:2] * 20), 300), "utf-8")
+    assert Tokens(tokenizer=str(path)).known_by != before
+    assert encoders.encoder(str(path)).vocabulary <= 300
+
+
 def test_it_is_what_the_library_and_transformers_read(trained):
     plain, own = Tokenizer.from_file(str(trained)), encoders.encoder(str(trained))
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(trained))

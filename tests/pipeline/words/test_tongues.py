@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from webtext.pipeline.insight.judge import CLEAN
+from webtext.pipeline.text.clean import Clean
 from webtext.pipeline.text.langid import languages
 from webtext.pipeline.words import tongues as module
 from webtext.pipeline.words.document import Document
@@ -71,7 +71,7 @@ def test_declarations_of_human_rights_are_in_the_scripts_of_their_languages(shar
     english = next(len(r["text"].split()) for r in known if r["langdetect_label"] == "en")
     for row in known:
         name = row["langdetect_label"]
-        row["text"] = CLEAN.text(row["text"])
+        row["text"] = Clean().text(row["text"])
         if row["code"] not in {"azb", "ron_1953", "ron_1993", "ron_2006"}:
             assert foreign(row["text"], name) < 0.02, (name, row["code"])
         document = Document(row["text"], language=name)

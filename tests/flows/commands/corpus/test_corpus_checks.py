@@ -56,7 +56,10 @@ def test_a_quality_model_is_trained_of_files_and_shown(tmp_path):
     assert set(found["sources"]["positive"]) == {"good.jsonl"}
 
 
-def test_a_quality_model_needs_two_sides(tmp_path):
-    done = CliRunner().invoke(cli, ["quality", "train", "-o", str(tmp_path / "model")])
+@pytest.mark.parametrize("sides", [
+    [], ["--positive", "good.jsonl"], ["--by", "rules", "--positive", "good.jsonl"],
+])  # fmt: skip
+def test_a_quality_model_needs_two_sides(tmp_path, sides):
+    done = CliRunner().invoke(cli, ["quality", "train", *sides, "-o", str(tmp_path / "model")])
     assert done.exit_code == 2
     assert "wanted --positive and --negative files, or --by" in done.stderr

@@ -49,6 +49,14 @@ def test_the_commands_of_the_how_to_work(tmp_path, monkeypatch):
     assert len(forgotten.read(tmp_path / "data").entries) == 2
 
 
+def test_a_list_of_names_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"\xef\xbb\xbfexample.com\r\nexample.org\r\n")
+    run(tmp_path / "names.txt", "--reason", "asked by mail", "--data", tmp_path / "data")
+    found = forgotten.read(tmp_path / "data")
+    assert found("http://www.example.com/a")
+    assert found("http://example.org/")
+
+
 @pytest.mark.parametrize("reason", [(), ("--reason", " ")])
 def test_a_request_without_a_reason_or_a_name_is_refused(tmp_path, reason):
     with pytest.raises(UserError, match="--reason: found none"):

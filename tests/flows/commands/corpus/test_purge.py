@@ -219,6 +219,18 @@ def test_a_killed_purge_goes_on_and_no_build_begins_before(data, times):
     assert not list(verify(there))
 
 
+@pytest.mark.parametrize("content", [b"no database", b""])
+def test_a_database_of_prefect_that_has_no_texts_or_is_damaged_is_a_line(tmp_path, content):
+    path = tmp_path / DATABASE
+    path.write_bytes(content)
+    if content:
+        with pytest.raises(UserError, match=r"cannot be removed .*move it elsewhere"):
+            without_samples(tmp_path)
+        assert path.read_bytes() == content
+    else:  # a server is making it
+        without_samples(tmp_path)
+
+
 def test_nothing_goes_without_a_yes(data):
     there, _ = data
     before = {path: path.read_bytes() for path in there.rglob("*") if path.is_file()}

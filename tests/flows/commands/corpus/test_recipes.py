@@ -16,10 +16,12 @@ def run(command, *words, typed=None):
 
 def test_a_recipe_is_written_after_three_questions(tmp_path):
     file = tmp_path / "mine.toml"
-    done = run(init, str(file), typed="dumps\nRS_2015-*.zst, more.csv\nme@example.org\nde,en\n")
+    done = run(
+        init, str(file), typed="dumps\nRS_2015-*.zst, \U0001f600.csv\nme@example.org\nde,en\n"
+    )
     assert done.exit_code == 0
     recipe = load(str(file))
-    assert recipe.links.sources == ("RS_2015-*.zst", "more.csv")
+    assert recipe.links.sources == ("RS_2015-*.zst", "\U0001f600.csv")
     assert recipe.crawl.contact == "me@example.org"
     assert recipe.language.keep == ("de", "en")
 

@@ -2,18 +2,24 @@
 
 import json
 import os
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
+from click.testing import CliRunner
 
 from tests.flows.conftest import webtext
+from webtext.flows.commands.models.evaluate import ablate
 from webtext.flows.models.ablation import Corpus, Plan, StoppedError, compare
+from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import build
 from webtext.model.gpt.weights import export
 from webtext.model.settings import GPT2, Train
+from webtext.pipeline.core.errors import UserError as AnyUserError
 
 SMALL = GPT2(layers=1, heads=2, width=32, context=64)
 
@@ -117,6 +123,12 @@ def test_tasks_are_measured_in_the_loop_and_logged_with_the_loss(sets, shards, t
     assert "has no file of piqa; wanted piqa.jsonl" in done.stderr
 
 
+def test_ablate_does_not_take_tasks_without_the_directory_of_their_sets():
+    done = CliRunner().invoke(ablate, ["a", "b", "--tasks", "copa"])
+    assert done.exit_code == 2
+    assert "say with --sets in which directory" in done.output
+
+
 @pytest.mark.slow
 def test_ablate_says_which_corpus_taught_the_same_model_more_and_goes_on_where_it_was(
     sets, shards, tmp_path
@@ -172,3 +184,35 @@ def test_an_ablation_that_is_stopped_says_so_and_goes_on(shards, tmp_path):
     straight = compare(plan, tmp_path / "straight", "cpu", lambda name: lambda *told: None)
     assert found == straight
     assert found["rows"][0]["difference"]["half"] is None
+    made_anew = replace(plan, corpora=(Corpus("up", shards[1]), Corpus("down", shards[0])))
+    with pytest.raises(UserError, match=r"was begun otherwise.*tokens\.sha256"):
+        compare(made_anew, tmp_path, "cpu", lambda name: lambda *told: None)
+
+
+@pytest.fixture
+def own_tokens(shards, tmp_path):
+    """The tokens of both corpora, as if a tokenizer of 600 tokens had made them."""
+    told = {"name": "mine", "vocabulary": 600, "end": 599, "sha256": "0" * 64}
+    for tokens in shards:
+        home = Path(shutil.copytree(tokens, tmp_path / tokens.name))
+        (home / "stats.json").write_text(json.dumps({"tokenizer": told}))
+        (home / "tokenizer.json").write_text("{}")
+    return tmp_path / "up", tmp_path / "down"
+
+
+def test_models_of_an_ablation_have_the_vocabulary_and_the_tokenizer_of_its_tokens(own_tokens):
+    up, down = own_tokens
+    out = up.parent / "out"
+    asked = ["ablate", "up.toml", "down.toml", "--tokens-a", up, "--tokens-b", down, "--out", out]
+    done = webtext(*asked, "--steps", "1", "--seeds", "1", *SMALL_RUN)
+    assert done.returncode == 0, done.stderr
+    for run in ("a-up-seed0", "b-down-seed0"):
+        assert json.loads((out / run / "config.json").read_text())["model"]["vocab"] == 600
+        assert (out / run / "tokenizer.json").read_text() == "{}"
+
+
+def test_an_ablation_refuses_corpora_of_different_tokens(own_tokens, shards):
+    corpora = (Corpus("up", own_tokens[0]), Corpus("down", shards[1]))
+    plan = Plan(corpora, SMALL, Train(), 1, None)
+    with pytest.raises(AnyUserError, match="have different tokenizers; wanted the same"):
+        compare(plan, own_tokens[0], "cpu", lambda name: lambda *told: None)

@@ -250,6 +250,13 @@ def test_an_option_that_is_no_finite_number_is_refused(run, option, value):
     assert f"Invalid value for '{option}'" in done.stderr
 
 
+def test_a_prompt_of_other_bytes_and_a_seed_beyond_64_bits_are_no_traceback(run):
+    said = CliRunner().invoke(cli, ["sample", str(run), "--prompt", "caf\udce9", "--tokens", "1"])
+    assert (said.exit_code, said.stdout[:4]) == (0, "caf\ufffd")
+    done = CliRunner().invoke(cli, ["sample", str(run), "--seed", str(2**70)])
+    assert (done.exit_code, "is not in the range" in done.stderr) == (2, True)
+
+
 def test_a_val_split_shorter_than_a_window_is_told_at_the_start(tmp_path):
     header = np.zeros(256, "<i4")
     header[:3] = 20240520, 1, 2_000

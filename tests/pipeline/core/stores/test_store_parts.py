@@ -1,5 +1,6 @@
 """Items of a build done by a machine that shares only the store with it."""
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -102,6 +103,50 @@ def test_an_item_reads_the_store_and_its_files_come_back_before_it_counts(machin
     worker = list((machines.folder / "worker").rglob("*.parquet"))
     assert [path.parent.name for path in worker] == [given.name]  # what it wrote is not kept there
     assert machines.store.keys("pages-00000000") == {}  # nothing has its final name
+
+
+def test_a_shard_that_came_is_on_the_disk_before_it_has_its_name(machines, monkeypatch):
+    given = finished(machines.data / "links-00000000", machines)
+    said = machines.done(partial(copied, given, Directory(machines.data / "pages-00000000")), 1)
+    done = []
+    replace, fsync = Path.replace, os.fsync
+
+    def synced(descriptor):
+        done.append(f"synced {Path(f'/proc/self/fd/{descriptor}').readlink()}")
+        fsync(descriptor)
+
+    def named(path, target):
+        done.append(f"named {path}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", named)
+    machines.exchange.take(said)
+    names = [one.partition(" ")[2] for one in done if one.startswith("named")]
+    assert len(names) == 2
+    for name in names:
+        assert done.index(f"synced {name}") < done.index(f"named {name}")
+
+
+def test_two_workers_of_one_machine_fetch_a_file_at_the_same_time(machines, monkeypatch):
+    """They share a folder, and the first must not lose its half to the second."""
+    away, name = machines.exchange.away(), "pages-00000000/00000.parquet"
+    machines.store.put(away.key(name), b"of another item")
+    machines.become("worker")
+    copy = away.prepared()
+    download, others = ObjectStore.download, [None]
+
+    def slow(store, key, path):
+        found = download(store, key, path)
+        while others:
+            others.pop()
+            away.bring(copy, copy.root / name)
+        return found
+
+    monkeypatch.setattr(ObjectStore, "download", slow)
+    away.bring(copy, copy.root / name)
+    assert (copy.root / name).read_bytes() == b"of another item"
+    assert [path.name for path in (copy.root / name).parent.iterdir()] == ["00000.parquet"]
 
 
 def test_files_of_a_step_under_way_are_asked_for_and_sent_once(machines):

@@ -16,10 +16,11 @@ from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
-from webtext.pipeline.core.stores import stored_files
+from webtext.pipeline.core.stores import seen_objects, stored_files
 from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
+from webtext.pipeline.core.stores.seen_objects import look_again
 from webtext.pipeline.core.stores.store_addresses import parse
-from webtext.pipeline.core.stores.stored_files import StoredFile, look_again, matching
+from webtext.pipeline.core.stores.stored_files import StoredFile, matching
 from webtext.pipeline.links.links import harvest, resolve
 from webtext.pipeline.links.settings import Harvest
 
@@ -80,6 +81,33 @@ def test_names_are_kept_and_a_star_stands_for_a_part_of_a_name(store):
     assert str(again) == f"{at}/RS_1.zst"
     with pytest.raises(UserError, match=rf"links.sources: no file matches '{at}/none.zst'"):
         resolve([f"{at}/none.zst"], None)
+
+
+def test_a_size_that_a_listing_or_an_answer_told_is_not_asked_for(store, s3):
+    other = ObjectStore(parse(f"{store.address}/deep"))
+    for number in range(4):
+        put(store, f"RS_{number}.zst", bytes(9 + number))
+        put(other, f"RS_{number}.zst", bytes(20 + number))
+    look_again()
+    s3.faults.count.clear()
+    found = list(matching(f"{store.address}/**/RS_*.zst"))
+    assert sorted(path.stat().st_size for path in found) == [*range(9, 13), *range(20, 24)]
+    with found[0].open("rb") as file:
+        assert len(file.read()) == found[0].stat().st_size
+    assert s3.faults.count == {"GET": 2}  # the listing, and the bytes
+    look_again()
+    address = parse(f"{store.address}/RS_3.zst")
+    assert seen_objects.read(address, 2, 5) == bytes(5)
+    assert seen_objects.size(address).bytes == 12
+    assert s3.faults.count == {"GET": 3}
+    assert seen_objects.read(address, 10, 50) == bytes(2)
+    assert seen_objects.read(address, 12, 1) == seen_objects.read(address, 99, 9) == b""
+    assert seen_objects.read(address.parent / "none", 0, 9) is None
+    assert seen_objects.size(address.parent / "none") is None
+    put(store, "RS_3.zst", bytes(12))
+    put(store, "RS_3.zst", b"1" * 12)
+    with pytest.raises(StoreError, match=r"RS_3\.zst: has changed or is gone"):
+        seen_objects.read(address, 0, 5)
 
 
 def links_of(out: Directory) -> list[bytes]:

@@ -12,11 +12,9 @@ from warcio.archiveiterator import ArchiveIterator
 
 from tests.pipeline.crawl.commoncrawl.common_crawl import (
     HTML,
-    indexed,
     linked,
     serving,
     text_of,
-    written,
 )
 from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.core.errors import UserError
@@ -81,19 +79,6 @@ FUNNEL = {
     "commoncrawl.opted_out": 1,
     "commoncrawl.empty": 1,
 }
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A Common Crawl of two crawls, with both kinds of index."""
-    home = tmp_path_factory.mktemp("commoncrawl")
-    for crawl, records in RECORDS.items():
-        half = len(records) // 2
-        for number, part in enumerate((records[:half], records[half:])):
-            folder = home / f"crawl-data/{crawl}/segments/1/warc"
-            written(folder / f"{crawl}-{number:05d}.warc.gz", part)
-        indexed(home, crawl)
-    return home
 
 
 def settings(port, index="cdx", **more):

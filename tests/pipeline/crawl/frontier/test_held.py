@@ -287,8 +287,9 @@ def test_a_crawl_that_dies_while_it_takes_over_goes_on(tmp_path, monkeypatch):
 
     crawled(tmp_path, "first", FEW, FakeWeb(lambda url, _: page(url, url.encode() * 9)))
     monkeypatch.setattr(held, "ROWS", 8)
-    for step, times in (("_named", 1), ("_offer", 1), ("_offer", 4), ("_finish_hosts", 1)):
-        with dying(monkeypatch, held, step, times):
+    for step, times in (("_named", 1), ("_offer", 1), ("_offer", 4), ("finish_hosts", 1)):
+        owner = held if step.startswith("_") else held.recovery
+        with dying(monkeypatch, owner, step, times):
             crawled(tmp_path, "secnd", FEW, FakeWeb())
     web = FakeWeb()
     second = crawled(tmp_path, "secnd", FEW, web)

@@ -20,7 +20,7 @@ DEATHS = [  # whose call, and at the how manieth
     (held, "_named", 1),
     (held, "note_references", 1),
     (held, "_offer", 3),
-    (held, "_finish_hosts", 1),
+    (held.recovery, "finish_hosts", 1),
     (Sink, "sync", 1),
     (held, "references", 1),
 ]

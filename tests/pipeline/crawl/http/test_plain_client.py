@@ -37,6 +37,22 @@ OURS_ALONE = {
     "no-colon": "a line that is not a header is left out, as in curl",
     "php-warning": "as above",
     "space-colon": "blanks before a colon are left out, as in browsers",
+    "chunk-size-nonsense": "chunks before one without a size are kept",
+    "chunk-size-nonsense-late": "as above; aiohttp waits for ever",
+    "length-decoded": "a coded body is whole where its stream is, as in Chrome",
+    "length-word": "a length that is no number counts as none, as in browsers",
+    "length-negative": "as above",
+    "length-none": "as above",
+    "length-huge": "as above",
+    "status-colon": "three digits are a status, as in Chrome",
+    "status-glued": "as above",
+    "no-version": "as above",
+    "not-gzip": "what is plainly text is not coded",
+    "not-br": "as above",
+    "not-zstd": "as above",
+    "not-deflate": "as above",
+    "encoding-parameter": "parameters and the codings of uploads are left out",
+    "transfer-gzip": "aiohttp does not undo other transfer codings than chunks",
 }
 
 
@@ -63,6 +79,8 @@ async def differing() -> set[str]:
     async with Web({host: site for case in PAGES for host, site in case.sites.items()}) as web:
         for case in PAGES:
             wanted = await ours(web, case)
+            if "waits for ever" in OURS_ALONE.get(case.name, ""):
+                continue
             try:
                 if await theirs(web, case) != wanted:
                     found.add(case.name)

@@ -35,6 +35,10 @@ def denied(text, path="/x", product="webtext"):
         ("Useragent: *\nDissallow: /x\n", True),
         ("user agent: *\ndisalow: /x\n", True),
         ("\ufeffUser-agent: *\n" + DENY, True),
+        ("\ufeff\ufeffUser-agent: *\n" + DENY, True),
+        (b"\xef\xbbUser-agent: *\nDisallow: /x\n", True),
+        (b"\xef\x11\xbfUser-agent: *\nDisallow: /x\n", False),
+        ("\u200bUser-agent: *\n" + DENY, True),
         ("User-agent: *\rDisallow: /x\r", True),
         ("User-agent: *\nDisallow: /y\u2028Disallow: /x\n", False),
         ("User-agent: *\x0bDisallow: /x\n", False),
@@ -115,3 +119,27 @@ def test_a_content_signal_says_whether_training_is_reserved(value, reserves):
     rules = robots.parse(f"User-agent: *\nContent-Signal: {value}".encode(), "webtext")
     (stated,) = robots.usage_signals(rules, "http://h.test/a")
     assert (told.reserves, stated.reserves) == (reserves, reserves)
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "is_denied"),
+    [
+        ("/", "/robots.txt", False),
+        ("/robots", "/robots.txt", False),
+        ("/robots", "/robots.txt?a", True),
+        ("/a b", "/a%20b", True),
+        ("/a%20b", "/a b", True),
+        ("/a b", "/a", False),
+        ("/a%2A.html", "/a*.html", True),
+        ("/a%2a.html", "/a%2A.html", True),
+        ("/a%2A.html", "/ab.html", False),
+        ("/a%24", "/a$b", True),
+        ("/a$b", "/a$b", True),
+        ("/a$b", "/a", False),
+        ("/a*b", "/a*b", True),
+        ("/a$", "/a$", False),
+        ("/caf%E9", "/caf\udce9", True),  # a byte of a command line that is not UTF-8
+    ],
+)
+def test_a_rule_and_a_path_mean_the_same_however_they_are_spelt(rule, path, is_denied):
+    assert denied(f"User-agent: *\nDisallow: {rule}\n", path) is is_denied

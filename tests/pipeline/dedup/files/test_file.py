@@ -110,7 +110,7 @@ def test_a_null_text_is_an_empty_one(tmp_path):
 
 BROKEN = [
     (b"plain text\n", "in.txt", "line 1: not JSON"),
-    (b'{"id": 1, "text": "a"}\nnot json\n', "in.jsonl", "line 2: not JSON"),
+    (b"\nnot json\nnor this\n", "in.jsonl", "line 2: not JSON"),
     (b"[1, 2]\n", "in.jsonl", "line 1: found list, wanted an object with id and text"),
     (b'{"text": "a"}\n', "in.jsonl", "line 1: 'id' is None; wanted a string or a number"),
     (b'{"id": true, "text": "a"}\n', "in.jsonl", "line 1: 'id' is True; wanted a string or"),
@@ -152,6 +152,17 @@ def test_a_missing_file_and_a_keeper_that_files_cannot_have_are_told(tmp_path):
         dedup(written(tmp_path, "in.jsonl"), cluster=Cluster(keeper="earliest"))
 
 
+@pytest.mark.parametrize("output", ["out", "keep"])
+def test_what_is_read_is_not_written_over(tmp_path, output):
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"id": 1, "text": "one and no more"}\n')
+    outputs = {"out": tmp_path / "out.jsonl", "keep": tmp_path / "kept.jsonl"}
+    outputs[output] = tmp_path / "." / "texts.jsonl"
+    with pytest.raises(UserError, match="is read, so it cannot be written"):
+        dedup_files([path], outputs["out"], Sign(), Cluster(), keep=outputs["keep"], workers=1)
+    assert path.read_text() == '{"id": 1, "text": "one and no more"}\n'
+
+
 def test_progress_is_told_from_signing_to_the_last_pair(tmp_path):
     notes: list[str] = []
     path = written(tmp_path, "in.2024.parquet")
@@ -186,12 +197,26 @@ def test_an_id_that_two_files_have_is_told(tmp_path):
         dedup_files([path, path], tmp_path / "out.parquet", Sign(), Cluster())
 
 
-def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path):
+def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path, caplog):
     rows = [{"id": n, "text": prose(n % 7), "more": {"n": [n]}} for n in range(6000)]
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\n" + lines(rows) + b'{"id": 6000, "text": "a"} {"id": 6001, "text": "b"}\n')
-    with pytest.raises(UserError, match=r"in\.jsonl, line 6002: not JSON"):
-        dedup(path)
+    table, _ = dedup(path)
+    assert table.num_rows == 6000
+    assert "in.jsonl: left out 1 lines; line 6002: not JSON" in caplog.text
+
+
+def test_lines_that_are_no_rows_cost_themselves_and_are_counted(tmp_path, caplog):
+    bad = [b"{broken", b"null", b'{"text": "no id"}', b'{"id": "n"}', b'{"id": 1.5, "text": "x"}']
+    good = lines(ROWS).splitlines()
+    mixed = [line for pair in zip(bad, good, strict=True) for line in pair]
+    odd = [b'\x1e{"id": "s", "text": "more", "n": NaN},', b""]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join([*mixed, *odd]))
+    keep = tmp_path / "kept.jsonl"
+    dedup_files([tmp_path / "in.jsonl"], tmp_path / "out.parquet", Sign(), Cluster(), keep=keep)
+    assert keep.read_bytes().splitlines() == [good[0], good[2], good[4], odd[0]]
+    assert "in.jsonl: left out 5 lines; line 1: not JSON" in caplog.text
+    assert len(caplog.records) == 1
 
 
 def test_odd_lines_are_read_as_usual_ones_are(tmp_path):

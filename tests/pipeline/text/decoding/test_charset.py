@@ -10,6 +10,7 @@ RUSSIAN = "<p>Съешь ещё этих мягких французских б�
 JAPANESE = "<p>いろはにほへと ちりぬるを わかよたれそ つねならむ。日本国民は、正当に選挙された"
 CHINESE = "<p>人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。"
 TAIWANESE = "<p>人人生而自由,在尊嚴和權利上一律平等。他們賦有理性和良心,並應以兄弟關係相對待。"
+KOREAN = "<p>매일 아침 집배원은 강가의 낡은 물레방아를 지나갔다. 그는 편지를 전했다."
 FRENCH = "<p>Tous les êtres humains naissent libres et égaux en dignité, à l’été."
 
 
@@ -31,6 +32,10 @@ FRENCH = "<p>Tous les êtres humains naissent libres et égaux en dignité, à l
         (TAIWANESE, "big5", None, "detected"),
         (RUSSIAN, "utf-16-le", None, "detected"),
         (FRENCH, "utf-16-be", "text/html; charset=utf-8", "detected"),
+        (KOREAN, "euc-kr", None, "detected"),
+        (KOREAN, "cp949", "text/html; charset=utf-8", "detected"),
+        (CHINESE * 20 + "</p></div>", "utf-16-le", "text/html; charset=utf-16le", "header"),
+        (FRENCH, "cp1252", "text/html; x-charset=koi8-r; charset=cp1252", "header"),
     ],
 )
 def test_text_is_read_whatever_the_labels_say(text, charset, content_type, source):

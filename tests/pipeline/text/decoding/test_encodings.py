@@ -108,6 +108,10 @@ FILLER = b"<p>" + b"words and words. " * 200
         (b"</meta charset=big5>" + META, "windows-1251"),
         (b"<!meta charset=big5>" + META, "windows-1251"),
         (b"<?meta charset=big5?>" + META, "windows-1251"),
+        (b"<!x <meta charset=big5>" + META, "windows-1251"),
+        (b"<?php <meta charset=big5> ?>" + META, "windows-1251"),
+        (b"</ <meta charset=big5>" + META, "windows-1251"),
+        (b"<!x never closed", None),
         (b"<meta/charset=big5>", "big5"),
         (b"<p title=x<meta charset=big5>" + META, "windows-1251"),
         (b"<meta http-equiv=refresh content='0;url=?charset=big5'>" + META, "windows-1251"),
@@ -146,8 +150,9 @@ def test_one_decision_is_made_of_header_and_markup(before, content_type, charset
 
 
 def test_utf16_that_is_claimed_in_bytes_of_eight_bits_is_not_believed():
-    body = b"<meta charset=utf-16><p>" + CZECH.encode()
-    assert decode(body, "text/html; charset=utf-16le").text.endswith(CZECH)
+    for stray in (b"", b"\0", b"\0\0" * 20):
+        body = b"<meta charset=utf-16><p>" + stray + CZECH.encode()
+        assert decode(body, "text/html; charset=utf-16le").text.endswith(CZECH)
 
 
 def test_two_chinese_bytes_that_could_be_one_letter_are_what_the_page_says():
@@ -156,7 +161,7 @@ def test_two_chinese_bytes_that_could_be_one_letter_are_what_the_page_says():
 
 
 def test_a_script_of_markup_takes_linear_time():
-    for piece in (b"<meta ", b"<a b='", b'<a b="', b"<!--", b"<script>", b"charset=", b"<"):
+    for piece in (b"<meta ", b"<a b='", b'<a b="', b"<!--", b"<!x", b"<script>", b"charset=", b"<"):
         assert declared(piece * 50_000) is None
 
 

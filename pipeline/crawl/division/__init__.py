@@ -1,0 +1,1 @@
+"""One crawl divided among the workers of a runner."""

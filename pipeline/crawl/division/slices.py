@@ -1,0 +1,140 @@
+"""A part of a crawl by workers that see nothing of the command's disk: slice by slice.
+
+A worker crawls for half an hour, and hands in what its WARC files have grown by and its frontier.
+The next slice, by whichever worker, begins with that frontier; so a lost one costs one slice.
+What a slice hands in has names that no other try gives, and only what is told counts.
+"""
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from webtext.pipeline.core.errors import PipelineError
+from webtext.pipeline.core.shards import Directory, replacing, sync_directory
+from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
+from webtext.pipeline.crawl.division.dealing import Portion, begin, rest
+from webtext.pipeline.crawl.frontier import schema
+from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
+from webtext.pipeline.crawl.meter import PartMeter
+from webtext.pipeline.crawl.settings import Crawl
+from webtext.pipeline.crawl.sink import Sink
+
+SECONDS = 1800.0  # of a slice: what a lost worker costs at most
+COPY = 1 << 20  # bytes at a time
+
+
+class Slice(NamedTuple):
+    """What a worker says of a slice that it has handed in."""
+
+    done: bool  # whether nothing of the part is left
+    token: str  # in the names of its files
+
+
+def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: Portion) -> Slice:
+    """Crawl a part for so long, and write what came of it into the folder of the part.
+
+    Raises:
+        UserError: the disk is full.
+        KeyboardInterrupt: nobody waits for it any more.
+    """
+    mine = replace(settings, part=f"{portion.part.number}/{portion.part.of}")
+    token = uuid4().hex[:12]
+    scratch = portion.folder / token
+    scratch.mkdir(parents=True)
+    try:
+        if portion.token:
+            former = frontier_of(portion)
+            working_copy.fetched(former)
+            shutil.copyfile(former, scratch / schema.NAME)
+        with room_needed(Directory(scratch)):
+            frontier = opened(scratch / schema.NAME, mine)
+        try:
+            with room_needed(Directory(scratch), frontier), collecting_seldom():
+                begin(frontier, portion)
+                before = {name: end for name, _, end in frontier.files()}
+                for name, end in before.items():  # a hole stands for what was handed in
+                    (scratch / name).touch()
+                    os.truncate(scratch / name, end)
+                if portion.asked or portion.token:
+                    rest(mine, strictly=True)
+                meter = PartMeter(time.monotonic() + seconds)
+                try:
+                    sink = Sink(scratch, mine, tag=portion.tag)
+                    Loop(mine, frontier, sink, meter).run(fetcher)
+                except KeyboardInterrupt:
+                    if not meter.late:
+                        raise
+                meter.end()
+            files = frontier.files()
+        finally:
+            frontier.close()
+        for name, _, end in files:
+            if end > (start := before.get(name, 0)):
+                with replacing(portion.folder / f"{name}@{start}@{token}") as partial:
+                    _copy(scratch / name, start, end, partial)
+        with replacing(frontier_of(replace(portion, token=token))) as partial:
+            shutil.copyfile(scratch / schema.NAME, partial)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Slice(not meter.late, token)
+
+
+def frontier_of(portion: Portion) -> Path:
+    """Return where the frontier of a part's last slice is."""
+    return portion.folder / f"{portion.token}.sqlite"
+
+
+def _copy(source: Path, start: int, end: int, target: Path) -> None:
+    with source.open("rb") as whole, target.open("wb") as piece:
+        whole.seek(start)
+        while start < end and (data := whole.read(min(COPY, end - start))):
+            piece.write(data)
+            start += len(data)
+
+
+def taken(portion: Portion, found: Slice) -> Portion:
+    """Append what a slice handed in to the WARC files; return the part as it is now.
+
+    Raises:
+        PipelineError: a file is shorter than the slice believes.
+    """
+    for path in sorted(portion.folder.glob(f"*@{found.token}")):
+        if not append(portion.home, path, strictly=True):
+            raise PipelineError(f"{path}: does not begin where {portion.home} ends")
+    if portion.token:
+        frontier_of(portion).unlink(missing_ok=True)
+    return replace(portion, token=found.token)
+
+
+def append(home: Path, path: Path, strictly: bool = False) -> bool:
+    """Append a slice of a WARC file where it belongs, if it is its turn; tell whether it was.
+
+    What a kill left of it is cut off before if the slice is known to be the next one (`strictly`).
+    """
+    name, start, _ = path.name.split("@")
+    target, at = home / name, int(start)
+    size = target.stat().st_size if target.exists() else 0
+    if size < at or (size > at and not strictly):
+        return False
+    with target.open("ab") as whole, path.open("rb") as piece:
+        whole.truncate(at)
+        shutil.copyfileobj(piece, whole, COPY)
+        whole.flush()
+        os.fsync(whole.fileno())
+    sync_directory(home)
+    path.unlink()
+    return True
+
+
+def left(home: Path) -> None:
+    """Append the slices that came before the command died, those whose turn it is."""
+    paths = sorted(
+        (home / schema.PARTS).glob("*/*@*@*"), key=lambda path: int(path.name.split("@")[1])
+    )
+    for path in paths:
+        append(home, path)

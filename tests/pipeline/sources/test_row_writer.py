@@ -1,0 +1,78 @@
+"""Files that are written are whole and readable, whatever the rows hold."""
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.sources.row_writer import as_lines, writer
+from webtext.pipeline.sources.source_chunks import once
+from webtext.pipeline.sources.source_files import Source, matched
+from webtext.pipeline.sources.source_rows import PLAIN, check
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[{}, {}], [{"a": {}}, {"a": {}}], [[{}], []], [[], []], [None, None], [{}, {"a": 1}]],
+    ids=str,
+)
+def test_objects_that_are_empty_end_no_file(tmp_path, values):
+    path = tmp_path / "a.parquet"
+    with writer(path) as out:
+        out.lines(as_lines([{"text": "x", "more": value} for value in values]))
+    assert pq.read_table(path)["text"].to_pylist() == ["x", "x"]
+    assert duckdb.sql(f"select count(*) from '{path}'").fetchall() == [(2,)]
+
+
+def test_a_file_without_rows_is_read_by_others(tmp_path):
+    for name in ("a.parquet", "a.csv"):
+        with writer(tmp_path / name):
+            pass
+        assert duckdb.sql(f"select count(*) from '{tmp_path / name}'").fetchall() == [(0,)]
+    assert (tmp_path / "a.csv").read_text() == "text\n"
+
+
+def test_columns_of_one_name_are_told_apart_in_linear_time():
+    assert once(["a", "a", "a.1", "b", "a"]) == ("a", "a.1", "a.1.1", "b", "a.2")
+    assert len(set(once(["a"] * 300_000))) == 300_000
+
+
+def test_whole_numbers_that_no_fraction_holds_end_no_file(tmp_path):
+    """The whole numbers and the fractions come at different times, as from two chunks."""
+    path = tmp_path / "a.parquet"
+    large = 2**60 + 1  # as ids are
+    with writer(path) as out:
+        out.lines(as_lines([{"n": large, "m": 1, "in": {"n": large}}] * 1100))
+        out.lines(as_lines([{"n": 0.5, "m": 0.5, "in": {"n": 0.5}}]))
+    found = pq.read_table(path)
+    assert found["n"].to_pylist() == [str(large)] * 1100 + ["0.5"]
+    assert found["m"].to_pylist() == [1.0] * 1100 + [0.5]
+    assert found["in"].to_pylist() == [f'{{"n":{large}}}'] * 1100 + ['{"n":0.5}']
+
+
+def test_patterns_that_name_the_same_files_are_no_mistake(tmp_path):
+    (tmp_path / "a.jsonl").touch()
+    found = matched(["a.jsonl", "*.jsonl"], tmp_path, "documents.sources")
+    assert [source.name for source in found] == ["a.jsonl"]
+    with pytest.raises(UserError, match=r"documents.sources: no file matches '\*.csv'"):
+        matched(["a.jsonl", "*.csv"], tmp_path, "documents.sources")
+
+
+TEXTS = pa.array(["x"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ([("text", TEXTS), ("text", TEXTS)], "several columns 'text'"),
+        ([("text", TEXTS), ("at", pa.array([2**62], pa.timestamp("us")))], "date value out of"),
+        ([("text", TEXTS), ("at", pa.array([0], pa.timestamp("us", "No/Zone")))], "No/Zone"),
+    ],
+)
+def test_a_table_that_cannot_be_read_as_rows_is_named(tmp_path, columns, said):
+    names, arrays = zip(*columns, strict=True)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays(arrays, names=names), path)
+    with pytest.raises(UserError, match=rf"a\.parquet: .*{said}"):
+        check([Source(path, path.name, "parquet")], PLAIN, "--text-field")

@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.sources.row_writer import as_lines, writer
+from webtext.pipeline.filters.own.filtering import filter_files
+from webtext.pipeline.sources.row_writer import as_lines, check_outputs, writer
 from webtext.pipeline.sources.source_chunks import once
 from webtext.pipeline.sources.source_files import Source, matched
 from webtext.pipeline.sources.source_rows import PLAIN, check
@@ -66,6 +67,7 @@ TEXTS = pa.array(["x"])
     ("columns", "said"),
     [
         ([("text", TEXTS), ("text", TEXTS)], "several columns 'text'"),
+        ([("text", TEXTS), ("a", TEXTS), ("a", TEXTS)], "several columns 'a'"),
         ([("text", TEXTS), ("at", pa.array([2**62], pa.timestamp("us")))], "date value out of"),
         ([("text", TEXTS), ("at", pa.array([0], pa.timestamp("us", "No/Zone")))], "No/Zone"),
     ],
@@ -76,3 +78,14 @@ def test_a_table_that_cannot_be_read_as_rows_is_named(tmp_path, columns, said):
     pq.write_table(pa.Table.from_arrays(arrays, names=names), path)
     with pytest.raises(UserError, match=rf"a\.parquet: .*{said}"):
         check([Source(path, path.name, "parquet")], PLAIN, "--text-field")
+
+
+def test_two_outputs_of_one_name_destroy_nothing(tmp_path):
+    given, out = tmp_path / "a.jsonl", tmp_path / "out.jsonl"
+    check_outputs([out, None], [given])
+    with pytest.raises(UserError, match=r"out\.jsonl: is named for two outputs"):
+        check_outputs([out, tmp_path / "." / "out.jsonl"], [given])
+    with pytest.raises(UserError, match=r"out\.jsonl: is named for two outputs"):
+        filter_files([given], out, [], dropped=out)
+    with pytest.raises(UserError, match=r"a\.jsonl: is read, so it cannot be written"):
+        filter_files([given], given, [])

@@ -79,7 +79,11 @@ def beside(path: Path, word: str) -> Path:
 
     >>> beside(Path("a/kept.v2.jsonl.zst"), "dropped").name
     'kept.v2.dropped.jsonl.zst'
+
+    Raises:
+        UserError: as `form_of`.
     """
+    form_of(path)
     endings = path.suffixes[-2:] if path.suffix.lower() in PACKED else path.suffixes[-1:]
     ending = "".join(endings)
     return path.with_name(f"{path.name.removesuffix(ending)}.{word}{ending}")

@@ -1,5 +1,7 @@
 """Files that are written are whole and readable, whatever the rows hold."""
 
+from pathlib import Path
+
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,7 +9,7 @@ import pytest
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.filters.own.filtering import filter_files
-from webtext.pipeline.sources.row_writer import as_lines, check_outputs, writer
+from webtext.pipeline.sources.row_writer import as_lines, beside, check_outputs, writer
 from webtext.pipeline.sources.source_chunks import once
 from webtext.pipeline.sources.source_files import Source, matched
 from webtext.pipeline.sources.source_rows import PLAIN, check
@@ -89,3 +91,8 @@ def test_two_outputs_of_one_name_destroy_nothing(tmp_path):
         filter_files([given], out, [], dropped=out)
     with pytest.raises(UserError, match=r"a\.jsonl: is read, so it cannot be written"):
         filter_files([given], given, [])
+
+
+def test_an_output_without_a_name_is_refused():
+    with pytest.raises(UserError, match="cannot tell in which form to write"):
+        beside(Path(), "dropped")  # as `-o "$OUT"` gives where OUT is not set

@@ -1,5 +1,6 @@
 import gzip
 import json
+import quopri
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -150,6 +151,23 @@ def test_an_html_file_is_extracted_whatever_its_name(tmp_path):
     (page,) = extract_file(path)
     assert page["text"].startswith("The house stood")
     assert (page["source"], page["title"], page["dropped_by"]) == (str(path), "A house", None)
+
+
+def test_a_page_that_a_browser_saved_as_mhtml_is_read(tmp_path):
+    head = (
+        b"From: <Saved by a browser>\r\nSnapshot-Content-Location: http://h.test/a\r\n"
+        b"Subject: A house\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/related;\r\n\tboundary="--b"\r\n\r\n\r\n----b\r\n'
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    )
+    style = b"\r\n----b\r\nContent-Type: text/css\r\n\r\np { color: red }\r\n----b--\r\n"
+    path = tmp_path / "page.mhtml"
+    path.write_bytes(head + quopri.encodestring(PAGE).replace(b"\n", b"\r\n") + style)
+    (page,) = extract_file(path)
+    path.write_bytes(PAGE)
+    (plain,) = extract_file(path)
+    assert page["text"] == plain["text"]
+    assert (page["url"], plain["url"]) == ("http://h.test/a", None)
 
 
 def test_a_directory_is_extracted_in_the_order_of_its_names(tmp_path):

@@ -56,14 +56,12 @@ def dedup_files(
 
     Raises:
         UserError: a file cannot be read as what it is, or ids are missing or repeated; an output
-            that is an input.
+            that is an input, or both of one name.
     """
     if cluster.keeper == "earliest":
         raise UserError(f"{paths[0]}: a file has no link times; set keeper to score or longest")
     row_writer.form_of(out_path)  # says at once what name is wanted
-    for path in (out_path, keep):
-        if path is not None and path.resolve() in {given.resolve() for given in paths}:
-            raise UserError(f"{path}: is read, so it cannot be written; name another file")
+    row_writer.check_outputs([out_path, keep], paths)
     if keep is not None:
         check_kept(paths, keep)
     workers = workers or os.cpu_count() or 1

@@ -198,12 +198,12 @@ def test_an_id_that_two_files_have_is_told(tmp_path):
 
 
 def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path, caplog):
-    rows = [{"id": n, "text": prose(n % 7), "more": {"n": [n]}} for n in range(6000)]
+    rows = [{"id": n, "text": f"row {n}", "more": {"n": [n]}} for n in range(2000)]
     path = tmp_path / "in.jsonl"
-    path.write_bytes(b"\n" + lines(rows) + b'{"id": 6000, "text": "a"} {"id": 6001, "text": "b"}\n')
+    path.write_bytes(b"\n" + lines(rows) + b'{"id": 2000, "text": "a"} {"id": 2001, "text": "b"}\n')
     table, _ = dedup(path)
-    assert table.num_rows == 6000
-    assert "in.jsonl: left out 1 lines; line 6002: not JSON" in caplog.text
+    assert table.num_rows == 2000
+    assert "in.jsonl: left out 1 lines; line 2002: not JSON" in caplog.text
 
 
 def test_lines_that_are_no_rows_cost_themselves_and_are_counted(tmp_path, caplog):

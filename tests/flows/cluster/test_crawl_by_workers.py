@@ -27,6 +27,7 @@ from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.frontier import schema
+from webtext.pipeline.crawl.frontier.frontier import Frontier, LockedError
 from webtext.pipeline.crawl.settings import Crawl
 
 DELAY = 0.3  # s between requests to a host
@@ -213,3 +214,39 @@ def test_ctrl_c_ends_all_parts_in_seconds_and_any_number_of_parts_goes_on(
     assert all(path.read_bytes().startswith(content) for path, content in before.items())
     assert "5 parts: " in done.stderr
     same(by_one, data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_parts_of_a_command_that_is_killed_end_and_are_taken_up(
+    cluster, small_web, by_one, tmp_path
+):
+    data = tmp_path / "data"
+    asked = ["build", "demo", "--data", data, "--no-prefect", "--runner", "dask"]
+    asked += ["--address", cluster, *small_web.options, *RECIPE]
+    with subprocess.Popen(
+        command(*asked), env=environment(), stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        wait_until(lambda: written(data) > 20_000)
+        os.killpg(process.pid, signal.SIGKILL)
+    begun = time.monotonic()
+    wait_until(lambda: free(data), 60)
+    print(f"the parts had ended after {time.monotonic() - begun:.1f} s")
+    size = written(data)
+    time.sleep(2)
+    assert written(data) == size
+    done = webtext(*asked)
+    assert done.returncode == 0, done.stderr
+    same(by_one, data)
+
+
+def free(data) -> bool:
+    """Whether no worker has the frontier of a part open."""
+    paths = list(data.glob(f"pages-*/{schema.PARTS}/*/{schema.NAME}"))
+    assert paths
+    for path in paths:
+        try:
+            Frontier(path).close()
+        except LockedError:
+            return False
+    return True

@@ -23,6 +23,7 @@ from tests.pipeline.crawl.survival import Server, conserved
 from tests.pipeline.crawl.test_divided import fates, without_attempts
 from webtext.flows.building.settings import load
 from webtext.flows.cluster.connecting import opened
+from webtext.flows.cluster.dask_runner import Told
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.crawl.engine import crawl
@@ -118,6 +119,19 @@ def crawled(folder, every, settings, server, workers=1, shown=None):
     crawl(settings, made, out, workers, lambda *args: told.append(args))
     assert not (out.path / schema.PARTS).exists()
     return fates(conserved(folder, every))
+
+
+def test_losses_do_not_count_against_an_item_that_gets_further():
+    told = Told(lasting=str)
+    blamed = []
+    for done in (5, 9, 9, 4, 10):
+        told.hear((0.0, {"about": 1, "done": done, "figures": {"kept": done}}))
+        blamed.append(told.lost(1))
+    assert blamed == [False, False, True, True, False]
+    assert (told.units(), told.note()) == (0, "{}")
+    short = Told()
+    short.hear((0.0, {"about": 1, "done": 5, "figures": {}}))
+    assert short.lost(1)
 
 
 @pytest.mark.slow

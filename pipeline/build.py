@@ -13,7 +13,7 @@ from typing import Any
 
 from webtext.pipeline.core.directories import months
 from webtext.pipeline.core.directories.checked import ABOUT, check
-from webtext.pipeline.core.directories.data_directory import locked, newest, note_newest
+from webtext.pipeline.core.directories.data_directory import locked, newest, not_made, note_newest
 from webtext.pipeline.core.directories.keeping import STARTED, json_or_none, keep
 from webtext.pipeline.core.directories.source_code import forget
 from webtext.pipeline.core.errors import PipelineError, UserError, out_of_room
@@ -77,7 +77,7 @@ class Build:
         last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})
         made: dict[str, Directory] = {}
         planned: list[Planned] = []
-        for number, step in enumerate(self.steps):
+        for step in self.steps[: last + 1]:  # what later steps read may not be there yet
             if not step.wanted(self.recipe):
                 continue
             if lacking := [name for name in step.inputs if name not in made]:
@@ -89,7 +89,7 @@ class Build:
             for _ in range(step.rounds(self.recipe)):
                 one = self.planned(step, read, before)
                 before = one.home
-                planned += [one] * (number <= last)
+                planned.append(one)
             assert before is not None, "a step is made once at the least"
             made[step.called] = before
         return planned
@@ -181,10 +181,7 @@ class Build:
         for step, directory in there:
             if step.name == name:
                 return directory
-        raise UserError(
-            f"{self.data}: no whole {name} directory yet; make one with: webtext build RECIPE "
-            f"--data {self.data} --until {name}"
-        )
+        raise not_made(self.data, name)
 
     def funnel(self) -> dict[str, Any]:
         """Return each stage's line of the funnel, and how large the corpus is.

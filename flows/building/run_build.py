@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from webtext.flows.building.hooks import Hooks
@@ -50,11 +51,11 @@ def run_steps(
     if made is not None:
         facts = growth(data, made)
         tell("snapshot_made", **facts)
-        if "since" in facts:
+        if before := facts.get("since"):
             say(
                 f"snapshot {made.name}: {facts['came']:,} documents came, {facts['went']:,} went, "
-                f"{facts['changed']:,} changed since {facts['since']}; why is said by: "
-                f"webtext compare {data}@{facts['since']} {data}"
+                f"{facts['changed']:,} changed since {before}; why is said by: "
+                f"webtext compare {quote(f'{data}@{before}')} {quote(str(data))}"
             )
 
 

@@ -35,7 +35,7 @@ from webtext.flows.commands.models import evaluate, tokenizers, training_runs, t
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
-from webtext.pipeline.core.pool import die_with
+from webtext.pipeline.core.pool import PARENT, die_with
 from webtext.pipeline.core.visible import VisibleFormatter
 
 PATIENCE = 10.0  # seconds that a process waits for the one that reports why both stop
@@ -185,7 +185,7 @@ def _settle() -> None:
     handler.setFormatter(VisibleFormatter())
     logging.lastResort = handler  # for logs of libraries without a handler
     handler.setLevel(logging.WARNING)
-    if parent := os.environ.pop("WEBTEXT_PARENT", None):  # a flow's: end with it
+    if parent := os.environ.pop(PARENT, None):  # a flow's: end with it
         threading.Thread(target=die_with, args=(int(parent),), daemon=True).start()
 
 

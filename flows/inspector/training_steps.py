@@ -26,6 +26,7 @@ CLEAR = 5.0  # times the usual spread that a rise must have to be marked on the 
 MAD = 1.4826  # from the median absolute deviation to a normal distribution's standard deviation
 WINDOWS = 50  # of a step, a page
 READ = 60  # steps that read a document, listed
+DIGITS = 12  # of the number of a step that is looked at
 
 
 class Run(NamedTuple):
@@ -188,7 +189,7 @@ class Runs:
             UserError: no such run or step; the tokens or their index are gone.
         """
         run = self.of(name)
-        if not number.isdecimal() or int(number[:12]) >= run.steps:
+        if not number.isdecimal() or len(number) > DIGITS or int(number) >= run.steps:
             raise UserError(f"step {number or '-'}: the run has the steps 0 to {run.steps - 1:,}")
         step, log = int(number), self.log(run)
         windows = [int(window) for window in self.batches(run).windows(step)]

@@ -27,6 +27,7 @@ from webtext.model.training.checkpoint import Checkpoints
 from webtext.model.training.run import begin
 from webtext.model.training.train import train
 from webtext.model.training.trained import load
+from webtext.pipeline.core.errors import UserError
 
 HELD_OUT = 262_144  # tokens of each val split that are scored
 
@@ -70,9 +71,16 @@ def compare(plan: Plan, out: Path, device: str | None, show: Show) -> dict[str, 
     """Train what is not trained yet, measure what is not measured yet, and compare.
 
     Raises:
-        UserError: a run there was made with other settings; sets or tokens are missing.
+        UserError: a run there was made with other settings; sets or tokens are missing; the corpora
+            are not of the same tokens, so that no model could read both.
         StoppedError: a run was asked to stop.
     """
+    a, b = (corpus.tokens for corpus in plan.corpora)
+    known = [(said.get("sha256"), said.get("end")) for said in map(run_tokenizer.told, (a, b))]
+    if known[0] != known[1]:
+        raise UserError(
+            f"{a} and {b}: have different tokenizers; wanted the same tokens.tokenizer for both"
+        )
     for name in plan.tasks:
         find(name, plan.sets or Path())
     measured: dict[str, list[dict[str, float]]] = {"a": [], "b": []}
@@ -114,6 +122,7 @@ def train_one(
             tell(line["step"] + 1, settings.steps, f"loss {line['loss'] or math.nan:.3f}")
 
         last = train(run, corpus.tokens, plan.gpt, settings, device, watch)
+        run_tokenizer.keep(corpus.tokens, run)
         if last != Checkpoints(run / "checkpoints").path(settings.steps):
             raise StoppedError
 

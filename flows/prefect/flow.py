@@ -38,7 +38,7 @@ from webtext.pipeline.core.directories.data_directory import holder_of, newest_o
 from webtext.pipeline.core.directories.months import directories_of, snapshots
 from webtext.pipeline.core.directories.places import REPORT
 from webtext.pipeline.core.errors import PipelineError, UserError
-from webtext.pipeline.core.pool import die_with
+from webtext.pipeline.core.pool import PARENT, die_with
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores import working_copy
 
@@ -204,9 +204,11 @@ def server() -> Api | None:
 def begun(data: str | None, overlap: str) -> Iterator[bool]:
     """Prepare the process of a run; tell whether the data directory is free, and wait if asked to.
 
-    The parent of this process is watched, because without it nobody would end this process.
+    The parent of this process is watched, because without it nobody would end this process. Our
+    runner says which one it is: it may have ended while this process imported Prefect.
     """
-    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
+    parent = int(os.environ.pop(PARENT, os.getppid()))
+    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
     for name in SAYING:
         logging.getLogger(name).addFilter(OneLine())
     with kept_short(server(), str(flow_run.id), 1 if overlap == "queue" else 0):
@@ -231,7 +233,7 @@ def run_command(words: Sequence[str], data: Path, timeout: float | None, recipe:
     watched = Watched([EventLog(data, str(flow_run.id)), Hooks(say)], say)
     with watched.whole(timeout, recipe=recipe, data=str(data), command=words[0]):
         command = [sys.executable, "-P", "-m", "webtext", *words]
-        environment = {**os.environ, "WEBTEXT_PARENT": str(os.getpid())}
+        environment = {**os.environ, PARENT: str(os.getpid())}
         last: list[str] = []
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -1,7 +1,8 @@
 """Run scheduled flows: `python -m webtext.flows.prefect.runner FILE PARENT [--check]`.
 
-This is a separate process beside `webtext serve`, which restarts it when it dies. This process,
-the flows that it runs and all processes that they start end with PARENT.
+This is a separate process beside `webtext serve`, which restarts it when it dies; with --check it
+only asks whether Prefect accepts the schedule, and prints the next times. This process, the flows
+that it runs and all processes that they start end with PARENT.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any
 
 from webtext.flows.building.output import echo
 from webtext.flows.prefect.timetable import Schedule, Served
-from webtext.pipeline.core.pool import die_with
+from webtext.pipeline.core.pool import PARENT, die_with
 
 SHOWN = 3  # number of the next run times that are printed
 
@@ -71,11 +72,9 @@ def check(served: Served) -> None:
         sys.exit(2)
 
 
-def main(file: Path, parent: int) -> None:
-    """Serve until stopped, or until the process `parent` has ended."""
+def main(served: Served) -> None:
+    """Serve until stopped."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while modules are imported: end, with no words
-    threading.Thread(target=die_with, args=(parent,), daemon=True).start()
-    served = Served.read(json.loads(file.read_text(encoding="utf-8")))
     from prefect import serve
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
@@ -95,12 +94,13 @@ def main(file: Path, parent: int) -> None:
     # One at a time: runs that fall due meanwhile wait on the server, or `overlap` cancels them.
     assert isinstance(deployment, RunnerDeployment), "outside an event loop it is no promise"
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ[PARENT] = str(os.getpid())  # of the flows
     serve(deployment, limit=1, print_starting_message=False)
 
 
 if __name__ == "__main__":
     os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "2")  # s; 10 by default
-    if "--check" in sys.argv:
-        check(Served.read(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
-    else:
-        main(Path(sys.argv[1]), int(sys.argv[2]))
+    # Before Prefect is imported, which takes seconds.
+    threading.Thread(target=die_with, args=(int(sys.argv[2]),), daemon=True).start()
+    described = Served.read(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    (check if "--check" in sys.argv else main)(described)

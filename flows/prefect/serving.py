@@ -205,10 +205,11 @@ def check(served: Served, file: Path) -> None:
         UserError: it does not accept it; says why in one line.
     """
     for one in served.schedules:
-        command = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", str(file), "0"]
+        command = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", str(file)]
         done = subprocess.run(
-            [*command, "--check"], capture_output=True, text=True, check=False, env={**os.environ}
-        )
+            [*command, str(os.getpid()), "--check"],
+            capture_output=True, text=True, check=False, env={**os.environ},
+        )  # fmt: skip
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"{one.cron or one.rrule or one}: no schedule: {why}")

@@ -215,6 +215,10 @@ def shape(folder: Path) -> GPT2:
         UserError: there is no model, or a key of its config.json makes it differ from ours.
     """
     path, found = folder / "config.json", _config(folder)
+    if "train" in found and "model_type" not in found:
+        raise UserError(
+            f"{folder}: a training run; `webtext export {folder} FOLDER` makes a model of it"
+        )
     for key, (absent, wanted) in OURS.items():
         if found.get(key, absent) not in wanted:
             raise UserError(f"{path}: {key} is {found.get(key, absent)!r}, wanted {wanted[0]!r}")

@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 import zstandard
 
+from webtext.pipeline.core.compressed import ZSTD_STEP, ZSTD_WINDOW
 from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.stored_files import pread
 
-MAX_WINDOW = 1 << 31  # bytes; long-distance zstd frames declare windows up to this
 SCAN = 1 << 20  # bytes read at a time when searching for a place in a file
 STORED = 1 << 14  # bytes of a gzip member that are decompressed at a time
 
@@ -72,7 +72,7 @@ def kind(raw: BinaryIO, path: Path) -> tuple[str, bool]:
     if start.startswith(zstandard.FRAME_HEADER) or _skippable.match(start):
         form = "zstd"
         try:
-            first = zstd_stream(raw).read(64)
+            first = zstd_stream(raw).read()
         except zstandard.ZstdError:
             first = b""  # the later reading will report the error
     elif start.startswith(GZIP_MAGIC):
@@ -95,21 +95,56 @@ def _inflated(stored: bytes, length: int) -> bytes:
         return b""
 
 
-def zstd_stream(raw: BinaryIO) -> BinaryIO:
+def zstd_stream(raw: BinaryIO) -> "Frames":
     """Return the decompressed stream, using a dictionary at the start of the file if it has one."""
     size = 0
     dictionary = None
     start = pread(raw, 8, 0)
-    if start.startswith(ZSTD_DICTIONARY):
+    if len(start) == 8 and start.startswith(ZSTD_DICTIONARY):
         size = 8 + struct.unpack("<I", start[4:8])[0]
         stored = pread(raw, size - 8, 8)
-        if stored.startswith(zstandard.FRAME_HEADER):
+        if len(stored) < size - 8:
+            size, stored = 0, b""  # read again as a frame to skip, which ends early
+        elif stored.startswith(zstandard.FRAME_HEADER):
             stored = zstandard.ZstdDecompressor().stream_reader(stored).read()
         dictionary = zstandard.ZstdCompressionDict(stored)
     raw.seek(size)
-    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW)
-    stream: BinaryIO = decompressor.stream_reader(raw, read_across_frames=True, closefd=False)
-    return stream
+    return Frames(
+        raw, zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=ZSTD_WINDOW)
+    )
+
+
+class Frames:
+    """Zstandard frames in a row, decompressed while they are read.
+
+    Not zstandard's own stream, for that does not say whether the last frame is whole.
+    """
+
+    def __init__(self, raw: BinaryIO, decompressor: zstandard.ZstdDecompressor) -> None:
+        self._raw = raw
+        self._decompressor = decompressor
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._stored = b""
+
+    @property
+    def whole(self) -> bool:
+        """Whether what has been read ends where a frame does."""
+        return self._frame is None or self._frame.eof
+
+    def read(self, _count: int = 0) -> bytes:
+        """Return some further bytes, of whatever number; b"" at the end.
+
+        Raises:
+            ZstdError: they are damaged.
+        """
+        while data := self._stored or self._raw.read(ZSTD_STEP):
+            if self._frame is None or self._frame.eof:
+                self._frame = self._decompressor.decompressobj()
+            piece = self._frame.decompress(data)
+            self._stored = self._frame.unused_data if self._frame.eof else b""
+            if piece:
+                return piece
+        return b""
 
 
 def bare(first: bytes) -> bytes:

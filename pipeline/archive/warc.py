@@ -162,13 +162,18 @@ class _Reading:
         Raises:
             UserError: it is damaged.
         """
+        flaw = None
         try:
-            stream = Stream(packing.zstd_stream(self.raw).read)
-            for record in self._records(stream):
+            frames = packing.zstd_stream(self.raw)
+            for record in self._records(Stream(frames.read)):
+                flaw = record.flaw
                 if (found := self._told(record)) is not None:
                     yield found
         except (OSError, zstandard.ZstdError) as error:
             raise self._lost(error) from error
+        if not frames.whole and flaw is None:  # torn between two records, or before the first
+            self.pages += 1
+            yield replace(_gap(0, 0, TORN), offset=None, length=None)
 
     def members(self) -> Iterator[Response]:
         """Read gzip members separately, so that damage affects only its own member.

@@ -161,7 +161,11 @@ def import_warc(
         path.unlink()
     if (out.path / SCAN).is_dir():
         (out.path / SCAN).rmdir()
-    return [_passage(out, links is not None)]
+    found = _passage(out, links is not None)
+    if links is None and not found.read:
+        log.warning("pages.warc: no record that may be a page in %d files, such as %s",
+                    len(files), files[0])  # fmt: skip
+    return [found]
 
 
 def _scan(

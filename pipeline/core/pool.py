@@ -27,6 +27,7 @@ from webtext.pipeline.core.progress import Figures, Progress, meter, silent
 
 POLL_SECONDS = 0.25  # s between two progress updates; people cannot see finer ones
 KEEP_SECONDS = 60.0  # s that a work may take whose processes are kept: some starts of a process
+PARENT = "WEBTEXT_PARENT"  # environment variable: the process that a command or flow ends with
 AHEAD = 4  # items a worker that `in_order` takes before their turn
 _END = object()
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
-from webtext.pipeline.core.shards import Directory, parquet, read_batches
+from webtext.pipeline.core.shards import Directory, parquet, read_batches, row_count
 from webtext.pipeline.core.stage import settings
 from webtext.pipeline.filters.measuring.measures import KEPT
 from webtext.pipeline.filters.measuring.measures import UNDER as MEASURES
@@ -94,7 +94,7 @@ def audit(
         asked.append(list(rules.measures(text, url, language)))
         progress(done, len(sample))
     values = np.array([[one.measure for one in answers] for answers in asked])
-    return judged([document.url for document in sample], asked[0], values)
+    return judged(pa.chunked_array([[document.url for document in sample]]), asked[0], values)
 
 
 def by_measures(rules: Rules, documents: Directory) -> Audit | None:
@@ -118,21 +118,24 @@ def by_measures(rules: Rules, documents: Directory) -> Audit | None:
     if any(one.enabled and one.rule not in columns for one in asked):
         return None
     known = [one for one in asked if one.rule in columns]
-    urls: list[str] = []
-    parts: list[NDArray[np.float64]] = []
-    for path in documents.shards(MEASURES):
+    paths = documents.shards(MEASURES)
+    urls: list[pa.Array] = []
+    values = np.empty((len(known), sum(map(row_count, paths))))  # what no row fills takes no memory
+    filled = 0
+    for path in paths:
         for batch in read_batches(
             path, ["url", "fate", *(one.rule for one in known)], rows=1 << 16
         ):
             reached = pc.or_(pc.equal(batch["fate"], KEPT), pc.starts_with(batch["fate"], "rules."))
             mine = batch.filter(reached)
-            urls += mine["url"].to_pylist()
-            parts.append(
-                np.stack([mine[one.rule].to_numpy(zero_copy_only=False) for one in known], axis=1)
-            )
-    if not urls:
+            urls.append(mine["url"])
+            for number, one in enumerate(known):
+                measures = mine[one.rule].to_numpy(zero_copy_only=False)
+                values[number, filled : filled + len(mine)] = measures
+            filled += len(mine)
+    if not filled:
         raise UserError(f"{documents}: no document came as far as the rules, so there is no sample")
-    found = judged(urls, known, np.concatenate(parts))
+    found = judged(pa.chunked_array(urls), known, values[:, :filled].T)
     return replace(found, unmeasured=tuple(one.rule for one in asked if one.rule not in columns))
 
 
@@ -195,7 +198,7 @@ def candidate_ids(path: Any, dropped: bool) -> Iterator[pa.Array]:
         yield ids.filter(pc.starts_with(batch["dropped_by"], "rules.")) if dropped else ids
 
 
-def judged(urls: list[str], rules: Sequence[Asked], values: NDArray[np.float64]) -> Audit:
+def judged(urls: pa.ChunkedArray, rules: Sequence[Asked], values: NDArray[np.float64]) -> Audit:
     """Return the rules' results for documents with these URLs, whose measures are `values`.
 
     Those are [document, rule]; of `rules` only the names and bounds count.
@@ -226,7 +229,7 @@ def judged(urls: list[str], rules: Sequence[Asked], values: NDArray[np.float64])
                 first=int((first == at).sum()),
                 median=float(np.nanmedian(measures)) if not np.isnan(measures).all() else np.nan,
                 moves=tuple(moved(measures, side, move, others) for move in moves),
-                urls=tuple(urls[place] for place in np.flatnonzero(mine)[:URLS]),
+                urls=tuple(urls[int(place)].as_py() for place in np.flatnonzero(mine)[:URLS]),
             )
         )
     return Audit(len(urls), int((many == 0).sum()), tuple(verdicts))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from heapq import nsmallest
 from pathlib import Path
+from shlex import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,7 +62,7 @@ def by_labels(documents: Directory, data: Path, label: str, most: int) -> Iterat
     if not found:
         raise UserError(
             f"{data / labels.FILE}: no document of {documents.name} is labelled {label}; label "
-            f"some with: webtext inspect --data {data}"
+            f"some with: webtext inspect --data {quote(str(data))}"
         )
     yield from found
 

@@ -1,6 +1,8 @@
 """Apply the stages to a user's own texts and pages."""
 
+import re
 from collections.abc import Iterator, Sequence
+from email import message_from_bytes
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +27,10 @@ from webtext.pipeline.text.language import Language
 HTML_NAMES = (".html", ".htm", ".xhtml")
 WARC_NAMES = (".warc", ".warc.gz", ".warc.zst", ".arc", ".arc.gz")
 LONGEST_LINE = 1 << 30  # bytes
+# The head of a message: fields, among them that of MIME. Source: RFC 2557
+MAIL = re.compile(
+    rb"(?:[!-9;-~]{1,99}:[^\n]*\n(?:[ \t][^\n]*\n)*){0,20}?MIME-Version:", re.IGNORECASE
+)
 
 
 class Dropped(NamedTuple):
@@ -204,10 +210,22 @@ def extract_file(path: Path, extract: Extract | None = None) -> Iterator[dict[st
             yield told(str(path), response.url, found)
     else:
         try:
-            page = Page(b"".join(blocks(path)), "text/html", None)
+            page = saved(b"".join(blocks(path)))
         except ArchiveError as error:
             raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
-        yield told(str(path), None, stage.article(page))
+        yield told(str(path), page.url, stage.article(page))
+
+
+def saved(body: bytes) -> Page:
+    """Return the page in a file: its bytes, or the first page of MHTML, as browsers save pages."""
+    if MAIL.match(body):
+        message = message_from_bytes(body)
+        for part in message.walk():
+            if part.get_content_type() in ("text/html", "application/xhtml+xml"):
+                url = part["Content-Location"] or message["Snapshot-Content-Location"]
+                found = part.get_payload(decode=True)
+                return Page(bytes(found or b""), str(part["Content-Type"]), url and str(url))
+    return Page(body, "text/html", None)
 
 
 def readable(path: Path) -> bool:

@@ -32,7 +32,14 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.jsonlines import AROUND
 from webtext.pipeline.core.stores.stored_files import StoredFile
 from webtext.pipeline.links.answers import unwrapped
-from webtext.pipeline.links.submissions import Raw, Submission, named, submission, without_halves
+from webtext.pipeline.links.submissions import (
+    Raw,
+    Submission,
+    named,
+    submission,
+    unescaped,
+    without_halves,
+)
 
 PACKED = {
     ".zst",
@@ -211,7 +218,7 @@ def _plain(numbered: Lines) -> Iterator[tuple[int, Submission | Flaw]]:
             yield number, Flaw("broken_line")
             continue
         if text and not text.startswith("#"):
-            yield number, Submission(text, listed=True)
+            yield number, Submission(unescaped(text), listed=True)
 
 
 def _csv(path: Path, numbered: Lines, delimiter: str) -> Iterator[tuple[int, Submission | Flaw]]:
@@ -248,7 +255,7 @@ def _delimited(numbered: Lines, delimiter: str) -> tuple[Lines, str]:
     if first is None:
         return (), delimiter
     line = "" if isinstance(first[1], int) else first[1].decode("utf-8", "replace").strip()
-    if line[:4].lower() == "sep=" and len(line) == len("sep=;"):
+    if line[:4].lower() == "sep=" and line[4:] in {*DELIMITERS, ":"}:
         return lines, line[-1]
     for one in dict.fromkeys(delimiter + DELIMITERS):
         row = _csv_row(line, one)

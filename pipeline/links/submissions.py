@@ -128,15 +128,17 @@ def submission(raw: Raw) -> Submission:
         return posted(raw)
     points = next((x for x in (raw.score, raw.points, raw.num_points) if x is not None), None)
     times = (raw.created_utc, raw.created_at_i, raw.created_at, raw.created, raw.time)
+    listed = points is None and raw.by is None
+    url = as_text(raw.url)
     return Submission(
-        url=as_text(raw.url),
+        url=unescaped(url) if listed else url,  # such lists are made from dumps, as OpenWebText's
         id=as_text(raw.id if raw.id is not None else raw.objectID),
         score=as_score(points),
         created=as_time(next((x for x in times if x is not None), None)),
         title=as_text(raw.title),
         over_18=as_truth(raw.over_18),
         deleted=as_truth(raw.deleted) or as_truth(raw.dead),
-        listed=points is None and raw.by is None,
+        listed=listed,
     )
 
 

@@ -58,12 +58,32 @@ def form_of(path: Path) -> str:
     return form
 
 
+def check_outputs(outputs: Sequence[Path | None], given: Sequence[Path]) -> None:
+    """Refuse outputs that would destroy an input or each other; None is an output not asked for.
+
+    Raises:
+        UserError: a file is both read and written, or written twice.
+    """
+    read = {path.resolve() for path in given}
+    written: set[Path] = set()
+    for path in filter(None, outputs):
+        if path.resolve() in read:
+            raise UserError(f"{path}: is read, so it cannot be written; name another file")
+        if path.resolve() in written:
+            raise UserError(f"{path}: is named for two outputs; name another file for one of them")
+        written.add(path.resolve())
+
+
 def beside(path: Path, word: str) -> Path:
     """Return the name of a second output of the same form.
 
     >>> beside(Path("a/kept.v2.jsonl.zst"), "dropped").name
     'kept.v2.dropped.jsonl.zst'
+
+    Raises:
+        UserError: as `form_of`.
     """
+    form_of(path)
     endings = path.suffixes[-2:] if path.suffix.lower() in PACKED else path.suffixes[-1:]
     ending = "".join(endings)
     return path.with_name(f"{path.name.removesuffix(ending)}.{word}{ending}")
@@ -102,7 +122,7 @@ def writer(path: Path, schema: pa.Schema | None = None) -> Iterator[Writer]:
             write_parquet(Path(spool.name), columns.schema(), partial)
         else:
             with packed(partial, path.suffix.lower()) as out:
-                write_csv(Path(spool.name), list(columns.kinds), out)
+                write_csv(Path(spool.name), list(columns.columns), out)
 
 
 @contextmanager
@@ -136,12 +156,32 @@ class Columns:
                 self.kinds[name] = found
 
     def schema(self) -> pa.Schema:
-        """Return the columns' types; a column without any value, or with mixed ones, is text."""
+        """Return the columns' types; a column without any value, or with mixed ones, is text.
+
+        So is one of objects that are always empty, for which Parquet has no type.
+        """
         plain = {
-            name: pa.string() if kind is None or pa.types.is_null(kind) else kind
-            for name, kind in self.kinds.items()
+            name: pa.string() if kind is None or pa.types.is_null(kind) or hollow(kind) else kind
+            for name, kind in self.columns.items()
         }
         return pa.schema(list(plain.items()))
+
+    @property
+    def columns(self) -> dict[str, pa.DataType | None]:
+        """The columns of the file: one where no row came, since readers refuse files of none."""
+        return self.kinds or {"text": None}
+
+
+def hollow(kind: pa.DataType) -> bool:
+    """Whether a structure without fields is in a type.
+
+    >>> hollow(pa.list_(pa.struct([]))), hollow(pa.struct([("a", pa.int64())]))
+    (True, False)
+    """
+    if not pa.types.is_nested(kind):
+        return False
+    fields = [kind.field(at).type for at in range(kind.num_fields)]
+    return not fields or any(map(hollow, fields))
 
 
 def kind_of(values: list[Any]) -> pa.DataType | None:
@@ -230,18 +270,34 @@ def spooled(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def write_parquet(spool: Path, schema: pa.Schema, out: Path) -> None:
-    """Write held rows as Parquet."""
-    with parquet_writer(out, schema) as file:
-        for rows in spooled(spool):
-            columns = [_column(rows, field) for field in schema]
-            file.write(pa.RecordBatch.from_arrays(columns, schema=schema))
+    """Write held rows as Parquet; a column whose type does not hold all its values is text.
+
+    A whole number of more than 53 bits among fractions is seen only now.
+    """
+    while True:
+        wide: set[str] = set()
+        with parquet_writer(out, schema) as file:
+            for rows in spooled(spool):
+                columns = {field.name: _column(rows, field) for field in schema}
+                if wide := {name for name, column in columns.items() if column is None}:
+                    break
+                file.write(pa.RecordBatch.from_arrays(list(columns.values()), schema=schema))
+        if not wide:
+            return
+        schema = pa.schema(
+            [(one.name, pa.string() if one.name in wide else one.type) for one in schema]
+        )
 
 
-def _column(rows: list[dict[str, Any]], field: pa.Field) -> pa.Array:
+def _column(rows: list[dict[str, Any]], field: pa.Field) -> pa.Array | None:
+    """Return the values of a column; None where its type does not hold them."""
     values = [row.get(field.name) for row in rows]
     if pa.types.is_string(field.type):
         values = [value if isinstance(value, str | None) else dumped(value) for value in values]
-    return pa.array(values, field.type)
+    try:
+        return pa.array(values, field.type)
+    except pa.ArrowInvalid:
+        return None
 
 
 def dumped(value: Any) -> str:

@@ -6,6 +6,7 @@ sent to. So one large file keeps all processors busy, and memory holds a few chu
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,8 @@ LONGEST_ROW: Final = 1 << 30  # bytes of a line, a field of CSV or a record
 CHUNK_BYTES: Final = 1 << 18  # of rows that one worker gets at a time, or one row that is longer
 CHUNK_ROWS: Final = 256  # of Parquet, whose rows are counted rather than measured
 CHUNK_FILES: Final = 64
+DELIMITERS: Final = ",\t;|"
+EXCEL: Final = re.compile(r"(?i)sep=([,;|:\t ])\r?\n?")  # a first line by which Excel names it
 LAST: Final = "\0end\0"  # a row after the last one: part of a field that is still open
 
 Tick = Callable[[int], None]
@@ -107,17 +110,21 @@ def split(source: Source, number: int, held: list[bytes | int]) -> Iterator[Chun
 def of_csv(source: Source, tick: Tick) -> Iterator[Chunk]:
     """Yield records of CSV, as lists of fields; the first record names the fields."""
     csv.field_size_limit(LONGEST_ROW)
-    lines = chain(text_of(blocks(source.path, tick)), [LAST])
-    reader = csv.reader(lines, delimiter="\t" if source.form == "tsv" else ",")
+    lines = iter(text_of(blocks(source.path, tick)))
     header: tuple[str, ...] = ()
     rows: list[list[str]] = []
     size, first = 0, 1
     try:
+        begin = next(lines, "")
+        between = divided(begin, "\t" if source.form == "tsv" else ",")
+        names = [] if EXCEL.fullmatch(begin) else [begin]
+        reader = csv.reader(chain(names, lines, [LAST]), delimiter=between)
         header = tuple(next(reader))
         if header[-1:] == (LAST,):
             return
         if header and header[-1].endswith(LAST):
             raise csv.Error("a quoted name in the header is never closed")
+        header = once(header)
         for row in reader:
             if row and row[-1].endswith(LAST):
                 if row != [LAST]:
@@ -134,6 +141,36 @@ def of_csv(source: Source, tick: Tick) -> Iterator[Chunk]:
         return
     if rows:
         yield Chunk(source, first, rows, header=header)
+
+
+def divided(line: str, usual: str) -> str:
+    """Return what is between the names in the first line of a table, where `usual` is not.
+
+    >>> divided("id;text", ","), divided('"a, b";text', ","), divided("sep=|", ",")
+    (';', ';', '|')
+    """
+    if said := EXCEL.fullmatch(line):
+        return said[1]
+    bare = re.sub(r'"[^"]*"', "", line)
+    found = usual if usual in bare else max(DELIMITERS, key=bare.count)
+    return found if found in bare else usual
+
+
+def once(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns, those that were there before with a number, as pandas has them.
+
+    >>> once(["text", "n", "text", "text"])
+    ('text', 'n', 'text.1', 'text.2')
+    """
+    found: dict[str, None] = {}
+    last: dict[str, int] = {}  # the number that each name was given last
+    for name in names:
+        free, number = name, last.get(name, 0)
+        while free in found:
+            number += 1
+            free = f"{name}.{number}"
+        found[free], last[name] = None, number
+    return tuple(found)
 
 
 def text_of(stream: Iterable[bytes]) -> io.TextIOWrapper:

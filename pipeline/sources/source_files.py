@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from glob import glob
 from pathlib import Path
+from shlex import quote
 from typing import Final, NamedTuple
 
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.visible import as_text
 
 PACKED: Final = (".gz", ".zst", ".xz", ".bz2")
 NAMES: Final[dict[str, str]] = {
@@ -73,9 +75,9 @@ def found(given: Iterable[Path], without: Iterable[Path] = ()) -> list[Source]:
     twice = [source.path.resolve() for source in once if named[source.name] > 1]
     above = Path(os.path.commonpath([path.parent for path in twice])) if twice else Path()
     return [
-        source._replace(name=source.path.resolve().relative_to(above).as_posix())
+        source._replace(name=as_text(source.path.resolve().relative_to(above).as_posix()))
         if named[source.name] > 1
-        else source
+        else source._replace(name=as_text(source.name))
         for source in once
     ]
 
@@ -91,10 +93,9 @@ def matched(patterns: Sequence[str], base: Path, setting: str) -> list[Source]:
     paths: dict[Path, None] = {}
     for pattern in patterns:
         whole = base / Path(pattern).expanduser()
-        names = [whole] if whole.exists() else map(Path, sorted(glob(str(whole), recursive=True)))  # noqa: PTH207 -- Path.glob takes no absolute pattern
-        before = len(paths)
-        paths |= dict.fromkeys(names)
-        if len(paths) == before:
+        names = [str(whole)] if whole.exists() else sorted(glob(str(whole), recursive=True))  # noqa: PTH207 -- Path.glob takes no absolute pattern
+        paths |= dict.fromkeys(map(Path, names))
+        if not names:
             raise UserError(f"{setting}: no file matches {pattern!r} (looked in {base})")
     return found(paths)
 
@@ -150,8 +151,8 @@ def form_of(path: Path) -> str:
         raise UserError(f"{path}: {error}; get the file anew, or leave it out") from None
     if first.startswith(b"WARC/") or {s.lower() for s in path.suffixes} & set(WARC):
         raise UserError(
-            f"{path}: WARC holds pages, not texts: `webtext extract {path} -o texts.jsonl` makes "
-            "texts of them, and a build reads them as pages.warc"
+            f"{path}: WARC holds pages, not texts: `webtext extract {quote(str(path))} "
+            "-o texts.jsonl` makes texts of them, and a build reads them as pages.warc"
         )
     begins = {b"{": "jsonl", b"<": "html"}
     if (form := begins.get(first.removeprefix(b"\xef\xbb\xbf")[:1])) is None:

@@ -4,6 +4,7 @@ A row that cannot be read costs itself: it is a `Bad`, with its place and what i
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -191,13 +192,23 @@ def of_batch(chunk: Chunk, fields: Fields, found: Rows) -> None:
     batch = tables.without_views(chunk.rows)
     if fields.text not in batch.schema.names:
         raise missing(chunk.source, fields, batch.schema.names, "the field of the text")
+    if twice := [name for name, count in Counter(batch.schema.names).items() if count > 1]:
+        raise UserError(
+            f"{chunk.source.path}: has several columns {listed(twice)}; name them apart"
+        )
     try:
         texts = tables.texts(batch[fields.text]).to_pylist()
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise UserError(f"{chunk.source.path}: {fields.text!r}: {error}") from None
     found.batch = batch
     found.texts = [text or "" for text in texts]
-    found.records = batch.to_pylist()
+    try:
+        found.records = batch.to_pylist()
+    except (OverflowError, ValueError, KeyError) as error:  # KeyError: an unknown time zone
+        raise UserError(
+            f"{chunk.source.path}: a column has values that cannot be read ({error}), such as "
+            "years after 9999; make it a column of text or numbers, or leave it out"
+        ) from None
     found.places = [
         f"{chunk.source.name}, row {number}"
         for number in range(chunk.first, chunk.first + batch.num_rows)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 import msgspec
@@ -196,7 +197,7 @@ def read(data: Path) -> Forgotten:
     if (data / PURGING).exists():
         raise UserError(
             f"{data}: a purge was interrupted there; finish it with: webtext forget --purge --data "
-            f"{data}"
+            f"{quote(str(data))}"
         )
     return recorded(data)
 

@@ -56,7 +56,9 @@ def without_checks() -> None:
     checked.check = lambda _home: 0
     checked.confirm = lambda _path: None
     checked.remember = lambda _home, _found: None
-    checked.hashed = lambda home, names: {n: ["0" * 64, *checked.stamp(home / n)] for n in names}
+    checked.hashed = lambda home, names: {
+        name: ["0" * 64, *checked.stamp(checked.at(home, name))] for name in names
+    }
     pq.ParquetWriter = partial(_without, pq.ParquetWriter, write_page_checksum=False)
     pq.ParquetFile = partial(_without, pq.ParquetFile, page_checksum_verification=False)
     import webtext.pipeline.build as building

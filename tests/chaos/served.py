@@ -166,7 +166,8 @@ def shoot(served: Served, told: Told, kind: str, moment: float) -> None:
         served.running.process.wait()
         orphans = served.running
         if not waited(lambda: not orphans.alive(), GONE_SECONDS):
-            told.wrong.append(f"{len(orphans.alive())} processes outlive a killed serve")
+            names = "; ".join(map(orphans.called, orphans.alive()))
+            told.wrong.append(f"outlive a killed serve: {names}")
             orphans.kill()
         told.gone.append(time.monotonic() - began)
         served.start()

@@ -56,6 +56,15 @@ class Running:
                 found.append(int(entry.name))
         return sorted(found)
 
+    def called(self, pid: int) -> str:
+        """Return the command line of a process, and what it waits for."""
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            waits = Path(f"/proc/{pid}/wchan").read_text()
+        except OSError:
+            return f"{pid}, gone"
+        return f"{pid} {words[:200]}({waits})"
+
     def used(self) -> int:
         """Return the CPU time of its living processes and their ended children, in ticks."""
         return sum(ticks(pid) for pid in self.alive())

@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -37,14 +38,14 @@ def demo(data: Path, workers: int) -> None:
     echo("\nwhat the model writes so far:\n", err=True)
     run_sample(run, PROMPT, 60, samples=1, device=None, seed=0, temperature=0.8, top_k=40)
     page = report(data, run)
-    webtext = callable_as()
+    webtext, where = callable_as(), quote(str(data))
     echo(
         f"""
 done in {time.monotonic() - started:,.0f} s. What to look at next:
   {page}   the funnel and the statistics, with plots
-  {webtext} inspect --data {data}   every document in your browser: kept or dropped, and why
-  {webtext} trace http://troubles.demo.test/de.html --data {data}   the life of one URL
-  {webtext} report --data {data}   the funnel again
+  {webtext} inspect --data {where}   every document in your browser: kept or dropped, and why
+  {webtext} trace http://troubles.demo.test/de.html --data {where}   the life of one URL
+  {webtext} report --data {where}   the funnel again
   {webtext} plan webtext --set 'links.sources = ["RS_2015-01.zst"]'   what a real build would make
 The README says how to run it on real dumps.""",
         err=True,
@@ -55,7 +56,7 @@ def callable_as() -> str:
     """Return how to call this command in a shell here: by name, or by its path."""
     if Path(sys.argv[0]).name == "__main__.py":
         return "python -m webtext"
-    return "webtext" if shutil.which("webtext") else os.path.relpath(sys.argv[0])
+    return "webtext" if shutil.which("webtext") else quote(os.path.relpath(sys.argv[0]))
 
 
 def build(data: Path, workers: int) -> None:

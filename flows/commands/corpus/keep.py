@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -72,7 +73,7 @@ def remedies(found: "Iterable[Difference]", data: Path) -> "list[tuple[Path, str
 
 
 def _remedy(home: Path, data: Path) -> str:
-    command = f"`webtext verify {data} --remake RECIPE`"
+    command = f"`webtext verify {quote(str(data))} --remake RECIPE`"
     if home.name.startswith("pages-"):
         return (
             f"put the right files back from a copy; or {command} takes up all records that are "

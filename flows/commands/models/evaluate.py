@@ -137,16 +137,17 @@ def ablate(
     give_way()
     from dataclasses import replace
 
-    from webtext.flows.building.settings import load
     from webtext.flows.building.terminal import meters
     from webtext.flows.models.ablation import Corpus, Plan, StoppedError, compare, table
     from webtext.flows.models.ablation_page import write_page
+    from webtext.flows.models.origin import load_for
     from webtext.model.eval.sets import present
 
-    loaded = load(model, overrides)
-    train = loaded.train if steps is None else shortened(loaded.train, steps)
+    load_for(model, overrides, None)  # a mistake in it is told before a corpus is built
     a = Corpus(called(recipe_a), tokens_a or built(recipe_a, data, workers))
     b = Corpus(called(recipe_b), tokens_b or built(recipe_b, data, workers))
+    loaded = load_for(model, overrides, None, tokens=a.tokens)
+    train = loaded.train if steps is None else shortened(loaded.train, steps)
     if a.name == b.name:
         a, b = replace(a, name=f"{a.name}-a"), replace(b, name=f"{b.name}-b")
     wanted = tuple(names(tasks) or (present(sets) if sets else ()))

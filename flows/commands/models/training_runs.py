@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -222,7 +223,7 @@ def run_training(
                 run, shards, loaded.model, loaded.train, device, watch, score, source
             )
         except DivergedError as error:
-            every = f"`webtext batch {run} --step {error.step}` names all"
+            every = f"`webtext batch {quote(str(run))} --step {error.step}` names all"
             raise UserError(f"{error}; {whose(error.step)}; {every}") from None
         finally:
             if leads():

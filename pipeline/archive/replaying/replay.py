@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -271,13 +271,18 @@ def replaying(
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="replay", daemon=True)
     thread.start()
     try:
-        loop = ready.result()
-        try:
-            yield replay
-        finally:
-            loop.call_soon_threadsafe(stop.set)
+        ready.result()
+        yield replay
     finally:
+        ready.add_done_callback(partial(_end, stop))  # at once, or when the archive has been read
         thread.join()
+
+
+def _end(stop: asyncio.Event, ready: Future[asyncio.AbstractEventLoop]) -> None:
+    """Let a server end, unless it did not begin or has ended."""
+    if ready.exception() is None:
+        with suppress(RuntimeError):
+            ready.result().call_soon_threadsafe(stop.set)
 
 
 async def serve_forever(

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache, wraps
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 import msgspec
@@ -303,4 +304,5 @@ def remembered_once(home: Path, *_stamp: int) -> Seen:
 
 def advice(home: Path) -> str:
     """Return advice on how to restore a file without losing anything."""
-    return f"put back the right one, or make it again: `webtext verify {home.parent}` says how"
+    where = quote(str(home.parent))
+    return f"put back the right one, or make it again: `webtext verify {where}` says how"

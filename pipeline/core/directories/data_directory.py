@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import IO
 from uuid import uuid4
 
@@ -69,11 +70,16 @@ def newest_of(data: Path, step: str) -> Directory:
     """
     found = newest(data) if (data / LATEST).exists() else {}
     if step not in found:
-        raise UserError(
-            f"{data}: no whole {step} directory yet; make one with: webtext build RECIPE "
-            f"--data {data} --until {step}"
-        )
+        raise not_made(data, step)
     return found[step]
+
+
+def not_made(data: Path, step: str) -> UserError:
+    """Return what to say where no directory of a step is complete."""
+    return UserError(
+        f"{data}: no whole {step} directory yet; make one with: webtext build RECIPE "
+        f"--data {quote(str(data))} --until {step}"
+    )
 
 
 def note_newest(data: Path, directories: Iterable[Directory]) -> None:

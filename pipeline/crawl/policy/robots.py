@@ -140,7 +140,7 @@ def usage_signals(rules: Rules, url: str) -> tuple[Signal, ...]:
     path = robotstxt.path_of(url)
     found: dict[str, Signal] = {}
     for field, pattern, preference in sorted(rules.usage, key=lambda line: -len(line[1])):
-        if field not in found and robotstxt.matches(robotstxt.compared(pattern.encode()), path):
+        if field not in found and robotstxt.matches(robotstxt.pattern_of(pattern.encode()), path):
             reserves = usage_reserved if field == "content-usage" else signal_reserved
             what = f"{pattern} {preference}"
             found[field] = Signal.of(f"robots.txt {field}", what, reserves(preference))

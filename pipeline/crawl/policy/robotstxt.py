@@ -124,10 +124,10 @@ def _rules(allow: bool, value: bytes, number: int) -> Iterator[Rule]:
     if not value:
         return  # says nothing
     shown = value.decode("utf-8", "replace")
-    yield Rule(allow, shown, number, compared(value))
+    yield Rule(allow, shown, number, pattern_of(value))
     folder, slash, last = value.rpartition(b"/")
     if allow and slash and last.startswith(b"index.htm"):  # Source: robots.cc, HandleAllow
-        yield Rule(allow, shown, number, compared(folder + b"/$"))
+        yield Rule(allow, shown, number, pattern_of(folder + b"/$"))
 
 
 def lines(body: bytes) -> Iterator[tuple[int, str, bytes]]:
@@ -171,8 +171,21 @@ def _decoded(escape: re.Match[bytes]) -> bytes:
     return byte if _unreserved.match(byte) else escape[0].upper()
 
 
+def pattern_of(value: bytes) -> bytes:
+    """Return a pattern in the form in which it is compared: `$` means the end there alone.
+
+    >>> pattern_of(b"/a$b*$"), pattern_of(b"/a%2ab")
+    (b'/a%24b*$', b'/a%2Ab')
+    """
+    found = compared(value)
+    return found[:-1].replace(b"$", b"%24") + found[-1:]
+
+
 def path_of(url: str) -> bytes:
     """Return the part of an absolute URL, or of a path, that rules apply to: path and query.
+
+    The characters that mean something in a pattern are percent-encoded, since a pattern can name
+    them only like that. Source: RFC 9309, section 2.2.3
 
     >>> path_of("http://host.test/a?b#c"), path_of("http://host.test?b"), path_of("/a")
     (b'/a?b', b'/?b', b'/a')
@@ -181,7 +194,8 @@ def path_of(url: str) -> bytes:
     if "://" in rest.partition("/")[0] + "//":
         rest = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?]*", "", rest)
     path = rest if rest.startswith("/") else f"/{rest}"
-    return compared(path.encode("utf-8", "surrogateescape"))  # bytes given on a command line
+    found = compared(path.encode("utf-8", "surrogateescape"))  # bytes given on a command line
+    return found.replace(b"*", b"%2A").replace(b"$", b"%24")
 
 
 def matches(pattern: bytes, path: bytes) -> bool:

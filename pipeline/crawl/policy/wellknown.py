@@ -62,4 +62,4 @@ def signals(found: robots.Reservations, url: str) -> tuple[Signal, ...]:
 
 def matches(pattern: str, url: str) -> bool:
     """Tell whether a path pattern in the syntax of robots.txt matches a URL."""
-    return robotstxt.matches(robotstxt.compared(pattern.encode()), robotstxt.path_of(url))
+    return robotstxt.matches(robotstxt.pattern_of(pattern.encode()), robotstxt.path_of(url))

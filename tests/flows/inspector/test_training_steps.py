@@ -75,7 +75,8 @@ def test_a_document_names_the_steps_that_read_it(client):
 @pytest.mark.parametrize(
     "address",
     ["/run?run=foreign", "/run", "/step?run=small&step=120", "/step?run=small&step=-1",
-     "/step?run=small&step=x", "/step?run=..%2F..&step=1"],
+     "/step?run=small&step=x", "/step?run=..%2F..&step=1",
+     f"/step?run=small&step={'0' * 12}{2**64}"],
 )  # fmt: skip
 def test_no_such_run_or_step_is_told_in_a_line(client, address):
     answer = client.get(address)

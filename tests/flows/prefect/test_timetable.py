@@ -1,12 +1,18 @@
 """When a flow runs, as the options say it."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 from click import BadParameter
 
 from webtext.flows.commands.options import Duration
 from webtext.flows.prefect.runner import prefect_schedule
-from webtext.flows.prefect.timetable import Served, schedule
+from webtext.flows.prefect.timetable import Schedule, Served, schedule
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.pool import PARENT
 
 
 @pytest.mark.parametrize(
@@ -55,3 +61,31 @@ def test_durations_have_units():
     for wrong in ("soon", "0", "-5s", "5y", "5201w", "9" * 400):
         with pytest.raises(BadParameter, match="wanted e"):
             Duration().convert(wrong, None, None)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_schedule_is_asked_for_by_a_process_that_ends_with_its_parent(tmp_path, own):
+    file = tmp_path / "served.json"
+    served = Served("build", "demo", {}, [Schedule("every", "UTC", True, interval=60.0)])
+    file.write_text(json.dumps(served.plain()))
+    parent = os.getpid() if own else os.getppid()  # as if the one that had started it was gone
+    words = [sys.executable, "-P", "-m", "webtext.flows.prefect.runner", file, str(parent)]
+    done = subprocess.run([*words, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if own else 1)
+    assert ("UTC" in done.stdout) is own
+
+
+RUN = """
+import time
+from webtext.flows.prefect import flow
+with flow.begun(None, "skip"):
+    time.sleep({})
+"""
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_run_ends_with_its_runner_also_where_that_has_ended_before_it_looked(own):
+    runner = os.getpid() if own else os.getppid()
+    command = [sys.executable, "-P", "-c", RUN.format(1.0 if own else 60.0)]
+    done = subprocess.run(command, env={**os.environ, PARENT: str(runner)}, check=False)
+    assert done.returncode == (0 if own else 1)

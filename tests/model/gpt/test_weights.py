@@ -246,3 +246,9 @@ def test_a_directory_that_holds_no_model_is_refused(tiny, tmp_path):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(UserError, match=r"config.json: (damaged|holds no table)"):
             load(tmp_path)
+
+
+def test_a_training_run_in_the_place_of_a_model_is_told(tmp_path):
+    (tmp_path / "config.json").write_text('{"model": {}, "train": {}}')
+    with pytest.raises(UserError, match=r"a training run; `webtext export .* FOLDER` makes"):
+        shape(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 import zstandard
 
 from tests.pipeline.warcfile import PACKINGS, PAGE, SEEKABLE, http, record, site, write
+from webtext.pipeline.archive import packing
 from webtext.pipeline.archive.warc import read_response, responses
 
 
@@ -186,6 +187,13 @@ def test_damage_beyond_a_cut_member_costs_no_record_after_it(tmp_path):
     found = list(responses(path))
     assert [page.problem for page in found] == [None, "damaged", None]
     assert [found[0].url, found[2].url] == ["http://h.test/0", "http://h.test/2"]
+
+
+@pytest.mark.parametrize("size", [b"\x09", b"\x09\0\0\0half"])
+def test_a_stream_of_zstandard_may_end_within_its_dictionary(tmp_path, size):
+    path = tmp_path / "a.warc.zst"
+    path.write_bytes(packing.ZSTD_DICTIONARY + size)
+    assert [page.problem for page in responses(path)] == ["torn"]
 
 
 def test_a_stream_of_zstandard_may_begin_with_a_frame_to_skip(tmp_path):

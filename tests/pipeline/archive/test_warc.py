@@ -166,6 +166,20 @@ def test_a_torn_stream_is_named(tmp_path):
     assert [problem for _, problem in seen(path)] == ["torn"]
 
 
+def test_a_stream_that_is_torn_between_two_records_is_named_too(tmp_path):
+    path = tmp_path / "a.warc.zst"
+    frame = zstandard.ZstdCompressor().compressobj()
+    stored = b""
+    for page in site(2):
+        stored += frame.compress(page) + frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    path.write_bytes(stored)  # the last block of the frame is missing
+    assert [problem for _, problem in seen(path)] == [None, None, "torn"]
+    path.write_bytes(stored[:20])  # and here all records
+    assert seen(path) == [("", "torn")]
+    path.write_bytes(stored + frame.flush())
+    assert [problem for _, problem in seen(path)] == [None, None]
+
+
 @pytest.mark.parametrize("at", [3, 11, 60, -6])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_damaged_member_costs_one_record(tmp_path, at, place):
@@ -210,12 +224,13 @@ def test_a_false_length_costs_that_record_only(tmp_path, length):
 
 
 def test_damage_in_one_stream_for_all_records_is_an_error_that_says_where(tmp_path):
-    noise = random.Random(1).randbytes(100_000)
-    stored = bytearray(warcfile.compressed(b"".join(site(3, noise))))
-    stored[-1] ^= 0xFF
+    noise = [http(random.Random(n).randbytes(200_000)) for n in range(5)]
+    records = [record(f"http://h.test/{n}", noise[n]) for n in range(5)]
+    stored = bytearray(warcfile.compressed(b"".join(records)))
+    stored[-1] ^= 0xFF  # of the checksum, which is compared once all is decompressed
     path = tmp_path / "a.warc.zst"
     path.write_bytes(stored)
-    with pytest.raises(UserError, match=r"a\.warc\.zst: damaged after record 3 .*one compressed"):
+    with pytest.raises(UserError, match=r"a\.warc\.zst: damaged after record 5 .*one compressed"):
         list(responses(path))
 
 

@@ -387,3 +387,10 @@ def test_the_miniweb_is_imported_in_full(real, tmp_path):
 def test_a_page_that_a_proxy_changed_is_one_as_in_a_crawl(tmp_path, status, reason):
     stored = record(URL, http(status=status))
     assert fate_of(tmp_path, stored)[0] == reason
+
+
+def test_files_without_any_page_are_told(tmp_path, caplog):
+    (tmp_path / "a.warc").write_bytes(b"")
+    write(tmp_path / "b.warc", [record(URL, b"software: x", "warcinfo")])
+    imported(tmp_path, [tmp_path / "a.warc", tmp_path / "b.warc"])
+    assert "pages.warc: no record that may be a page in 2 files, such as" in caplog.text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories import data_directory as module
 from webtext.pipeline.core.directories.data_directory import holder_of, locked, myself
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.urls import forgotten
 
 HOLD = """
 import sys, time
@@ -100,3 +103,16 @@ def test_the_pulse_goes_on_and_a_holder_that_was_replaced_stops(tmp_path, monkey
             time.sleep(30)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_command_that_a_message_advises_names_a_directory_with_blanks_as_one_word(tmp_path):
+    data = tmp_path / "my data; old"
+    data.mkdir()
+    (data / forgotten.PURGING).touch()
+    with pytest.raises(UserError) as purging:
+        forgotten.read(data)
+    with pytest.raises(UserError) as missing:
+        module.newest_of(data, "corpus")
+    told = [str(purging.value), str(missing.value), checked.advice(data / "corpus-1")]
+    commands = [said[said.index("webtext ") :].partition("`")[0] for said in told]
+    assert all(str(data) in shlex.split(command) for command in commands), commands

@@ -1,5 +1,6 @@
 import gzip
 import json
+import quopri
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -127,6 +128,16 @@ def test_a_quote_that_is_never_closed_is_told(tmp_path):
         assert not list(own_texts([path], Fields(), Extract()))
 
 
+@pytest.mark.parametrize("between", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("before", ["", "sep={}\r\n"])
+def test_a_table_says_in_its_first_line_what_is_between_its_fields(tmp_path, between, before):
+    rows = [["id", '"text"', "n"], ["1", '"one; two, three|four"', "2"]]
+    lines = [between.join(row) for row in rows]
+    (tmp_path / "a.csv").write_text(before.format(between) + "\n".join(lines))
+    (row,) = own_texts([tmp_path / "a.csv"], Fields(), Extract())
+    assert (row.id, row.text) == ("1", "one; two, three|four")
+
+
 def test_a_missing_column_is_named(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["a"], "body": ["one"]}), path)
@@ -140,6 +151,23 @@ def test_an_html_file_is_extracted_whatever_its_name(tmp_path):
     (page,) = extract_file(path)
     assert page["text"].startswith("The house stood")
     assert (page["source"], page["title"], page["dropped_by"]) == (str(path), "A house", None)
+
+
+def test_a_page_that_a_browser_saved_as_mhtml_is_read(tmp_path):
+    head = (
+        b"From: <Saved by a browser>\r\nSnapshot-Content-Location: http://h.test/a\r\n"
+        b"Subject: A house\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/related;\r\n\tboundary="--b"\r\n\r\n\r\n----b\r\n'
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    )
+    style = b"\r\n----b\r\nContent-Type: text/css\r\n\r\np { color: red }\r\n----b--\r\n"
+    path = tmp_path / "page.mhtml"
+    path.write_bytes(head + quopri.encodestring(PAGE).replace(b"\n", b"\r\n") + style)
+    (page,) = extract_file(path)
+    path.write_bytes(PAGE)
+    (plain,) = extract_file(path)
+    assert page["text"] == plain["text"]
+    assert (page["url"], plain["url"]) == ("http://h.test/a", None)
 
 
 def test_a_directory_is_extracted_in_the_order_of_its_names(tmp_path):

@@ -148,6 +148,14 @@ def test_a_table_of_one_column_keeps_the_commas_of_its_addresses(tmp_path):
         assert found == [wanted[1], wanted[0], wanted[2]]
 
 
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.txt", "%s\n"), ("a.csv", "url\n%s\n"), ("a.jsonl", '{"url": "%s"}\n')]
+)
+def test_a_list_that_was_made_from_a_dump_may_have_its_escapes(tmp_path, name, form):
+    (tmp_path / name).write_text(form % "http://h.test/?a=1&amp;b=2")
+    assert [record.url for _, record in records(tmp_path / name)] == ["http://h.test/?a=1&b=2"]
+
+
 def test_a_url_whose_bytes_are_lost_is_none(tmp_path):
     (tmp_path / "a.csv").write_bytes(
         b"url,title\nhttp://h.test/caf\xe9,a\nhttp://h.test/b,caf\xe9\n"

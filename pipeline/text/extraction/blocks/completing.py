@@ -34,8 +34,8 @@ ANNOUNCED = 0.02  # probability of a list or code after a taken line that ends i
 LEAST_REST = 0.05  # probability of a paragraph after a taken text in the same element
 POSTS = BIT["post"] | BIT["comment"]
 LEAST_POSTS = 2  # blocks of posts that have the same names around them
-MOST_POSTS = 0.5  # share of their characters that are taken, where all are
-LEAST_POST = 0.05  # probability of each
+MOST_POSTS = 0.3  # share of their characters that are taken, where all are
+LEAST_POST = 0.2  # probability of each
 COLON = (":", "\uff1a")
 
 
@@ -202,7 +202,7 @@ def with_rests(blocks: list[Block], takes: list[bool], chances: list[float]) -> 
 
 
 def with_posts(blocks: list[Block], takes: list[bool], chances: list[float]) -> None:
-    """Take the other posts of a thread of which most are taken, however short they are."""
+    """Take the other posts of a thread of which some are taken, however short they are."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for at, block in enumerate(blocks):
         if block.place.bits & POSTS:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from webtext.model.errors import UserError
 from webtext.model.gpt.gpt import build
 from webtext.model.gpt.weights import export
 from webtext.model.settings import GPT2, Train
+from webtext.pipeline.core.errors import UserError as AnyUserError
 
 SMALL = GPT2(layers=1, heads=2, width=32, context=64)
 
@@ -185,3 +187,32 @@ def test_an_ablation_that_is_stopped_says_so_and_goes_on(shards, tmp_path):
     made_anew = replace(plan, corpora=(Corpus("up", shards[1]), Corpus("down", shards[0])))
     with pytest.raises(UserError, match=r"was begun otherwise.*tokens\.sha256"):
         compare(made_anew, tmp_path, "cpu", lambda name: lambda *told: None)
+
+
+@pytest.fixture
+def own_tokens(shards, tmp_path):
+    """The tokens of both corpora, as if a tokenizer of 600 tokens had made them."""
+    told = {"name": "mine", "vocabulary": 600, "end": 599, "sha256": "0" * 64}
+    for tokens in shards:
+        home = Path(shutil.copytree(tokens, tmp_path / tokens.name))
+        (home / "stats.json").write_text(json.dumps({"tokenizer": told}))
+        (home / "tokenizer.json").write_text("{}")
+    return tmp_path / "up", tmp_path / "down"
+
+
+def test_models_of_an_ablation_have_the_vocabulary_and_the_tokenizer_of_its_tokens(own_tokens):
+    up, down = own_tokens
+    out = up.parent / "out"
+    asked = ["ablate", "up.toml", "down.toml", "--tokens-a", up, "--tokens-b", down, "--out", out]
+    done = webtext(*asked, "--steps", "1", "--seeds", "1", *SMALL_RUN)
+    assert done.returncode == 0, done.stderr
+    for run in ("a-up-seed0", "b-down-seed0"):
+        assert json.loads((out / run / "config.json").read_text())["model"]["vocab"] == 600
+        assert (out / run / "tokenizer.json").read_text() == "{}"
+
+
+def test_an_ablation_refuses_corpora_of_different_tokens(own_tokens, shards):
+    corpora = (Corpus("up", own_tokens[0]), Corpus("down", shards[1]))
+    plan = Plan(corpora, SMALL, Train(), 1, None)
+    with pytest.raises(AnyUserError, match="have different tokenizers; wanted the same"):
+        compare(plan, own_tokens[0], "cpu", lambda name: lambda *told: None)

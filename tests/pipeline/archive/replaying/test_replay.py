@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import ssl
+import threading
 import time
+from concurrent.futures import Future
 from urllib.parse import unquote
 
 import aiohttp
@@ -14,6 +16,8 @@ import pytest
 from yarl import URL
 
 from tests.pipeline import warcfile
+from webtext.pipeline.archive.replaying import replay as replay_module
+from webtext.pipeline.archive.replaying.recorded import Archive
 from webtext.pipeline.archive.replaying.replay import LOOPBACK, Replay, replaying, serve_forever
 from webtext.pipeline.archive.warc import responses
 from webtext.pipeline.archive.warc_import import ImportWarc
@@ -316,6 +320,31 @@ class Loopback(aiohttp.abc.AbstractResolver):
 
     async def close(self):
         pass
+
+
+def test_an_interrupt_while_the_archive_is_read_waits_for_no_end_of_the_server(
+    archive, monkeypatch
+):
+    class Interrupted(Future):
+        def result(self, timeout=None):
+            if threading.current_thread() is user and not self.done():
+                raise KeyboardInterrupt
+            return super().result(timeout)
+
+    def use():
+        with pytest.raises(KeyboardInterrupt), replaying(archive):
+            pass
+
+    def slow(sources):
+        time.sleep(0.2)
+        return Archive(sources)
+
+    monkeypatch.setattr(replay_module, "Future", Interrupted)
+    monkeypatch.setattr(replay_module, "Archive", slow)
+    user = threading.Thread(target=use, daemon=True)
+    user.start()
+    user.join(20)
+    assert not user.is_alive()
 
 
 def test_every_real_page_comes_back_byte_for_byte(real_pages):

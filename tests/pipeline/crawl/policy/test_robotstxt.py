@@ -130,6 +130,14 @@ def test_a_content_signal_says_whether_training_is_reserved(value, reserves):
         ("/a b", "/a%20b", True),
         ("/a%20b", "/a b", True),
         ("/a b", "/a", False),
+        ("/a%2A.html", "/a*.html", True),
+        ("/a%2a.html", "/a%2A.html", True),
+        ("/a%2A.html", "/ab.html", False),
+        ("/a%24", "/a$b", True),
+        ("/a$b", "/a$b", True),
+        ("/a$b", "/a", False),
+        ("/a*b", "/a*b", True),
+        ("/a$", "/a$", False),
         ("/caf%E9", "/caf\udce9", True),  # a byte of a command line that is not UTF-8
     ],
 )

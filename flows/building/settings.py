@@ -230,7 +230,11 @@ def build(tree: dict[str, Any], source: str) -> Recipe:
     errors = list(islice(mistakes, SHOWN))
     if not errors:
         try:
-            found = TypeAdapter(Recipe).validate_json(orjson.dumps(ours), strict=True)
+            plain = orjson.dumps(ours)
+        except TypeError as error:  # a name of a file that is no UTF-8
+            raise UserError(f"{source}: {error}; give such a file another name") from None
+        try:
+            found = TypeAdapter(Recipe).validate_json(plain, strict=True)
             found = with_users_own(found, own)
             for step in STEPS:
                 step.check(found)

@@ -8,6 +8,7 @@ escape, such as `\u001b`: people see it, and a line of JSON has the same meaning
 """
 
 import logging
+import os
 import re
 
 # C0 except tab and line end, DEL, C1; marks that change the direction of writing, and those that
@@ -50,6 +51,15 @@ def on_one_line(text: str) -> str:
     a title\u000aand a line of its own\u0007
     """
     return _BREAKS.sub(_spelt, visible(text))
+
+
+def as_text(name: str) -> str:
+    r"""Return a file's name as text, with the numbers of the bytes that are no UTF-8.
+
+    >>> print(as_text(os.fsdecode(b"caf\xe9.txt")))
+    caf\xe9.txt
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def per_cent(share: float, decimals: int = 1) -> str:

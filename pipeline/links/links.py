@@ -47,6 +47,7 @@ from webtext.pipeline.core.shards import Directory, parquet, write_json
 from webtext.pipeline.core.stage import Passage, fates
 from webtext.pipeline.core.stores.store_addresses import is_address
 from webtext.pipeline.core.stores.stored_files import matching
+from webtext.pipeline.core.visible import as_text
 from webtext.pipeline.links import merge, remembered
 from webtext.pipeline.links.remembered import place
 from webtext.pipeline.links.settings import Harvest
@@ -182,5 +183,12 @@ def _no_file(pattern: str, path: Path, base: Path) -> str:
 
 
 def fingerprint(sources: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return a fingerprint of these files, for a digest, without reading them completely."""
+    """Return a fingerprint of these files, for a digest, without reading them completely.
+
+    Raises:
+        UserError: a name is no UTF-8, so no table or manifest can hold it.
+    """
+    for path in sources:
+        if (name := as_text(str(path))) != str(path):
+            raise UserError(f"{name}: this name is no UTF-8; give the file or folder another one")
     return [remembered.fingerprint(path) for path in sources]

@@ -58,12 +58,32 @@ def form_of(path: Path) -> str:
     return form
 
 
+def check_outputs(outputs: Sequence[Path | None], given: Sequence[Path]) -> None:
+    """Refuse outputs that would destroy an input or each other; None is an output not asked for.
+
+    Raises:
+        UserError: a file is both read and written, or written twice.
+    """
+    read = {path.resolve() for path in given}
+    written: set[Path] = set()
+    for path in filter(None, outputs):
+        if path.resolve() in read:
+            raise UserError(f"{path}: is read, so it cannot be written; name another file")
+        if path.resolve() in written:
+            raise UserError(f"{path}: is named for two outputs; name another file for one of them")
+        written.add(path.resolve())
+
+
 def beside(path: Path, word: str) -> Path:
     """Return the name of a second output of the same form.
 
     >>> beside(Path("a/kept.v2.jsonl.zst"), "dropped").name
     'kept.v2.dropped.jsonl.zst'
+
+    Raises:
+        UserError: as `form_of`.
     """
+    form_of(path)
     endings = path.suffixes[-2:] if path.suffix.lower() in PACKED else path.suffixes[-1:]
     ending = "".join(endings)
     return path.with_name(f"{path.name.removesuffix(ending)}.{word}{ending}")

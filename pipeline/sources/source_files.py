@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from webtext.pipeline.core.compressed import ArchiveError, blocks, container
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.visible import as_text
 
 PACKED: Final = (".gz", ".zst", ".xz", ".bz2")
 NAMES: Final[dict[str, str]] = {
@@ -74,9 +75,9 @@ def found(given: Iterable[Path], without: Iterable[Path] = ()) -> list[Source]:
     twice = [source.path.resolve() for source in once if named[source.name] > 1]
     above = Path(os.path.commonpath([path.parent for path in twice])) if twice else Path()
     return [
-        source._replace(name=source.path.resolve().relative_to(above).as_posix())
+        source._replace(name=as_text(source.path.resolve().relative_to(above).as_posix()))
         if named[source.name] > 1
-        else source
+        else source._replace(name=as_text(source.name))
         for source in once
     ]
 

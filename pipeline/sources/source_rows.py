@@ -4,6 +4,7 @@ A row that cannot be read costs itself: it is a `Bad`, with its place and what i
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -191,9 +192,9 @@ def of_batch(chunk: Chunk, fields: Fields, found: Rows) -> None:
     batch = tables.without_views(chunk.rows)
     if fields.text not in batch.schema.names:
         raise missing(chunk.source, fields, batch.schema.names, "the field of the text")
-    if batch.schema.names.count(fields.text) > 1:
+    if twice := [name for name, count in Counter(batch.schema.names).items() if count > 1]:
         raise UserError(
-            f"{chunk.source.path}: has several columns {fields.text!r}; name them apart"
+            f"{chunk.source.path}: has several columns {listed(twice)}; name them apart"
         )
     try:
         texts = tables.texts(batch[fields.text]).to_pylist()

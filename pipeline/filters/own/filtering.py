@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import in_order
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.records import WHY
@@ -66,15 +65,14 @@ def filter_files(
     The forms of both follow from their names. Without `dropped` the others are only counted.
 
     Raises:
-        UserError: a file cannot be read, or has no field of that name; an output that is an input,
-        or whose name asks for no form.
+        UserError: a file cannot be read, or has no field of that name; an output that is an input
+        or the other output, or whose name asks for no form.
         PipelineError: a worker was killed.
     """
     outputs = [path for path in (out, dropped) if path is not None]
     for path in outputs:
         row_writer.form_of(path)
-        if path.resolve() in {given.resolve() for given in paths}:
-            raise UserError(f"{path}: is read, so it cannot be written; name another file")
+    row_writer.check_outputs(outputs, paths)
     sources = source_files.found(paths, without=outputs)
     check(sources, fields, setting)
     schema = common_schema(sources, fields, outputs)

@@ -1,15 +1,23 @@
 """Files that are written are whole and readable, whatever the rows hold."""
 
+import os
+from pathlib import Path
+
 import duckdb
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from webtext.flows.building.settings import overridden
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.sources.row_writer import as_lines, writer
+from webtext.pipeline.filters.own.filtering import filter_files
+from webtext.pipeline.links.links import fingerprint
+from webtext.pipeline.sources.row_writer import as_lines, beside, check_outputs, writer
 from webtext.pipeline.sources.source_chunks import once
-from webtext.pipeline.sources.source_files import Source, matched
+from webtext.pipeline.sources.source_files import Source, found, matched
 from webtext.pipeline.sources.source_rows import PLAIN, check
+from webtext.pipeline.text.clean import Clean
 
 
 @pytest.mark.parametrize(
@@ -53,8 +61,8 @@ def test_whole_numbers_that_no_fraction_holds_end_no_file(tmp_path):
 
 def test_patterns_that_name_the_same_files_are_no_mistake(tmp_path):
     (tmp_path / "a.jsonl").touch()
-    found = matched(["a.jsonl", "*.jsonl"], tmp_path, "documents.sources")
-    assert [source.name for source in found] == ["a.jsonl"]
+    sources = matched(["a.jsonl", "*.jsonl"], tmp_path, "documents.sources")
+    assert [source.name for source in sources] == ["a.jsonl"]
     with pytest.raises(UserError, match=r"documents.sources: no file matches '\*.csv'"):
         matched(["a.jsonl", "*.csv"], tmp_path, "documents.sources")
 
@@ -66,6 +74,7 @@ TEXTS = pa.array(["x"])
     ("columns", "said"),
     [
         ([("text", TEXTS), ("text", TEXTS)], "several columns 'text'"),
+        ([("text", TEXTS), ("a", TEXTS), ("a", TEXTS)], "several columns 'a'"),
         ([("text", TEXTS), ("at", pa.array([2**62], pa.timestamp("us")))], "date value out of"),
         ([("text", TEXTS), ("at", pa.array([0], pa.timestamp("us", "No/Zone")))], "No/Zone"),
     ],
@@ -76,3 +85,33 @@ def test_a_table_that_cannot_be_read_as_rows_is_named(tmp_path, columns, said):
     pq.write_table(pa.Table.from_arrays(arrays, names=names), path)
     with pytest.raises(UserError, match=rf"a\.parquet: .*{said}"):
         check([Source(path, path.name, "parquet")], PLAIN, "--text-field")
+
+
+def test_two_outputs_of_one_name_destroy_nothing(tmp_path):
+    given, out = tmp_path / "a.jsonl", tmp_path / "out.jsonl"
+    check_outputs([out, None], [given])
+    with pytest.raises(UserError, match=r"out\.jsonl: is named for two outputs"):
+        check_outputs([out, tmp_path / "." / "out.jsonl"], [given])
+    with pytest.raises(UserError, match=r"out\.jsonl: is named for two outputs"):
+        filter_files([given], out, [], dropped=out)
+    with pytest.raises(UserError, match=r"a\.jsonl: is read, so it cannot be written"):
+        filter_files([given], given, [])
+
+
+def test_an_output_without_a_name_is_refused():
+    with pytest.raises(UserError, match="cannot tell in which form to write"):
+        beside(Path(), "dropped")  # as `-o "$OUT"` gives where OUT is not set
+
+
+def test_a_file_whose_name_is_no_utf_8_costs_no_others(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("one")
+    (folder / "tea.txt").write_text("two")
+    filter_files([folder], tmp_path / "out.jsonl", [Clean()])
+    rows = map(orjson.loads, (tmp_path / "out.jsonl").read_bytes().splitlines())
+    assert {row["id"]: row["text"] for row in rows} == {"caf\\xe9.txt": "one", "tea.txt": "two"}
+    with pytest.raises(UserError, match=r"caf\\xe9\.txt: this name is no UTF-8"):
+        fingerprint([source.path for source in found([folder])])  # which a build writes down
+    with pytest.raises(UserError, match="not valid UTF-8"):
+        overridden({"links": {"sources": [os.fsdecode(b"caf\xe9.txt")]}}, (), "--set")

@@ -77,7 +77,7 @@ class Build:
         last = max(n for n, step in enumerate(self.steps) if until in {None, step.name})
         made: dict[str, Directory] = {}
         planned: list[Planned] = []
-        for number, step in enumerate(self.steps):
+        for step in self.steps[: last + 1]:  # what later steps read may not be there yet
             if not step.wanted(self.recipe):
                 continue
             if lacking := [name for name in step.inputs if name not in made]:
@@ -89,7 +89,7 @@ class Build:
             for _ in range(step.rounds(self.recipe)):
                 one = self.planned(step, read, before)
                 before = one.home
-                planned += [one] * (number <= last)
+                planned.append(one)
             assert before is not None, "a step is made once at the least"
             made[step.called] = before
         return planned

@@ -98,6 +98,13 @@ def test_an_unknown_step_is_answered_with_the_known_ones(sources, tmp_path):
         Build(load("webtext", [sources]), tmp_path).plan("pagse")
 
 
+def test_what_later_steps_read_need_not_be_there_yet(sources, tmp_path):
+    build = Build(load("webtext", [sources, "tokens.tokenizer = 'tokenizer.json'"]), tmp_path)
+    assert [step.name for step in build.plan("corpus")][-1] == "corpus"
+    with pytest.raises(UserError, match=r"tokenizer\.json'?: no such file"):
+        build.plan()
+
+
 def a_step(tmp_path, work, inputs=(), **about) -> Planned:
     step = Step("corpus", {}, work, bytes_depend_on=("pyarrow",), **about)
     home = Directory(tmp_path / "corpus-00000000")

@@ -246,6 +246,7 @@ CHARSET = {
 # --- archives ------------------------------------------------------------------------------------
 
 TINY = b"WARC/1.1\r\nWARC-Type: response\r\nContent-Length: 0\r\n\r\n\r\n\r\n"
+TORN = TINY.replace(b": 0", b": 9000000")
 ARC = b"filedesc://a.arc 0.0.0.0 20170304050607 text/plain 77\n2 0 a\nURL IP-address Date\n"
 
 
@@ -273,6 +274,8 @@ ARCHIVES = {
     "fields": repeated(part=b"A: b\r\n", before=b"WARC/1.1\r\nWARC-Type: response\r\n"),
     "bytes of no record": repeated(part=b"\0", before=TINY),
     "beginnings of members": repeated(part=b"\x1f\x8b\x08\0", before=gzip.compress(TINY, mtime=0)),
+    "lengths": repeated(part=b"Content-Length: 9\r\n", before=TINY[:31]),
+    "members within a record": repeated(part=gzip.compress(b"x"), before=gzip.compress(TORN)),
     "frames without content": repeated(part=FRAME, before=zstandard.compress(TINY)),
     "ARC": repeated(part=b"http://a.test/ 1.2.3.4 20170304050607 text/html 0\n\n", before=ARC),
 }

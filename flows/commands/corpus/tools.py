@@ -104,8 +104,12 @@ def judge(
 )
 @options.output
 @click.option("--keep", type=click.Path(path_type=Path), help="Write the rows kept here, whole.")
-@click.option("--id", "identity", default="id", show_default=True, help="Column of the id.")
-@click.option("--text", default="text", show_default=True, help="Column of the text.")
+@click.option(
+    "--id", "--id-field", "identity", default="id", show_default=True, help="Column of the id."
+)
+@click.option(
+    "--text", "--text-field", "text", default="text", show_default=True, help="Column of the text."
+)
 @click.option(
     "--threshold",
     type=options.Number(0, 1),

@@ -20,7 +20,7 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.dedup.clusters.cluster import Cluster, clusters, passage
 from webtext.pipeline.dedup.files.kept import check_kept, write_kept
-from webtext.pipeline.dedup.files.lines import ROWS, read_lines
+from webtext.pipeline.dedup.files.lines import ROWS, read_lines, which
 from webtext.pipeline.dedup.signatures.sign import READ_ROWS, Sign, sign_batches
 from webtext.pipeline.dedup.signatures.signature_files import Signatures
 from webtext.pipeline.sources import row_writer
@@ -171,7 +171,8 @@ def _read_parquet(
         found = file.schema_arrow
         for name, ours in names.items():
             if ours != "score" and name not in found.names:
-                raise UserError(f"{path}: no column {name!r}; it has {', '.join(found.names)}")
+                has = ", ".join(found.names)
+                raise UserError(f"{path}: no column {name!r}; it has {has}: {which(ours)}")
         kept = {name: ours for name, ours in names.items() if name in found.names}
         (id_column,) = (name for name, ours in kept.items() if ours == "id")
         whole_numbers[0] &= _is_integer(found.field(id_column).type)

@@ -115,6 +115,11 @@ def _one_by_one(
                 left_out[at] = _flaw(line, names)
 
 
+def which(ours: str) -> str:
+    """Say how to name the field that holds what we call `id` or `text`."""
+    return f"name the one that holds the {ours} with --{ours}-field"
+
+
 def _flaw(line: bytes | int, names: Mapping[str, str]) -> str:
     """Say what is wrong with a line that could not be decoded."""
     if line == CUT_SHORT:
@@ -129,10 +134,10 @@ def _flaw(line: bytes | int, names: Mapping[str, str]) -> str:
         return f"found {type(found).__name__}, wanted an object with id and text"
     for name, ours in names.items():
         value = found.get(name)
+        if ours in {"id", "text"} and name not in found:
+            return f"no {name!r}; it has {', '.join(found)}: {which(ours)}"
         if ours == "id" and (isinstance(value, bool) or not isinstance(value, (str, int))):
             return f"{name!r} is {value!r}; wanted a string or a number"
-        if ours == "text" and name not in found:
-            return f"no {name!r}; it has {', '.join(found)}"
         if ours == "text" and not isinstance(value, (str, type(None))):
             return f"{name!r} is not text but {type(value).__name__}"
     return "JSON that cannot be read; write it with another program"

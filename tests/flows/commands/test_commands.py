@@ -93,7 +93,7 @@ def test_dedup_takes_several_files_and_names_and_keeps_whole_rows(tmp_path):
     out, keep = tmp_path / "out.parquet", tmp_path / "kept.jsonl.zst"
     done = webtext(
         *("dedup", tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz", "-o", out, "--keep", keep),
-        *("--id", "key", "--text", "body", "--threshold", "0.8"),
+        *("--id-field", "key", "--text-field", "body", "--threshold", "0.8"),
         *("--set", "duplicates.verify = 'jaccard'"),
     )
     assert done.returncode == 0, done.stderr

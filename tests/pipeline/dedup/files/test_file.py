@@ -112,7 +112,7 @@ BROKEN = [
     (b"plain text\n", "in.txt", "line 1: not JSON"),
     (b"\nnot json\nnor this\n", "in.jsonl", "line 2: not JSON"),
     (b"[1, 2]\n", "in.jsonl", "line 1: found list, wanted an object with id and text"),
-    (b'{"text": "a"}\n', "in.jsonl", "line 1: 'id' is None; wanted a string or a number"),
+    (b'{"text": "a"}\n', "in.jsonl", "line 1: no 'id'; it has text: name .* --id-field"),
     (b'{"id": true, "text": "a"}\n', "in.jsonl", "line 1: 'id' is True; wanted a string or"),
     (b'{"id": 1, "body": "a"}\n', "in.jsonl", "line 1: no 'text'; it has id, body"),
     (b'{"id": 1, "text": 5}\n', "in.jsonl", "line 1: 'text' is not text but int"),
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(tmp_path, data, name, mess
 def test_a_parquet_file_without_the_columns_says_what_it_has(tmp_path):
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"id": ["a"], "body": ["b"]}), path)
-    with pytest.raises(UserError, match="no column 'text'; it has id, body"):
+    with pytest.raises(UserError, match=r"no column 'text'; it has id, body: name .* --text-field"):
         dedup(path)
     pq.write_table(pa.table({"id": ["a", None], "text": ["b", "c"]}), path)
     with pytest.raises(UserError, match="row 1 has no id; give every row one"):
@@ -198,12 +198,12 @@ def test_an_id_that_two_files_have_is_told(tmp_path):
 
 
 def test_a_bad_line_far_into_a_file_is_named_by_its_number(tmp_path, caplog):
-    rows = [{"id": n, "text": prose(n % 7), "more": {"n": [n]}} for n in range(6000)]
+    rows = [{"id": n, "text": f"row {n}", "more": {"n": [n]}} for n in range(2000)]
     path = tmp_path / "in.jsonl"
-    path.write_bytes(b"\n" + lines(rows) + b'{"id": 6000, "text": "a"} {"id": 6001, "text": "b"}\n')
+    path.write_bytes(b"\n" + lines(rows) + b'{"id": 2000, "text": "a"} {"id": 2001, "text": "b"}\n')
     table, _ = dedup(path)
-    assert table.num_rows == 6000
-    assert "in.jsonl: left out 1 lines; line 6002: not JSON" in caplog.text
+    assert table.num_rows == 2000
+    assert "in.jsonl: left out 1 lines; line 2002: not JSON" in caplog.text
 
 
 def test_lines_that_are_no_rows_cost_themselves_and_are_counted(tmp_path, caplog):

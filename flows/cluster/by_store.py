@@ -15,6 +15,7 @@ from webtext.pipeline.core.pool import Work
 from webtext.pipeline.core.shards import PARTIAL, sync_directory
 from webtext.pipeline.core.stores.object_store import StoreError
 from webtext.pipeline.core.stores.store_parts import (
+    ONCE,
     PARTS,
     Away,
     Done,
@@ -108,6 +109,8 @@ class Exchange:
             self._sent[path] = _stamp(path)
         finally:
             partial.unlink(missing_ok=True)
+        if ONCE in path.name:
+            self.copy.store.delete(self._key(written.name))
 
     def _give(self, name: str) -> None:
         """Send a file, and the others of its folder: most items lack those too."""

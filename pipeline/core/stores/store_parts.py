@@ -41,6 +41,7 @@ from webtext.pipeline.core.stores.working_copy import WorkingCopy
 PARTS = ".parts"  # folder of the store with the files of steps under way, a folder a run in it
 # Of this machine: several may have one folder for their copies, and no other's processes are known.
 NODE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+ONCE = "@"  # in the name of a file that the build alone reads: it goes once it was fetched
 USED = ".used-"  # begins the names of files that say which processes use a copy
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.shards import Directory, replacing, sync_directory
 from webtext.pipeline.core.stores import working_copy
+from webtext.pipeline.core.stores.store_parts import ONCE
 from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.division.dealing import Portion, begin, rest
 from webtext.pipeline.crawl.frontier import schema
@@ -24,7 +25,9 @@ from webtext.pipeline.crawl.meter import PartMeter
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 
-SECONDS = 1800.0  # of a slice: what a lost worker costs at most
+# Of a slice: what a lost worker costs at most. Many times as long as the longest visit, of several
+# redirects with the longest delays, for visits under way at its end are made again.
+SECONDS = 1800.0
 COPY = 1 << 20  # bytes at a time
 
 
@@ -51,6 +54,8 @@ def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: 
             former = frontier_of(portion)
             working_copy.fetched(former)
             shutil.copyfile(former, scratch / schema.NAME)
+            if working_copy.bringers:  # this machine's copy; another try gets it again
+                former.unlink()
         with room_needed(Directory(scratch)):
             frontier = opened(scratch / schema.NAME, mine)
         try:
@@ -75,7 +80,7 @@ def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: 
             frontier.close()
         for name, _, end in files:
             if end > (start := before.get(name, 0)):
-                with replacing(portion.folder / f"{name}@{start}@{token}") as partial:
+                with replacing(portion.folder / f"{name}{ONCE}{start}{ONCE}{token}") as partial:
                     _copy(scratch / name, start, end, partial)
         with replacing(frontier_of(replace(portion, token=token))) as partial:
             shutil.copyfile(scratch / schema.NAME, partial)
@@ -103,7 +108,7 @@ def taken(portion: Portion, found: Slice) -> Portion:
     Raises:
         PipelineError: a file is shorter than the slice believes.
     """
-    for path in sorted(portion.folder.glob(f"*@{found.token}")):
+    for path in sorted(portion.folder.glob(f"*{ONCE}{found.token}")):
         if not append(portion.home, path, strictly=True):
             raise PipelineError(f"{path}: does not begin where {portion.home} ends")
     if portion.token:
@@ -116,7 +121,7 @@ def append(home: Path, path: Path, strictly: bool = False) -> bool:
 
     What a kill left of it is cut off before if the slice is known to be the next one (`strictly`).
     """
-    name, start, _ = path.name.split("@")
+    name, start, _ = path.name.split(ONCE)
     target, at = home / name, int(start)
     size = target.stat().st_size if target.exists() else 0
     if size < at or (size > at and not strictly):
@@ -133,8 +138,6 @@ def append(home: Path, path: Path, strictly: bool = False) -> bool:
 
 def left(home: Path) -> None:
     """Append the slices that came before the command died, those whose turn it is."""
-    paths = sorted(
-        (home / schema.PARTS).glob("*/*@*@*"), key=lambda path: int(path.name.split("@")[1])
-    )
-    for path in paths:
+    there = (home / schema.PARTS).glob(f"*/*{ONCE}*{ONCE}*")
+    for path in sorted(there, key=lambda path: int(path.name.split(ONCE)[1])):
         append(home, path)

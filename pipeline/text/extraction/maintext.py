@@ -41,7 +41,7 @@ class Reading:
     pages:
 
         engine                         WCXB   scrapinghub   readability   segments
-        blocks, pages it never saw     .886          .963          .947       .932
+        blocks, pages it never saw     .889          .963          .943       .935
         blocks, as it is               .919          .975                     .943
         trafilatura 2.3.1              .832          .960          .932       .937
         trafilatura, favor_precision   .764          .964          .930       .931

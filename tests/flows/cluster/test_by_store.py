@@ -1,5 +1,6 @@
 """A build by workers that share nothing with it but an object store: the same bytes as local."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ import pytest
 from tests.flows.conftest import environment, webtext
 from tests.flows.test_store_whole_way import Machine, content, local
 from tests.pipeline.core.test_pool import wait_until
+from webtext.flows.cluster.by_store import Exchange
 from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
-from webtext.pipeline.core.stores.store_parts import PARTS
+from webtext.pipeline.core.stores.store_parts import PARTS, Done, Written
+from webtext.pipeline.core.stores.working_copy import WorkingCopy
 
 CLI = [sys.executable, "-m", "distributed.cli"]
 STEPS = ("links", "documents", "paragraphs", "signatures", "duplicates", "corpus", "tokens")
@@ -145,6 +148,18 @@ def test_two_machines_that_share_only_a_store_give_the_same_bytes(
     assert client.run("verify", address).returncode == 0
 
 
+def test_a_file_that_the_build_alone_reads_goes_from_the_store_once_it_is_here(s3, tmp_path):
+    store = ObjectStore(parse(f"s3://{s3.bucket()}/data"))
+    exchange = Exchange(WorkingCopy(tmp_path, store))
+    names = ["pages-0/parts/1of2/00000.warc.gz@0@1a", "pages-0/parts/1of2/1a.sqlite"]
+    for name in names:
+        store.put(f"{PARTS}/{exchange.run}/{name}", b"x")
+    sent = [Written(name, hashlib.sha256(b"x").hexdigest(), 1) for name in names]
+    assert exchange.take(Done("said", sent)) == (True, "said")
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"x", b"x"]
+    assert [*store.keys(PARTS)] == [f"{PARTS}/{exchange.run}/{names[1]}"]
+
+
 def begun(s3, step: str) -> bool:
     """Whether a worker has sent a file of a step, so that it has not told of that item yet."""
     return any(PARTS in key and step in key for key in list(s3.faults.puts))
@@ -188,6 +203,41 @@ def test_a_machine_that_is_lost_while_it_crawls_costs_its_slice(
         assert made.left("second") == []
     assert content(address) == made_locally
     assert client.run("verify", address).returncode == 0
+
+
+BRIEFLY = """
+import sys
+from webtext.flows.commands.command_line import main
+from webtext.pipeline.crawl.division import slices
+slices.SECONDS = 6.0  # of a web whose slowest page ends after 3 s
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_crawl_of_many_slices_by_machines_that_share_a_store_has_the_same_bytes(
+    made_locally, small_web, s3, tmp_path
+):
+    address = f"s3://{s3.bucket()}/data"
+    with cluster(s3, tmp_path / "cluster") as made:
+        for name in ("first", "second"):
+            made.worker(name)
+        slow = ["crawl.delay = 0.3", "crawl.max_delay = 0.3", "crawl.delay_per_ip = 0"]
+        words = build(made, s3, address, small_web, *(w for one in slow for w in ("--set", one)))
+        done = subprocess.run(
+            [sys.executable, "-c", BRIEFLY, *map(str, words)],
+            env=Machine(s3, made.client).environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+    assert done.returncode == 0, done.stderr
+    handed_in = [key for key in s3.faults.puts if PARTS in key and key.endswith(".sqlite")]
+    print(f"{len(handed_in)} slices")
+    assert len(handed_in) > 4
+    assert content(address) == made_locally
 
 
 def crawling(folder: Path) -> bool:

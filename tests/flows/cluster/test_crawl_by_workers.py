@@ -23,10 +23,12 @@ from tests.pipeline.crawl.survival import Server, conserved
 from tests.pipeline.crawl.test_divided import fates, without_attempts
 from webtext.flows.building.settings import load
 from webtext.flows.cluster.connecting import opened
+from webtext.flows.cluster.dask_runner import Told
 from webtext.pipeline.build import Build
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.crawl.engine import crawl
 from webtext.pipeline.crawl.frontier import schema
+from webtext.pipeline.crawl.frontier.frontier import Frontier, LockedError
 from webtext.pipeline.crawl.settings import Crawl
 
 DELAY = 0.3  # s between requests to a host
@@ -117,6 +119,19 @@ def crawled(folder, every, settings, server, workers=1, shown=None):
     crawl(settings, made, out, workers, lambda *args: told.append(args))
     assert not (out.path / schema.PARTS).exists()
     return fates(conserved(folder, every))
+
+
+def test_losses_do_not_count_against_an_item_that_gets_further():
+    told = Told(lasting=str)
+    blamed = []
+    for done in (5, 9, 9, 4, 10):
+        told.hear((0.0, {"about": 1, "done": done, "figures": {"kept": done}}))
+        blamed.append(told.lost(1))
+    assert blamed == [False, False, True, True, False]
+    assert (told.units(), told.note()) == (0, "{}")
+    short = Told()
+    short.hear((0.0, {"about": 1, "done": 5, "figures": {}}))
+    assert short.lost(1)
 
 
 @pytest.mark.slow
@@ -213,3 +228,39 @@ def test_ctrl_c_ends_all_parts_in_seconds_and_any_number_of_parts_goes_on(
     assert all(path.read_bytes().startswith(content) for path, content in before.items())
     assert "5 parts: " in done.stderr
     same(by_one, data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_parts_of_a_command_that_is_killed_end_and_are_taken_up(
+    cluster, small_web, by_one, tmp_path
+):
+    data = tmp_path / "data"
+    asked = ["build", "demo", "--data", data, "--no-prefect", "--runner", "dask"]
+    asked += ["--address", cluster, *small_web.options, *RECIPE]
+    with subprocess.Popen(
+        command(*asked), env=environment(), stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        wait_until(lambda: written(data) > 20_000)
+        os.killpg(process.pid, signal.SIGKILL)
+    begun = time.monotonic()
+    wait_until(lambda: free(data), 60)
+    print(f"the parts had ended after {time.monotonic() - begun:.1f} s")
+    size = written(data)
+    time.sleep(2)
+    assert written(data) == size
+    done = webtext(*asked)
+    assert done.returncode == 0, done.stderr
+    same(by_one, data)
+
+
+def free(data) -> bool:
+    """Whether no worker has the frontier of a part open."""
+    paths = list(data.glob(f"pages-*/{schema.PARTS}/*/{schema.NAME}"))
+    assert paths
+    for path in paths:
+        try:
+            Frontier(path).close()
+        except LockedError:
+            return False
+    return True

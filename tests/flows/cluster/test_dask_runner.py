@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from tests.flows.building.test_growing import link, one
-from tests.flows.cluster.test_by_store import address_in
 from tests.flows.conftest import command, environment, webtext
 from tests.pipeline.core.test_pool import alive, die_always, die_once, fail, square, wait_until
 from webtext.flows.building.settings import load
@@ -281,24 +280,6 @@ def children(pid: int) -> list[int]:
         int(one) for path in told.parents[1].glob("*/children") for one in path.read_text().split()
     ]
     return found + [one for child in found for one in children(child)]
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    """A scheduler and two workers, as users start them; gives its address."""
-    told = tmp_path / "scheduler.json"
-    base = [sys.executable, "-m", "distributed.cli"]
-    options = {"env": environment(), "cwd": tmp_path, "stderr": subprocess.DEVNULL}
-    start = [f"{base[2]}.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
-    scheduler = [*base[:2], *start, "--scheduler-file", str(told), "--no-dashboard"]
-    with subprocess.Popen(scheduler, **options) as first:
-        address = address_in(told)
-        worker = [*base[:2], f"{base[2]}.dask_worker", "--scheduler-file", str(told)]
-        more = ["--nworkers", "2", "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
-        with subprocess.Popen([*worker, *more], **options) as second:
-            yield address
-            second.terminate()
-        first.terminate()
 
 
 @pytest.mark.slow

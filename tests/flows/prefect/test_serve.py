@@ -168,6 +168,33 @@ def test_a_build_joins_the_users_server_and_ends_when_it_is_cancelled_there(serv
     assert not (other / "prefect.db").exists(), "no second server was started"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_cancelled_build_ends_the_parts_of_its_crawl_at_dasks_workers(serving, small_web):
+    data = serving.folder / "elsewhere" / "parts"
+    slow = ["--set", "crawl.delay = 1", "--set", "crawl.latency_factor = 0"]
+    asked = ["build", "demo", "--data", str(data), "--runner", "dask", "--workers", "2"]
+    with subprocess.Popen(
+        command(*asked, *small_web.options, *slow),
+        cwd=serving.folder,
+        env=settings(serving.folder),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_until(lambda: any(data.glob("pages-*/*-p*of2.warc.gz")) or process.poll() is not None)
+        named = {"name": {"like_": "demo 20"}, "state": {"type": {"any_": ["RUNNING"]}}}
+        wait_until(lambda: serving.runs(**named))
+        (run,) = serving.runs(**named)
+        state = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
+        serving.api.ask("POST", f"/flow_runs/{run['id']}/set_state", state)
+        begun = time.monotonic()
+        _, said = process.communicate(timeout=100)
+        print(f"ended {time.monotonic() - begun:.1f} s after the cancel")
+    assert process.returncode == 130, said
+    assert "cancelled on Prefect's page; the same command goes on from here" in said
+    assert "Traceback" not in said
+
+
 def test_sigterm_ends_all_of_it_with_exit_code_0(serving):
     serving.process.terminate()
     assert serving.process.wait(30) == 0

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import datetime
@@ -110,6 +111,14 @@ class Log(list):
     retry_after = "0"  # s, as a refusal says
     refuse = 0  # so many more requests are answered with 429
     stop_after = None  # after so many requests all are answered with 418
+
+    def __init__(self):
+        super().__init__()
+        self.times = []  # of each request, monotonic
+
+    def append(self, one):
+        self.times.append(time.monotonic())
+        super().append(one)
 
     def ranges(self, pattern=""):
         return [one for one in self if re.search(pattern, one[0]) and one[3] == 206]

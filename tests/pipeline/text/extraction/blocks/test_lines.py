@@ -34,6 +34,7 @@ def lines(inside):
         ("<p>one</br>two</BR>three</p>", "one\ntwo\nthree"),
         ("<p>in <st1:place><st1:city>Oldport</st1:city></st1:place>, <o:p></o:p>now</p>",
          "in Oldport, now"),
+        ("<p><b>wed</b><o:p></o:p><i>ding</i></p>", "wedding"),
         ("<p>a <my-term>net</my-term> of <output>4</output> knots</p>", "a net of 4 knots"),
         ("<my-page>above<my-part><p>a</p></my-part>below</my-page>", "above\na\nbelow"),
         ("<p>he said <q>no</q>.</p>", 'he said "no".'),

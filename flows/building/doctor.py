@@ -233,8 +233,9 @@ def prefect_settings(data: Path) -> Finding:
             return Finding("Prefect", "ok", f"{found}, which answers")
     except (OSError, ValueError, http.client.HTTPException) as error:
         advice = "start that server, or unset PREFECT_API_URL to have one started"
-        place = "PREFECT_API_URL" if "@" in url else url
-        return Finding("Prefect", "bad", f"{place} does not answer ({error})", advice)
+        hidden = "@" in url  # a password, which the words of the error could hold as well
+        place, why = ("PREFECT_API_URL", type(error).__name__) if hidden else (url, error)
+        return Finding("Prefect", "bad", f"{place} does not answer ({why})", advice)
 
 
 def prefect_database(data: Path) -> Finding:

@@ -53,8 +53,7 @@ class Api:
                 told = error.read(500).decode(errors="replace")
             raise ApiError(f"{method} {path}: HTTP {error.code} {told}", error.code) from None
         except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise ApiError(f"{self.url}: {reason}") from None
+            raise ApiError(f"{without_password(self.url)}: {reason(error, self.url)}") from None
 
     def healthy(self, timeout: float = 2.0) -> bool:
         """Whether the server answers within `timeout` seconds."""
@@ -63,6 +62,24 @@ class Api:
         except ApiError:
             return False
         return True
+
+
+def without_password(url: str) -> str:
+    """Return a URL without the user and the password that it may have.
+
+    >>> without_password("http://me:secret@127.0.0.1/api")
+    'http://127.0.0.1/api'
+    """
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
+
+
+def reason(error: Exception, url: str) -> str:
+    """Return why a request failed; only the kind of error where its words could hold a password."""
+    if "@" in url:
+        return type(error).__name__
+    return str(error.reason if isinstance(error, urllib.error.URLError) else error)
 
 
 def proves(url: str, secret: str, timeout: float = 2.0) -> bool:

@@ -54,16 +54,17 @@ class Alone:
 class Together(Alone):
     """A runner's workers ask, so many at a time as there may be connections.
 
-    Each has an equal share of the rate, and so has this process, which reads lists meanwhile.
+    Each has an equal share of the rate and the connections, and so has this process, which reads
+    lists meanwhile.
     """
 
     def __init__(self, settings: CommonCrawl, crawl: Crawl, runner: Runner) -> None:
         self.runner = runner
-        self.parts = max(1, min(runner.size, settings.connections))
+        self.parts = max(1, min(runner.size, settings.connections - 1))
         self.share = replace(
             settings,
             rate=settings.rate / (self.parts + 1),
-            connections=max(1, settings.connections // self.parts),
+            connections=max(1, settings.connections // (self.parts + 1)),
         )
         self.crawl = crawl
         self._requests = self._bytes = 0  # of the workers

@@ -135,3 +135,10 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} is taken by another program"):
             Server(tmp_path, print, port)
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:9", "127.0.0.1"])
+def test_an_error_of_a_server_tells_no_password_of_its_address(place):
+    with pytest.raises(ApiError, match=r"^http://127\.0\.0\.1") as told:
+        Api(f"http://me:a-secret@{place}/api").ask("GET", "/health", timeout=2.0)
+    assert "a-secret" not in str(told.value)

@@ -66,7 +66,7 @@ def test_workers_of_a_runner_take_the_same_bytes_each_at_its_share_of_the_rate(
     given, out = Directory(tmp_path / "links-0"), Directory(tmp_path / "pages-1")
     out.path.mkdir()
     with serving(home) as (port, log):
-        (found,) = take(*settings(port, index, connections=2), given, out, silent, hands)
+        (found,) = take(*settings(port, index, connections=3), given, out, silent, hands)
     assert (found, digests(out)) == (passage, digests(alone))
     assert set(hands.most) == {2}  # no more than there may be connections
     assert {round(1 / pause) for pause in shares} == {333_333}  # of the rate of the tests, a third

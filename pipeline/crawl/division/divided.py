@@ -92,6 +92,7 @@ def crawl(
         for path in ended:
             _joined(frontier, path, settings)
     join(frontier, out.path, settings)
+    recovery.take_up(frontier, out.path)  # of a part whose frontier was damaged
     if frontier.tally().total() < every:
         rest(settings)
 
@@ -111,13 +112,14 @@ def join(frontier: Frontier, home: Path, settings: Crawl) -> None:
 
 def _joined(frontier: Frontier, path: Path, settings: Crawl) -> None:
     """Put the outcomes of a part, whose frontier is at `path`, into that of the whole crawl."""
-    part = claimed(path, settings)
     try:
-        _put_down(frontier, part)
+        part = claimed(path, settings)
+        try:
+            _put_down(frontier, part)
+        finally:
+            part.close()
     except DamagedError as error:
         log.warning("%s: the WARC files are read instead", str(error).split(";")[0])
-    finally:
-        part.close()
 
 
 def _put_down(frontier: Frontier, part: Frontier) -> None:

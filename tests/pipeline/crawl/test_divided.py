@@ -1,5 +1,6 @@
 """A crawl whose parts are tasks of a runner fetches what one crawl does, whoever is lost."""
 
+import errno
 import gzip
 import re
 import time
@@ -23,7 +24,7 @@ from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.meter import Meter, line
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
-from webtext.pipeline.urls.parts import dealt
+from webtext.pipeline.urls.parts import Part, dealt
 
 BUSY = replace(EAGER, hosts_in_flight=5)
 FEW = [
@@ -329,3 +330,47 @@ def test_slices_that_came_before_the_command_died_are_kept(tmp_path, alone, monk
     text = b"".join(map(gzip.decompress, came.values())).decode()
     had = set(re.findall(r"WARC-Target-URI: (\S+)", text))
     assert not had & {url for _, url in web.asked[asked:]}
+
+
+def test_no_byte_of_a_slice_is_lost_when_appending_it_is_cut_off_or_it_came_twice(
+    tmp_path, monkeypatch
+):
+    part = dealing.Portion(tmp_path, Part(1, 2), (), asked=False)
+    part.folder.mkdir(parents=True)
+    name, whole, twice = "00000-p1of2.warc.gz", bytes(range(256)) * 8, b"other bytes" * 9
+    (part.folder / f"{name}@0@b").write_bytes(whole)
+    (part.folder / f"{name}@0@c").write_bytes(twice)
+
+    def full(source, target, _length):
+        target.write(source.read(700))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+            patch.setattr(slices.shutil, "copyfileobj", full)
+            slices.taken(part, slices.Slice(done=True, token="b"))
+    assert (tmp_path / name).stat().st_size == 1400
+    frontier = Frontier(tmp_path / schema.NAME)
+    divided.join(frontier, tmp_path, BUSY)
+    frontier.close()
+    assert (tmp_path / name).read_bytes() == whole
+    assert [path.read_bytes() for path in (tmp_path / "torn").iterdir()] == [twice]
+
+
+@pytest.mark.parametrize("runner", [Hands, Apart])
+def test_a_part_whose_frontier_is_damaged_at_its_end_is_read_from_its_files(
+    tmp_path, caplog, runner
+):
+    class Spoiling(runner):
+        def each(self, work, items, *more, **how):
+            found = super().each(work, items, *more, **how)
+            (path,) = items[0].folder.glob("*.sqlite")
+            path.write_bytes(b"junk" * 5000)
+            return found
+
+    web = FakeWeb()
+    run(tmp_path, web, Spoiling(), BRIEF)
+    conserved(tmp_path, FEW)
+    assert Counter(url for _, url in web.asked) == Counter(EVERY)
+    assert "which was set aside in " in caplog.text
+    assert "set aside in None" not in caplog.text

@@ -68,8 +68,7 @@ def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: 
                 for name, end in before.items():  # a hole stands for what was handed in
                     (scratch / name).touch()
                     os.truncate(scratch / name, end)
-                if portion.asked or portion.token:
-                    rest(mine, strictly=True)
+                rest(mine, strictly=True)  # a lost try, which left nothing, may have asked
                 meter = PartMeter(time.monotonic() + seconds)
                 try:
                     sink = Sink(scratch, mine, tag=portion.tag)

@@ -153,13 +153,17 @@ def _begun(target: Path, at: int, path: Path) -> bool:
     return True
 
 
+def waiting(home: Path) -> list[Path]:
+    """Return the slices that a command that died has not appended."""
+    return list((home / schema.PARTS).glob(f"*/*{ONCE}*{ONCE}*"))
+
+
 def left(home: Path) -> None:
     """Append the slices that came before the command died; the others are moved to `torn/`.
 
     What came from the network is never deleted: of two tries of a slice, one has its turn.
     """
-    there = (home / schema.PARTS).glob(f"*/*{ONCE}*{ONCE}*")
-    for path in sorted(there, key=lambda path: (int(path.name.split(ONCE)[1]), path.name)):
+    for path in sorted(waiting(home), key=lambda path: (int(path.name.split(ONCE)[1]), path.name)):
         if not append(home, path):
             torn = home / recovery.TORN
             torn.mkdir(exist_ok=True)

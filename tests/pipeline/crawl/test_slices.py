@@ -8,10 +8,14 @@ import pytest
 from tests.pipeline.crawl.fakes import FakeWeb, dying
 from tests.pipeline.crawl.survival import conserved
 from tests.pipeline.crawl.test_divided import BRIEF, EVERY, FEW, Apart, Hands, resting, run
+from tests.pipeline.crawl.test_recovery import noted
 from webtext.pipeline.crawl.division import dealing, divided, slices
 from webtext.pipeline.crawl.frontier import schema
 from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.insight.purging import purge
+from webtext.pipeline.insight.purging.searching import left
+from webtext.pipeline.urls import forgotten
 from webtext.pipeline.urls.parts import Part
 
 
@@ -75,3 +79,23 @@ def test_a_part_whose_frontier_is_damaged_at_its_end_is_read_from_its_files(
     assert Counter(url for _, url in web.asked) == Counter(EVERY)
     assert "which was set aside in " in caplog.text
     assert "set aside in None" not in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["no WARC file yet", "one part appended"])
+def test_a_purge_takes_out_of_slices_that_wait_what_is_forgotten_and_keeps_the_rest(
+    tmp_path, monkeypatch, times
+):
+    with dying(monkeypatch, slices, "taken", times):
+        run(tmp_path, FakeWeb(), Apart(2), BRIEF)
+    home = tmp_path / "pages"
+    assert len(slices.waiting(home)) == 3 * (3 - times)
+    data = tmp_path / "data"
+    data.mkdir()
+    home = home.rename(data / "pages-0123abcd")
+    forgotten.record(data, [forgotten.request("h7.test")], "asked by mail")
+    plan = purge.plan(data, ["pages"])
+    assert not plan.removed
+    assert not left(purge.purge(data, plan), data)
+    assert not (home / schema.PARTS).exists()
+    held = {path.name: path.read_bytes() for path in home.glob("*.warc.gz")}
+    assert noted(held) == {url for url in EVERY if "h7.test" not in url}

@@ -30,7 +30,7 @@ def opened(path: Path, settings: Crawl) -> Frontier:
     try:
         return Frontier(path, rest=settings.delay)
     except DamagedError as error:
-        parts = [path.with_name(name) for name in schema.FILES]
+        parts = [path.with_name(path.name + end) for end in schema.ENDS]
         folder = set_aside(path.parent, DAMAGED, parts)
         log.warning(
             "%s, which was set aside in %s, is rebuilt now", str(error).split(";")[0], folder

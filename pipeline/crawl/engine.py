@@ -8,7 +8,7 @@ from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
-from webtext.pipeline.crawl.division import divided
+from webtext.pipeline.crawl.division import dealing, divided
 from webtext.pipeline.crawl.fetch import Fetcher
 from webtext.pipeline.crawl.frontier import held, outcomes, recovery, schema
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
@@ -59,6 +59,8 @@ def crawl(
                     held.take_over(frontier, out.path, settings)
                 if not isinstance(workers, int):
                     divided.crawl(settings, frontier, out, workers, progress, fetcher)
+                elif divided.removed(out.path) and frontier.tally().total() < frontier.total():
+                    dealing.rest(settings, strictly=True)  # the parts had asked hosts
                 sink = Sink(out.path, settings)
                 Loop(settings, frontier, sink, Meter(progress)).run(fetcher)
                 note_references(out.path, held.references(frontier))

@@ -31,6 +31,7 @@ class SmallWeb:
             f"links.sources = [{str(self.dump)!r}]",
             f"crawl.connect_to = ['*:80:127.0.0.1:{self.port}', '*:443:127.0.0.1:{self.port}']",
             "crawl.first_byte_timeout = 3.0",
+            "crawl.max_delay = 5.0",
             "links.shards = 4",
             "links.shard_records = 1",
             "tokens.shard_tokens = 20_000",

@@ -79,9 +79,12 @@ class Portion:
         return f"-p{self.part.number}of{self.part.of}"
 
 
-def deal(frontier: Frontier, home: Path, parts: int, alone: bool = False) -> list[Portion]:
+def deal(
+    frontier: Frontier, home: Path, parts: int, asked: bool = False, alone: bool = False
+) -> list[Portion]:
     """Deal the pending links out by registrable domain; return the parts that have some.
 
+    `asked`: hosts may have been asked a moment ago, by a command that left no WARC file.
     Without those of which an earlier crawl has a page, if workers stand `alone` and do not see it.
     """
     known: dict[str, list[tuple[str, int, int]]] = {}
@@ -89,7 +92,7 @@ def deal(frontier: Frontier, home: Path, parts: int, alone: bool = False) -> lis
         known.setdefault(series_of(name)[0], []).append((name, shard, end))
     portions = []
     for number in range(1, parts + 1):
-        one = Portion(home, Part(number, parts), (), asked=bool(known))
+        one = Portion(home, Part(number, parts), (), asked=asked or bool(known))
         portions.append(replace(one, files=tuple(known.get(one.tag, ()))))
     counts = [0] * parts
     with ExitStack() as stack:

@@ -59,11 +59,12 @@ def crawl(
         UserError: a worker cannot write, or another crawl is at work in the directory.
         PipelineError: a part killed its worker twice without getting on.
     """
+    asked = removed(out.path)
     every, before = frontier.total(), frontier.tally().total()
     if every == before or settings.part:
         return
     parts = settings.parts or min(max(runner.size, 1), MOST_PARTS)
-    going = deal(frontier, out.path, parts, not runner.shares)
+    going = deal(frontier, out.path, parts, asked, not runner.shares)
 
     told = before
 
@@ -92,12 +93,16 @@ def crawl(
         for path in ended:
             _joined(frontier, path, settings)
     join(frontier, out.path, settings)
+    recovery.take_up(frontier, out.path)  # of a part whose frontier was damaged
+    removed(out.path)
     if frontier.tally().total() < every:
-        rest(settings)
+        rest(settings, strictly=True)
 
 
 def join(frontier: Frontier, home: Path, settings: Crawl) -> None:
-    """Put the outcomes of all parts into the frontier of the whole crawl, and end the parts.
+    """Put the outcomes of all parts into the frontier of the whole crawl.
+
+    The parts stay until `removed`: that they are there says that hosts were asked just now.
 
     Raises:
         UserError: one of them is still at work.
@@ -106,18 +111,25 @@ def join(frontier: Frontier, home: Path, settings: Crawl) -> None:
     if recovery.taken_up(frontier):  # else all WARC files are read anyway
         for path in sorted((home / schema.PARTS).glob(f"*/{schema.NAME}")):
             _joined(frontier, path, settings)
+
+
+def removed(home: Path) -> bool:
+    """Remove the parts, whose outcomes are joined; tell whether there were any."""
+    there = (home / schema.PARTS).exists()
     shutil.rmtree(home / schema.PARTS, ignore_errors=True)
+    return there
 
 
 def _joined(frontier: Frontier, path: Path, settings: Crawl) -> None:
     """Put the outcomes of a part, whose frontier is at `path`, into that of the whole crawl."""
-    part = claimed(path, settings)
     try:
-        _put_down(frontier, part)
+        part = claimed(path, settings)
+        try:
+            _put_down(frontier, part)
+        finally:
+            part.close()
     except DamagedError as error:
         log.warning("%s: the WARC files are read instead", str(error).split(";")[0])
-    finally:
-        part.close()
 
 
 def _put_down(frontier: Frontier, part: Frontier) -> None:
@@ -160,7 +172,7 @@ def crawl_part(settings: Crawl, fetcher: MakeFetcher, portion: Portion) -> None:
             begin(frontier, portion)
             recovery.take_up(frontier, portion.home, portion.tag, part=True)
             if again or portion.asked:
-                rest(mine)
+                rest(mine, strictly=True)
             sink = Sink(portion.home, mine, tag=portion.tag)
             meter = PartMeter()
             Loop(mine, frontier, sink, meter).run(fetcher)

@@ -5,6 +5,7 @@ The next slice, by whichever worker, begins with that frontier; so a lost one co
 What a slice hands in has names that no other try gives, and only what is told counts.
 """
 
+import logging
 import os
 import shutil
 import time
@@ -19,11 +20,13 @@ from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.core.stores.store_parts import ONCE
 from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.division.dealing import Portion, begin, rest
-from webtext.pipeline.crawl.frontier import schema
+from webtext.pipeline.crawl.frontier import recovery, schema
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.meter import PartMeter
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
+
+log = logging.getLogger(__name__)
 
 # Of a slice: what a lost worker costs at most. Many times as long as the longest visit, of several
 # redirects with the longest delays, for visits under way at its end are made again.
@@ -65,8 +68,7 @@ def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: 
                 for name, end in before.items():  # a hole stands for what was handed in
                     (scratch / name).touch()
                     os.truncate(scratch / name, end)
-                if portion.asked or portion.token:
-                    rest(mine, strictly=True)
+                rest(mine, strictly=True)  # a lost try, which left nothing, may have asked
                 meter = PartMeter(time.monotonic() + seconds)
                 try:
                     sink = Sink(scratch, mine, tag=portion.tag)
@@ -119,15 +121,20 @@ def taken(portion: Portion, found: Slice) -> Portion:
 def append(home: Path, path: Path, strictly: bool = False) -> bool:
     """Append a slice of a WARC file where it belongs, if it is its turn; tell whether it was.
 
-    What a kill left of it is cut off before if the slice is known to be the next one (`strictly`).
+    What is there of it already, for a kill or a full disk cut it off, is not written again. Other
+    bytes in its place go to `torn/` if the slice is known to be the next one (`strictly`).
     """
     name, start, _ = path.name.split(ONCE)
     target, at = home / name, int(start)
     size = target.stat().st_size if target.exists() else 0
-    if size < at or (size > at and not strictly):
+    if size < at:
         return False
+    if size > at and not _begun(target, at, path):
+        if not strictly:
+            return False
+        size -= recovery.tear(target, at)
     with target.open("ab") as whole, path.open("rb") as piece:
-        whole.truncate(at)
+        piece.seek(size - at)
         shutil.copyfileobj(piece, whole, COPY)
         whole.flush()
         os.fsync(whole.fileno())
@@ -136,8 +143,30 @@ def append(home: Path, path: Path, strictly: bool = False) -> bool:
     return True
 
 
+def _begun(target: Path, at: int, path: Path) -> bool:
+    """Whether what a file has from there on is the beginning of a slice, or all of it and more."""
+    with target.open("rb") as whole, path.open("rb") as piece:
+        whole.seek(at)
+        while (there := whole.read(COPY)) and (mine := piece.read(COPY)):
+            if there[: len(mine)] != mine[: len(there)]:
+                return False
+    return True
+
+
+def waiting(home: Path) -> list[Path]:
+    """Return the slices that a command that died has not appended."""
+    return list((home / schema.PARTS).glob(f"*/*{ONCE}*{ONCE}*"))
+
+
 def left(home: Path) -> None:
-    """Append the slices that came before the command died, those whose turn it is."""
-    there = (home / schema.PARTS).glob(f"*/*{ONCE}*{ONCE}*")
-    for path in sorted(there, key=lambda path: int(path.name.split(ONCE)[1])):
-        append(home, path)
+    """Append the slices that came before the command died; the others are moved to `torn/`.
+
+    What came from the network is never deleted: of two tries of a slice, one has its turn.
+    """
+    for path in sorted(waiting(home), key=lambda path: (int(path.name.split(ONCE)[1]), path.name)):
+        if not append(home, path):
+            torn = home / recovery.TORN
+            torn.mkdir(exist_ok=True)
+            path.rename(torn / path.name)
+            sync_directory(torn)
+            log.warning("%s: fits to no file in %s, so it was moved to %s", path, home, torn)

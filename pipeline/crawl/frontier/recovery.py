@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 NOTE = "outcome"  # the line of a metadata record that holds an outcome as JSON
 GIVEN_UP = "host-given-up"  # the line that says that no more URLs of a host will be requested
-TORN = "torn"  # folder of bytes that are not whole records
+TORN = "torn"  # folder of bytes that are not whole records, and of slices that came twice
 ROWS = 4096  # at a time
 COPY = 1 << 20  # bytes at a time
 

@@ -17,7 +17,8 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.frontier.rows import FOUND, PENDING, SHARD
 
 NAME = "frontier.sqlite"  # of the file, next to the WARC files until all outcomes are written
-FILES = tuple(NAME + suffix for suffix in ("", "-wal", "-shm", "-journal"))
+ENDS = ("", "-wal", "-shm", "-journal")  # of the names of SQLite's files, after the table's own
+FILES = tuple(NAME + end for end in ENDS)
 PARTS = "parts"  # folder next to it, while a runner's workers crawl parts (`division`)
 VERSION = 2  # of the layout; SQLite keeps it as the file's user_version, 0 in a new file
 TAKEN_UP = 1  # SQLite's application_id once the outcomes on disk are added; 0 in a new file

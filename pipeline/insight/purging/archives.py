@@ -38,6 +38,7 @@ def without(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgott
         _without_lines(path, forgotten)
     for path in [path for name in schema.FILES for path in home.path.rglob(name)]:
         path.unlink()  # what it holds is in the WARC files as well
+    shutil.rmtree(home.path / schema.PARTS, ignore_errors=True)  # their slices are appended
     shutil.rmtree(home.path / recovery.TORN, ignore_errors=True)  # ends of records of killed crawls
     if manifest is not None:
         told = {key: value for key, value in manifest.items() if key != "files"}

@@ -29,6 +29,7 @@ from webtext.pipeline.core.shards import Directory, replacing, write_json
 from webtext.pipeline.core.stores import shared_notes, working_copy
 from webtext.pipeline.core.stores.store_records import BESIDE, stored
 from webtext.pipeline.corpus import labels
+from webtext.pipeline.crawl.division import slices
 from webtext.pipeline.crawl.frontier import schema
 from webtext.pipeline.insight.purging import archives, in_store
 from webtext.pipeline.insight.purging.needles import URL, Needles
@@ -130,7 +131,8 @@ def _ranges(home: Directory, forgotten: Forgotten) -> dict[str, list[tuple[int, 
 
 def _crawled(home: Directory) -> bool:
     """Whether it has files that were fetched from the network."""
-    return _step(home) == "pages" and any(home.path.glob("*.warc.gz"))
+    fetched = any(home.path.glob("*.warc.gz")) or bool(slices.waiting(home.path))
+    return _step(home) == "pages" and fetched
 
 
 def _unfinished(home: Directory) -> bool:
@@ -229,8 +231,11 @@ def purge(data: Path, found: Plan, progress: Progress = silent) -> list[Hit]:
     for name, manifest in found.pages.items():
         archive = Directory(data / name)
         with in_store.at_hand(archive):
+            slices.left(archive.path)  # of a crawl that was killed; its pages are cut as others
+            more = _ranges(archive, forgotten) if manifest is None else {}
             for path in sorted(archive.path.glob("*.warc.gz")):
-                if ranges := found.warc.get(f"{name}/{path.name}"):
+                file = f"{name}/{path.name}"
+                if ranges := {*found.warc.get(file, ()), *more.get(file, ())}:
                     bury(path, ranges)
             archives.without(archive, manifest, forgotten)
             in_store.sent(archive)

@@ -48,6 +48,7 @@ def settings(port: int, pause: float = PAUSE) -> Crawl:
     return Crawl(
         contact="test",
         delay=DELAY,
+        max_delay=DELAY,
         delay_per_ip=pause,
         latency_factor=0,
         backoff=DELAY,
@@ -157,7 +158,14 @@ def test_two_workers_ask_as_politely_as_one_and_a_killed_one_is_taken_up(tmp_pat
     assert sum(pages.values()) <= 12  # what was in flight, or not written for 0.2 s
 
 
-RECIPE = ["--set", "crawl.delay = 0.2", "--set", "crawl.latency_factor = 0"]
+RECIPE = [
+    "--set",
+    "crawl.delay = 0.2",
+    "--set",
+    "crawl.max_delay = 0.5",
+    "--set",
+    "crawl.latency_factor = 0",
+]
 
 
 @pytest.fixture(scope="module")

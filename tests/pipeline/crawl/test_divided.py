@@ -25,7 +25,7 @@ from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 from webtext.pipeline.urls.parts import dealt
 
-BUSY = replace(EAGER, hosts_in_flight=5)
+BUSY = replace(EAGER, hosts_in_flight=5, max_delay=0)
 FEW = [
     [f"http://h{i}.test/{j}" for i in range(s, 30, 3) for j in range(1 + i % 7)] for s in range(3)
 ]
@@ -70,6 +70,16 @@ def run(tmp_path, web, workers=1, settings=BUSY, progress=silent):
     (passage,) = crawl(settings, made, out, workers, progress, web)
     assert not (out.path / schema.PARTS).exists()
     return passage
+
+
+def resting(monkeypatch, *owners):
+    """Rest no more; return the list of the parts that do from now on, and whether strictly."""
+    rested = []
+    for owner in owners:
+        monkeypatch.setattr(
+            owner, "rest", lambda one, strictly=False: rested.append((one.part, strictly))
+        )
+    return rested
 
 
 def fates(rows):
@@ -159,8 +169,7 @@ def test_what_a_part_is_told_to_end_it_writes_down(tmp_path, alone):
 
 
 def test_what_redirects_lead_to_in_another_part_is_fetched_at_the_end(tmp_path, monkeypatch):
-    rested = []
-    monkeypatch.setattr(divided, "rest", rested.append)
+    rested = resting(monkeypatch, divided)
 
     class Divided(FakeWeb):
         def __call__(self, settings, gate):
@@ -179,14 +188,14 @@ def test_what_redirects_lead_to_in_another_part_is_fetched_at_the_end(tmp_path, 
     tries = Counter(url for _, url in web.asked)
     twice = {url for url in EVERY if dealt(url.split("/")[2], 3) == 2}
     assert tries == Counter(EVERY) + Counter(twice)
-    assert [settings.part for settings in rested] == [""]
+    assert rested == [("", True)]
     assert {row["warc_file"] for row in rows if row["url"] in twice} <= {
         f"{number:05d}.warc.gz" for number in range(3)
     }
 
 
 def test_a_crawl_that_goes_on_asks_nobody_until_the_delays_are_over(tmp_path, monkeypatch):
-    now, rested = [0.0], []
+    now = [0.0]
 
     class Clock:
         monotonic = staticmethod(lambda: now[0])
@@ -200,12 +209,22 @@ def test_a_crawl_that_goes_on_asks_nobody_until_the_delays_are_over(tmp_path, mo
     assert now[0] == 5
     dealing.rest(Crawl(delay=5, delay_per_ip=2, part="1/4"))
     assert now[0] == 5 + 8
-    monkeypatch.setattr(divided, "rest", rested.append)
+    rested = resting(monkeypatch, divided)
     with dying(monkeypatch, Sink, "write", 25):
         run(tmp_path, FakeWeb(), Hands(2))
     assert rested == []
     run(tmp_path, FakeWeb(), Hands(2))
-    assert [settings.part for settings in rested] == ["1/2", "2/2"]
+    assert rested == [("1/2", True), ("2/2", True)]
+
+
+@pytest.mark.parametrize("then", [2, None], ids=str)
+def test_a_command_that_died_before_it_had_a_file_may_have_asked(tmp_path, monkeypatch, then):
+    rested = resting(monkeypatch, divided, dealing)
+    with dying(monkeypatch, loop.Loop, "run", 1):
+        run(tmp_path, FakeWeb(), Hands(2))
+    assert rested == []
+    run(tmp_path, FakeWeb(), Hands(then) if then else 1)
+    assert rested == ([("1/2", True), ("2/2", True)] if then else [("", True)])
 
 
 def test_a_part_that_a_living_worker_holds_is_not_begun_twice(tmp_path, monkeypatch):
@@ -288,7 +307,7 @@ class Apart(Hands):
         return results
 
 
-BRIEF = replace(BUSY, hosts_in_flight=2, max_delay=0)
+BRIEF = replace(BUSY, hosts_in_flight=2)
 
 
 def test_workers_that_see_no_directory_crawl_slice_by_slice(tmp_path, alone, monkeypatch):

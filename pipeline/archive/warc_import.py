@@ -79,7 +79,7 @@ REASONS: Final[dict[str, str]] = {
     NOT_HTML: "not one of the content types asked for",
     "pages.bad_encoding": "the body's transfer or content encoding cannot be undone",
     "pages.too_large": "the body is longer than allowed; value: the most allowed, in bytes",
-    EMPTY: "status 200 without a body",
+    EMPTY: "status 200 or 203 without a body",
     DUPLICATE_URL: "another record stands for the same page",
     NOT_LINKED: "no link leads to it",
     NOT_IN_WARC: "a link whose page is in none of the WARC files",
@@ -101,7 +101,7 @@ class ImportWarc:
     max_body: int = 10_000_000  # bytes, decoded
 
     name: ClassVar[str] = "pages"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if self.max_body < 1:

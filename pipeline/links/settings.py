@@ -52,7 +52,7 @@ class Harvest:
     remember: bool = field(default=True, metadata={"machine": True})
 
     name: ClassVar[str] = "links"
-    version: ClassVar[int] = 4  # also raised when a file of pipeline/data changes
+    version: ClassVar[int] = 5  # also raised when a file of pipeline/data changes
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -25,6 +25,9 @@ _token = re.compile(
 # Zero whole seconds, perhaps a fraction, a separator, and the URL, with or without a name and
 # quotes. Source: HTML Living Standard, "shared declarative refresh steps".
 _base = re.compile(rb"<base\b([^<>]{1,4000})>", re.IGNORECASE)
+_unread = re.compile(
+    rb"<!--.*?(?:-->|\Z)|<(script|style|template)\b.*?(?:</\1|\Z)", re.IGNORECASE | re.DOTALL
+)
 _at_once = re.compile(
     r"\s*(?:0+[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?:\"([^\"]*)|'([^']*)|(.*))",
     re.IGNORECASE | re.DOTALL,
@@ -44,7 +47,7 @@ def target(body: bytes, url: str, metas: list[bytes] | None = None) -> str | Non
     if b"refresh" not in b"".join(markup.metas(body) if metas is None else metas).lower():
         return None  # nearly every page
     head = markup.head(body)
-    if (base := _base.search(head)) is not None:
+    if (base := _base.search(_unread.sub(b"", head))) is not None:
         href = text(markup.attributes(base[1]).get(b"href", b""))
         with suppress(ValueError):
             url = str(ada_url.join_url(url, href))

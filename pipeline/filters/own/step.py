@@ -81,7 +81,7 @@ class OwnTexts:
     shard_rows: int = 20_000  # rows read for a shard of documents, or a few hundred more
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.shard_rows < 1:

@@ -24,7 +24,7 @@ LINKED = "ld+json"
 POSTS = frozenset(
     ["DiscussionForumPosting", "SocialMediaPosting", "Comment", "Question", "Answer"]
 )  # fmt: skip
-MARKED_UP = re.compile(r"<(?:p|br|div|ul|ol|h[1-6]|b|i|em|strong|a)\b[^>]*>", re.IGNORECASE)
+MARKED_UP = re.compile(r"<(?:p|br|div|ul|ol|h[1-6]|b|i|em|strong|a)\b[^<>]*>", re.IGNORECASE)
 
 
 def embedded(tree: Any) -> Any:
@@ -86,8 +86,8 @@ def texts(node: Any) -> Iterator[str]:
             title = f"<h1>{escape(unescape(head))}</h1>" if isinstance(head, str) else ""
             name = "post" if posted else "content"
             yield f'<article class="{name}">{title}{as_html(told)}</article>'
-        for inner in node.values():
-            if isinstance(inner, (dict, list)):
+        for name, inner in node.items():
+            if isinstance(inner, (dict, list)) and (posted or name != "comment"):
                 yield from texts(inner)
 
 

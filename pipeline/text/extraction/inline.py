@@ -40,7 +40,8 @@ SPOKEN = names(
     "show-for-sr offscreen hidden-text tooltiptext tooltip-text tooltip-content"
 )
 LONGEST_SPOKEN = 250  # characters
-EDITS = re.compile(r"edit-?section|section-?edit", re.IGNORECASE)
+EDITS = re.compile(r"(?<![a-z])(?:mw-)?edit-?section(?![a-z])", re.IGNORECASE)
+LONGEST_EDIT = 40  # characters of links to edit a section
 BRACKETED = re.compile(
     r"\[(?:edit|edit source|source|src|view source|permalink|link)\]", re.IGNORECASE
 )
@@ -57,7 +58,7 @@ LONGEST_VERSE = 100  # characters of a line whose indentation is kept
 # A line end in the source between two letters of Chinese or Japanese, which have no spaces
 # between words. Source: CSS Text 3, 4.1.2 (segment break transformation rules)
 LETTER = "[\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\uff00-\uffe6\U00020000-\U0003ffff]"
-WRAPPED = re.compile(rf"(?<={LETTER})[ \t\r]*\n\s*(?={LETTER})")
+WRAPPED = re.compile(rf"(?<={LETTER})[ \t\r]*\n[^\S{BREAK}]*(?={LETTER})")
 HIDDEN = "true"  # aria-hidden of what is shown again for screen readers
 
 
@@ -100,12 +101,9 @@ def is_unread(tag: str, element: Any) -> bool:
 def is_named_unread(element: Any, kind: str) -> bool:
     """Whether an inline element with a name of such a kind is not text of its line."""
     if kind == "drawn":
-        after = element.getnext()
-        while after is not None and DRAWN.search(after.get("class", "")):
-            after = after.getnext()
-        return after is not None and after.tag == "script" and TEX in after.get("type", "")
+        return is_drawn(element)
     if kind == "edits":
-        return True
+        return len("".join(element.itertext())) <= LONGEST_EDIT
     if any(one is not None and one.get("aria-hidden") == HIDDEN for one in around(element)):
         return False  # what is beside it is left out for it
     if len("".join(element.itertext())) > LONGEST_SPOKEN:
@@ -113,6 +111,18 @@ def is_named_unread(element: Any, kind: str) -> bool:
     before, parent = element.getprevious(), element.getparent()
     beside = parent.text if before is None else before.tail
     return bool((beside or "").strip() or (element.tail or "").strip()) or told_beside(element)
+
+
+def is_drawn(element: Any) -> bool:
+    """Whether the source of a formula that a script has drawn follows at once."""
+    for _ in range(NEAR):
+        if (element.tail or "").strip() or (element := element.getnext()) is None:
+            return False
+        if element.tag == "script":
+            return TEX in element.get("type", "")
+        if not DRAWN.search(element.get("class", "")):
+            return False
+    return False
 
 
 @lru_cache(4096)

@@ -20,7 +20,8 @@ BETWEEN_ENTRIES = re.compile(r"\n|\s[|\u00b7\u2022\u00bb>:/\u2013-]+\s|[|\u2022]
 
 COOKIE = re.compile(
     r"\bcookies?\b|çerez|evästei|informasjonskapsl|\bsütik|slapuk|sīkdat|piškotk|kolačić|küpsis"
-    r"|vafrakök|μπισκότ|\bкуки\b|файл\w* cookie|עוגיות|ملفات تعريف الارتباط|คุกกี้|クッキー|쿠키",
+    r"|vafrakök|μπισκότ|\bкуки\b|\bфайл\w{0,4} cookie|עוגיות|ملفات تعريف الارتباط|คุกกี้"
+    r"|クッキー|쿠키",
     re.IGNORECASE,
 )
 # What such a notice says beside that, in the languages of most sites that have one.
@@ -55,7 +56,7 @@ PAGER = re.compile(
     r"|(?:messages )?sorted by\b|more information about the .{1,60} mailing list)",
     re.IGNORECASE,
 )
-PAGER_LINKED = 0.3  # share of its linked characters
+PAGER_LINKED = 0.35  # share of its linked characters
 # What is only a link and calls a reader to do something.
 CALL = re.compile(
     r"\W*(?:(?:skip|jump) to\b.*|(?:back|return) to (?:the )?(?:top|index|home|start|list|search"
@@ -64,6 +65,8 @@ CALL = re.compile(
     r"|report(?: to moderator)?)\W*",
     re.IGNORECASE,
 )
+# Of these, what is also a title or an entry of a list: only beside another of these.
+BARE = re.compile(r"\W*(?:next|up|parent|embed|reply|quote|previous)\W*", re.IGNORECASE)
 # What a board says of a post that was changed.
 EDITED = re.compile(
     r"\W*(?:(?:this (?:post|message|topic) (?:was|has been) )?(?:last )?edited (?:by|on|at|:)"
@@ -86,12 +89,16 @@ TEASERS = re.compile(
     r"|noticias relacionadas|leggi anche|lees ook|leia também|関連記事|相关阅读)\W*",
     re.IGNORECASE,
 )
+# Of these, what is also a heading within a text.
+ALSO_TITLES = re.compile(r"\W*(?:recommended|latest|recent|more|related\W*$)", re.IGNORECASE)
 SUBSCRIBE = re.compile(
     r"\b(?:subscri\w*|sign ?up|newsletter|inbox|abonnier\w*|abonne[zr]\b|suscrí\w*)", re.IGNORECASE
 )
 LONGEST_CALL = 40  # words of a call to subscribe
 SIGN_LINE = re.compile(r"(?:^|\n)[ \t]*_{10,}[ \t]*(?:\n|\Z)")  # above a signature
 LONGEST_SIGNATURE = 60  # words
+ADDRESS = re.compile(r"://|\S@\S|\bwww\.")  # of a list, under its mails
+LONGEST_UNDATED = 6  # words of a line on a change that says no time
 LEAST_OTHER = 20  # words that are likely, beside a notice over the page
 LIKELY = 0.3  # probability of them
 LONGEST_OWNED = 25  # words of the line that says whose a page is
@@ -180,18 +187,40 @@ def without_calls(blocks: Sequence[Block], left: list[bool], words: Sequence[int
         if not left[at] or words[at] > LONGEST_CALL:
             continue
         text, place = block.text, block.place
-        if block.linked and words[at] <= LONGEST_OWNED:
-            paged = block.linked >= PAGER_LINKED * len(text) and PAGER.match(text)
-            left[at] = not (paged or (is_link(block) and CALL.fullmatch(text)))
-        edited = place.bits & THREAD and words[at] <= LONGEST_OWNED and EDITED.match(text)
+        if leads_on(block, words[at]) and place.tag not in HEADINGS:
+            near = [
+                other for other in (at - 1, at + 1)
+                if 0 <= other < len(blocks) and leads_on(blocks[other], words[other])
+            ]  # fmt: skip
+            left[at] = not (near or place.bits & (THREAD | FRAME) or not BARE.fullmatch(text))
+        dated = words[at] <= LONGEST_UNDATED or any(map(str.isdecimal, text))
+        edited = place.bits & THREAD and words[at] <= LONGEST_OWNED and EDITED.match(text) and dated
         if edited or (place.near & BIT["signup"] and SUBSCRIBE.search(text)):
             left[at] = False
+    taken = [at for at, take in enumerate(left) if take]
+    ends = {  # of each element: its last block that is no link
+        id(blocks[at].place.up): at for at in taken
+        if not is_link(blocks[at]) and not TEASERS.fullmatch(blocks[at].text)
+    }  # fmt: skip
     label: int | None = None  # of the links that follow
-    for at in [at for at, take in enumerate(left) if take]:
+    for at in taken:
         if label is not None and is_link(blocks[at]):
             left[label] = left[at] = False
+        elif TEASERS.fullmatch(blocks[at].text):
+            within = ends.get(id(blocks[at].place.up), -1) > at
+            label = None if within and ALSO_TITLES.match(blocks[at].text) else at
         else:
-            label = at if TEASERS.fullmatch(blocks[at].text) else None
+            label = None
+
+
+def leads_on(block: Block, words: int) -> bool:
+    """Whether a block is a link that leads to another page, or calls a reader to do something."""
+    if not block.linked or words > LONGEST_OWNED:
+        return False
+    paged = block.linked >= PAGER_LINKED * len(block.text) and not block.text.endswith(".")
+    return bool(
+        (paged and PAGER.match(block.text)) or (is_link(block) and CALL.fullmatch(block.text))
+    )
 
 
 def without_signatures(blocks: Sequence[Block], left: list[bool]) -> None:
@@ -200,17 +229,25 @@ def without_signatures(blocks: Sequence[Block], left: list[bool]) -> None:
         (at, line) for at, take in enumerate(left)
         if take and "____" in blocks[at].text and (line := SIGN_LINE.search(blocks[at].text))
     ]  # fmt: skip
+    places = {id(blocks[at].place) for at, _ in cuts}
+    several = len(places) == len(cuts) > 1  # lines within one text divide it
     for at, line in cuts:
         block = blocks[at]
         rest = block.text[line.end() :]
-        posted = len(cuts) > 1 or block.place.bits & THREAD or "mailing list" in rest
-        if not posted or len(rest.split()) > LONGEST_SIGNATURE:
-            continue
-        block.text = block.text[: line.start()].rstrip()
-        left[at] = bool(block.text)
+        listed = "mailing list" in rest and ADDRESS.search(rest)
+        posted = several or listed or block.place.bits & THREAD
+        above = block.text[: line.start()].rstrip()
+        size, under = len(rest.split()), []
         for other in range(at + 1, len(blocks)):
-            if blocks[other].place is not block.place:
+            if blocks[other].place is not block.place or size > LONGEST_SIGNATURE:
                 break
+            size += 1 + len(blocks[other].text.split())
+            under.append(other)
+        if not posted or size > LONGEST_SIGNATURE or not (above or (at and left[at - 1])):
+            continue
+        block.text = above
+        left[at] = bool(above)
+        for other in under:
             left[other] = False
 
 

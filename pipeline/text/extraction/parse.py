@@ -36,6 +36,11 @@ NOTHING_MORE = re.compile(
     r"(?:\s+|</(?:body|html)\s*>|<!--(?:(?!-->).)*+-->)*+\Z", re.IGNORECASE | re.DOTALL
 )
 # The start of a second document; its head's elements are read in place, as in browsers.
+FRAMES = re.compile(r"<frameset\b", re.IGNORECASE)
+NOFRAMES = re.compile(r"<noframes\b[^<>]*>", re.IGNORECASE)
+NOFRAMES_END = re.compile(r"</noframes\b[^<>]*>", re.IGNORECASE)
+BODY = re.compile(r"<body\b", re.IGNORECASE)
+NOT_SHOWN = re.compile(r"<!--.*?(?:-->|\Z)|<script\b.*?(?:</script|\Z)", re.IGNORECASE | re.DOTALL)
 AGAIN = re.compile(
     r"<!doctype[^>]*(?:>|\Z)|</?(?:html|head|body)(?=[\s/>])[^>]*(?:>|\Z)", re.IGNORECASE
 )
@@ -131,16 +136,21 @@ def begin_body(tree: HtmlElement) -> None:
 
 
 def unframed(html: str) -> str:
-    """Return what a page of frames shows without them, or the page as it is."""
-    lower = html.lower()
-    frames, begin = lower.find("<frameset"), lower.find("<noframes")
-    body = lower.find("<body")
-    if min(frames, begin) < 0 or 0 <= body < frames:
+    """Return what a page of frames shows without them, or the page as it is.
+
+    >>> unframed("<frameset><frame src=a><noframes>Text</noframes></frameset>")
+    '<html>Text'
+    """
+    if FRAMES.search(html) is None:
         return html
-    end = lower.find("</noframes", begin)
-    begin = lower.find(">", begin) + 1
-    inside = html[begin : end if end > 0 else len(html)] if begin else ""
-    return "<html>" + AGAIN.sub("", inside) if inside.strip() else html
+    page = NOT_SHOWN.sub("", html)  # frames that a comment has, or that a script may write
+    frames, begin, body = FRAMES.search(page), NOFRAMES.search(page), BODY.search(page)
+    if not (frames and begin) or (body and body.start() < frames.start()):
+        return html
+    end = NOFRAMES_END.search(page, begin.end())
+    inside = page[begin.end() : end.start() if end else len(page)]
+    rest = page[end.end() :] if end else ""
+    return "<html>" + AGAIN.sub("", inside) if inside.strip() and not BODY.search(rest) else html
 
 
 def feet_last(tree: HtmlElement) -> None:

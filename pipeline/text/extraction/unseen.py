@@ -16,7 +16,7 @@ HIDES = re.compile(
     r"|(?:left|top|text-indent)\s*:\s*-\d{4,})",
     re.IGNORECASE,
 )
-CUT = re.compile(r"clip\s*:\s*rect\(\s*[01](?:px)?\b", re.IGNORECASE)
+CUT = re.compile(r"clip\s*:\s*rect\(\s*(?:[01](?:px)?[\s,]*){4}\)", re.IGNORECASE)
 NO_SIZE = re.compile(r"font-size\s*:\s*0(?:px|pt|em|%)?\s*(?:;|!|\Z)", re.IGNORECASE)
 RULE = re.compile(r"display\s*:\s*([\w-]+)", re.IGNORECASE)
 SELECTOR = re.compile(r"([a-z][a-z0-9]*)?([.#])(-?[a-z_][\w-]*)\Z", re.IGNORECASE)

@@ -96,13 +96,13 @@ class Walk:
                 elif tag == "math":
                     walk.skip_subtree()
                     self.add(formula(element))
+                elif self.is_apart(tag, element):
+                    walk.skip_subtree()
+                    self.skipped = element
                 elif tag in MOVED and (text := moved(tag, element, self.parts)) is not None:
                     walk.skip_subtree()
                     self.skipped = element
                     self.add(text)
-                elif self.is_apart(tag, element):
-                    walk.skip_subtree()
-                    self.skipped = element
                 else:
                     self.open_inline(tag, element)
                     self.add(element.text)

@@ -18,6 +18,12 @@ LONGEST_MOVED = 40  # characters of a superscript that may be an exponent or a m
 PARTS = 4  # of a line that are looked at for the word before one
 LONGEST_WORD = 20  # characters of it
 LONGEST_UNIT = 3  # letters of "cm" or "sin", after which a number is an exponent
+UNITS = re.compile(  # longer ones, and longer functions
+    r"(?:kilo|centi|milli)?met(?:er|re)s?|(?:inch(?:es)?|f[eo]{2}t|yards?|acres?|miles?)"
+    r"|sinh|cosh|tanh",
+    re.IGNORECASE,
+)
+ABBREVIATED = ("Mc", "Wm", "Jn")  # names, with a raised last letter
 SIGNS = r"+\-\u2212\u2013"  # in a class of characters
 FRACTION = ("/", "\u2044")  # between the number above the line and that below it
 WORD = re.compile(r"[^\W\d_]+\Z")
@@ -80,7 +86,8 @@ def described(image: Any, before: list[str]) -> str | None:
     if not words:
         return None
     if len(words) == 1 and words.isalpha():  # a drawn initial, or a letter that no font had
-        return str(words) if (image.tail or "")[:1].isalpha() else None
+        follows = (image.tail or "")[:1]
+        return str(words) if follows.isalpha() and not follows.isupper() else None
     told = f"{image.get('class', '')} {image.get('src', '')}"
     if len(words) <= LONGEST_FACE and FACES.search(told):
         return None if SPELT.search(words) else str(words)
@@ -122,6 +129,8 @@ def raised(sup: Any, said: str, base: str) -> str | None:
         return f"[{said.replace(' ', '')}]"
     if not (base[-1:].isalnum() or base[-1:] in tuple(")]")):
         return None
+    if letters + said in ABBREVIATED or (said in ("d", "m", "c") and base[-1:].isdecimal()):
+        return None  # such as Wm, or 2d and 34m
     if NUMBER.match(said) or (
         (len(letters) == 1 or not letters) and (VARIABLE.fullmatch(said) or TERM.fullmatch(said))
     ):
@@ -131,7 +140,7 @@ def raised(sup: Any, said: str, base: str) -> str | None:
 
 def is_name(letters: str) -> bool:
     """Whether letters before a number above the line are a word, and no unit or function."""
-    return len(letters) > LONGEST_UNIT or (len(letters) == LONGEST_UNIT and letters.istitle())
+    return len(letters) > LONGEST_UNIT and UNITS.fullmatch(letters) is None
 
 
 def lowered(said: str, base: str) -> str | None:

@@ -52,7 +52,7 @@ def written(blocks: list[Block]) -> str:
             end_row(lines, cell, columns)
             text = block.text
             if its_mark := mark(block.place, marked):
-                text = its_mark + text.lstrip(BULLETS)
+                text = its_mark + (text.lstrip(BULLETS) or text)
             if quotes and (quoted := QUOTE * block.place.quoted):
                 text = quoted + text.replace("\n", "\n" + quoted)
             lines.append(text)
@@ -77,15 +77,14 @@ def columns_of(blocks: Sequence[Block]) -> Columns:
 def tables_of(blocks: Sequence[Block]) -> set[Place]:
     """Return the tables of data of some blocks in which a reader sees columns.
 
-    One with a cell for a bracket lays out lines, as does one of a single row for an equation.
+    One of few rows with a cell for a bracket, or for an equation, lays out a line.
     """
     found: set[Place] = set()
     lines: set[Place] = set()
     for block in blocks:
         if (table := block.place.table) is not None:
-            of_line = block.text in BRACKETS or (
-                (table.grid is None or table.grid.rows < LEAST_ROWS)
-                and EQUATION.fullmatch(block.text)
+            of_line = (table.grid is None or table.grid.rows < LEAST_ROWS) and (
+                block.text in BRACKETS or EQUATION.fullmatch(block.text)
             )
             (lines if of_line else found).add(table)
     return found - lines

@@ -214,16 +214,27 @@ def text(found: object) -> str:
     return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def listed(found: object) -> tuple[Any, ...]:
+    """Return the options of a set's item.
+
+    Raises:
+        ValueError: they are no list.
+    """
+    if not isinstance(found, list):
+        raise ValueError(f"{found!r} is no list of texts")  # noqa: TRY004 -- of a file
+    return tuple(found)
+
+
 def choice(row: dict[str, Any]) -> Choice:
     """Return one item."""
     if "endings" in row:  # HellaSwag's own fields
         context = f"{row['ctx_a']} {row['ctx_b'].capitalize()}"
-        endings = tuple(row["endings"])
+        endings = listed(row["endings"])
         return Choice((context,), endings, int(row["label"]), row["activity_label"])
     if "context_options" in row:
-        options = tuple(row["context_options"])
+        options = listed(row["context_options"])
         return Choice(options, (row["continuation"],) * len(options), int(row["gold"]))
-    return Choice((row["query"],), tuple(row["choices"]), int(row["gold"]))
+    return Choice((row["query"],), listed(row["choices"]), int(row["gold"]))
 
 
 def lambada(path: Path, limit: int | None = None) -> list[tuple[str, str]]:

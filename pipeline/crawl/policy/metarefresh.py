@@ -26,7 +26,7 @@ _token = re.compile(
 # quotes. Source: HTML Living Standard, "shared declarative refresh steps".
 _base = re.compile(rb"<base\b([^<>]{1,4000})>", re.IGNORECASE)
 _unread = re.compile(
-    rb"<!--.*?(?:-->|\Z)|<(script|style|template)\b.*?(?:</\1|\Z)", re.IGNORECASE | re.DOTALL
+    rb"<!--.*?(?:-->|\Z)|<(script|style|template|title)\b.*?(?:</\1|\Z)", re.IGNORECASE | re.DOTALL
 )
 _at_once = re.compile(
     r"\s*(?:0+[\d.]*|\.[\d.]*)(?:\s*[;,]\s*|\s+)(?:url\s*=\s*)?(?:\"([^\"]*)|'([^']*)|(.*))",

@@ -248,6 +248,7 @@ def test_wikitext_is_cut_at_articles_and_joined_as_lm_eval_does():
             "gold = 2; wanted 0 to 1",
         ),
         ("piqa.jsonl", '{"query": "a", "choices": ["b", "c"], "gold": -1}', "gold = -1; wanted 0"),
+        ("piqa.jsonl", '{"query": "a", "choices": null, "gold": 0}', "None is no list of texts"),
         ("piqa.jsonl", '{"query": 1, "choices": ["b", "c"], "gold": 0}', "item 1: 1 is no text"),
         ("piqa.jsonl", '{"query": "a", "choices": ["b", 2], "gold": 0}', "item 1: 2 is no text"),
         ("lambada_test.jsonl", '{"text": null}', "item 1: None is no text"),

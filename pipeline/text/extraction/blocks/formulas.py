@@ -125,7 +125,7 @@ def raised(sup: Any, said: str, base: str) -> str | None:
         return f" {said}" if said.isdecimal() and base[-1:].isdecimal() else None
     word = WORD.search(base)
     letters = word[0] if word else ""
-    if MARKS.fullmatch(said) and (base[-1:] in AFTER or is_name(letters)):
+    if MARKS.fullmatch(said) and (base[-1:] in AFTER or is_name(letters, said)):
         return f"[{said.replace(' ', '')}]"
     if not (base[-1:].isalnum() or base[-1:] in tuple(")]")):
         return None
@@ -138,9 +138,10 @@ def raised(sup: Any, said: str, base: str) -> str | None:
     return None
 
 
-def is_name(letters: str) -> bool:
+def is_name(letters: str, number: str) -> bool:
     """Whether letters before a number above the line are a word, and no unit or function."""
-    return len(letters) > LONGEST_UNIT and UNITS.fullmatch(letters) is None
+    power = number in ("2", "3") and UNITS.fullmatch(letters)
+    return len(letters) > LONGEST_UNIT and not power
 
 
 def lowered(said: str, base: str) -> str | None:

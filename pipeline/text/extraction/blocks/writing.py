@@ -52,13 +52,23 @@ def written(blocks: list[Block]) -> str:
             end_row(lines, cell, columns)
             text = block.text
             if its_mark := mark(block.place, marked):
-                text = its_mark + (text.lstrip(BULLETS) or text)
+                text = its_mark + unmarked(text)
             if quotes and (quoted := QUOTE * block.place.quoted):
                 text = quoted + text.replace("\n", "\n" + quoted)
             lines.append(text)
         row, cell = its_row, its_cell
     end_row(lines, cell, columns)
     return "\n".join(lines)
+
+
+def unmarked(text: str) -> str:
+    """Return the text of an item without bullets before it; one that is only a bullet stays.
+
+    >>> unmarked("\u2022 tar"), unmarked("\u25a0"), unmarked("  code")
+    ('tar', '\u25a0', '  code')
+    """
+    begins = text.lstrip(" \xa0")[:1]
+    return text.lstrip(BULLETS) or text if begins and begins in BULLETS else text
 
 
 Columns = dict[Place, list[int]]  # of each table: the columns with text, in order

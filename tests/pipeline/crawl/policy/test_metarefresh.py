@@ -41,6 +41,7 @@ def meta(content, quote='"'):
         (b"<base target=x>" + meta("0;url=new"), NEW),
         (b"<base href='http://[::1'>" + meta("0;url=new"), NEW),
         (b"<!-- <base href='http://dev.test/'> -->" + meta("0;url=new"), NEW),
+        (b"<title><base href='http://dev.test/'></title>" + meta("0;url=new"), NEW),
         (b"<noscript>" + meta("0;url=/new") + b"</noscript>", None),
         (b"<!-- " + meta("0;url=/new") + b" -->", None),
         (b"<script>'" + meta("0;url=/new") + b"'</script>", None),

@@ -146,6 +146,7 @@ def test_code_keeps_its_white_space_and_verse_its_lines(inside, text):
         ("<ol style='list-style-type:upper-roman'><li>one</li></ol>", "I. one"),
         ("<ol reversed><li>two</li><li>one</li></ol>", "2. two\n1. one"),
         ("<ul><li>• tar</li><li>☐ rope</li></ul>", "- tar\n- rope"),
+        ("<ul><li><div><pre>  x = 1\n  y = 2</pre></div></li></ul>", "-   x = 1\n  y = 2"),
         ("<blockquote><p>Row.</p><footer>A rower</footer></blockquote>", "Row.\nA rower"),
     ],
 )  # fmt: skip

@@ -28,6 +28,7 @@ def left(inside):
         ("<p>渡し船\n<br>\n次の行です\n<br><br>\n三行目</p>", "渡し船\n次の行です\n三行目"),
         ("<p>20 feet<sup>2</sup>, meters<sup>2</sup>, Chi<sup>2</sup>, Ext<sup>1</sup>(A)</p>",
          "20 feet^2, meters^2, Chi^2, Ext^1(A)"),
+        ("<p>40 feet<sup>7</sup> of rope</p>", "40 feet[7] of rope"),
         ("<p>M<sup>c</sup>Donald of the 2<sup>d</sup>, W<sup>m</sup> Smith</p>",
          "McDonald of the 2d, Wm Smith"),
         ("<p>see<sup hidden>2</sup> x<sup style='display:none'>2</sup> b</p>", "see x b"),

@@ -5,6 +5,7 @@ names only their words and links show what they are.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from webtext.pipeline.text.extraction.blocks.completing import HEADINGS
@@ -97,6 +98,7 @@ SUBSCRIBE = re.compile(
 LONGEST_CALL = 40  # words of a call to subscribe
 SIGN_LINE = re.compile(r"(?:^|\n)[ \t]*_{10,}[ \t]*(?:\n|\Z)")  # above a signature
 LONGEST_SIGNATURE = 60  # words
+WITHIN = ("p", "li", "dd")  # parts of a text, which are no posts by themselves
 ADDRESS = re.compile(r"://|\S@\S|\bwww\.")  # of a list, under its mails
 LONGEST_UNDATED = 6  # words of a line on a change that says no time
 LEAST_OTHER = 20  # words that are likely, beside a notice over the page
@@ -229,13 +231,15 @@ def without_signatures(blocks: Sequence[Block], left: list[bool]) -> None:
         (at, line) for at, take in enumerate(left)
         if take and "____" in blocks[at].text and (line := SIGN_LINE.search(blocks[at].text))
     ]  # fmt: skip
-    places = {id(blocks[at].place) for at, _ in cuts}
-    several = len(places) == len(cuts) > 1  # lines within one text divide it
+    lines = Counter(id(blocks[at].place) for at, _ in cuts)
+    several = len(lines) == len(cuts) > 1
     for at, line in cuts:
         block = blocks[at]
         rest = block.text[line.end() :]
         listed = "mailing list" in rest and ADDRESS.search(rest)
-        posted = several or listed or block.place.bits & THREAD
+        posted = (several and block.place.tag not in WITHIN) or block.place.bits & THREAD
+        if not listed and (not posted or lines[id(block.place)] > 1):  # several divide a text
+            continue
         above = block.text[: line.start()].rstrip()
         size, under = len(rest.split()), []
         for other in range(at + 1, len(blocks)):
@@ -243,7 +247,7 @@ def without_signatures(blocks: Sequence[Block], left: list[bool]) -> None:
                 break
             size += 1 + len(blocks[other].text.split())
             under.append(other)
-        if not posted or size > LONGEST_SIGNATURE or not (above or (at and left[at - 1])):
+        if size > LONGEST_SIGNATURE or not (above or (at and left[at - 1])):
             continue
         block.text = above
         left[at] = bool(above)

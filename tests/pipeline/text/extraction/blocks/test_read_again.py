@@ -57,6 +57,9 @@ def test_a_table_with_a_cell_for_a_bracket_keeps_its_columns():
             f"{TEXT}"
         ),
         f"<div>{'<br>____________________<br>'.join(['Name two mills of the valley.'] * 6)}</div>",
+        f"<ol>{'<li>Name a mill.<br>____________<br>Hint: by the brook.</li>' * 3}</ol>{TEXT}",
+        f"<div class='question'>1. Who?{'<br>____________<br><br>2. What?' * 2}</div>{TEXT}",
+        f"{TEXT}{'<p>The wheel<br>____________<br>turns</p>' * 2}{TEXT}",
     ],
 )
 def test_what_looks_like_a_call_a_teaser_or_a_signature_is_kept(inside):

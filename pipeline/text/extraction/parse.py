@@ -35,12 +35,13 @@ END = re.compile(r"</(?:body|html)\s*>", re.IGNORECASE)
 NOTHING_MORE = re.compile(
     r"(?:\s+|</(?:body|html)\s*>|<!--(?:(?!-->).)*+-->)*+\Z", re.IGNORECASE | re.DOTALL
 )
-# The start of a second document; its head's elements are read in place, as in browsers.
+# Pages of frames, and what stands in one that no browser takes for them.
 FRAMES = re.compile(r"<frameset\b", re.IGNORECASE)
 NOFRAMES = re.compile(r"<noframes\b[^<>]*>", re.IGNORECASE)
 NOFRAMES_END = re.compile(r"</noframes\b[^<>]*>", re.IGNORECASE)
 BODY = re.compile(r"<body\b", re.IGNORECASE)
 NOT_SHOWN = re.compile(r"<!--.*?(?:-->|\Z)|<script\b.*?(?:</script|\Z)", re.IGNORECASE | re.DOTALL)
+# The start of a second document; its head's elements are read in place, as in browsers.
 AGAIN = re.compile(
     r"<!doctype[^>]*(?:>|\Z)|</?(?:html|head|body)(?=[\s/>])[^>]*(?:>|\Z)", re.IGNORECASE
 )

@@ -32,6 +32,7 @@ from webtext.flows.commands.corpus import (
     tools,
 )
 from webtext.flows.commands.models import evaluate, tokenizers, training_runs, transfer
+from webtext.flows.commands.models.training_runs import TORCHRUN, first_here
 from webtext.model.errors import ElsewhereError
 from webtext.model.errors import UserError as ModelError
 from webtext.pipeline.core.errors import PipelineError, StoppedError, UserError
@@ -140,14 +141,14 @@ def main() -> None:
         _settle()
         code = cli(standalone_mode=False)  # of a command that asked for one, as `verify` does
         sys.stdout.flush()
-        sys.exit(code or 0)
-    except SystemExit:
+        _exit(code or 0)
+    except SystemExit as error:
         if sys.stdout is not stdout:  # click replaces it by its own once a pipe is closed
             _end("", 0)  # the reader of our output has closed the pipe, as `head` does
-        raise
+        _exit(error.code)
     except click.ClickException as error:
         _show(error)
-        sys.exit(2)
+        _exit(2)
     except ElsewhereError as error:
         _exit_after_the_other(error.code)
     except (UserError, ModelError) as error:
@@ -156,8 +157,8 @@ def main() -> None:
         _end(str(error), 1)
     except StoppedError as error:
         _end(f"{error}; the same command goes on from here", 130)
-    except (KeyboardInterrupt, click.Abort):
-        _end("interrupted; the same command goes on from here", 130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        _interrupted(error)
     except BrokenPipeError:
         _end("", 0)
     except (OSError, ModuleNotFoundError) as error:  # of a disk, a file, the output, the libraries
@@ -191,7 +192,7 @@ def _settle() -> None:
 
 def _show(error: click.ClickException) -> None:
     """Show a mistake in a command's arguments, with the usage above it, in one process only."""
-    if not training_runs.first_here():
+    if not first_here():
         _exit_after_the_other(2)
     shown = io.StringIO()
     error.show(shown)
@@ -211,6 +212,18 @@ def _end(words: str, code: int) -> NoReturn:
     except (OSError, ValueError):
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _exit(code)
+
+
+def _exit(code: int | str | None) -> NoReturn:
+    """Exit; at once under torchrun, where all has been written and closed by now.
+
+    There the exit code counts: a library that aborts while Python takes it down, as gloo does now
+    and then once another process has closed its connections, would hide it.
+    """
+    if TORCHRUN in os.environ and isinstance(code, int):
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
@@ -223,6 +236,16 @@ def _exit_after_the_other(code: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(code))
     time.sleep(PATIENCE)
     os._exit(code)
+
+
+def _interrupted(error: BaseException) -> NoReturn:
+    """Exit after Ctrl-C; say so in one process per machine, and not where another said why."""
+    before = error.__context__
+    while before is not None and not isinstance(before, ElsewhereError):
+        before = before.__context__
+    if before is not None:
+        _exit(before.code)
+    _end("interrupted; the same command goes on from here" if first_here() else "", 130)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from webtext.pipeline.tokens.encoders import Encoder
 
 RUNS = Path("runs")
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # the variable that torchrun sets in each process it starts
 SEEDS = -(1 << 63), (1 << 63) - 1  # that torch's generators take
 
 

@@ -208,8 +208,8 @@ class ObjectStore:
                 ) from None
             except said.BaseError as error:
                 # A server may also answer with none of the bytes, which obstore takes for an error.
-                beyond = status(str(error)) in {BEYOND, None} and (there := self.size(key))
-                if beyond and start >= there.bytes:
+                there = self.size(key) if status(str(error)) in {BEYOND, None} else None
+                if there and start >= there.bytes:
                     return Range(b"", there)
                 raise
             if len(data) != min(length, size.bytes - start):

@@ -22,7 +22,7 @@ from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.seen_objects import look_again
 from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.core.stores.store_errors import StoreError
-from webtext.pipeline.core.stores.stored_files import StoredFile, matching
+from webtext.pipeline.core.stores.stored_files import StoredFile, known_by, matching
 from webtext.pipeline.links.links import harvest, resolve
 from webtext.pipeline.links.settings import Harvest
 
@@ -88,6 +88,15 @@ def test_names_are_kept_and_a_star_stands_for_a_part_of_a_name(store):
     assert str(again) == f"{at}/RS_1.zst"
     with pytest.raises(UserError, match=rf"links.sources: no file matches '{at}/none.zst'"):
         resolve([f"{at}/none.zst"], None)
+
+
+def test_a_file_is_the_same_whether_a_star_or_its_name_found_it(store):
+    """As what is remembered of it goes by this."""
+    path = put(store, "RS_1.zst", b"x")
+    named = known_by(path)
+    look_again()
+    (found,) = matching(f"{store.address}/RS_*.zst")
+    assert known_by(found) == named
 
 
 def test_a_size_that_a_listing_or_an_answer_told_is_not_asked_for(store, cloud):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.other_stores import EACH
+from tests.other_stores import AZURE, EACH
 from tests.store_server import SECRET
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores import object_store
@@ -102,6 +102,14 @@ def test_who_is_refused_learns_it_in_one_line_and_no_secret_is_shown(store, clou
         assert "\n" not in str(caught.value)
         assert SECRET not in "".join(map(str, (caught.value, caught.value.__context__)))
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("kind_of_store", [AZURE])
+def test_a_wrong_key_is_refused_by_the_server_itself(store, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "aHVudGVyMg==")
+    with pytest.raises(StoreError, match=r"refuses these credentials \(403 Auth\w+\)") as caught:
+        store.folders()
+    assert "aHVudGVyMg" not in str(caught.value)
 
 
 def test_a_bucket_that_is_not_there_is_named(cloud):

@@ -256,6 +256,7 @@ def crawling(folder: Path) -> bool:
     )
 
 
+@pytest.mark.parametrize("kind_of_store", ["s3"])  # the others had the small web
 @pytest.mark.slow  # 6,394 pages, read twice
 @pytest.mark.timeout(1800)
 def test_the_mini_web_in_a_store_gives_the_same_bytes_by_two_machines(cloud, tmp_path, shared):

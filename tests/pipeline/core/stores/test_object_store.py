@@ -81,6 +81,17 @@ def test_failures_at_random_and_bodies_that_break_off_change_nothing(store, clou
     assert cloud.faults.cut_answers == 0
 
 
+def test_what_is_written_under_a_condition_is_whole_too_or_an_error(store, cloud):
+    content = b"a manifest, of which a half is none"
+    cloud.faults.cut_uploads = 2
+    version = store.swap("made/manifest.json", content, None)
+    found = store.get("made/manifest.json")
+    assert (found.content, found.version) == (content, version)
+    cloud.faults.cut_uploads = 99
+    with pytest.raises(StoreError, match="does not have the bytes that were sent"):
+        store.swap("made/manifest.json", content + b" either", version)
+
+
 def test_a_large_object_goes_in_parts_and_comes_back_whole(store, cloud, tmp_path, monkeypatch):
     monkeypatch.setattr(object_store, "CHUNK", 5 << 20)
     content = random.Random(0).randbytes(11 << 20)

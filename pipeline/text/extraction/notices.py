@@ -101,6 +101,7 @@ LONGEST_SIGNATURE = 60  # words
 WITHIN = ("p", "li", "dd")  # parts of a text, which are no posts by themselves
 ADDRESS = re.compile(r"://|\S@\S|\bwww\.")  # of a list, under its mails
 LONGEST_UNDATED = 6  # words of a line on a change that says no time
+YEAR = re.compile(r"(?<![\d./-])(?:1[5-9]|20)\d\d(?![\d./-]\d)")  # alone it is a book's
 LEAST_OTHER = 20  # words that are likely, beside a notice over the page
 LIKELY = 0.3  # probability of them
 LONGEST_OWNED = 25  # words of the line that says whose a page is
@@ -195,7 +196,9 @@ def without_calls(blocks: Sequence[Block], left: list[bool], words: Sequence[int
                 if 0 <= other < len(blocks) and leads_on(blocks[other], words[other])
             ]  # fmt: skip
             left[at] = not (near or place.bits & (THREAD | FRAME) or not BARE.fullmatch(text))
-        dated = words[at] <= LONGEST_UNDATED or any(map(str.isdecimal, text))
+        told = YEAR.sub("", text)
+        short = words[at] <= LONGEST_UNDATED and told == text
+        dated = short or any(map(str.isdecimal, told))
         edited = place.bits & THREAD and words[at] <= LONGEST_OWNED and EDITED.match(text) and dated
         if edited or (place.near & BIT["signup"] and SUBSCRIBE.search(text)):
             left[at] = False

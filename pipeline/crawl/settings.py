@@ -21,6 +21,7 @@ timeout of the fetch may run meanwhile. A task that asks again thereby gives bac
 MOST_REFRESHES = 1000  # a crawl a day for three years; each is a step, and all are planned at once
 
 MOST_PARTS = 256  # of a crawl; each is a file that is open while links are dealt out
+SLOT = 1.25  # of `delay_per_ip`, that an address is one part's; it asks in the beginning of it
 
 MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not its result: not in the digest
 
@@ -145,10 +146,10 @@ class Crawl:
     def pace_per_ip(self) -> float:
         """Seconds between two requests of this part to one address.
 
-        Hosts of all parts may share an address, and no part knows of another: if each of N asks N
-        times more seldom, all together ask as often as one crawl.
+        Of N parts each has every Nth slot of an address's time (`frontier.address_slots`).
         """
-        return self.delay_per_ip * self.portion.of
+        of = self.portion.of
+        return self.delay_per_ip * (of * SLOT if of > 1 else 1)
 
     @property
     def agent(self) -> str:

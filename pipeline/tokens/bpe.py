@@ -66,12 +66,17 @@ def encode(text: str, tiktoken_cache: str = "") -> npt.NDArray[np.uint16]:
     >>> encode("hello world").tolist()
     [31373, 995]
     """
-    gpt2 = encoding(tiktoken_cache)
+    return encoded(encoding(tiktoken_cache), text).astype(np.uint16)
+
+
+def encoded(inner: tiktoken.Encoding, text: str) -> npt.NDArray[np.uint32]:
+    """Return the tokens of a text by an encoding with GPT-2's pieces, none of them special."""
     try:
-        return gpt2.encode_to_numpy(text, disallowed_special=()).astype(np.uint16)
+        return inner.encode_to_numpy(text, disallowed_special=())
     except ValueError:  # a page of a million blanks
-        parts = [gpt2.encode_to_numpy(part, disallowed_special=()) for part in cut(text)]
-        return np.concatenate(parts).astype(np.uint16)
+        return np.concatenate(
+            [inner.encode_to_numpy(part, disallowed_special=()) for part in cut(text)]
+        )
 
 
 def cut(text: str) -> Iterator[str]:

@@ -5,11 +5,10 @@ file must be at hand, for nothing is downloaded; or the path of a tokenizer.json
 """
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -20,6 +19,7 @@ from webtext.pipeline.core.directories.checked import while_unchanged
 from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens.byte_level import is_byte_level, through_tiktoken
 
 GPT2: Final = bpe.NAME
 FILE: Final = "tokenizer.json"  # the copy beside what was made with it
@@ -33,7 +33,8 @@ OTHERS: Final = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
 # GPT-2, Llama 3, Llama 2 and Mistral, Gemma, Qwen.
 ENDS: Final = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>")
 
-Tokens = npt.NDArray[np.uint32]
+# Characters after which it is worth half a second to find out whether tiktoken may encode the rest.
+MANY: Final = 2_000_000
 
 
 class Encoder(Protocol):
@@ -175,15 +176,23 @@ class OfFile:
         self.end_name = str(inner.id_to_token(end))
         self.vocabulary = max(inner.get_vocab().values()) + 1
         self._inner = inner
-        self._letters = bpe.byte_letters() if byte_level(inner) else None
+        self._seen = 0
+        self._letters = bpe.byte_letters() if is_byte_level(inner) else None
 
     @property
     def known_by(self) -> dict[str, Any]:
         return {"sha256": hashlib.sha256(self.content.encode()).hexdigest(), "end": self.end}
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[Any]]:
+        self._seen += sum(map(len, texts))
+        if self._seen > MANY and self._quick:
+            return [bpe.encoded(self._quick, text) for text in texts]
         found = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(one.ids, np.uint32) for one in found]
+
+    @cached_property
+    def _quick(self) -> Any:
+        return through_tiktoken(self._inner)
 
     def decode(self, tokens: Sequence[int]) -> str:
         if self._letters is None:
@@ -199,11 +208,6 @@ class OfFile:
         return str(found).replace("\u2581", " ").encode()  # as SentencePiece writes a blank
 
 
-def byte_level(inner: Any) -> bool:
-    """Whether a tokenizer's tokens are bytes written as letters, as GPT-2's are."""
-    return "ByteLevel" in json.dumps(json.loads(inner.to_str()).get("decoder"))
-
-
 def train(texts: Any, vocabulary: int, least: int = 2) -> str:
     """Return the tokenizer.json of a byte-level BPE of this many tokens, trained on texts.
 
@@ -213,15 +217,12 @@ def train(texts: Any, vocabulary: int, least: int = 2) -> str:
     Raises:
         UserError: too few tokens for all bytes.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     if vocabulary < 257:
         raise UserError(f"--vocabulary {vocabulary}: wanted 257 or more, a token for each byte")
     inner = Tokenizer(models.BPE())
-    pattern = Regex(bpe.PATTERN.replace("++", "+"))
-    split = pre_tokenizers.Split(pattern, behavior="isolated")
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    inner.pre_tokenizer = pre_tokenizers.Sequence([split, level])
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - 1,

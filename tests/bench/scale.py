@@ -1,16 +1,18 @@
 """What a crawl of many links takes at the least, by the real distribution of their hosts.
 
     python -m tests.bench.scale [--links 45e6 450e6 4.5e9] [--delay 5] [--machines 1 10] \
-        [--rate 300] [--dump FILE] [--domains FILE]
+        [--address-delay 2] [--rate 300] [--dump FILE] [--domains FILE]
 
 The links of FILE, a dump of real submissions, are harvested by the recipe `webtext` (at any score),
 and their hosts counted. For N links each host with ten links or more is taken N / n times as often;
 the links of the others are spread over as many hosts as Heaps' law gives, whose two numbers are
 fitted to the dump itself. Then the crawl is played: a host is asked once in `--delay` seconds, one
 machine asks `--rate` pages a second in all, and hosts that have links left share a machine evenly.
-It is exact for that model, and leaves out latency, failures, robots.txt and shared addresses, which
-only add. Printed are the days until a share of the links is fetched, the busiest hosts, and which
-share of the links is left out if no host is asked for longer than some days. `--domains` is a list
+Each of several machines has a host's address only in its own slots
+(`crawl/frontier/address_slots.py`), so it asks a host no more often than it has one. It is exact
+for that model, and leaves out latency, failures, robots.txt and shared addresses, which only add.
+Printed are the days until a share of the links is fetched, the busiest hosts, and which share of
+the links is left out if no host is asked for longer than some days. `--domains` is a list
 of domains with their counts in WebText (OpenAI's is public), scaled in place of the dump's hosts.
 
 With --costs it measures what the table of docs/scale.md is made of and no other bench prints: the
@@ -39,6 +41,7 @@ from webtext.pipeline.crawl.commoncrawl.askers import Alone
 from webtext.pipeline.crawl.commoncrawl.captures import index_key, keys
 from webtext.pipeline.crawl.commoncrawl.ranges import Folder
 from webtext.pipeline.crawl.frontier.targets import host_of
+from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.links.links import harvest
 from webtext.pipeline.links.settings import Harvest
 
@@ -171,9 +174,11 @@ def politeness(args: argparse.Namespace) -> None:
         sizes, many = scaled(found, heaps, links, total)
         print(f"\n{links:,.0f} links, {many.sum():,.0f} hosts, the busiest {sizes.max():,.0f}")
         for machines in args.machines:
-            times = played(sizes, many, args.delay, args.rate * machines)
+            settings = Crawl(delay_per_ip=args.address_delay, part=f"1/{machines}")
+            delay = max(args.delay, settings.pace_per_ip)
+            times = played(sizes, many, delay, args.rate * machines)
             line = ", ".join(f"{share:.1%} {spent(times[share])}" for share in SHARES)
-            print(f"  {machines} machines of {args.rate:g} pages/s: {line}")
+            print(f"  {machines} machines of {args.rate:g} pages/s, {delay:g} s a host: {line}")
         cut = ", ".join(f"{d} d {left_out(sizes, many, args.delay, d):.1%}" for d in DAYS)
         print(f"  left out if no host is asked for longer than: {cut}")
 
@@ -233,6 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--links", type=float, nargs="+", default=[45e6, 450e6, 4.5e9])
     parser.add_argument("--delay", type=float, default=5.0, help="s between requests to a host")
+    parser.add_argument("--address-delay", type=float, default=2.0, help="crawl.delay_per_ip")
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--rate", type=float, default=300.0, help="pages/s of one machine")
     parser.add_argument("--dump", type=Path, default=DUMP)

@@ -176,7 +176,7 @@ def rest(settings: Crawl, strictly: bool = False) -> None:
         KeyboardInterrupt: nobody waits for this part any more.
     """
     longest = settings.max_delay if strictly else settings.delay
-    until = time.monotonic() + max(longest, settings.pace_per_ip)
+    until = time.monotonic() + max(longest, settings.delay_per_ip)
     while (left := until - time.monotonic()) > 0:
         tick(0)
         time.sleep(min(left, LOOK_SECONDS))

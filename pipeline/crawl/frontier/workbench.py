@@ -13,6 +13,8 @@ from `take`, each further one from `ask`, and waits in the same heaps as all oth
 one turn at a time, so visits that redirect to each other's hosts cannot block each other for
 longer than `patience`, after which a turn that was not given back is withdrawn.
 
+Where a crawl has parts, an address can be taken in this part's slots only (`address_slots`).
+
 Nothing here waits, reads a clock or uses sockets, so a simulation can run it through days.
 """
 
@@ -22,6 +24,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
+from webtext.pipeline.crawl.frontier.address_slots import USED, Slots
 from webtext.pipeline.crawl.frontier.rows import Item
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -89,6 +92,8 @@ class Workbench:
         self.hosts: dict[str, Host] = {}
         self.addresses: dict[str, Address] = {}
         self.in_flight = 0  # turns in use
+        self.ahead = 0.0  # s to add to the clock for Unix time, which the parts of a crawl share
+        self._slots = Slots.of_crawl(settings)
         self._heap: list[tuple[float, int, Address]] = []
         self._granted: deque[Turn] = deque()  # in order of time
         self._order = count()  # breaks ties, the first entry first
@@ -140,6 +145,10 @@ class Workbench:
             if address.queued != due:
                 continue  # it was queued again with an earlier time
             address.queued = None
+            if self._slot(address, now):  # it came too late for this one
+                address.next = now
+                self._queue_address(address)
+                continue
             host = heappop(address.hosts)[2]
             host.queued = False
             if not host.wants or host.next > now:  # withdrawn, or failed meanwhile
@@ -163,13 +172,17 @@ class Workbench:
         waiting for the same robots.txt that this turn is needed for.
         """
         idle = host.turn
-        if idle and idle.item and not idle.used:
+        if idle and idle.item and not idle.used and self.may_use(idle, now):
             idle.live = False
             self.in_flight -= 1
             return self._grant(Turn(host, now, token=token))
         host.waiting.append(token)
         self._queue(host)
         return None
+
+    def may_use(self, turn: Turn, now: float) -> bool:
+        """Whether a turn that was taken may be used, so that it is still this part's slot."""
+        return not self._slot(turn.host.address, now, USED)
 
     def give_back(self, turn: Turn, now: float) -> None:
         """End a turn; if it was used, its host and address become available after their delay."""
@@ -185,7 +198,7 @@ class Workbench:
             host.latency = (host.latency + took) / 2 if host.latency else took
             host.next = max(host.next, now + self.pause(host))
             if address.key is not None:
-                address.next = max(address.next, now + self.settings.pace_per_ip)
+                address.next = max(address.next, now + self.settings.delay_per_ip)
         self._queue(host)
         self._queue_address(address)
 
@@ -258,6 +271,12 @@ class Workbench:
             self._granted.popleft()
             self.give_back(turn, now)
 
+    def _slot(self, address: Address, when: float, *share: float) -> float:
+        """Return in how many seconds after `when` an address may be asked by this part."""
+        if self._slots is None or address.key is None:
+            return 0.0
+        return self._slots.wait(address.key, when + self.ahead, *share)
+
     def _queue(self, host: Host) -> None:
         """Put a host into its address's heap if it belongs there and is not there yet."""
         if host.wants and not host.queued and host.turn is None:
@@ -270,6 +289,7 @@ class Workbench:
         if address.busy or not address.hosts:
             return
         due = max(address.next, address.hosts[0][0])
+        due += self._slot(address, due)
         if address.queued is None or due < address.queued:
             address.queued = due
             heappush(self._heap, (due, next(self._order), address))

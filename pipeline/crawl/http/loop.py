@@ -9,6 +9,7 @@ its WARC records are on disk, so a kill loses some fetches, and a requested stop
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, suppress
@@ -247,6 +248,7 @@ class Loop:
     def _pump(self) -> None:
         """Start all visits that may start now, and run again when more may."""
         now = self.clock()
+        self.bench.ahead = time.time() - now
         idle = self.unwritten >= UNWRITTEN or self.network.gone or self.main.cancelling()
         most = 0 if idle else self.settings.hosts_in_flight
         while self.bench.in_flight < most:
@@ -262,8 +264,7 @@ class Loop:
         when = self.bench.next_time()
         if when is None:
             return
-        if when <= now:  # all connections are busy, so only an overdue turn matters
-            when = now + 1.0
+        when = when if when > now else now + 1.0  # all are busy: only an overdue turn matters
         if self._timer is None or self._timer.when() > when or self._timer.when() <= now:
             if self._timer:
                 self._timer.cancel()
@@ -271,10 +272,10 @@ class Loop:
 
     async def gate(self, url: str) -> None:
         """Wait until the host of `url` may be asked, and make that the visit's turn."""
-        visit = VISIT.get()
-        name = host_of(url)
+        visit, name = VISIT.get(), host_of(url)
         turn = visit.turn
-        if turn.live and not turn.used and turn.host.name == name:
+        live = turn.live and not turn.used and turn.host.name == name
+        if live and self.bench.may_use(turn, self.clock()):
             turn.used, visit.url = True, url
             return
         self._end_turn(visit)
@@ -299,8 +300,7 @@ class Loop:
 
     async def _visit(self, turn: Turn, item: Item) -> None:
         """Fetch one URL and record the result."""
-        host = turn.host
-        visit = Visit(turn, item.url)
+        host, visit = turn.host, Visit(turn, item.url)
         VISIT.set(visit)
         known = item.earlier and Earlier.unpacked(item.earlier, self.sink.directory)
         while True:

@@ -10,7 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import pytest
 
@@ -32,7 +32,7 @@ from webtext.pipeline.crawl.frontier.frontier import Frontier, LockedError
 from webtext.pipeline.crawl.settings import Crawl
 
 DELAY = 0.3  # s between requests to a host
-PAUSE = 0.05  # s between requests to an address, by all parts together
+PAUSE = 1.6  # s between requests to an address, by all parts together
 PARTS = 2
 
 
@@ -79,22 +79,11 @@ def killing(runner, due):
             watch.result()
 
 
-def far_enough(times: list[float], pause: float, parts: int) -> bool:
-    """Whether requests came no closer than `pause` on average, over every stretch of time.
-
-    Each part leaves `parts` times the pause between two of its own, so in no stretch are there
-    more than the pause allows, and one a part.
-    """
-    return all(
-        later - sooner >= (last - first + 1 - parts) * pause - 1e-3
-        for (first, sooner), (last, later) in combinations(enumerate(sorted(times)), 2)
-    )
-
-
 def polite(server: Server) -> None:
     for times in server.log.values():
         assert min((b - a for a, b in pairwise(times)), default=1) >= DELAY
-    assert far_enough([time for times in server.log.values() for time in times], PAUSE, PARTS)
+    every = sorted(time for times in server.log.values() for time in times)
+    assert min(b - a for a, b in pairwise(every)) >= PAUSE
 
 
 def test_two_parts_of_one_worker_fetch_what_one_crawl_fetches(runner, tmp_path):
@@ -140,7 +129,7 @@ def test_losses_do_not_count_against_an_item_that_gets_further():
 def test_two_workers_ask_as_politely_as_one_and_a_killed_one_is_taken_up(tmp_path):
     said = []
     with Server() as server, opened(None, PARTS, tmp_path / "data", said.append) as runner:
-        every = urls(server.port)
+        every = [shard[:12] for shard in urls(server.port)]
         total = sum(map(len, every))
         quick = replace(settings(server.port), delay=0.01, delay_per_ip=0, backoff=0.01)
         alone = crawled(tmp_path / "alone", every, quick, server)
@@ -150,7 +139,7 @@ def test_two_workers_ask_as_politely_as_one_and_a_killed_one_is_taken_up(tmp_pat
             found = crawled(tmp_path / "parts", every, settings(server.port), server, runner)
         again = Counter(server.times) - usual
     assert killed
-    assert any("was lost; what it did is done again: part " in line for line in said)
+    assert any("was lost; what it did is done again: part " in line for line in said), said
     assert without_attempts(found) == without_attempts(alone)
     polite(server)
     pages = {url: times for url, times in again.items() if not url.endswith("/robots.txt")}

@@ -208,7 +208,9 @@ def test_a_crawl_that_goes_on_asks_nobody_until_the_delays_are_over(tmp_path, mo
     dealing.rest(Crawl(delay=5, delay_per_ip=2))
     assert now[0] == 5
     dealing.rest(Crawl(delay=5, delay_per_ip=2, part="1/4"))
-    assert now[0] == 5 + 8
+    assert now[0] == 5 + 5
+    dealing.rest(Crawl(delay=1, delay_per_ip=2, part="1/4"))
+    assert now[0] == 5 + 5 + 2
     rested = resting(monkeypatch, divided)
     with dying(monkeypatch, Sink, "write", 25):
         run(tmp_path, FakeWeb(), Hands(2))

@@ -22,7 +22,6 @@ from webtext.pipeline.core.directories.data_directory import LATEST
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.records import LINK
 from webtext.pipeline.core.shards import Directory, read_shard, write_json, write_parquet
-from webtext.pipeline.crawl.frontier.workbench import Workbench
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.insight.unreached import unreached
@@ -102,19 +101,6 @@ def test_a_redirect_leads_to_no_host_of_another_part():
     assert (found.fate, found.again) == ("crawl.other_part", False)
     assert {host for host, _ in web.requests} == {mine}
     assert fetched_from(sites, f"http://{mine}/")[0].fate is None
-
-
-def test_an_address_is_asked_so_many_times_more_seldom_as_there_are_parts():
-    for part, pause in (("", 2.0), ("2/3", 6.0)):
-        bench = Workbench(Crawl(contact="test", part=part))
-        for name in ("a", "b"):
-            host = bench.admit(name, "192.0.2.1", 1, 0, 0.0)
-            bench.add(host, [object()])
-        turn = bench.take(0.0)
-        turn.used = True
-        bench.give_back(turn, 1.0)
-        assert bench.take(1.0 + pause - 0.01) is None
-        assert bench.take(1.0 + pause) is not None
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/2/3"])

@@ -67,7 +67,7 @@ def request(said: str) -> Request:
     (Request(kind='page', name='https://example.com/a'), 'example.com')
 
     Raises:
-        UserError: neither a URL nor a host name.
+        UserError: neither a URL nor a host name, or a suffix that many owners' sites are under.
     """
     try:
         if "://" in said:
@@ -80,12 +80,24 @@ def request(said: str) -> Request:
             f"{said!r}: found no domain and no whole URL; wanted example.com for a site with all "
             "names under it, or https://example.com/page for one page"
         )
+    if urls.is_public_suffix(host):
+        raise UserError(
+            f"{said!r}: sites of many owners are under this public suffix; wanted one of them, "
+            f"such as www.{host} or example.{host}"
+        )
     return Request("site", bare(host))
 
 
 def bare(host: str) -> str:
-    """Return a host without `www.`: who forgets www.example.com means example.com."""
-    return host.removeprefix("www.") if host.count(".") > 1 else host
+    """Return a host without `www.`: who forgets www.example.com means example.com.
+
+    Where a public suffix would be left, `www` is the site itself.
+
+    >>> bare("www.example.com"), bare("www.gov.uk")
+    ('example.com', 'www.gov.uk')
+    """
+    name = host.removeprefix("www.")
+    return host if "." not in name or urls.is_public_suffix(name) else name
 
 
 @lru_cache(1 << 16)

@@ -64,6 +64,24 @@ def test_what_is_neither_page_nor_site_is_refused(said):
         forgotten.request(said)
 
 
+def test_www_is_the_site_itself_where_only_a_public_suffix_is_left(tmp_path):
+    names = ["www.gov.uk", "www.nhs.uk", "www.gob.mx", "www.gone.test", "www.a.co.uk"]
+    found = [forgotten.request(name).name for name in names]
+    assert found == [*names[:3], "gone.test", "a.co.uk"]
+    forget(tmp_path, *names)
+    left_out = forgotten.read(tmp_path)
+    assert left_out("https://www.gov.uk/tax")
+    assert left_out("https://blog.a.co.uk/")
+    assert not left_out("https://hmrc.gov.uk/", "https://trust.nhs.uk/", "https://b.co.uk/")
+
+
+@pytest.mark.parametrize("said", ["gov.uk", "*.co.uk", "GOB.mx.", "any.ck"])
+def test_what_sites_of_many_owners_are_under_is_refused(said):
+    assert forgotten.request("www.ck").name == "www.ck"  # the list's exception from *.ck
+    with pytest.raises(UserError, match="sites of many owners are under this public suffix"):
+        forgotten.request(said)
+
+
 def test_a_harvest_counts_what_is_forgotten_and_writes_nothing_of_it(tmp_path):
     hosts = ["gone.test", "blog.gone.test", "kept.test", "other.test"]
     urls = [f"http://{host}/{path}" for host in hosts for path in ("one", "two")]

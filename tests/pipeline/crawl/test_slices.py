@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from tests.pipeline.crawl.fakes import FakeWeb, dying
+from tests.pipeline.crawl.fakes import FakeWeb, dying, unsteady
 from tests.pipeline.crawl.survival import conserved
 from tests.pipeline.crawl.test_divided import BRIEF, EVERY, FEW, Apart, Hands, resting, run
-from tests.pipeline.crawl.test_recovery import noted
+from tests.pipeline.crawl.test_recovery import archives, noted
 from webtext.pipeline.crawl.division import dealing, divided, slices
 from webtext.pipeline.crawl.frontier import schema
 from webtext.pipeline.crawl.frontier.frontier import Frontier
@@ -79,6 +79,35 @@ def test_a_part_whose_frontier_is_damaged_at_its_end_is_read_from_its_files(
     assert Counter(url for _, url in web.asked) == Counter(EVERY)
     assert "which was set aside in " in caplog.text
     assert "set aside in None" not in caplog.text
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_a_slice_that_begins_with_a_damaged_frontier_asks_for_nothing_again(
+    tmp_path, monkeypatch, caplog, all_of_it
+):
+    monkeypatch.setattr(slices, "SECONDS", 0.15)
+    resting(monkeypatch, slices, divided)
+    web, had = FakeWeb(unsteady, latency=0.01), []
+
+    class Spoiling(Apart):
+        def each(self, work, items, *more, **how):
+            if self.rounds == 1:
+                had.append((len(web.asked), noted(archives(tmp_path))))
+                for item in items:
+                    path = slices.frontier_of(item)
+                    data = path.read_bytes()
+                    start = 0 if all_of_it else data.rindex(b"http://") & ~4095  # a page of rows
+                    path.write_bytes(data[:start] + b"junk" * 1024 + data[start + 4096 :])
+            return super().each(work, items, *more, **how)
+
+    apart = Spoiling(2)
+    run(tmp_path, web, apart, BRIEF)
+    conserved(tmp_path, FEW)
+    ((asked, written),) = had
+    assert 0 < len(written) < len(EVERY)
+    assert not written & {url for _, url in web.asked[asked:]}
+    assert caplog.text.count("a new one was made from the WARC files of part ") == 2
+    assert apart.rounds > 2
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["no WARC file yet", "one part appended"])

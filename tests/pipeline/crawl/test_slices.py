@@ -128,3 +128,28 @@ def test_a_purge_takes_out_of_slices_that_wait_what_is_forgotten_and_keeps_the_r
     assert not (home / schema.PARTS).exists()
     held = {path.name: path.read_bytes() for path in home.glob("*.warc.gz")}
     assert noted(held) == {url for url in EVERY if "h7.test" not in url}
+
+
+def hosts(item):
+    return {url.split("/")[2] for url in noted(dict([item]))}
+
+
+def test_a_purge_keeps_of_what_fits_into_no_file_the_whole_pages_of_others(tmp_path):
+    run(tmp_path, FakeWeb(), Apart(2), BRIEF)
+    data = tmp_path / "data"
+    data.mkdir()
+    home = (tmp_path / "pages").rename(data / "pages-0123abcd")
+    held = {path.name: path.read_bytes() for path in sorted(home.glob("*.warc.gz"))}
+    (mixed, content), *_ = [item for item in held.items() if "h7.test" in hosts(item)]
+    (other, innocent), *_ = [item for item in held.items() if "h7.test" not in hosts(item)]
+    torn = home / "torn"
+    torn.mkdir()
+    (torn / f"{mixed}@0@b").write_bytes(content + content[: len(content) // 2][:-1])
+    (torn / f"{other}@0@c").write_bytes(innocent)
+    (torn / f"{mixed}.77").write_bytes(content[77:200])
+    forgotten.record(data, [forgotten.request("h7.test")], "asked by mail")
+    assert not left(purge.purge(data, purge.plan(data, ["pages"])), data)
+    assert {path.name for path in torn.iterdir()} == {f"{mixed}@0@b", f"{other}@0@c"}
+    assert (torn / f"{other}@0@c").read_bytes() == innocent
+    kept = noted({mixed: (torn / f"{mixed}@0@b").read_bytes()})
+    assert kept == {url for url in noted({mixed: content}) if "h7.test" not in url}

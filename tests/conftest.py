@@ -1,10 +1,12 @@
 """Fixtures that all tests may ask for."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 # Before Prefect is imported anywhere: never the developer's own server, database or analytics.
@@ -90,24 +92,39 @@ def texts(real) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def store_server():
-    """An S3 on loopback for the whole session."""
-    from tests.store_server import served
+def store_servers():
+    """What gives the store of a kind on loopback, the same one for the whole session."""
+    from tests.other_stores import of_kind
 
-    with served() as found:
-        yield found
+    with contextlib.ExitStack() as running:
+        yield cache(lambda kind: running.enter_context(of_kind(kind)))
 
 
 @pytest.fixture
-def s3(store_server, monkeypatch, tmp_path):
-    """The same, with no fault yet, and this process set to use it and a cache of its own."""
-    store_server.faults.reset()
-    for name, value in store_server.environment.items():
+def kind_of_store() -> str:
+    """The kind that `cloud` is; modules that are tried against several set it anew."""
+    return "s3"
+
+
+@pytest.fixture
+def cloud(store_servers, kind_of_store, monkeypatch, tmp_path):
+    """A store with no fault yet, and this process set to use it and a cache of its own."""
+    server = store_servers(kind_of_store)
+    server.faults.reset()
+    for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WEBTEXT_STORES", str(tmp_path / "stores"))
-    from webtext.pipeline.core.stores import object_store
+    from webtext.pipeline.core.stores import object_store, seen_objects
 
+    seen_objects.client.cache_clear()  # each store begins to count its buckets at 1
+    seen_objects.look_again()
     monkeypatch.setattr(object_store, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(object_store, "LONGEST_WAIT", 0.1)
-    yield store_server
-    store_server.faults.reset()
+    yield server
+    server.faults.reset()
+
+
+@pytest.fixture
+def s3(cloud):
+    """The same, of the kind that nothing else is said of."""
+    return cloud

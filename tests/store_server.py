@@ -3,14 +3,17 @@
 import http.client
 import logging
 import random
+import re
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
-SECRET = "theverysecretkeyofthesetests"
+SECRET = "theverysecretkeyofthesetests"  # base64 too, as Azure's keys are
 BUCKETS = "tests"
+LISTS = re.compile(r"list-type|comp=list")  # in the path of a request for keys
 
 
 class Faults:
@@ -40,7 +43,7 @@ class Faults:
             if self.random.random() < self.share:
                 self.count["failed"] += 1
                 return self.random.choice(["500", "503", "drop"])
-            if method == "GET" and self.cut_answers and "list-type" not in path:
+            if method == "GET" and self.cut_answers and not LISTS.search(path):
                 self.cut_answers -= 1
                 return "cut answer"
             small = "/." in path and "/.parts/" not in path
@@ -85,7 +88,7 @@ class Proxy(BaseHTTPRequestHandler):
     def one(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(size)
-        verdict = self.faults.verdict(self.command, self.path)
+        verdict = self.faults.verdict(self.command, unquote(self.path))
         if verdict == "denied":
             said = f"<Error><Code>InvalidAccessKeyId</Code><Key>{SECRET}</Key></Error>"
             self.answer(403, said.encode())
@@ -96,22 +99,27 @@ class Proxy(BaseHTTPRequestHandler):
         else:
             self.passed(body[: size // 2] if verdict == "cut upload" else body, verdict)
 
-    def passed(self, body: bytes, verdict: str) -> None:
+    def asked(self, body: bytes, headers: dict[str, str]) -> tuple[int, list, bytes]:
+        """Ask the store itself; return its status, headers and body."""
         connection = http.client.HTTPConnection(*self.upstream, timeout=60)
+        connection.request(self.command, self.path, body, headers)
+        found = connection.getresponse()
+        content = found.read()
+        connection.close()
+        return found.status, found.getheaders(), content
+
+    def passed(self, body: bytes, verdict: str) -> None:
         headers = {k: v for k, v in self.headers.items() if k.lower() != "content-length"}
         with self.one_at_a_time:
-            connection.request(self.command, self.path, body, headers)
-            found = connection.getresponse()
-            content = found.read()
-        connection.close()
-        if self.command == "PUT" and found.status == 200:
+            status, given, content = self.asked(body, headers)
+        if self.command == "PUT" and status in {200, 201}:
             with self.faults.lock:
-                self.faults.puts.append(self.path.partition("?")[0])
+                self.faults.puts.append(unquote(self.path.partition("?")[0]))
         if verdict == "drop":  # it was done, and nobody is told
             self.close_connection = True
             return
         cut = len(content) // 2 if verdict == "cut answer" else None
-        self.answer(found.status, content, found.getheaders(), cut)
+        self.answer(status, content, given, cut)
         self.close_connection = self.close_connection or cut is not None
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = one  # noqa: N815
@@ -129,18 +137,40 @@ class Server(ThreadingHTTPServer):
 class Served:
     """The store's address, and what it is told to do wrong."""
 
-    def __init__(self, moto: int, proxy: int, faults: Faults) -> None:
-        self.moto, self.port, self.faults = moto, proxy, faults
-        self.number = 0
+    scheme = "s3"
+    proxy = Proxy
+
+    def __init__(self, upstream: int) -> None:
+        self.upstream, self.faults, self.number = upstream, Faults(), 0
+        about = {"faults": self.faults, "upstream": ("127.0.0.1", upstream)}
+        self.server = Server(("127.0.0.1", 0), type("Handler", (self.proxy,), about))
+        self.port = self.server.server_port
 
     def bucket(self) -> str:
         """Make an empty bucket; return its name."""
         self.number += 1
-        name = f"{BUCKETS}-{self.number}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.moto)
-        connection.request("PUT", f"/{name}")
-        assert connection.getresponse().status == 200
+        name = f"{BUCKETS}-{self.scheme}-{self.number}"  # moto has one set for all its servers
+        self.make(name)
         return name
+
+    def place(self) -> str:
+        """Make an empty bucket; return its address."""
+        return f"{self.scheme}://{self.bucket()}"
+
+    def make(self, name: str, path: str = "/{}", headers: dict[str, str] | None = None) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.upstream)
+        connection.request("PUT", path.format(name), headers=headers or {})
+        assert connection.getresponse().status in {200, 201}
+        connection.close()
+
+    @contextmanager
+    def running(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        try:
+            yield self
+        finally:
+            self.server.shutdown()
+            self.server.server_close()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -155,22 +185,15 @@ class Served:
 
 
 @contextmanager
-def served():
-    """Serve an S3 on loopback, in memory."""
+def served(kind: type[Served] = Served):
+    """Serve an S3 on loopback, in memory, or what is made of one."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
-    port = moto.get_host_and_port()[1]
-    faults = Faults()
-    handler = type("Handler", (Proxy,), {"faults": faults, "upstream": ("127.0.0.1", port)})
-    proxy = Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
     try:
-        yield Served(port, proxy.server_port, faults)
+        with kind(moto.get_host_and_port()[1]).running() as found:
+            yield found
     finally:
-        proxy.shutdown()
-        proxy.server_close()
         moto.stop()

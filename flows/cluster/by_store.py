@@ -13,7 +13,7 @@ from webtext.pipeline.core.directories.places import ABOUT
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.pool import Work
 from webtext.pipeline.core.shards import PARTIAL, sync_directory
-from webtext.pipeline.core.stores.object_store import StoreError
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.core.stores.store_parts import (
     ONCE,
     PARTS,

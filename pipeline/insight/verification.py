@@ -17,7 +17,7 @@ from webtext.pipeline.core.errors import PipelineError, UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stores import working_copy
-from webtext.pipeline.core.stores.object_store import StoreError
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.insight import laws
 from webtext.pipeline.urls.parts import NAME as PART
 

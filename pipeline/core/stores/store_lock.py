@@ -18,7 +18,8 @@ from typing import Any
 from uuid import uuid4
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.core.stores.object_store import StoreError, Version
+from webtext.pipeline.core.stores.object_store import Version
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.core.stores.store_records import MARK
 from webtext.pipeline.core.stores.working_copy import WorkingCopy
 

@@ -25,8 +25,9 @@ from uuid import uuid4
 from webtext.pipeline.core.directories.checked import sha256
 from webtext.pipeline.core.shards import finished_files
 from webtext.pipeline.core.stores import working_copy
-from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
+from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.core.stores.store_records import (
     MARK,
     folder,

@@ -34,9 +34,10 @@ from webtext.pipeline.core.directories.places import (
 )
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores import shared_notes
-from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError, Version
+from webtext.pipeline.core.stores.object_store import ObjectStore, Version
 from webtext.pipeline.core.stores.store_addresses import Address, parse
 from webtext.pipeline.core.stores.store_bound import make_room, touch
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.core.stores.store_records import (
     BOUND,
     FOLDER,

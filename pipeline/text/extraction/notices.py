@@ -17,7 +17,12 @@ MOST_UNSEEN = 0.2  # share of hidden words; where there are more, a script shows
 LEAST_MENU = 3  # lines of a block that is a menu, or parts of its line
 MENU_LINKED = 0.8  # share of its linked characters; spaces are not linked
 LONGEST_ENTRY = 40  # characters of its lines or parts
-BETWEEN_ENTRIES = re.compile(r"\n|\s[|\u00b7\u2022\u00bb>:/\u2013-]+\s|[|\u2022]")
+BETWEEN_ENTRIES = re.compile(r"\n|\s[|\u00b7\u2022\u00bb>:/\u2013-]+\s|[|\u2022]|\]\s?\[")
+# A page's other languages, by their codes: of which its own is no link.
+LANGUAGES = re.compile(
+    r"\W*(?:[^\d:：]{1,40}[:：]\s*)?[a-z]{2}(?:-[a-z]{2,4})?(?:\s*[|/\u00b7]\s*[a-z]{2}(?:-[a-z]{2,4})?){2,}\W*",
+    re.IGNORECASE,
+)  # fmt: skip
 
 COOKIE = re.compile(
     r"\bcookies?\b|çerez|evästei|informasjonskapsl|\bsütik|slapuk|sīkdat|piškotk|kolačić|küpsis"
@@ -54,20 +59,42 @@ PAGER = re.compile(
     r"\W*(?:(?:prev(?:ious)?|next|newer|older|earlier|later|parent|up)\b"
     r"(?: (?:message|post|article|page|chapter|section|topic|thread|entry|story|in thread"
     r"|by (?:date|thread|author|subject)|posts|articles|stories|entries))*\s*(?:[:»«→←|]|$)"
+    r"|(?:zurück|weiter|vorig|vorherig|nächst|nach oben|(?:älte|neue)re beiträge|précédent|suivant"
+    r"|(?:page|article|chapitre|section) (?:précédent|suivant)|plus haut|anterior|siguiente|próxim"
+    r"|precedente|successiv|vorige|volgende|poprzedni|następn|назад|вперёд|предыдущ|следующ)\w{0,3}"
+    r"(?: (?:seite|kapitel|abschnitt|artikel|beitrag|thema|pagina|página))?\s*(?:[:»«→←|]|$)"
+    r"|(?:前|次)(?:へ|の(?:ページ|記事|章|節))\W*$|上へ\W*$|[上下]一[页頁篇章]\W*$"
+    r"|(?:이전|다음)(?: ?글)?\W*$"
     r"|(?:messages )?sorted by\b|more information about the .{1,60} mailing list)",
     re.IGNORECASE,
 )
+# The same by its arrows, in any language: "<< Contents", "[ < Mills ]", "The wheel >>".
+ARROWED = re.compile(r"[\[\s|]*(?:<<?|«|‹|←|↑)\s(?!.*[»>])|^[^«<]*\s(?:>>?|»|›|→)[\]\s|]*$")
 PAGER_LINKED = 0.35  # share of its linked characters
 # What is only a link and calls a reader to do something.
 CALL = re.compile(
     r"\W*(?:(?:skip|jump) to\b.*|(?:back|return) to (?:the )?(?:top|index|home|start|list|search"
     r"|results|contents|main|menu)\b.*|print (?:this|recipe)|click (?:here )?to (?:expand|enlarge)"
     r"|(?:show|load|read|see|view) (?:more|less|all)|continue reading|permalink|embed|reply|quote"
-    r"|report(?: to moderator)?)\W*",
+    r"|report(?: to moderator)?"
+    r"|zum (?:haupt)?inhalt\b.*|(?:zurück )?(?:nach oben|zum seitenanfang)|weiterlesen"
+    r"|mehr (?:lesen|erfahren|anzeigen)|antworten|zitieren|(?:seite )?drucken"
+    r"|aller au contenu\b.*|(?:retour )?(?:en haut|au sommaire|à l['\u2019]accueil)\b.*"
+    r"|lire la suite|en savoir plus|répondre|citer|imprimer"
+    r"|(?:ir|saltar) al contenido\b.*|leer más|seguir leyendo|responder|volver arriba"
+    r"|vai al contenuto\b.*|leggi tutto|continua a leggere|rispondi|lees (?:meer|verder)"
+    r"|читать далее|ответить|наверх|czytaj (?:dalej|więcej)|odpowiedz"
+    r"|コンテンツへ(?:スキップ|移動)|(?:ページの?)?(?:トップ|先頭)へ(?:戻る)?|続きを読む|もっと見る|返信(?:する)?"
+    r"|引用(?:する)?|阅读全文|继续阅读|回复|더 ?보기)\W*",
     re.IGNORECASE,
 )
 # Of these, what is also a title or an entry of a list: only beside another of these.
-BARE = re.compile(r"\W*(?:next|up|parent|embed|reply|quote|previous)\W*", re.IGNORECASE)
+BARE = re.compile(
+    r"\W*(?:next|up|parent|embed|reply|quote|previous|zurück|weiter|antworten|zitieren|drucken"
+    r"|précédent|suivant|répondre|citer|imprimer|anterior|siguiente|responder|назад|вперёд"
+    r"|返信|引用|回复|이전|다음)\W*",
+    re.IGNORECASE,
+)
 # What a board says of a post that was changed.
 EDITED = re.compile(
     r"\W*(?:(?:this (?:post|message|topic) (?:was|has been) )?(?:last )?edited (?:by|on|at|:)"
@@ -101,12 +128,14 @@ LONGEST_SIGNATURE = 60  # words
 WITHIN = ("p", "li", "dd")  # parts of a text, which are no posts by themselves
 ADDRESS = re.compile(r"://|\S@\S|\bwww\.")  # of a list, under its mails
 LONGEST_UNDATED = 6  # words of a line on a change that says no time
+YEAR = re.compile(r"(?<![\d./-])(?:1[5-9]|20)\d\d(?![\d./-]\d)")  # alone it is a book's
 LEAST_OTHER = 20  # words that are likely, beside a notice over the page
 LIKELY = 0.3  # probability of them
 LONGEST_OWNED = 25  # words of the line that says whose a page is
 AT_THE_END = 3  # blocks of a text among which it is
 
 FRAME = BIT["<nav>"] | BIT["<footer>"] | BIT["nav"] | BIT["footer"]  # names of menus and footers
+CONTENTS = re.compile(r"\.(?:toc|contents)$")  # the name of an element with a book's contents
 ELEMENTS = BIT["<nav>"] | BIT["<footer>"]
 LEAST_UNLINKED = 200  # words beside its links of a text that is no list, however many links it has
 MOST_LINKED = 0.3  # share of linked words of a text whose links at its edges are menus
@@ -150,6 +179,7 @@ def without_notices(
             left[at] = False
     without_calls(blocks, left, words)
     without_signatures(blocks, left)
+    without_contents(blocks, left, words)
     without_edges(blocks, left, words)
     taken = [at for at, take in enumerate(left) if take]
     for at in taken[1:][-AT_THE_END:]:
@@ -195,7 +225,9 @@ def without_calls(blocks: Sequence[Block], left: list[bool], words: Sequence[int
                 if 0 <= other < len(blocks) and leads_on(blocks[other], words[other])
             ]  # fmt: skip
             left[at] = not (near or place.bits & (THREAD | FRAME) or not BARE.fullmatch(text))
-        dated = words[at] <= LONGEST_UNDATED or any(map(str.isdecimal, text))
+        told = YEAR.sub("", text)
+        short = words[at] <= LONGEST_UNDATED and told == text
+        dated = short or any(map(str.isdecimal, told))
         edited = place.bits & THREAD and words[at] <= LONGEST_OWNED and EDITED.match(text) and dated
         if edited or (place.near & BIT["signup"] and SUBSCRIBE.search(text)):
             left[at] = False
@@ -220,8 +252,10 @@ def leads_on(block: Block, words: int) -> bool:
     if not block.linked or words > LONGEST_OWNED:
         return False
     paged = block.linked >= PAGER_LINKED * len(block.text) and not block.text.endswith(".")
+    alone = is_link(block)
     return bool(
-        (paged and PAGER.match(block.text)) or (is_link(block) and CALL.fullmatch(block.text))
+        (paged and PAGER.match(block.text))
+        or (alone and (CALL.fullmatch(block.text) or ARROWED.search(block.text)))
     )
 
 
@@ -253,6 +287,21 @@ def without_signatures(blocks: Sequence[Block], left: list[bool]) -> None:
         left[at] = bool(above)
         for other in under:
             left[other] = False
+
+
+def without_contents(blocks: Sequence[Block], left: list[bool], words: Sequence[int]) -> None:
+    """Leave out the contents of a book that follow one page of it, and the heading over them."""
+    taken = [at for at, take in enumerate(left) if take]
+    size = len(taken)
+    while size and is_link(blocks[taken[size - 1]]) and is_contents(blocks[taken[size - 1]].place):
+        size -= 1
+    unlinked = sum(words[at] for at in taken[:size] if not is_link(blocks[at]))
+    if size == len(taken) or unlinked < LEAST_OTHER / 2:
+        return
+    over = blocks[taken[size - 1]]
+    size -= over.place.tag in HEADINGS and is_link(over)
+    for at in taken[size:]:
+        left[at] = False
 
 
 def without_edges(blocks: Sequence[Block], left: list[bool], words: Sequence[int]) -> None:
@@ -287,6 +336,13 @@ def is_framed(block: Block, words: int) -> bool:
     return bool(block.place.bits & FRAME) and block.linked > MOST_LINKED * len(block.text)
 
 
+def is_contents(place: Place) -> bool:
+    """Whether a place is in a list that is named as the contents of a book."""
+    return bool(place.bits & BIT["page"]) and any(
+        CONTENTS.search(around.key) for around in place.around()
+    )
+
+
 def is_link(block: Block) -> bool:
     """Whether a block is short links and nothing else."""
     spaces = len(block.text.split()) - 1
@@ -303,6 +359,8 @@ def sum_of(words: Sequence[int], takes: Sequence[bool]) -> int:
 
 def is_menu(block: Block) -> bool:
     """Whether a block is a menu by itself: short lines, or parts of a line, each only a link."""
+    if block.linked and LANGUAGES.fullmatch(block.text):
+        return True
     if block.linked < MENU_LINKED * len(block.text) - len(block.text.split()):
         return False
     entries = [entry for entry in BETWEEN_ENTRIES.split(block.text) if entry.strip()]

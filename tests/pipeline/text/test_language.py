@@ -109,6 +109,30 @@ def test_no_other_language_but_scots_passes_for_english(real):
     assert kept <= {"sco"}
 
 
+MANUAL = (
+    "Une vanne se tourne à la main jusqu'au trait rouge, puis on attend que le niveau de l'eau soit"
+    " le même des deux côtés de la porte.\n{}\nOn ne doit jamais forcer la roue, car la chaîne est"
+    " vieille et le village n'en a pas une autre, comme on l'a vu dans les années de la crue."
+)
+CODE = "\n".join(f"static void open_gate_{n}(struct gate *the_gate);" for n in range(12))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (MANUAL.format(CODE), True),
+        (f"Les vannes du canal et les portes de la rivière\n{CODE}", False),
+        (MANUAL.format(ENGLISH * 2).replace("\n", " "), False),
+    ],
+)
+def test_a_text_with_code_is_in_the_language_of_its_sentences(text, kept):
+    assert detect(text).probability < 0.99 or not kept
+    (row,) = Language(keep=("fr",))(batch(text)).to_pylist()
+    assert (row["dropped_by"] is None) is kept
+    assert row["text"] == text
+    assert row["language_probability"] > 0.99 or not kept
+
+
 def test_each_fate_says_why_and_by_what():
     out = Language()(batch(ENGLISH, FRENCH, ENGLISH + FRENCH, "123", None)).to_pylist()
     fates = [row["dropped_by"] for row in out]

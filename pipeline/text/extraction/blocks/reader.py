@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from webtext.pipeline.text.extraction.blocks.blocks import blocks
-from webtext.pipeline.text.extraction.blocks.completing import completed
-from webtext.pipeline.text.extraction.blocks.evidence import TOKEN, evidence
+from webtext.pipeline.text.extraction.blocks.completing import completed, may_belong
+from webtext.pipeline.text.extraction.blocks.evidence import LONG, TOKEN, evidence
 from webtext.pipeline.text.extraction.blocks.hints import BIT
 from webtext.pipeline.text.extraction.blocks.opinion import opinion
 from webtext.pipeline.text.extraction.blocks.page_blocks import Block, Place
@@ -24,6 +24,8 @@ GENEROUS = 2.0  # factor of the blocks' probability if recall is favoured
 COMMENTS = BIT["comment"]
 LEAST_COMMENT = 5  # words of a comment that is taken if comments are wanted
 MOST_LINKED = 0.3  # share of linked characters of it
+LEAST_SHOWN = 40  # words of running text that a page shows, which data in it must contain
+LEAST_TOLD = 0.5  # share of their runs of four words that it contains
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,33 @@ def seen(tree: Any) -> tuple[list[Block], list[list[float]]]:
     page = tree
     if shown(found) < SHOWN and (data := embedded(tree)) is not None:
         more, its_places = blocks(data)
-        if shown(more) > shown(found):
+        if shown(more) > shown(found) and tells(more, found):
             found, places, page = more, its_places, data
     title = tree.find(".//title")
     named = (title.text or "") if title is not None else ""
     return found, evidence(found, places, named, opinion(page, len(found)))
+
+
+def tells(data: list[Block], found: list[Block]) -> bool:
+    """Whether data in a page contain its running text, or the page shows next to none.
+
+    Else they are something else than the page's text: comments, or answers to common questions.
+    """
+    told = set().union(*(fours(block.text) for block in data))
+    texts = [
+        block.text for block in found
+        if may_belong(block) and len(TOKEN.findall(block.text)) >= LONG
+    ]  # fmt: skip
+    if sum(len(TOKEN.findall(text)) for text in texts) < LEAST_SHOWN:
+        return True
+    runs = [run for text in texts for run in fours(text)]
+    return sum(map(told.__contains__, runs)) >= LEAST_TOLD * len(runs)
+
+
+def fours(text: str) -> set[tuple[str, ...]]:
+    """Return a text's runs of four words."""
+    words = TOKEN.findall(text.lower())
+    return set(zip(words, words[1:], words[2:], words[3:], strict=False))
 
 
 def lengths(found: list[Block]) -> list[int]:

@@ -7,20 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_stores import KINDS
 from webtext.flows.cluster.by_store import Exchange, Lacking
 from webtext.pipeline.core.directories.checked import at_hand, confirm
 from webtext.pipeline.core.directories.places import MANIFEST, PURGING
 from webtext.pipeline.core.shards import Directory, replacing
 from webtext.pipeline.core.stores import store_parts, working_copy
-from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
+from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.core.stores.store_parts import PARTS, LackingError, OnlyHereError
 from webtext.pipeline.core.stores.store_records import stored
 
 
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def address(s3) -> str:
-    return f"s3://{s3.bucket()}/data"
+def address(cloud) -> str:
+    return f"{cloud.place()}/data"
 
 
 class Machines:

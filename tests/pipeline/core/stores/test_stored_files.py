@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from tests.other_stores import KINDS
 from tests.pipeline.crawl.commoncrawl.common_crawl import HTML, text_of, written
 from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.archive.step import files
@@ -17,19 +18,25 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.core.stores import seen_objects, stored_files
-from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
+from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.seen_objects import look_again
 from webtext.pipeline.core.stores.store_addresses import parse
-from webtext.pipeline.core.stores.stored_files import StoredFile, matching
+from webtext.pipeline.core.stores.store_errors import StoreError
+from webtext.pipeline.core.stores.stored_files import StoredFile, known_by, matching
 from webtext.pipeline.links.links import harvest, resolve
 from webtext.pipeline.links.settings import Harvest
 
 CRAWL = "CC-MAIN-2016-07"
 
 
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def store(s3) -> ObjectStore:
-    return ObjectStore(parse(f"s3://{s3.bucket()}/in"))
+def store(cloud) -> ObjectStore:
+    return ObjectStore(parse(f"{cloud.place()}/in"))
 
 
 def put(store: ObjectStore, key: str, content: bytes) -> StoredFile:
@@ -37,7 +44,7 @@ def put(store: ObjectStore, key: str, content: bytes) -> StoredFile:
     return StoredFile(f"{store.address}/{key}")
 
 
-def test_ranges_are_those_of_the_file_and_reading_on_takes_few_requests(store, s3, monkeypatch):
+def test_ranges_are_those_of_the_file_and_reading_on_takes_few_requests(store, cloud, monkeypatch):
     monkeypatch.setattr(stored_files, "AHEAD", 4096)
     monkeypatch.setattr(stored_files, "SMALL", 100)
     monkeypatch.setattr(stored_files, "NEAR", 50)
@@ -49,7 +56,7 @@ def test_ranges_are_those_of_the_file_and_reading_on_takes_few_requests(store, s
         for _ in range(60):
             at, length = places.randrange(51_000), places.randrange(3_000)
             assert file.pread(length, at) == content[at : at + length]
-    s3.faults.share, s3.faults.cut_answers = 0.1, 2
+    cloud.faults.share, cloud.faults.cut_answers = 0.1, 2
     with path.open("rb") as file:
         assert b"".join(iter(lambda: file.read(700), b"")) == content
         assert file.requests <= 50_000 // 4096 + 2
@@ -83,23 +90,32 @@ def test_names_are_kept_and_a_star_stands_for_a_part_of_a_name(store):
         resolve([f"{at}/none.zst"], None)
 
 
-def test_a_size_that_a_listing_or_an_answer_told_is_not_asked_for(store, s3):
+def test_a_file_is_the_same_whether_a_star_or_its_name_found_it(store):
+    """As what is remembered of it goes by this."""
+    path = put(store, "RS_1.zst", b"x")
+    named = known_by(path)
+    look_again()
+    (found,) = matching(f"{store.address}/RS_*.zst")
+    assert known_by(found) == named
+
+
+def test_a_size_that_a_listing_or_an_answer_told_is_not_asked_for(store, cloud):
     other = ObjectStore(parse(f"{store.address}/deep"))
     for number in range(4):
         put(store, f"RS_{number}.zst", bytes(9 + number))
         put(other, f"RS_{number}.zst", bytes(20 + number))
     look_again()
-    s3.faults.count.clear()
+    cloud.faults.count.clear()
     found = list(matching(f"{store.address}/**/RS_*.zst"))
     assert sorted(path.stat().st_size for path in found) == [*range(9, 13), *range(20, 24)]
     with found[0].open("rb") as file:
         assert len(file.read()) == found[0].stat().st_size
-    assert s3.faults.count == {"GET": 2}  # the listing, and the bytes
+    assert cloud.faults.count == {"GET": 2}  # the listing, and the bytes
     look_again()
     address = parse(f"{store.address}/RS_3.zst")
     assert seen_objects.read(address, 2, 5) == bytes(5)
     assert seen_objects.size(address).bytes == 12
-    assert s3.faults.count == {"GET": 3}
+    assert cloud.faults.count == {"GET": 3}
     assert seen_objects.read(address, 10, 50) == bytes(2)
     assert seen_objects.read(address, 12, 1) == seen_objects.read(address, 99, 9) == b""
     assert seen_objects.read(address.parent / "none", 0, 9) is None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_stores import KINDS
 from webtext.pipeline.build import run_all
 from webtext.pipeline.core.directories import checked
 from webtext.pipeline.core.directories.data_directory import locked, newest
@@ -17,8 +18,9 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.core.step import Outside, Planned, Step
 from webtext.pipeline.core.stores import store_bound, store_lock, working_copy
-from webtext.pipeline.core.stores.object_store import ObjectStore, StoreError
+from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
+from webtext.pipeline.core.stores.store_errors import StoreError
 from webtext.pipeline.core.stores.store_records import STORED, in_words
 from webtext.pipeline.insight.verification import verify
 
@@ -26,9 +28,14 @@ ROOT = Path(__file__).resolve().parents[4]
 SIZE = 40_000  # bytes of a shard
 
 
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def address(s3) -> str:
-    return f"s3://{s3.bucket()}/data"
+def address(cloud) -> str:
+    return f"{cloud.place()}/data"
 
 
 @pytest.fixture
@@ -76,14 +83,14 @@ def files(data: Path) -> list[str]:
     return sorted(path.name for path in data.glob("*/*.parquet"))
 
 
-def test_what_one_machine_made_another_need_not_and_fetches_only_what_it_reads(machine, s3):
+def test_what_one_machine_made_another_need_not_and_fetches_only_what_it_reads(machine, cloud):
     run_all(steps(machine("a")), machine("a"), 1)
     data = machine("b")
-    s3.faults.puts.clear()
+    cloud.faults.puts.clear()
     assert [step.finished for step in steps(data)] == [True] * 3
     run_all(steps(data, nothing), data, 1)
     assert files(data) == []
-    assert {path.rpartition("/")[2] for path in s3.faults.puts} == {".lock.json"}
+    assert {path.rpartition("/")[2] for path in cloud.faults.puts} == {".lock.json"}
     assert newest(data)["corpus"].name == "corpus-00000000"
     path = data / "pages-00000000" / "00001.parquet"
     checked.confirm(path)
@@ -94,35 +101,35 @@ def test_what_one_machine_made_another_need_not_and_fetches_only_what_it_reads(m
     assert (data / "about" / "corpus-00000000" / "stats.json").read_text() == "{}"
 
 
-def test_a_manifest_is_written_after_all_files_and_latest_after_the_manifest(machine, s3):
+def test_a_manifest_is_written_after_all_files_and_latest_after_the_manifest(machine, cloud):
     data = machine("a")
     run_all(steps(data)[:1], data, 1)
-    names = [name.partition("/data/")[2] for name in s3.faults.puts]
+    names = [name.partition("/data/")[2] for name in cloud.faults.puts]
     names = [name for name in names if not name.startswith(".")]
     assert sorted(names[:3]) == [f"links-00000000/0000{n}.parquet" for n in range(3)]
     assert names[3:] == ["links-00000000/manifest.json", "latest.json"]
 
 
-def test_a_tenth_of_all_requests_failing_changes_nothing(machine, s3, address):
-    s3.faults.share, s3.faults.cut_answers = 0.1, 4
+def test_a_tenth_of_all_requests_failing_changes_nothing(machine, cloud, address):
+    cloud.faults.share, cloud.faults.cut_answers = 0.1, 4
     run_all(steps(machine("a")), machine("a"), 1)
     data = machine("b")
     run_all(steps(data, nothing), data, 1)
     for step in steps(data):
         assert checked.check(step.home.path) >= 3 * SIZE
-    assert s3.faults.count["failed"] > 5
+    assert cloud.faults.count["failed"] > 5
     assert ObjectStore(parse(address)).get(store_lock.LOCK) is None
 
 
-def test_an_upload_that_is_cut_short_is_noticed_and_never_whole(machine, s3):
+def test_an_upload_that_is_cut_short_is_noticed_and_never_whole(machine, cloud):
     """A store that takes half of a body for all of it."""
     data = machine("a")
     run_all(steps(data)[:1], data, 1)
-    s3.faults.cut_uploads = 50
+    cloud.faults.cut_uploads = 50
     with pytest.raises(StoreError, match="does not have the bytes that were sent"):
         run_all(steps(data), data, 1)
     assert [step.finished for step in steps(machine("b"))] == [True, False, False]
-    s3.faults.cut_uploads = 0
+    cloud.faults.cut_uploads = 0
     run_all(steps(machine("a")), machine("a"), 1)
     assert all(checked.check(step.home.path) >= 3 * SIZE for step in steps(machine("c")))
 
@@ -136,20 +143,20 @@ run_all(steps(data), data, 1)
 """
 
 
-def test_a_kill_between_two_uploads_leaves_nothing_whole_and_only_the_rest_is_sent(machine, s3):
+def test_a_kill_between_two_uploads_leaves_nothing_whole_and_only_the_rest_is_sent(machine, cloud):
     data = machine("a")
-    s3.faults.hold_puts_after = 3 + 1 + 2  # of the second step, two of three
+    cloud.faults.hold_puts_after = 3 + 1 + 2  # of the second step, two of three
     with subprocess.Popen([sys.executable, "-c", BUILD, data], cwd=ROOT) as process:
-        assert s3.faults.held.wait(100)
+        assert cloud.faults.held.wait(100)
         journal, deadline = data / STORED / "pages-00000000.uploading", time.monotonic() + 100
         while len(journal.read_text().splitlines()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         process.kill()
     assert [step.finished for step in steps(machine("b"))] == [True, False, False]
-    s3.faults.reset()
+    cloud.faults.reset()
     again = steps(machine("a"))
     run_all(again, machine("a"), 1)
-    sent = [key for key in s3.faults.puts if "pages" in key and key.endswith(".parquet")]
+    sent = [key for key in cloud.faults.puts if "pages" in key and key.endswith(".parquet")]
     assert len(sent) == 1
     assert all(checked.check(step.home.path) >= 3 * SIZE for step in steps(machine("c")))
 
@@ -206,7 +213,7 @@ def test_a_step_that_was_removed_from_the_store_is_not_finished_here(machine, ad
     assert [step.finished for step in steps(machine("a"))] == [True, False, False]
 
 
-def test_what_is_not_uploaded_yet_never_goes(machine, s3, monkeypatch):
+def test_what_is_not_uploaded_yet_never_goes(machine, cloud, monkeypatch):
     data = machine("a", bound=SIZE)
     monkeypatch.setattr(working_copy.WorkingCopy, "upload", lambda *_: None)
     run_all(steps(data)[:1], data, 1)
@@ -303,7 +310,7 @@ def test_a_living_holder_stays_and_one_who_lost_it_is_told_to_stop(machine, monk
     assert b"another" in store.get(store_lock.LOCK).content  # and it is left alone
 
 
-def test_a_process_that_was_killed_loses_the_lock_to_the_next_of_its_machine(machine, s3):
+def test_a_process_that_was_killed_loses_the_lock_to_the_next_of_its_machine(machine, cloud):
     """The lock of the working copy shows that it is dead, so nobody waits for the lease."""
     data = machine("a")
     hold = (

@@ -52,6 +52,16 @@ OUT = {
     "a letter": "<div class='newsletter'><p>Sign up and get the tides.</p></div><p>The end</p>",
     "an edit": "<div class='post'><p>Last edited by ann; 3 May, 10:05.</p></div><p>The end</p>",
     "other texts": "<h3>Most read</h3><p><a>Mills of the north</a></p><p>The end</p>",
+    "languages": "<p>Sprachen: de | <a>en</a> | <a>pt-br</a></p><p>The end</p>",
+    "languages beside each other": "<p>言語: <a>en</a> / <a>fr</a> / ja</p><p>The end</p>",
+    "parts in brackets": "<p>[<a>Anfang</a>][<a>Inhalt</a>][<a>Verzeichnis</a>]</p><p>The end</p>",
+    "an arrow back": "<p>[<a> &lt; Räder und Wellen </a>]</p><p>The end</p>",
+    "an arrow on": "<p><a>Roues et eaux &gt;&gt;</a></p><p>The end</p>",
+    "die nächste Seite": "<p><a>Nächste Seite</a></p><p>The end</p>",
+    "la suite": "<p><a>Lire la suite</a></p><p>The end</p>",
+    "次のページ": "<p><a>次のページ</a></p><p>The end</p>",
+    "nach oben": "<p><a>Zurück nach oben</a></p><p>The end</p>",
+    "zurück und weiter": "<p><a>Zurück</a></p><p><a>Weiter</a></p><p>The end</p>",
     "a list of mails": "<pre>The end\n____________________\nmills mailing list\nhttp://m</pre>",
 }
 
@@ -85,6 +95,12 @@ IN = {
     "a word on letters": "<div class='newsletter'><p>Each week we write of mills.</p></div>",
     "what others said": f"<p>Last edited by the miller in 1901.</p>{TEXT}",
     "a heading of links": f"<h3>Related</h3><p>The brooks.</p>{TEXT}",
+    "a title in French quotes": f"<p><a>« Nous voulons de l'eau »</a></p>{TEXT}",
+    "a title in German quotes": f"<p><a>» Wir wollen Wasser «</a></p>{TEXT}",
+    "what comes next in words": f"<p>Weiter: <a>der Bach</a> war nie so breit wie hier.</p>{TEXT}",
+    "a word alone": f"<ul><li><a>Weiter</a></li><li>Näher</li></ul>{TEXT}",
+    "short words": f"<p>Ne | <a>He</a> | Ar | Krypton</p>{TEXT}",
+    "codes that lead nowhere": f"<p>Sprachen: de | en | fr</p>{TEXT}",
     "a small size": "<p style='font-size: 0.8em'>Brook</p>",
     "a bit to the left": "<p style='left:-9px'>Brook</p>",
     "until found": "<p hidden='until-found'>Brook</p>",
@@ -148,7 +164,8 @@ def test_an_exponent_in_a_link_is_no_note():
 
 def test_a_list_of_links_is_no_menu():
     links = "<ul><li><a>The upper mill</a></li><li><a>The lower mill</a></li></ul>"
-    assert left(f"<h1>Mills</h1>{links}") == ["Mills", "The upper mill", "The lower mill"]
+    for inside in (links, f"<div class='toc'>{links}</div>"):
+        assert left(f"<h1>Mills</h1>{inside}") == ["Mills", "The upper mill", "The lower mill"]
 
 
 @pytest.mark.parametrize(("times", "whole"), [(2, True), (8, False)])
@@ -156,6 +173,14 @@ def test_the_contents_of_a_book_beside_a_page_of_it_are_left_out(times, whole):
     contents = "".join(f"<li><a>{n}. How to mend a wheel</a></li>" for n in range(60))
     found = left(f"{TEXT * times}<ul>{contents}</ul>")
     assert len(found) == times + 60 * whole
+
+
+def test_the_contents_of_a_book_after_a_short_page_of_it_are_left_out():
+    contents = "".join(f"<li><a>{n}. How to mend a wheel</a></li>" for n in range(60))
+    after = f"<h4><a>The millers' book</a></h4><div class='toc'><ul>{contents}</ul></div>"
+    assert left(TEXT + after) == ALONE
+    assert len(left(f"<h1>Contents</h1><p>Of the book.</p>{after}")) == 63
+    assert len(left(f"{after}{TEXT}")) == 62
 
 
 def test_what_a_board_says_of_its_members_is_left_out():

@@ -125,6 +125,21 @@ def test_a_text_that_is_data_for_search_engines_is_read_where_the_page_shows_non
     assert SAID[0] not in shown
 
 
+@pytest.mark.parametrize(
+    ("shown", "replaced"), [(SAID[1:3], False), (SAID[:2], True), (SAID[1:2], True)]
+)
+def test_data_for_search_engines_replace_no_page_whose_text_they_lack(shown, replaced):
+    answers = {"@type": "Answer", "text": SAID[3] * 9}
+    questions = [{"@type": "Question", "name": "Why?", "acceptedAnswer": answers}]
+    if SAID[0] in shown:
+        questions += [{"@type": "Answer", "text": said} for said in SAID[:2]]
+    data = json.dumps({"@type": "FAQPage", "mainEntity": questions})
+    page = "".join(f"<p>{said}</p>" for said in shown)
+    found = text(f"<body><script type='application/ld+json'>{data}</script>{page}</body>")
+    assert (SAID[3] in found) is replaced
+    assert (shown[0] in found) is (not replaced or SAID[0] in shown)
+
+
 @pytest.mark.parametrize("data", ["{", '{"@type": [{}], "text": 3}', "[" * 9999, '"a"', "7"])
 def test_broken_data_for_search_engines_is_no_text(data):
     script = f"<script type='application/ld+json'>{data}</script>"

@@ -66,8 +66,15 @@ def test_what_looks_like_a_call_a_teaser_or_a_signature_is_kept(inside):
     assert left(inside) == [b.text for b in blocks(parse(f"<body>{inside}</body>"))[0]]
 
 
-def test_a_post_keeps_what_begins_like_a_note_on_a_change():
-    said = "Edited by John Carey, this anthology has three poems on rivers."
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Edited by John Carey, this anthology has three poems on rivers.",
+        "Edited by Mary Holt, Lowgate Press, 1976.",
+        "Edited by Mary Holt (1976) and her two sons.",
+    ],
+)
+def test_a_post_keeps_what_begins_like_a_note_on_a_change(said):
     assert said in left(f"<div class='post'><p>{said}</p>{TEXT}</div>")
 
 

@@ -202,9 +202,8 @@ def test_an_unreachable_robots_txt_is_asked_for_again_later():
 
 
 def test_a_location_that_no_text_can_have_is_left_out():
-    tdm = b'[{"location": "/\\ud800", "tdm-reservation": 1}, %s]' % TDM[1:-1].replace(
-        b"blog/*", b"a"
-    )
+    tdm = b'[{"location": "/\\ud800", "tdm-reservation": 1},'
+    tdm += TDM[1:].replace(b"/blog/*", b"/a")
     assert [signal.reserves for signal in said("/a", tdm)] == [True]
     assert said("/b", tdm) == ()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import SmallWeb, command, environment, webtext
+from tests.other_stores import KINDS
 from tests.store_server import SECRET
 from webtext.pipeline.core.stores.object_store import ObjectStore
 from webtext.pipeline.core.stores.store_addresses import parse
@@ -18,10 +19,10 @@ BYTES = ("about", "corpus-", "tokens-", "documents-", "duplicates-", "signatures
 class Machine:
     """A machine that shares nothing with others but the store."""
 
-    def __init__(self, s3, folder: Path, bound: float = 1.0) -> None:
+    def __init__(self, cloud, folder: Path, bound: float = 1.0) -> None:
         self.environment = {
             **environment(),
-            **s3.environment,
+            **cloud.environment,
             "WEBTEXT_STORES": str(folder),
             "WEBTEXT_STORES_GB": str(bound),
         }
@@ -74,6 +75,11 @@ def local(data: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def made_locally(small_web, tmp_path_factory) -> dict[str, bytes]:
     data = tmp_path_factory.mktemp("local") / "data"
@@ -85,32 +91,32 @@ def made_locally(small_web, tmp_path_factory) -> dict[str, bytes]:
 @pytest.mark.slow  # three builds of the small web
 @pytest.mark.timeout(1800)
 def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
-    made_locally, small_web, s3, tmp_path
+    made_locally, small_web, cloud, tmp_path
 ):
-    address = f"s3://{s3.bucket()}/some/data"
-    first = Machine(s3, tmp_path / "first")
-    s3.faults.share = 0.05
-    s3.faults.hold_of, s3.faults.hold_puts_after = "documents-", 2
+    address = f"{cloud.place()}/some/data"
+    first = Machine(cloud, tmp_path / "first")
+    cloud.faults.share = 0.05
+    cloud.faults.hold_of, cloud.faults.hold_puts_after = "documents-", 2
     words = ["build", "demo", "--data", address, "--no-prefect", *small_web.options]
     with first.start(*words) as process:
-        held = s3.faults.held.wait(600)
+        held = cloud.faults.held.wait(600)
         os.killpg(process.pid, signal.SIGKILL)
     assert held
-    s3.faults.hold_puts_after = None
+    cloud.faults.hold_puts_after = None
     store = ObjectStore(parse(address))
     begun = [name for name in store.folders() if store.get(f"{name}/manifest.json") is None]
     assert len(begun) == 1  # whose upload the kill cut off
     done = first.build(small_web, address)
     assert done.returncode == 0, done.stderr
     assert content(address) == made_locally
-    assert s3.faults.count["failed"] > 1
+    assert cloud.faults.count["failed"] > 1
 
-    second = Machine(s3, tmp_path / "second")
-    s3.faults.puts.clear()
+    second = Machine(cloud, tmp_path / "second")
+    cloud.faults.puts.clear()
     done = second.build(small_web, address)
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in done.stderr
-    assert s3.faults.puts == []
+    assert cloud.faults.puts == []
     assert not list(second.folder.rglob("*.parquet"))
 
     for words, said in (
@@ -125,20 +131,23 @@ def test_a_build_into_a_failing_store_that_is_killed_gives_the_same_bytes(
     assert not list(second.folder.rglob("*.warc.gz"))
     done = second.run("verify", address)
     assert done.returncode == 0, done.stdout
+    done = second.run("gc", "--data", address)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "works on a local data directory only" in done.stderr
     tokens = second.run("path", "tokens", "--data", address).stdout.strip()
     lines = ["train.steps = 2", "train.batch_tokens = 512", "model.context = 64"]
     words = [part for line in lines for part in ("--set", line)]
-    third = Machine(s3, tmp_path / "third")
+    third = Machine(cloud, tmp_path / "third")
     run = tmp_path / "run"
     done = third.run("train", "tiny", "--tokens", tokens, "--run", run, "--device", "cpu", *words)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("verb", ["report", "build"])
-def test_wrong_credentials_end_a_command_in_one_line(s3, tmp_path, verb):
-    s3.faults.denied = True
+def test_wrong_credentials_end_a_command_in_one_line(cloud, tmp_path, verb):
+    cloud.faults.denied = True
     words = ["demo"] if verb == "build" else []
-    done = Machine(s3, tmp_path).run(verb, *words, "--data", f"s3://{s3.bucket()}/data")
+    done = Machine(cloud, tmp_path).run(verb, *words, "--data", f"{cloud.place()}/data")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1

@@ -266,20 +266,17 @@ class ObjectStore:
 
         return self._again(ask)
 
-    def put_whole(self, key: str, path: Path) -> Version:
-        """Write a file, and look whether all of it has arrived; if not, write it again.
+    def put_whole(self, key: str, content: bytes | Path) -> Version:
+        """Write an object, and look whether all of it has arrived; if not, write it again.
 
         Raises:
             StoreError: as `get`; or the store keeps other sizes than were sent.
         """
         for _ in range(WHOLE_TRIES):
-            version = self.put(key, path)
-            if self.has(key, version, path.stat().st_size):
+            version = self.put(key, content)
+            if self.has(key, version, _length(content)):
                 return version
-        raise StoreError(
-            f"{self.address}/{key}: the store does not have the bytes that were sent, so the step "
-            "is not finished there; run the same command again"
-        )
+        raise self._cut(key)
 
     def has(self, key: str, version: Version, size: int) -> bool:
         """Whether an object is still of this version, and has so many bytes."""
@@ -296,8 +293,19 @@ class ObjectStore:
             Its new version; None if another was quicker.
 
         Raises:
-            StoreError: as `get`.
+            StoreError: as `put_whole`.
         """
+        for _ in range(WHOLE_TRIES):
+            version = self._swap_once(key, content, before)
+            if version is None:
+                return None
+            there = self.size(key)
+            if not there or not there.version.same(version) or there.bytes == len(content):
+                return version  # also if others have written it since
+            before = version
+        raise self._cut(key)
+
+    def _swap_once(self, key: str, content: bytes, before: Version | None) -> Version | None:
         said = self._obstore.exceptions
         parts = {} if before is None else {"e_tag": before.etag, "version": before.number}
         mode = {name: part for name, part in parts.items() if part is not None} or "create"
@@ -350,6 +358,12 @@ class ObjectStore:
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 -- so that not all come at once
         raise AssertionError("the last try returns or raises")
 
+    def _cut(self, key: str) -> StoreError:
+        return StoreError(
+            f"{self.address}/{key}: the store does not have the bytes that were sent, so the step "
+            "is not finished there; run the same command again"
+        )
+
     def _absent(self, error: Exception) -> None:
         """Raise if not the object is missing, but the bucket."""
         if of_the_bucket(str(error)):
@@ -362,6 +376,10 @@ def _version(said: Mapping[str, Any]) -> Version:
     if etag and not etag.endswith('"'):  # Azure's listings have it bare; a condition wants quotes
         etag = f'"{etag}"'
     return Version(etag, None if number == "null" else number)
+
+
+def _length(content: bytes | Path) -> int:
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _size(said: Mapping[str, Any]) -> Size:

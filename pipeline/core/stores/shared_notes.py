@@ -46,7 +46,7 @@ def share_plan(root: Path, store: ObjectStore, plan: Mapping[str, Any]) -> None:
         StoreError: the store refuses, or cannot be reached.
     """
     content = json.dumps(plan).encode()
-    store.put(f"{PURGING}/{PLAN}", content)
+    store.put_whole(f"{PURGING}/{PLAN}", content)
     replace_file(root / PURGING / PLAN, content)
 
 
@@ -56,7 +56,7 @@ def share_manifest(home: Path, store: ObjectStore) -> None:
     Raises:
         StoreError: the store refuses, or cannot be reached.
     """
-    store.put(f"{PURGING}/{home.name}.json", manifest_of(home).read_bytes())
+    store.put_whole(f"{PURGING}/{home.name}.json", manifest_of(home).read_bytes())
 
 
 def replaced(home: Path, name: str, sha256: str | None) -> bool:

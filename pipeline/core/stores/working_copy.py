@@ -184,7 +184,7 @@ class WorkingCopy:
         Raises:
             StoreError: the store refuses, or cannot be reached.
         """
-        self.store.put(str(path.relative_to(self.root)), path)
+        self.store.put_whole(str(path.relative_to(self.root)), path)
 
     def publish_latest(self) -> None:
         """Write `latest.json` to the store, if all that it names is there.

@@ -82,7 +82,10 @@ def crawl(
         while going:
             links = sum(portion.links for portion in going)
             found = runner.each(sliced, going, show, links, lasting=line)
-            now = [slices.taken(*pair) for pair in zip(going, found, strict=True)]
+            now = [
+                slices.mended(settings, portion) if one.damaged else slices.taken(portion, one)
+                for portion, one in zip(going, found, strict=True)
+            ]
             going = []
             for portion, one in zip(now, found, strict=True):
                 if one.done:

@@ -2,6 +2,7 @@
 
 A worker crawls for half an hour, and hands in what its WARC files have grown by and its frontier.
 The next slice, by whichever worker, begins with that frontier; so a lost one costs one slice.
+If that frontier is damaged, the command makes another from the WARC files, which it alone has.
 What a slice hands in has names that no other try gives, and only what is told counts.
 """
 
@@ -18,9 +19,10 @@ from webtext.pipeline.core.errors import PipelineError
 from webtext.pipeline.core.shards import Directory, replacing, sync_directory
 from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.core.stores.store_parts import ONCE
-from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
+from webtext.pipeline.crawl.around_loop import collecting_seldom, room_needed
 from webtext.pipeline.crawl.division.dealing import Portion, begin, rest
 from webtext.pipeline.crawl.frontier import recovery, schema
+from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier
 from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
 from webtext.pipeline.crawl.meter import PartMeter
 from webtext.pipeline.crawl.settings import Crawl
@@ -39,6 +41,7 @@ class Slice(NamedTuple):
 
     done: bool  # whether nothing of the part is left
     token: str  # in the names of its files
+    damaged: bool = False  # the frontier to begin with was, so nothing was asked or handed in
 
 
 def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: Portion) -> Slice:
@@ -59,11 +62,12 @@ def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: 
             shutil.copyfile(former, scratch / schema.NAME)
             if working_copy.bringers:  # this machine's copy; another try gets it again
                 former.unlink()
-        with room_needed(Directory(scratch)):
-            frontier = opened(scratch / schema.NAME, mine)
+        try:
+            frontier = _frontier(scratch, mine, portion)
+        except DamagedError:
+            return Slice(False, portion.token, damaged=True)
         try:
             with room_needed(Directory(scratch), frontier), collecting_seldom():
-                begin(frontier, portion)
                 before = {name: end for name, _, end in frontier.files()}
                 for name, end in before.items():  # a hole stands for what was handed in
                     (scratch / name).touch()
@@ -89,6 +93,50 @@ def crawl_slice(settings: Crawl, fetcher: MakeFetcher, seconds: float, portion: 
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Slice(not meter.late, token)
+
+
+def _frontier(folder: Path, settings: Crawl, portion: Portion) -> Frontier:
+    """Return the frontier in a folder, with the links of the part, checked from end to end.
+
+    Raises:
+        DamagedError: it cannot be read.
+    """
+    with room_needed(Directory(folder)):
+        frontier = Frontier(folder / schema.NAME, rest=settings.delay)
+        try:
+            begin(frontier, portion)
+            with frontier.explained():
+                (said,) = frontier.db.execute("PRAGMA quick_check(1)").fetchone()
+            if said != "ok":
+                raise DamagedError(f"{frontier.path}: damaged ({said})")
+        except BaseException:
+            frontier.close()
+            raise
+    return frontier
+
+
+def mended(settings: Crawl, portion: Portion) -> Portion:
+    """Make the frontier of a part's last slice anew, as its own is damaged; return the part.
+
+    The WARC files have the outcomes of all slices before, so nothing of them is asked for again.
+    """
+    again = replace(portion, token=uuid4().hex[:12])
+    mine = replace(settings, part=f"{portion.part.number}/{portion.part.of}")
+    folder = portion.folder / f"{again.token}.mended"
+    folder.mkdir()
+    frontier = _frontier(folder, mine, portion)
+    try:
+        with room_needed(Directory(folder), frontier):
+            recovery.take_up(frontier, portion.home, portion.tag, part=True)
+    finally:
+        frontier.close()
+    (folder / schema.NAME).rename(frontier_of(again))
+    shutil.rmtree(folder)
+    log.warning(
+        "%s: damaged; a new one was made from the WARC files of %s", frontier_of(portion), portion
+    )
+    frontier_of(portion).unlink(missing_ok=True)
+    return again
 
 
 def frontier_of(portion: Portion) -> Path:

@@ -16,6 +16,7 @@ from webtext.pipeline.crawl.commoncrawl import captures
 from webtext.pipeline.crawl.commoncrawl import step as commoncrawl
 from webtext.pipeline.crawl.commoncrawl.captures import WITHHELD, leads_to
 from webtext.pipeline.crawl.frontier import outcomes, recovery, schema
+from webtext.pipeline.insight.purging import tombstones
 from webtext.pipeline.urls.forgotten import Forgotten
 
 ROWS: Final = 4096  # at a time
@@ -39,7 +40,8 @@ def without(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgott
     for path in [path for name in schema.FILES for path in home.path.rglob(name)]:
         path.unlink()  # what it holds is in the WARC files as well
     shutil.rmtree(home.path / schema.PARTS, ignore_errors=True)  # their slices are appended
-    shutil.rmtree(home.path / recovery.TORN, ignore_errors=True)  # ends of records of killed crawls
+    for path in sorted((home.path / recovery.TORN).glob("*")):
+        _without_visits(path, forgotten)
     if manifest is not None:
         told = {key: value for key, value in manifest.items() if key != "files"}
         if "crawl" in told.get("stages", {}):
@@ -48,6 +50,23 @@ def without(home: Directory, manifest: dict[str, Any] | None, forgotten: Forgott
         given = {name: Directory(home.path.parent / name) for name in told["inputs"]}
         told["inputs"] |= {name: one.fingerprint() for name, one in given.items() if one.whole}
         home.finish(told)
+
+
+def _without_visits(path: Path, forgotten: Forgotten) -> None:
+    """Keep of bytes that fit into no file of a crawl the whole visits to what is not forgotten.
+
+    Nobody can say of the others, such as the end of a file that a kill cut off, whose they are.
+    """
+    kept = list(tombstones.visits(path, forgotten, others=True))
+    if sum(end - first for first, end in kept) == path.stat().st_size:
+        return
+    if not kept:
+        path.unlink()
+        return
+    with path.open("rb") as source, replacing(path) as partial, partial.open("wb") as copy:
+        for first, end in kept:
+            source.seek(first)
+            tombstones.copied(source, copy, end - first)
 
 
 def _without_rows(path: Path, forgotten: Forgotten, fate: str) -> None:

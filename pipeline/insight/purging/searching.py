@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from webtext.pipeline.archive.gzip_members import members
+from webtext.pipeline.crawl.frontier.recovery import TORN
 from webtext.pipeline.insight.purging.needles import TOKENS, Needles
 from webtext.pipeline.tokens.tokens import INDEX
 from webtext.pipeline.urls.forgotten import Forgotten
@@ -49,7 +50,7 @@ def search(data: Path, needles: Needles, forgotten: Forgotten, skip: Path) -> It
 def of_file(path: Path, needles: Needles, forgotten: Forgotten) -> Iterator[Found]:
     """Yield what is found in one file, whatever it is packed in."""
     name = path.name.removesuffix(".partial")
-    if name.endswith(".warc.gz"):
+    if name.endswith(".warc.gz") or path.parent.name == TORN:
         yield from _of_warc(path, needles, forgotten)
     elif name.endswith((".parquet", ".arrow")):
         yield from _of_table(path, needles, forgotten)

@@ -29,12 +29,16 @@ COPY: Final = 1 << 20  # bytes at a time
 SAYS: Final = b"removed: on request\r\n"
 
 
-def visits(path: Path, forgotten: Forgotten) -> Iterator[Range]:
-    """Yield where the visits are that asked for, or were led to, what is forgotten."""
+def visits(path: Path, forgotten: Forgotten, others: bool = False) -> Iterator[Range]:
+    """Yield where the visits are that asked for, or were led to, what is forgotten.
+
+    `others`: all the other whole ones instead.
+    """
     begin = 0
     for unit in units(path, 0, {}):
         first, begin = _first(unit, begin), unit.end
-        if unit.note.header("warc-type") == "metadata" and _concerns(unit, forgotten):
+        visit = unit.note.header("warc-type") == "metadata"
+        if others != (visit and _concerns(unit, forgotten)):
             yield first, unit.end
 
 
@@ -120,13 +124,18 @@ def bury(path: Path, ranges: Iterable[Range]) -> None:
     """Replace byte ranges of a WARC file by tombstones: all of them, or the file is as it was."""
     with path.open("rb") as source, replacing(path) as partial, partial.open("wb") as copy:
         for first, end in sorted(ranges):
-            _copy(source, copy, first - source.tell())
+            copied(source, copy, first - source.tell())
             copy.write(tombstone(end - first))
             source.seek(end)
-        _copy(source, copy, path.stat().st_size - source.tell())
+        copied(source, copy, path.stat().st_size - source.tell())
 
 
-def _copy(source: BinaryIO, copy: BinaryIO, count: int) -> None:
+def copied(source: BinaryIO, copy: BinaryIO, count: int) -> None:
+    """Copy so many bytes from where a file is.
+
+    Raises:
+        PipelineError: it has fewer.
+    """
     while count:
         data = source.read(min(COPY, count))
         if not data:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.flows.conftest import environment, webtext
 from tests.flows.test_store_whole_way import Machine, content, local
+from tests.other_stores import KINDS
 from tests.pipeline.core.test_pool import wait_until
 from webtext.flows.cluster.by_store import Exchange
 from webtext.pipeline.core.stores.object_store import ObjectStore
@@ -50,8 +51,8 @@ def address_in(told: Path) -> str:
 class Cluster:
     """A scheduler, and machines with one worker each that cannot see the client's folder."""
 
-    def __init__(self, s3, folder: Path) -> None:
-        self.s3, self.folder = s3, folder
+    def __init__(self, cloud, folder: Path) -> None:
+        self.cloud, self.folder = cloud, folder
         self.client = folder / "client"
         self.client.mkdir()
         self.told = folder / "scheduler.json"
@@ -65,7 +66,7 @@ class Cluster:
             command = ["unshare", "-rm", "sh", "-c", inside, "sh", *command]
         process = subprocess.Popen(
             command,
-            env={**environment(), **self.s3.environment, "WEBTEXT_STORES": str(home / "stores")},
+            env={**environment(), **self.cloud.environment, "WEBTEXT_STORES": str(home / "stores")},
             cwd=home,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -89,9 +90,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(s3, folder: Path):
+def cluster(cloud, folder: Path):
     folder.mkdir()
-    made = Cluster(s3, folder)
+    made = Cluster(cloud, folder)
     base = [*CLI[:2], f"{CLI[2]}.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     try:
         made.start("scheduler", [*base, "--scheduler-file", str(made.told), "--no-dashboard"])
@@ -111,6 +112,11 @@ def end(process: subprocess.Popen) -> None:
 WORDS = ["--set", "paragraphs.enabled = true", "--set", "links.remember = false"]
 
 
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def made_locally(small_web, tmp_path_factory) -> dict[str, bytes]:
     data = tmp_path_factory.mktemp("local") / "data"
@@ -120,7 +126,7 @@ def made_locally(small_web, tmp_path_factory) -> dict[str, bytes]:
     return local(data)
 
 
-def build(made: Cluster, s3, address: str, web, *words: str) -> list[str | Path]:
+def build(made: Cluster, cloud, address: str, web, *words: str) -> list[str | Path]:
     return [
         "build", "demo", "--data", address, "--no-prefect", "--runner", "dask",
         "--address", made.address, *web.options, *WORDS, *words,
@@ -130,15 +136,15 @@ def build(made: Cluster, s3, address: str, web, *words: str) -> list[str | Path]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_machines_that_share_only_a_store_give_the_same_bytes(
-    made_locally, small_web, s3, tmp_path
+    made_locally, small_web, cloud, tmp_path
 ):
-    address = f"s3://{s3.bucket()}/data"
-    with cluster(s3, tmp_path / "cluster") as made:
+    address = f"{cloud.place()}/data"
+    with cluster(cloud, tmp_path / "cluster") as made:
         for name in ("first", "second"):
             made.worker(name)
-        client = Machine(s3, made.client)
+        client = Machine(cloud, made.client)
         begun = time.monotonic()
-        done = client.run(*build(made, s3, address, small_web))
+        done = client.run(*build(made, cloud, address, small_web))
         assert done.returncode == 0, done.stderr
         print(f"by two machines: {time.monotonic() - begun:.1f} s\n{done.stderr}")
         assert "lies on this machine alone" in done.stderr  # the dump
@@ -148,8 +154,8 @@ def test_two_machines_that_share_only_a_store_give_the_same_bytes(
     assert client.run("verify", address).returncode == 0
 
 
-def test_a_file_that_the_build_alone_reads_goes_from_the_store_once_it_is_here(s3, tmp_path):
-    store = ObjectStore(parse(f"s3://{s3.bucket()}/data"))
+def test_a_file_that_the_build_alone_reads_goes_from_the_store_once_it_is_here(cloud, tmp_path):
+    store = ObjectStore(parse(f"{cloud.place()}/data"))
     exchange = Exchange(WorkingCopy(tmp_path, store))
     names = ["pages-0/parts/1of2/00000.warc.gz@0@1a", "pages-0/parts/1of2/1a.sqlite"]
     for name in names:
@@ -160,41 +166,43 @@ def test_a_file_that_the_build_alone_reads_goes_from_the_store_once_it_is_here(s
     assert [*store.keys(PARTS)] == [f"{PARTS}/{exchange.run}/{names[1]}"]
 
 
-def begun(s3, step: str) -> bool:
+def begun(cloud, step: str) -> bool:
     """Whether a worker has sent a file of a step, so that it has not told of that item yet."""
-    return any(PARTS in key and step in key for key in list(s3.faults.puts))
+    return any(PARTS in key and step in key for key in list(cloud.faults.puts))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_lost_machine_and_a_failing_store_change_no_byte(made_locally, small_web, s3, tmp_path):
-    address = f"s3://{s3.bucket()}/data"
-    s3.faults.share, s3.faults.cut_share, s3.faults.cut_answers = 0.05, 0.05, 3
-    with cluster(s3, tmp_path / "cluster") as made:
+def test_a_lost_machine_and_a_failing_store_change_no_byte(
+    made_locally, small_web, cloud, tmp_path
+):
+    address = f"{cloud.place()}/data"
+    cloud.faults.share, cloud.faults.cut_share, cloud.faults.cut_answers = 0.05, 0.05, 3
+    with cluster(cloud, tmp_path / "cluster") as made:
         machines = {name: made.worker(name) for name in ("first", "second")}
-        client = Machine(s3, made.client)
-        with client.start(*build(made, s3, address, small_web)) as process:
-            wait_until(lambda: process.poll() is not None or begun(s3, "documents-"), 300)
+        client = Machine(cloud, made.client)
+        with client.start(*build(made, cloud, address, small_web)) as process:
+            wait_until(lambda: process.poll() is not None or begun(cloud, "documents-"), 300)
             end(machines["first"])
             err = process.communicate(timeout=900)[1]
         assert process.returncode == 0, err
         assert "was lost; what it did is done again" in err
     assert content(address) == made_locally
-    assert s3.faults.count["failed"] > 20
-    assert s3.faults.count["cut uploads"] > 3
+    assert cloud.faults.count["failed"] > 20
+    assert cloud.faults.count["cut uploads"] > 3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_machine_that_is_lost_while_it_crawls_costs_its_slice(
-    made_locally, small_web, s3, tmp_path
+    made_locally, small_web, cloud, tmp_path
 ):
-    address = f"s3://{s3.bucket()}/data"
-    with cluster(s3, tmp_path / "cluster") as made:
+    address = f"{cloud.place()}/data"
+    with cluster(cloud, tmp_path / "cluster") as made:
         machines = {name: made.worker(name) for name in ("first", "second")}
-        client = Machine(s3, made.client)
+        client = Machine(cloud, made.client)
         slow = ["--set", "crawl.delay = 0.3", "--set", "crawl.max_delay = 0.5"]
-        with client.start(*build(made, s3, address, small_web, *slow)) as process:
+        with client.start(*build(made, cloud, address, small_web, *slow)) as process:
             wait_until(lambda: process.poll() is not None or crawling(tmp_path / "cluster"), 300)
             end(machines["first"])
             err = process.communicate(timeout=900)[1]
@@ -217,24 +225,24 @@ main()
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_crawl_of_many_slices_by_machines_that_share_a_store_has_the_same_bytes(
-    made_locally, small_web, s3, tmp_path
+    made_locally, small_web, cloud, tmp_path
 ):
-    address = f"s3://{s3.bucket()}/data"
-    with cluster(s3, tmp_path / "cluster") as made:
+    address = f"{cloud.place()}/data"
+    with cluster(cloud, tmp_path / "cluster") as made:
         for name in ("first", "second"):
             made.worker(name)
         slow = ["crawl.delay = 0.3", "crawl.max_delay = 0.3", "crawl.delay_per_ip = 0"]
-        words = build(made, s3, address, small_web, *(w for one in slow for w in ("--set", one)))
+        words = build(made, cloud, address, small_web, *(w for one in slow for w in ("--set", one)))
         done = subprocess.run(
             [sys.executable, "-c", BRIEFLY, *map(str, words)],
-            env=Machine(s3, made.client).environment,
+            env=Machine(cloud, made.client).environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=280,
         )
     assert done.returncode == 0, done.stderr
-    handed_in = [key for key in s3.faults.puts if PARTS in key and key.endswith(".sqlite")]
+    handed_in = [key for key in cloud.faults.puts if PARTS in key and key.endswith(".sqlite")]
     print(f"{len(handed_in)} slices")
     assert len(handed_in) > 4
     assert content(address) == made_locally
@@ -248,25 +256,26 @@ def crawling(folder: Path) -> bool:
     )
 
 
+@pytest.mark.parametrize("kind_of_store", ["s3"])  # the others had the small web
 @pytest.mark.slow  # 6,394 pages, read twice
 @pytest.mark.timeout(1800)
-def test_the_mini_web_in_a_store_gives_the_same_bytes_by_two_machines(s3, tmp_path, shared):
-    bucket = s3.bucket()
+def test_the_mini_web_in_a_store_gives_the_same_bytes_by_two_machines(cloud, tmp_path, shared):
+    place = cloud.place()
     for path in sorted((shared / "miniweb").glob("*.warc.zst")):
-        ObjectStore(parse(f"s3://{bucket}")).put_whole(path.name, path)
-    sources = f"pages.warc = ['s3://{bucket}/*.warc.zst']"
+        ObjectStore(parse(place)).put_whole(path.name, path)
+    sources = f"pages.warc = ['{place}/*.warc.zst']"
     words = ["build", "webtext", "--no-prefect", "--set", sources]
     begun = time.monotonic()
-    done = Machine(s3, tmp_path / "alone").run(*words, "--data", tmp_path / "data")
+    done = Machine(cloud, tmp_path / "alone").run(*words, "--data", tmp_path / "data")
     assert done.returncode == 0, done.stderr
     print(f"on one machine: {time.monotonic() - begun:.1f} s\n{done.stderr}")
-    address = f"s3://{bucket}/data"
-    with cluster(s3, tmp_path / "cluster") as made:
+    address = f"{place}/data"
+    with cluster(cloud, tmp_path / "cluster") as made:
         for name in ("first", "second"):
             made.worker(name)
         more = ["--data", address, "--runner", "dask", "--address", made.address]
         begun = time.monotonic()
-        done = Machine(s3, made.client).run(*words, *more)
+        done = Machine(cloud, made.client).run(*words, *more)
         assert done.returncode == 0, done.stderr
         print(f"by two machines: {time.monotonic() - begun:.1f} s\n{done.stderr}")
     found = content(address)

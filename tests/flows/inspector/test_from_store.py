@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
 from starlette.testclient import TestClient
 
 from tests.flows.inspector.conftest import PORT, SECRET
+from tests.other_stores import KINDS
 from webtext.flows.inspector.app import make_app
 from webtext.flows.inspector.gate import FIELD, Gate
 from webtext.flows.inspector.reading.cache import FOLDER, opened
@@ -25,8 +27,13 @@ def uploaded(data, store) -> None:
             store.put("/".join(parts), path.read_bytes())
 
 
-def test_its_pages_are_those_of_the_local_build_and_what_they_need_is_fetched(built, client, s3):
-    store = ObjectStore(parse(f"s3://{s3.bucket()}/data"))
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
+def test_its_pages_are_those_of_the_local_build_and_what_they_need_is_fetched(built, client, cloud):
+    store = ObjectStore(parse(f"{cloud.place()}/data"))
     uploaded(built, store)
     data = working_copy(str(store.address))
     assert not list(data.rglob("*.parquet"))

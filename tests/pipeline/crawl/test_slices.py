@@ -5,10 +5,10 @@ from collections import Counter
 
 import pytest
 
-from tests.pipeline.crawl.fakes import FakeWeb, dying
+from tests.pipeline.crawl.fakes import FakeWeb, dying, unsteady
 from tests.pipeline.crawl.survival import conserved
 from tests.pipeline.crawl.test_divided import BRIEF, EVERY, FEW, Apart, Hands, resting, run
-from tests.pipeline.crawl.test_recovery import noted
+from tests.pipeline.crawl.test_recovery import archives, noted
 from webtext.pipeline.crawl.division import dealing, divided, slices
 from webtext.pipeline.crawl.frontier import schema
 from webtext.pipeline.crawl.frontier.frontier import Frontier
@@ -81,6 +81,35 @@ def test_a_part_whose_frontier_is_damaged_at_its_end_is_read_from_its_files(
     assert "set aside in None" not in caplog.text
 
 
+@pytest.mark.parametrize("all_of_it", [True, False])
+def test_a_slice_that_begins_with_a_damaged_frontier_asks_for_nothing_again(
+    tmp_path, monkeypatch, caplog, all_of_it
+):
+    monkeypatch.setattr(slices, "SECONDS", 0.15)
+    resting(monkeypatch, slices, divided)
+    web, had = FakeWeb(unsteady, latency=0.01), []
+
+    class Spoiling(Apart):
+        def each(self, work, items, *more, **how):
+            if self.rounds == 1:
+                had.append((len(web.asked), noted(archives(tmp_path))))
+                for item in items:
+                    path = slices.frontier_of(item)
+                    data = path.read_bytes()
+                    start = 0 if all_of_it else data.rindex(b"http://") & ~4095  # a page of rows
+                    path.write_bytes(data[:start] + b"junk" * 1024 + data[start + 4096 :])
+            return super().each(work, items, *more, **how)
+
+    apart = Spoiling(2)
+    run(tmp_path, web, apart, BRIEF)
+    conserved(tmp_path, FEW)
+    ((asked, written),) = had
+    assert 0 < len(written) < len(EVERY)
+    assert not written & {url for _, url in web.asked[asked:]}
+    assert caplog.text.count("a new one was made from the WARC files of part ") == 2
+    assert apart.rounds > 2
+
+
 @pytest.mark.parametrize("times", [1, 2], ids=["no WARC file yet", "one part appended"])
 def test_a_purge_takes_out_of_slices_that_wait_what_is_forgotten_and_keeps_the_rest(
     tmp_path, monkeypatch, times
@@ -99,3 +128,28 @@ def test_a_purge_takes_out_of_slices_that_wait_what_is_forgotten_and_keeps_the_r
     assert not (home / schema.PARTS).exists()
     held = {path.name: path.read_bytes() for path in home.glob("*.warc.gz")}
     assert noted(held) == {url for url in EVERY if "h7.test" not in url}
+
+
+def hosts(item):
+    return {url.split("/")[2] for url in noted(dict([item]))}
+
+
+def test_a_purge_keeps_of_what_fits_into_no_file_the_whole_pages_of_others(tmp_path):
+    run(tmp_path, FakeWeb(), Apart(2), BRIEF)
+    data = tmp_path / "data"
+    data.mkdir()
+    home = (tmp_path / "pages").rename(data / "pages-0123abcd")
+    held = {path.name: path.read_bytes() for path in sorted(home.glob("*.warc.gz"))}
+    (mixed, content), *_ = [item for item in held.items() if "h7.test" in hosts(item)]
+    (other, innocent), *_ = [item for item in held.items() if "h7.test" not in hosts(item)]
+    torn = home / "torn"
+    torn.mkdir()
+    (torn / f"{mixed}@0@b").write_bytes(content + content[: len(content) // 2][:-1])
+    (torn / f"{other}@0@c").write_bytes(innocent)
+    (torn / f"{mixed}.77").write_bytes(content[77:200])
+    forgotten.record(data, [forgotten.request("h7.test")], "asked by mail")
+    assert not left(purge.purge(data, purge.plan(data, ["pages"])), data)
+    assert {path.name for path in torn.iterdir()} == {f"{mixed}@0@b", f"{other}@0@c"}
+    assert (torn / f"{other}@0@c").read_bytes() == innocent
+    kept = noted({mixed: (torn / f"{mixed}@0@b").read_bytes()})
+    assert kept == {url for url in noted({mixed: content}) if "h7.test" not in url}

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from fastwarc.warc import ArchiveIterator
 from warcio.archiveiterator import ArchiveIterator as Warcio
 
+from tests.other_stores import KINDS
 from tests.pipeline.filters.own.test_own_sources import prose
 from tests.web.case import page, to
 from tests.web.fetching import serving
@@ -244,11 +245,16 @@ def test_nothing_goes_without_a_yes(data):
 # --- in an object store ---------------------------------------------------------------------------
 
 
+@pytest.fixture(params=KINDS)
+def kind_of_store(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def stored(first, s3, tmp_path):
+def stored(first, cloud, tmp_path):
     """The address of a store with all of a build, and a function that gives a machine's copy."""
     folder, web = first
-    address = f"s3://{s3.bucket()}/some/data"
+    address = f"{cloud.place()}/some/data"
     root = working_copy.working_copy(address)
     shutil.copytree(folder / "data", root, dirs_exist_ok=True)
     copy = working_copy.of(root)

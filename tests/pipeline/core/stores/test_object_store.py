@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.other_stores import EACH
+from tests.other_stores import AZURE, EACH
 from tests.store_server import SECRET
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores import object_store
@@ -81,6 +81,17 @@ def test_failures_at_random_and_bodies_that_break_off_change_nothing(store, clou
     assert cloud.faults.cut_answers == 0
 
 
+def test_what_is_written_under_a_condition_is_whole_too_or_an_error(store, cloud):
+    content = b"a manifest, of which a half is none"
+    cloud.faults.cut_uploads = 2
+    version = store.swap("made/manifest.json", content, None)
+    found = store.get("made/manifest.json")
+    assert (found.content, found.version) == (content, version)
+    cloud.faults.cut_uploads = 99
+    with pytest.raises(StoreError, match="does not have the bytes that were sent"):
+        store.swap("made/manifest.json", content + b" either", version)
+
+
 def test_a_large_object_goes_in_parts_and_comes_back_whole(store, cloud, tmp_path, monkeypatch):
     monkeypatch.setattr(object_store, "CHUNK", 5 << 20)
     content = random.Random(0).randbytes(11 << 20)
@@ -102,6 +113,14 @@ def test_who_is_refused_learns_it_in_one_line_and_no_secret_is_shown(store, clou
         assert "\n" not in str(caught.value)
         assert SECRET not in "".join(map(str, (caught.value, caught.value.__context__)))
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("kind_of_store", [AZURE])
+def test_a_wrong_key_is_refused_by_the_server_itself(store, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "aHVudGVyMg==")
+    with pytest.raises(StoreError, match=r"refuses these credentials \(403 Auth\w+\)") as caught:
+        store.folders()
+    assert "aHVudGVyMg" not in str(caught.value)
 
 
 def test_a_bucket_that_is_not_there_is_named(cloud):

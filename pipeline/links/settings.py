@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from typing import ClassVar
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.urls.exclusions import Exclusions
+from webtext.pipeline.urls.exclusions import Exclusions, hosts
 
 LISTS = ("domains", "extensions", "subreddits")
 MERGES = ("max", "sum", "each")
@@ -71,6 +71,7 @@ class Harvest:
         for name, least in (("shards", 1), ("shard_records", 1), ("max_url_length", 20)):
             if getattr(self, name) < least:
                 raise UserError(f"links.{name} = {getattr(self, name)}: wanted {least} or more")
+        object.__setattr__(self, "exclude_domains", hosts(self.exclude_domains))
 
     def exclusions(self) -> Exclusions:
         """Return the part that asks nothing but an address, for those who have no links."""

@@ -7,7 +7,7 @@ file must be at hand, for nothing is downloaded; or the path of a tokenizer.json
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -63,15 +63,23 @@ def width(encoder: Encoder) -> str:
     return "<u2" if encoder.vocabulary <= 1 << 16 else "<u4"
 
 
-def encoder(name: str = GPT2, end: str = "") -> Encoder:
+def encoder(name: str = GPT2, end: str = "", known_by: Mapping[str, Any] | None = None) -> Encoder:
     """Return a tokenizer; `end` names the token before each document, if not one of ENDS.
 
     Raises:
-        UserError: its file is not at hand, or is none; it has no token for the end of a text.
+        UserError: its file is not at hand, or is none; it has no token for the end of a text; it
+            is not the one that `known_by` identifies.
     """
     if name == GPT2:
         return gpt2()
-    return of_tiktoken(name) if name in OTHERS else of_file(Path(name).expanduser(), end)
+    found = of_tiktoken(name) if name in OTHERS else of_file(Path(name).expanduser(), end)
+    if known_by is not None and found.known_by != known_by:
+        raise UserError(
+            f"tokens.tokenizer = {name!r}: the file is not what it was when this began; put the "
+            "former one back and run this again to go on with what is encoded, or leave the new "
+            "one and run this again: then all is encoded anew by it, beside that"
+        )
+    return found
 
 
 @cache

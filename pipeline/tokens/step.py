@@ -17,7 +17,8 @@ NAME = "tokens"
 def work(planned: Planned, workers: Workers, progress: Progress) -> list[Passage]:
     """Encode the corpus."""
     (settings,) = planned.settings
-    return tokens(settings, planned.read["corpus"], planned.home, workers, progress)
+    corpus, known_by = planned.read["corpus"], planned.outside.known_by
+    return tokens(settings, corpus, planned.home, workers, progress, known_by)
 
 
 def follow(sought: Sought) -> Iterator[Fact]:

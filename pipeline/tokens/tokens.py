@@ -98,7 +98,15 @@ class Tokens:
         Raises:
             UserError: it is not at hand.
         """
-        return encoders.encoder(self.tokenizer, self.end_of_text)
+        return self.encoder_if(None)
+
+    def encoder_if(self, known_by: Mapping[str, Any] | None) -> encoders.Encoder:
+        """Return the tokenizer if it is the one that `known_by` identifies; None: any.
+
+        Raises:
+            UserError: it is not at hand, or another one by now.
+        """
+        return encoders.encoder(self.tokenizer, self.end_of_text, known_by)
 
     @property
     def known_by(self) -> dict[str, Any] | None:
@@ -122,24 +130,27 @@ def tokens(
     out: Directory,
     workers: Workers,
     progress: Progress = silent,
+    known_by: Mapping[str, Any] | None = None,
 ) -> list[Passage]:
     """Write the token shards of a corpus, their index and their counts.
 
+    `known_by` is what identified the tokenizer when `out` got its name; None: as it is now.
+
     Raises:
-        UserError: the corpus, or its train split, is empty.
+        UserError: the corpus, or its train split, is empty; the tokenizer is another one by now.
     """
     if not (out.path / STATS).exists():
-        kind = encoders.width(settings.encoder)  # reports missing files, once
-        encode_all(settings, corpus, out, workers, progress)
+        known_by = settings.known_by if known_by is None else known_by
+        encoder = settings.encoder_if(known_by)  # reports missing files, once
+        kind = encoders.width(encoder)
+        encode_all(settings, known_by, corpus, out, workers, progress)
         totals = count(out, kind)
         check(settings, corpus, totals)
-        pack_all(settings, out, totals, workers, progress)
+        pack_all(settings, kind, out, totals, workers, progress)
         write_index(settings, out)
-        if settings.tokenizer not in (encoders.GPT2, *encoders.OTHERS):
-            copied = Path(settings.tokenizer).expanduser()
-            content = (copied / encoders.FILE if copied.is_dir() else copied).read_text("utf-8")
-            write_text(out.path / encoders.FILE, content)
-        write_json(out.path / STATS, stats(settings, out))
+        if isinstance(encoder, encoders.OfFile):  # the copy is of what encoded, not of a later file
+            write_text(out.path / encoders.FILE, encoder.content)
+        write_json(out.path / STATS, stats(settings, encoder, out))
     shutil.rmtree(out.path / WORK, ignore_errors=True)
     documents = sum(split["documents"] for split in counts(out)["splits"].values())
     return [Passage("tokens", documents, documents, {})]
@@ -152,13 +163,18 @@ def counts(directory: Directory) -> dict[str, Any]:
 
 
 def encode_all(
-    settings: Tokens, corpus: Directory, out: Directory, workers: Workers, progress: Progress
+    settings: Tokens,
+    known_by: Mapping[str, Any] | None,
+    corpus: Directory,
+    out: Directory,
+    workers: Workers,
+    progress: Progress,
 ) -> None:
     """Encode the corpus shards that are not encoded yet."""
     (out.path / WORK).mkdir(exist_ok=True)
     todo = [number for number in corpus.numbers() if not part(out, number).exists()]
     rows = sum(row_count(corpus.shard(number)) for number in todo)
-    work = partial(encode_shard, settings, corpus, out)
+    work = partial(encode_shard, settings, known_by, corpus, out)
     each(work, todo, workers, progress, total=rows)
 
 
@@ -167,10 +183,20 @@ def part(out: Directory, number: int, split: str = "") -> Path:
     return out.path / WORK / f"{number:05d}.{split or 'parquet'}"
 
 
-def encode_shard(settings: Tokens, corpus: Directory, out: Directory, number: int) -> None:
-    """Encode one corpus shard; the index, which makes it count as done, appears last."""
+def encode_shard(
+    settings: Tokens,
+    known_by: Mapping[str, Any] | None,
+    corpus: Directory,
+    out: Directory,
+    number: int,
+) -> None:
+    """Encode one corpus shard; the index, which makes it count as done, appears last.
+
+    Raises:
+        UserError: the tokenizer is not the one of `known_by` any more.
+    """
     index = []
-    encoder = settings.encoder
+    encoder = settings.encoder_if(known_by)
     kind = encoders.width(encoder)
     end = np.array([encoder.end], kind)
     with (
@@ -230,7 +256,12 @@ def empty_val(settings: Tokens, totals: Counts) -> str:
 
 
 def pack_all(
-    settings: Tokens, out: Directory, totals: Counts, workers: Workers, progress: Progress
+    settings: Tokens,
+    kind: str,
+    out: Directory,
+    totals: Counts,
+    workers: Workers,
+    progress: Progress,
 ) -> None:
     """Write the token shards that are not there yet."""
     work = out.path / WORK
@@ -240,12 +271,12 @@ def pack_all(
         for number in range(-(-total // settings.shard_tokens))
         if not shard(out, split, number).exists()
     ]
-    kind = np.dtype(encoders.width(settings.encoder)).itemsize
+    size = np.dtype(kind).itemsize
     parts = {
-        split: [(path, path.stat().st_size // kind) for path in sorted(work.glob(f"*.{split}"))]
+        split: [(path, path.stat().st_size // size) for path in sorted(work.glob(f"*.{split}"))]
         for split in totals
     }
-    each(partial(pack, settings, parts, out), todo, workers, progress)
+    each(partial(pack, settings, kind, parts, out), todo, workers, progress)
 
 
 def shard(directory: Directory, split: str, number: int) -> Path:
@@ -261,12 +292,11 @@ Parts = Sequence[tuple[Path, int]]  # the files of a split's tokens, and how man
 
 
 def pack(
-    settings: Tokens, parts: Mapping[str, Parts], out: Directory, item: tuple[str, int]
+    settings: Tokens, kind: str, parts: Mapping[str, Parts], out: Directory, item: tuple[str, int]
 ) -> None:
     """Write token shard `number` of a split: its range of the split's stream of tokens."""
     split, number = item
     start = number * settings.shard_tokens
-    kind = encoders.width(settings.encoder)
     pieces = list(stretch(parts[split], start, start + settings.shard_tokens, kind))
     write_bin(shard(out, split, number), pieces, kind)
 
@@ -306,7 +336,7 @@ def places(settings: Tokens, out: Directory) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_arrays(columns, schema=TOKENS)
 
 
-def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
+def stats(settings: Tokens, encoder: encoders.Encoder, out: Directory) -> dict[str, Any]:
     """Return what was written, by split, and with which vocabulary."""
     found = {split: {"documents": 0, "tokens": 0, "domains": 0, "shards": 0} for split in SPLITS}
     domains: dict[str, set[str]] = {split: set() for split in SPLITS}
@@ -325,7 +355,6 @@ def stats(settings: Tokens, out: Directory) -> dict[str, Any]:
     if settings.tokenizer == encoders.GPT2:
         tokenizer |= {"sha256": bpe.SHA256}
     else:
-        encoder = settings.encoder
         tokenizer = {"name": encoder.name, "vocabulary": encoder.vocabulary, "end": encoder.end}
         tokenizer |= {"end_of_text": settings.end_of_text, **encoder.known_by}
     return {"tokenizer": tokenizer, "splits": found, "notes": [note] if note else []}

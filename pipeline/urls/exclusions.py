@@ -3,11 +3,13 @@
 The harvest asks this of links, and an import of WARC files without links of their records.
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import ClassVar, NamedTuple
 
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.urls import urls
 from webtext.pipeline.urls.named_lists import read_names
 
@@ -18,6 +20,10 @@ OBJECTIONS = {  # why an address is not wanted, in the order in which they are c
     "domain": "of a domain or host that links.exclude_domains or a list excludes",
     "extension": "a path that ends as no page of text does",
 }
+
+# What a parser of URLs takes for a path, a port or a user, or what none of a host's names has; the
+# colons of an address in brackets are part of it.
+NO_HOST = re.compile(r"[/\\?#@*]|:(?![^\[]*\])")
 
 
 class Objection(NamedTuple):
@@ -41,7 +47,7 @@ class Exclusions:
     @cached_property
     def domains(self) -> frozenset[str]:
         """The hosts that are not wanted, with all names under them."""
-        return listed("domains", self.lists, self.exclude_domains)
+        return listed("domains", self.lists, hosts(self.exclude_domains))
 
     @cached_property
     def extensions(self) -> frozenset[str]:
@@ -90,6 +96,35 @@ def listed(name: str, lists: Collection[str], more: Collection[str] = ()) -> fro
     return shipped | {
         entry.lower().removeprefix("r/").removeprefix("*.").strip(".") for entry in more
     }
+
+
+def hosts(entries: Collection[str]) -> tuple[str, ...]:
+    """Return the hosts that entries of `links.exclude_domains` mean, as URLs have them.
+
+    An entry that means its host without this stays as it is spelt.
+
+    >>> hosts(["münchen.de", " example.com", "*.Wikipedia.org"])
+    ('xn--mnchen-3ya.de', 'example.com', '*.Wikipedia.org')
+
+    Raises:
+        UserError: one is no host name, so no address could be of it.
+    """
+    return tuple(map(_host, entries))
+
+
+def _host(entry: str) -> str:
+    (name,) = listed("", (), [entry])
+    stripped = name.strip().removeprefix("*.").strip(".")
+    try:
+        if mark := NO_HOST.search(stripped):
+            raise ValueError(f"it has {mark[0]!r}")
+        found = urls.host(f"http://{stripped}/")
+    except ValueError as error:
+        raise UserError(
+            f"links.exclude_domains has {entry!r}: no host name ({error}); wanted one such as "
+            "example.com, which stands for all names under it, too"
+        ) from None
+    return entry if found == name else found
 
 
 def is_under(host: str, names: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from shlex import quote
 from typing import Any, Final
@@ -67,7 +67,7 @@ def request(said: str) -> Request:
     (Request(kind='page', name='https://example.com/a'), 'example.com')
 
     Raises:
-        UserError: neither a URL nor a host name.
+        UserError: neither a URL nor a host name, or a suffix that many owners' sites are under.
     """
     try:
         if "://" in said:
@@ -80,12 +80,24 @@ def request(said: str) -> Request:
             f"{said!r}: found no domain and no whole URL; wanted example.com for a site with all "
             "names under it, or https://example.com/page for one page"
         )
+    if urls.is_public_suffix(host):
+        raise UserError(
+            f"{said!r}: sites of many owners are under this public suffix; wanted one of them, "
+            f"such as www.{host} or example.{host}"
+        )
     return Request("site", bare(host))
 
 
 def bare(host: str) -> str:
-    """Return a host without `www.`: who forgets www.example.com means example.com."""
-    return host.removeprefix("www.") if host.count(".") > 1 else host
+    """Return a host without `www.`: who forgets www.example.com means example.com.
+
+    Where a public suffix would be left, `www` is the site itself.
+
+    >>> bare("www.example.com"), bare("www.gov.uk")
+    ('example.com', 'www.gov.uk')
+    """
+    name = host.removeprefix("www.")
+    return host if "." not in name or urls.is_public_suffix(name) else name
 
 
 @lru_cache(1 << 16)
@@ -118,6 +130,27 @@ class Forgotten:
     def __hash__(self) -> int:
         return hash(self.entries)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"entries": self.entries}  # what is made of them is made anew elsewhere
+
+    @cached_property
+    def _pages(self) -> dict[str, Entry]:
+        return {entry.key: entry for entry in self.entries if entry.kind == "page"}
+
+    @cached_property
+    def _sites(self) -> dict[str, Entry]:
+        return {entry.key: entry for entry in self.entries if entry.kind == "site"}
+
+    @cached_property
+    def _ids(self) -> Array:
+        """The ids of the pages, as uint64."""
+        return np.array([int(key, 16) for key in self._pages], np.uint64)
+
+    @cached_property
+    def _under(self) -> frozenset[str]:
+        """What stands for the registrable domains of the sites."""
+        return frozenset(entry.under for entry in self.entries if entry.under)
+
     @property
     def known_by(self) -> str | None:
         """A digest of what is left out, None if nothing is: it is part of directories' names."""
@@ -132,7 +165,7 @@ class Forgotten:
             _, key, host = urls.forms(url)
         except ValueError:
             return None
-        return _pages(self).get(urls.key_id(key)) or self.site(host)
+        return self._pages.get(urls.key_id(key)) or self.site(host)
 
     def __call__(self, *addresses: str | None) -> bool:
         """Whether one of these URLs is left out."""
@@ -140,7 +173,7 @@ class Forgotten:
 
     def site(self, host: str) -> Entry | None:
         """Return the request because of which all of a host is left out, None if it is not."""
-        return _site(self, host)
+        return next(filter(None, (self._sites.get(hashed(name)) for name in parents(host))), None)
 
     def chosen(self, ids: Array, addresses: pa.Array, domains: pa.Array) -> Array:
         """Return which rows are left out, as bools.
@@ -150,10 +183,8 @@ class Forgotten:
             addresses: the rows' URLs in normal form, or null.
             domains: their registrable domains, or null; only rows of a forgotten one are looked at.
         """
-        pages = np.array([int(key, 16) for key in _pages(self)], np.uint64)
-        found: Array = np.isin(ids, pages)
-        under = {entry.under for entry in self.entries if entry.under}
-        if under:
+        found: Array = np.isin(ids, self._ids)
+        if under := self._under:
             told = domains.dictionary_encode()
             names = [
                 any(hashed(one) in under for one in parents(name or ""))
@@ -167,22 +198,6 @@ class Forgotten:
 
 
 NOTHING: Final = Forgotten()
-
-
-@lru_cache(64)
-def _pages(forgotten: Forgotten) -> dict[str, Entry]:
-    return {entry.key: entry for entry in forgotten.entries if entry.kind == "page"}
-
-
-@lru_cache(64)
-def _sites(forgotten: Forgotten) -> dict[str, Entry]:
-    return {entry.key: entry for entry in forgotten.entries if entry.kind == "site"}
-
-
-@lru_cache(1 << 16)
-def _site(forgotten: Forgotten, host: str) -> Entry | None:
-    sites = _sites(forgotten)
-    return next(filter(None, (sites.get(hashed(name)) for name in parents(host))), None)
 
 
 # --- the file -------------------------------------------------------------------------------------

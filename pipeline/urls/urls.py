@@ -300,6 +300,16 @@ def registrable(host: str) -> str:
     return _suffixes().extract_str(name).top_domain_under_public_suffix or name
 
 
+def is_public_suffix(host: str) -> bool:
+    """Whether a host in lower case is a suffix of registries, under which are many owners' sites.
+
+    >>> is_public_suffix("gov.uk"), is_public_suffix("www.gov.uk"), is_public_suffix("github.io")
+    (True, False, False)
+    """
+    name = host.removesuffix(".")
+    return bool(name) and _suffixes().extract_str(name).suffix == name
+
+
 @cache
 def _suffixes() -> tldextract.TLDExtract:
     """Load the bundled list: no network, and no cache written beside the package or at home."""

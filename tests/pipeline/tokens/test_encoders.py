@@ -1,5 +1,6 @@
 import hashlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,13 +14,16 @@ from webtext.flows.building.settings import load
 from webtext.flows.models.origin import load_for
 from webtext.model.batches.data import Stream
 from webtext.pipeline.core.errors import UserError
+from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.records import CORPUS
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.core.step import Outside
 from webtext.pipeline.tokens import bpe, encoders
+from webtext.pipeline.tokens import tokens as module
 from webtext.pipeline.tokens.export import export
 from webtext.pipeline.tokens.shard_files import read_bin, write_bin
 from webtext.pipeline.tokens.step import STEP
-from webtext.pipeline.tokens.tokens import Tokens, counts, document_tokens, tokens
+from webtext.pipeline.tokens.tokens import Tokens, counts, document_tokens, tokens, write_index
 
 TEXTS = [
     "Der Weg zum See führte durch einen kleinen Wald, und die Kinder gingen ihn gern.",
@@ -151,6 +155,45 @@ def test_shards_of_any_vocabulary_decode_to_the_corpus(trained, corpus, tmp_path
     else:
         export(settings, out.path, nano, "nanogpt", 0)
         assert np.fromfile(nano / "train.bin", "<u2")[-1] == encoder.end
+
+
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
+def test_a_tokenizer_that_is_replaced_meanwhile_never_gives_mixed_tokens(
+    trained, tmp_path, monkeypatch
+):
+    rows = sorted((fake_data.document(number) for number in range(30)), key=lambda row: row["id"])
+    corpus = Directory(tmp_path / "corpus-1")
+    for number in range(3):
+        fake_data.write(corpus.shard(number), rows[number::3], CORPUS)
+    path = tmp_path / "own.json"
+    path.write_bytes(trained.read_bytes())
+    other = encoders.train(iter(TEXTS[:2] * 20), 300)
+    settings = Tokens(shard_tokens=3000, val_fraction=0.3, tokenizer=str(path))
+    planned = settings.known_by
+    whole, cut = Directory(tmp_path / "whole"), Directory(tmp_path / "cut")
+    whole.path.mkdir()
+    cut.path.mkdir()
+    tokens(settings, corpus, whole, 0, known_by=planned)
+
+    def replaced(*_):
+        path.write_text(other, "utf-8")
+
+    with monkeypatch.context() as patch:  # after the first shard
+        patch.setattr(module, "tick", replaced)
+        with pytest.raises(UserError, match="not what it was when this began; put the former"):
+            tokens(settings, corpus, cut, 0, known_by=planned)
+    step = SimpleNamespace(
+        settings=(settings,), read={"corpus": corpus}, outside=Outside(planned), home=cut
+    )
+    with pytest.raises(UserError, match="not what it was"):  # what is encoded stays the first's
+        STEP.work(step, 0, silent)
+    assert len(list(cut.path.glob("parts/*.parquet"))) == 1
+    path.write_bytes(trained.read_bytes())
+    with monkeypatch.context() as patch:  # after the last shard
+        patch.setattr(module, "write_index", lambda *_: replaced() or write_index(*_))
+        tokens(settings, corpus, cut, 0, known_by=planned)
+    for file in whole.path.iterdir():
+        assert (cut.path / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_a_shard_of_32_bits_that_is_cut_off_is_refused(tmp_path):

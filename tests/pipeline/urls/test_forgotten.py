@@ -1,6 +1,7 @@
 """What is forgotten is recorded once, checked, and asked for in no way."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -62,6 +63,50 @@ def test_lines_are_only_added_and_no_edit_goes_unnoticed(tmp_path):
 def test_what_is_neither_page_nor_site_is_refused(said):
     with pytest.raises(UserError, match="no"):
         forgotten.request(said)
+
+
+def test_www_is_the_site_itself_where_only_a_public_suffix_is_left(tmp_path):
+    names = ["www.gov.uk", "www.nhs.uk", "www.gob.mx", "www.gone.test", "www.a.co.uk"]
+    found = [forgotten.request(name).name for name in names]
+    assert found == [*names[:3], "gone.test", "a.co.uk"]
+    forget(tmp_path, *names)
+    left_out = forgotten.read(tmp_path)
+    assert left_out("https://www.gov.uk/tax")
+    assert left_out("https://blog.a.co.uk/")
+    assert not left_out("https://hmrc.gov.uk/", "https://trust.nhs.uk/", "https://b.co.uk/")
+
+
+@pytest.mark.parametrize("said", ["gov.uk", "*.co.uk", "GOB.mx.", "any.ck"])
+def test_what_sites_of_many_owners_are_under_is_refused(said):
+    assert forgotten.request("www.ck").name == "www.ck"  # the list's exception from *.ck
+    with pytest.raises(UserError, match="sites of many owners are under this public suffix"):
+        forgotten.request(said)
+
+
+class Walked(tuple):
+    """Entries that count how often all of them are looked at."""
+
+    __slots__ = ()
+    times = 0
+
+    def __iter__(self):
+        type(self).times += 1
+        return super().__iter__()
+
+    def __hash__(self):
+        type(self).times += 1
+        return super().__hash__()
+
+
+def test_many_urls_are_asked_about_for_one_look_at_the_requests(tmp_path):
+    forget(tmp_path, *ASKED)
+    found = forgotten.Forgotten(Walked(forgotten.read(tmp_path).entries))
+    Walked.times = 0
+    for number in range(50):
+        assert found(f"http://gone.test/{number}", "http://kept.test/one")
+        assert not found(f"http://{number}.test/")
+    assert Walked.times <= 2  # pages, sites
+    assert pickle.loads(pickle.dumps(found)).__dict__.keys() == {"entries"}
 
 
 def test_a_harvest_counts_what_is_forgotten_and_writes_nothing_of_it(tmp_path):

@@ -74,3 +74,12 @@ def test_what_is_no_corpus_is_said(corpus, tmp_path):
         export(SMALL, corpus.path, tmp_path / "out", "nanogpt", 0)
     with pytest.raises(UserError, match=r"holds llm\.c's token shards already; --format nanogpt"):
         export(SMALL, tmp_path / "out", tmp_path / "again", "llmc", 0)
+
+
+def test_what_has_the_name_of_its_work_folder_stays(corpus, tmp_path):
+    mine = tmp_path / "out.partial"
+    mine.mkdir()
+    (mine / "mine").write_text("mine")
+    with pytest.raises(UserError, match=r"out\.partial: is there already"):
+        export(SMALL, corpus.path, tmp_path / "out", "llmc", 0)
+    assert (mine / "mine").read_text() == "mine"

@@ -139,7 +139,8 @@ def status_of(said: str | int | None) -> int | None:
     >>> status_of("200"), status_of(404), status_of("-"), status_of("99999")
     (200, 404, None, None)
     """
-    return int(said) if re.fullmatch("[0-9]{1,3}", str(said)) else None
+    text = str(said)
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else None
 
 
 def nearest(captures: Iterable[Capture], linked: int | None) -> Capture | None:

@@ -207,10 +207,10 @@ def encode_shard(
     ):
         files = {"train": train, "val": val}
         for batch in read_batches(corpus.shard(number), ["id", "url", "domain", "text"], rows=256):
-            named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), strict=True)
-            splits = [settings.split(domain or identity) for domain, identity in named]
-            lengths = []
             texts = [text or "" for text in batch["text"].to_pylist()]
+            named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), texts, strict=True)
+            splits = [settings.split(str(site or own or text)) for site, own, text in named]
+            lengths = []
             for split, document in zip(splits, encoder.encode(texts), strict=True):
                 files[split].write(end.tobytes() + document.astype(kind).tobytes())
                 lengths.append(1 + len(document))

@@ -345,9 +345,10 @@ def stats(settings: Tokens, encoder: encoders.Encoder, out: Directory) -> dict[s
             for row in batch.to_pylist():
                 found[row["split"]]["documents"] += 1
                 found[row["split"]]["tokens"] += row["length"]
+                found[row["split"]]["domains"] += not row["domain"]  # a text without: its own
                 domains[row["split"]].add(row["domain"])
     for split in SPLITS:
-        found[split]["domains"] = len(domains[split])
+        found[split]["domains"] += len(domains[split] - {None, ""})
         found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
     note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
     note = note or small_val(found["val"])

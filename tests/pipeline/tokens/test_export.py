@@ -10,7 +10,7 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.tokens.export import export
 from webtext.pipeline.tokens.shard_files import read_bin
-from webtext.pipeline.tokens.tokens import INDEX, Tokens
+from webtext.pipeline.tokens.tokens import INDEX, Tokens, counts
 
 SMALL = Tokens(shard_tokens=1000, val_fraction=0.3)
 
@@ -94,4 +94,8 @@ def test_texts_without_a_domain_and_any_or_no_id_are_each_on_a_side_of_their_own
     export(SMALL, corpus.path, tmp_path / "out", "llmc", 0)
     rows = pq.read_table(tmp_path / "out" / INDEX).to_pylist()
     assert [row["id"] for row in rows] == [one if one is None else str(one) for one in ids]
-    assert 5 <= sum(row["split"] == "val" for row in rows) <= 20
+    held_out = sum(row["split"] == "val" for row in rows)
+    assert 5 <= held_out <= 20
+    told = counts(Directory(tmp_path / "out"))
+    assert {split: each["domains"] for split, each in told["splits"].items()} == {
+        "train": 40 - held_out, "val": held_out}  # fmt: skip

@@ -89,12 +89,17 @@ def segments(data: Path, engine: str, every: int = 1) -> float:
         }
     found = wrong = 0
     for record in records:
-        text = article(bodies[record["url"]], record["url"], engine)
-        right = sum(segment in text for segment in record["with"])
+        text = plain(article(bodies[record["url"]], record["url"], engine))
+        right = sum(plain(segment) in text for segment in record["with"])
         found += right
         wrong += len(record["with"]) - right
-        wrong += sum(segment in text for segment in record["without"])
+        wrong += sum(plain(segment) in text for segment in record["without"])
     return 2 * found / (2 * found + wrong)
+
+
+def plain(text: str) -> str:
+    """Return a text without soft hyphens, which nobody sees."""
+    return text.replace("\xad", "")
 
 
 def rendered(data: Path, engine: str, every: int = 1) -> float:

@@ -6,33 +6,24 @@ it is first asked for, so that `import webtext` costs next to nothing.
 
 TYPE_CHECKING = False  # typing's own would be one more module to import before the command line
 if TYPE_CHECKING:
-    from webtext.flows.building.settings import Recipe, load
+    from webtext.flows.building.settings import load
     from webtext.flows.models.notebook import Corpus, Judge, build, dedup, extract, judge
     from webtext.pipeline.build import Build
     from webtext.pipeline.core.errors import PipelineError, UserError
-    from webtext.pipeline.core.shards import Directory
     from webtext.pipeline.core.step import Step
-    from webtext.pipeline.dedup.files.file import dedup_files
     from webtext.pipeline.dedup.signatures.sketches import sketches
-    from webtext.pipeline.filters.rules import Rules
-    from webtext.pipeline.text.extraction.extract import Extract
     from webtext.pipeline.words.document import Document
 
 __all__ = [
     "Build",
     "Corpus",
-    "Directory",
     "Document",
-    "Extract",
     "Judge",
     "PipelineError",
-    "Recipe",
-    "Rules",
     "Step",
     "UserError",
     "build",
     "dedup",
-    "dedup_files",
     "extract",
     "judge",
     "load",
@@ -42,18 +33,13 @@ __all__ = [
 _WHERE = {
     "Build": "pipeline.build",
     "Corpus": "flows.models.notebook",
-    "Directory": "pipeline.core.shards",
     "Document": "pipeline.words.document",
-    "Extract": "pipeline.text.extraction.extract",
     "Judge": "flows.models.notebook",
     "PipelineError": "pipeline.core.errors",
-    "Recipe": "flows.building.settings",
-    "Rules": "pipeline.filters.rules",
     "Step": "pipeline.core.step",
     "UserError": "pipeline.core.errors",
     "build": "flows.models.notebook",
     "dedup": "flows.models.notebook",
-    "dedup_files": "pipeline.dedup.files.file",
     "extract": "flows.models.notebook",
     "judge": "flows.models.notebook",
     "load": "flows.building.settings",

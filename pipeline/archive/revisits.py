@@ -3,6 +3,7 @@
 A revisit names the record that it repeats by its id, by its target, or by the digest of the
 payload, depending on its writer and time. If that record is a page to keep, in the same import
 and at an offset, its payload is the revisit's; the row then says where it is, as in a refresh.
+A page of the target is another one if both have digests and these differ.
 
 Source: WARC 1.1, section 6.7 (revisit) and its two profiles
 """
@@ -70,7 +71,9 @@ def resolve(scans: Sequence[Path]) -> dict[int, Rows]:
                 (
                     known
                     for name, refers in zip(NAMED, REFERRING, strict=True)
-                    if row[refers] and (known := payloads.get((name, row[refers])))
+                    if row[refers]
+                    for known in payloads.get((name, row[refers]), {}).values()
+                    if name != "final_url" or not _differ(known["digest"], row["digest"])
                 ),
                 None,
             )
@@ -79,18 +82,31 @@ def resolve(scans: Sequence[Path]) -> dict[int, Rows]:
     return found
 
 
+def _differ(one: str | None, other: str | None) -> bool:
+    """Whether two digests say that payloads differ; those of two algorithms say nothing.
+
+    >>> _differ("sha1:AB", "sha1:CD"), _differ("sha1:AB", "SHA1:ab"), _differ("sha1:AB", "md5:CD")
+    (True, False, False)
+    """
+    if not one or not other:
+        return False
+    first, second = one.casefold(), other.casefold()
+    alike = first.partition(":")[0] == second.partition(":")[0] and len(first) == len(second)
+    return alike and first != second
+
+
 def _payloads(
     scans: Sequence[Path], wanted: dict[str, set[str]]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the first page to keep for each requested name."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+) -> dict[tuple[str, str], dict[str | None, dict[str, Any]]]:
+    """Return the pages to keep for each requested name, by digest; of each the first."""
+    found: dict[tuple[str, str], dict[str | None, dict[str, Any]]] = {}
     for path in scans:
         table = read_shard(path, ["dropped_by", *NAMED, *GIVEN, *PLACE])
         good = pc.and_(pc.is_null(table["dropped_by"]), pc.is_valid(table["warc_offset"]))
         for name, values in wanted.items():
             which = pc.and_(good, pc.is_in(table[name], pa.array(sorted(values), pa.string())))
             for row in table.filter(which).to_pylist():
-                found.setdefault((name, row[name]), row)
+                found.setdefault((name, row[name]), {}).setdefault(row["digest"], row)
     return found
 
 

@@ -151,7 +151,7 @@ def import_warc(
         missing = [
             (number, path)
             for number, path in enumerate(files)
-            if not out.shard(number, under=SCAN).exists()
+            if not _scanned(out.shard(number, under=SCAN), path)
         ]
         forgotten = read_forgotten(out.path.parent)
         work = partial(_scan, settings, exclusions, forgotten, out)
@@ -166,6 +166,14 @@ def import_warc(
         log.warning("pages.warc: no record that may be a page in %d files, such as %s",
                     len(files), files[0])  # fmt: skip
     return [found]
+
+
+def _scanned(scan: Path, source: Path) -> bool:
+    """Whether a scan is there and of this file: folders may be moved before an import goes on."""
+    if not scan.exists():
+        return False
+    first = next(read_batches(scan, ["warc_file"], rows=1), None)
+    return first is not None and first["warc_file"].to_pylist() == [str(source)]
 
 
 def _scan(

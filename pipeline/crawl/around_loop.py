@@ -4,6 +4,8 @@ import errno
 import gc
 import logging
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,9 +44,11 @@ def opened(path: Path, settings: Crawl) -> Frontier:
 def collecting_seldom() -> Iterator[None]:
     """Let the garbage collector run rarely: nearly all objects of a visit or row need none.
 
-    Pages are not part of reference cycles, so the peak of memory stays the same.
+    Pages are not part of reference cycles, so the peak of memory stays the same. SIGTERM, which the
+    event loop handles as long as it runs, is then handled as before.
     """
     usual = gc.get_threshold()
+    handler = signal.getsignal(signal.SIGTERM)
     gc.freeze()  # the existing objects, mostly modules, are not examined again
     gc.set_threshold(GARBAGE, *usual[1:])
     try:
@@ -52,6 +56,8 @@ def collecting_seldom() -> Iterator[None]:
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.crawl.around_loop import collecting_seldom, opened, room_needed
 from webtext.pipeline.crawl.division import dealing, divided
 from webtext.pipeline.crawl.fetch import Fetcher
+from webtext.pipeline.crawl.fetches import MakeFetcher
 from webtext.pipeline.crawl.frontier import held, outcomes, recovery, schema
-from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
+from webtext.pipeline.crawl.http.loop import Loop
 from webtext.pipeline.crawl.meter import Meter
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
@@ -61,6 +62,8 @@ def crawl(
                     divided.crawl(settings, frontier, out, workers, progress, fetcher)
                 elif divided.removed(out.path) and frontier.tally().total() < frontier.total():
                     dealing.rest(settings, strictly=True)  # the parts had asked hosts
+                elif frontier.asked:
+                    dealing.pause(settings.delay_per_ip)  # their addresses may have other hosts
                 sink = Sink(out.path, settings)
                 Loop(settings, frontier, sink, Meter(progress)).run(fetcher)
                 note_references(out.path, held.references(frontier))

@@ -55,7 +55,7 @@ MEANING: Final[dict[str, str]] = {
     HTTP_429: "too many requests, at every attempt; value: 429",
     HTTP_5XX: "status 5xx; value: the status",
     HTTP_OTHER: "a status that no page comes with (1xx, 204, 3xx, 999); value: the status",
-    EMPTY: "status 200 without a body",
+    EMPTY: "status 200 or 203 without a body",
     WRONG_TYPE: "not one of the content types asked for, by header or by its first bytes",
     HOST_GIVEN_UP: "the host failed too many times in a row; value: how many",
     OTHER_PART: "it was redirected to a host that another part of the crawl asks",

@@ -160,7 +160,7 @@ class Fetcher:
         self._product = settings.product
         self._resolver = Resolver(settings, lookup)
         self._client = Client(settings, self._resolver)
-        self._permissions = Permissions(settings, self._client, gate)
+        self._permissions = Permissions(settings, self._client, gate, forgotten=forgotten)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

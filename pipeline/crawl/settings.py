@@ -21,7 +21,9 @@ timeout of the fetch may run meanwhile. A task that asks again thereby gives bac
 MOST_REFRESHES = 1000  # a crawl a day for three years; each is a step, and all are planned at once
 
 MOST_PARTS = 256  # of a crawl; each is a file that is open while links are dealt out
+MOST_PORT = 65_535
 SLOT = 1.25  # of `delay_per_ip`, that an address is one part's; it asks in the beginning of it
+SLACK = 1.2  # of `delay`, that a round of all parts' slots takes; a host's answer takes some of it
 
 MACHINE: dict[str, Any] = {"machine": True}  # how it runs, not its result: not in the digest
 
@@ -103,12 +105,7 @@ class Crawl:
             raise UserError(f"crawl.parts: found {self.parts}, wanted {MOST_PARTS} at most")
         self.at_least("max_backoff", self.backoff)
         self.at_least("max_delay", self.delay)
-        for rule in self.connect_to:
-            if not re.fullmatch(r"[^:\s]+:(\d+|\*):(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d+", rule):
-                raise UserError(
-                    f'crawl.connect_to: found "{rule}", wanted HOST:PORT:ADDRESS:PORT, '
-                    'such as "*:80:127.0.0.1:8080"'
-                )
+        self._check_texts()
         for site in self.allow:
             _own(site)
         if self.part:
@@ -118,6 +115,22 @@ class Crawl:
                 f'crawl.user_agent: found "{self.user_agent}", wanted it to begin with the name '
                 'that robots.txt may use, in letters, "_" and "-"'
             )
+
+    def _check_texts(self) -> None:
+        """Check what goes into connections and into the head of every request."""
+        for rule in self.connect_to:
+            if not re.fullmatch(r"[^:\s]+:(\d+|\*):(\[[0-9a-fA-F:]+\]|[^:\s\[\]]+):\d+", rule):
+                raise UserError(
+                    f'crawl.connect_to: found "{rule}", wanted HOST:PORT:ADDRESS:PORT, '
+                    'such as "*:80:127.0.0.1:8080"'
+                )
+            if int(rule.rpartition(":")[2]) > MOST_PORT:
+                raise UserError(
+                    f'crawl.connect_to: found "{rule}", wanted a port up to {MOST_PORT}'
+                )
+        for key in ("contact", "user_agent"):
+            if not getattr(self, key).isprintable():  # it goes into the head of every request
+                raise UserError(f"crawl.{key}: found {getattr(self, key)!r}, wanted a single line")
 
     def at_least(self, key: str, least: float) -> None:
         """Check one number.
@@ -149,7 +162,16 @@ class Crawl:
         Of N parts each has every Nth slot of an address's time (`frontier.address_slots`).
         """
         of = self.portion.of
-        return self.delay_per_ip * (of * SLOT if of > 1 else 1)
+        return of * self.slot if of > 1 else self.delay_per_ip
+
+    @property
+    def slot(self) -> float:
+        """Seconds for which an address is one part's.
+
+        A round of all parts is longer than the delay of a host, which would else miss every second
+        one.
+        """
+        return max(self.delay_per_ip * SLOT, self.delay * SLACK / self.portion.of)
 
     @property
     def agent(self) -> str:

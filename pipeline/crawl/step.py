@@ -16,7 +16,7 @@ from webtext.pipeline.core.step import Planned, Step, changed
 from webtext.pipeline.crawl.fates import BAD_URL, BLOCKED_ADDRESS, MEANING
 from webtext.pipeline.crawl.frontier.held import sources
 from webtext.pipeline.crawl.frontier.schema import FILES, PARTS
-from webtext.pipeline.crawl.frontier.targets import busiest_host, politeness_bound
+from webtext.pipeline.crawl.frontier.targets import between, busiest_host, politeness_bound
 from webtext.pipeline.crawl.settings import Crawl
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def politeness(settings: Crawl, links: Directory) -> str:
     bound = timedelta(seconds=min(round(politeness_bound(links, settings)), longest))
     return (
         f"politeness alone makes this crawl take {bound} or more: {host} has {count:,} links, "
-        f"{settings.delay:g} s apart"
+        f"{between(settings):g} s apart"
     )
 
 

@@ -7,15 +7,16 @@ over all its lines.
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Final
 
 import msgspec
 
-from webtext.pipeline.core.compressed import LINE_BOUND, chunks, cut
+from webtext.pipeline.core.compressed import CUT_SHORT, ArchiveError, chunks, cut
 
 WRAPPERS: Final = re.compile(rb'\s*\{\s*"(?:data|kind|hits|metadata|error|took|exhaustive)"\s*:')
 LARGEST: Final = 1 << 28  # bytes of one answer over several lines
+FILLING: Final = 1 << 20  # bytes
 
 _decode = msgspec.json.Decoder().decode
 
@@ -33,24 +34,88 @@ def unwrapped(stream: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _lines(stream: Iterable[bytes]) -> Iterator[bytes]:
-    held = b""  # of an answer over several lines
+    """Yield the records of answers; what is no answer as it is, what is broken as one line.
+
+    An answer over several lines ends where its brackets are closed. A line that can only be the
+    beginning of another one ends it too, so a broken answer costs no other.
+
+    Raises:
+        ArchiveError: the stream ends early.
+    """
+    held: list[bytes] = []  # the lines of an answer
+    size = depth = 0  # bytes of them; brackets that are open
     for chunk in chunks(stream, LARGEST):
         if isinstance(chunk, int):
+            yield from _broken(held, cut_short=chunk == CUT_SHORT)
+            held, size, depth = [], 0, 0
+            if chunk == CUT_SHORT:
+                raise ArchiveError("ends early")
+            yield from _filled(chunk)
             continue
         for line in cut(chunk):
-            held = held + b"\n" + line if held else line
-            if held.rstrip().endswith(b"}") or len(held) > LARGEST:
-                try:
-                    value = _decode(held)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    if len(held) <= LINE_BOUND or not held.startswith(b"{"):
-                        continue
-                    yield held + b"\n"
-                else:
-                    yield from _records(value, held)
-                held = b""
-    if held.strip():
-        yield held + b"\n"
+            if not line.strip():
+                continue
+            if held and _begins(line) and not held[-1].rstrip().endswith((b",", b"[", b":")):
+                yield from _broken(held)
+                held, size, depth = [], 0, 0
+            if not held and (found := _whole(line)) is not None:
+                yield from found
+                continue
+            opened = _opened(line)
+            held.append(line)
+            size, depth = size + len(line) + 1, depth + (opened or 0)
+            if opened is not None and depth > 0 and size <= LARGEST:
+                continue
+            found = _whole(b"\n".join(held)) if opened is not None else None
+            yield from _broken(held) if found is None else found
+            held, size, depth = [], 0, 0
+    yield from _broken(held)
+
+
+def _begins(line: bytes) -> bool:
+    """Whether an answer or a record may begin with a line."""
+    return line.startswith(b"{") or WRAPPERS.match(line) is not None
+
+
+def _opened(line: bytes) -> int | None:
+    """Return how many more brackets a line opens than it closes; None if a string has no end."""
+    parts = line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    if len(parts) % 2 == 0:  # JSON has no line end within a string
+        return None
+    outside = b"".join(parts[::2])
+    return sum(map(outside.count, (b"{", b"["))) - sum(map(outside.count, (b"}", b"]")))
+
+
+def _whole(text: bytes) -> list[bytes] | None:
+    """Return the records of one answer, each as a line; None if it is no JSON object."""
+    if not text.rstrip().endswith(b"}"):
+        return None
+    try:
+        return list(_records(_decode(text), text))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _broken(held: list[bytes], cut_short: bool = False) -> Iterator[bytes]:
+    """Yield the whole records that stand in a broken answer, and the rest between as lines.
+
+    What is `cut_short` has no line of its own at its end.
+    """
+    starts = [at for at, line in enumerate(held) if _begins(line) or not at]
+    for start, end in pairwise([*starts, len(held)]):
+        part = held[start:end]
+        found = _whole(b"\n".join(part).rstrip().removesuffix(b","))
+        if found is not None:
+            yield from found
+        elif not cut_short or end < len(held):
+            yield b" ".join(part) + b"\n"
+
+
+def _filled(length: int) -> Iterator[bytes]:
+    """Yield a line of so many bytes in pieces, which whoever reads it counts and does not keep."""
+    for start in range(0, length, FILLING):
+        yield b" " * min(FILLING, length - start)
+    yield b"\n"
 
 
 def _records(value: Any, line: bytes) -> Iterator[bytes]:

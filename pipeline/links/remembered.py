@@ -31,6 +31,9 @@ FOLDER = ".harvested"  # in the data directory, with a folder a source
 NOTE = "note.json"  # written last
 ROWS = "rows.arrow"
 EDGE = 1 << 20  # bytes at the start and end of a source that its fingerprint reads
+WHOLE = 64  # times EDGE: so long a source is read whole
+PLACES = 64  # in a longer one that are read too, evenly spread: what is not there yet is a hole
+AT_A_PLACE = 1 << 16  # bytes: few, as there may be thousands of WARC files
 LATER = ("min_score", "merge")  # settings that the merge alone asks for
 
 LIBRARIES = ("ada-url", "msgspec", "numpy", "pyarrow", "tldextract", "zstandard")
@@ -39,8 +42,11 @@ LIBRARIES = ("ada-url", "msgspec", "numpy", "pyarrow", "tldextract", "zstandard"
 def fingerprint(path: Path) -> dict[str, Any]:
     """Return how a source is recognised without reading all of it.
 
-    It has its name without folders, its size, and the sha256 of its first and last MiB: a moved
-    folder makes no new harvest, but an edited, cut or newly downloaded file does.
+    It has its name without folders, its size, and the sha256 of its first and last MiB and of what
+    is read between them: all of it up to 64 MiB, 64 KiB at each of 64 places in a longer one. A
+    moved folder makes no new harvest, but an edited, cut or newly downloaded file does, as does one
+    that had its full size before it was all there. An edit of some bytes within a longer one does
+    not.
     """
     found = hashlib.sha256()
     if isinstance(path, StoredFile):  # its store knows what its content is
@@ -49,9 +55,21 @@ def fingerprint(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         found.update(file.read(EDGE))
         size = file.seek(0, 2)
+        for start, length in _between(size):
+            file.seek(start)
+            found.update(file.read(length))
         file.seek(max(size - EDGE, 0))
         found.update(file.read(EDGE))
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": found.hexdigest()}
+
+
+def _between(size: int) -> list[tuple[int, int]]:
+    """Return where a fingerprint reads between the edges, and how many bytes, of so many in all."""
+    first, last = EDGE, size - EDGE
+    if size <= WHOLE * EDGE:
+        return [(start, min(EDGE, last - start)) for start in range(first, last, EDGE)]
+    step = (last - first) // PLACES
+    return [(first + step * number, min(AT_A_PLACE, step)) for number in range(PLACES)]
 
 
 def name_of(settings: Mapping[str, Any], version: int, source: Mapping[str, Any]) -> str:

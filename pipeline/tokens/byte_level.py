@@ -25,6 +25,7 @@ PLAIN = {
     "dropout": None,
     "unk_token": None,
     "byte_fallback": False,
+    "ignore_merges": False,
     "continuing_subword_prefix": "",
     "end_of_word_suffix": "",
 }

@@ -45,8 +45,13 @@ def export(
     elif form == "llmc":
         raise UserError(f"{source}: holds llm.c's token shards already; --format nanogpt converts")
     work = out.with_name(out.name + PARTIAL)
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    try:
+        work.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(
+            f"{work}: is there already; if it is of a run that was killed, remove it, or name "
+            "another directory"
+        ) from None
     try:
         shards = Directory(work / "shards" if form == "nanogpt" else work)
         if made is None:

@@ -19,6 +19,7 @@ import zstandard
 from fastwarc.warc import ArchiveIterator
 
 from tests.bench.wcxb import samples
+from tests.floors import plain
 from webtext.pipeline.text.extraction.maintext import Article, Page, Reading, read
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -62,7 +63,11 @@ def pages() -> Iterator[Told]:
         for line in lines:
             row = json.loads(line)
             yield Told(
-                "segments", bodies[row["url"]], None, tuple(row["with"]), tuple(row["without"])
+                "segments",
+                bodies[row["url"]],
+                None,
+                tuple(map(plain, row["with"])),
+                tuple(map(plain, row["without"])),
             )
 
 
@@ -84,7 +89,7 @@ def right(blocks: list[str], page: Told) -> list[float | None]:
     """Return for each block how much of it is main text, None where nothing is known."""
     if page.text is None:
         return by_strings(blocks, page)
-    wanted = words(page.text)
+    wanted = words(plain(page.text))
     runs = Counter(zip(wanted, wanted[1:], wanted[2:], strict=False))
     lines_left = Counter(" ".join(words(line)) for line in page.text.split("\n"))
     whole = f" {' '.join(wanted)} "
@@ -115,7 +120,7 @@ def by_strings(blocks: list[str], page: Told) -> list[float | None]:
     It is sure where both of its ways, with and without favor_precision, take a block or leave it.
     """
     ways = [
-        runs_of(text.text if isinstance(text, Article) else "")
+        runs_of(plain(text.text) if isinstance(text, Article) else "")
         for precise in (False, True)
         for text in [read(trafilatura(precise), Page(page.html, "text/html", None))]
     ]

@@ -40,7 +40,7 @@ from webtext.pipeline.crawl.commoncrawl import asking, cdx
 from webtext.pipeline.crawl.commoncrawl.askers import Alone
 from webtext.pipeline.crawl.commoncrawl.captures import index_key, keys
 from webtext.pipeline.crawl.commoncrawl.ranges import Folder
-from webtext.pipeline.crawl.frontier.targets import host_of
+from webtext.pipeline.crawl.frontier.targets import between, host_of
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.links.links import harvest
 from webtext.pipeline.links.settings import Harvest
@@ -174,8 +174,8 @@ def politeness(args: argparse.Namespace) -> None:
         sizes, many = scaled(found, heaps, links, total)
         print(f"\n{links:,.0f} links, {many.sum():,.0f} hosts, the busiest {sizes.max():,.0f}")
         for machines in args.machines:
-            settings = Crawl(delay_per_ip=args.address_delay, part=f"1/{machines}")
-            delay = max(args.delay, settings.pace_per_ip)
+            polite = {"delay": args.delay, "delay_per_ip": args.address_delay, "max_delay": 60.0}
+            delay = between(Crawl(**polite, parts=machines))
             times = played(sizes, many, delay, args.rate * machines)
             line = ", ".join(f"{share:.1%} {spent(times[share])}" for share in SHARES)
             print(f"  {machines} machines of {args.rate:g} pages/s, {delay:g} s a host: {line}")

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -84,11 +86,9 @@ def _bodies(
 
     A damaged body is None, and so is one that is left out, which counts as it does when it is read.
     """
+    places = places.append_column("place", pa.array(np.arange(places.num_rows)))
     kept = places.filter(pc.is_null(places["dropped_by"]))
-    if kept["warc_offset"].null_count:
-        for body in _bodies_in_turn(pages, places):
-            yield body, len(body or b"")
-        return
+    in_turn = _InTurn(pages, places) if kept["warc_offset"].null_count else None
     losses: dict[str, Losses] = {}  # by file
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {}
@@ -96,12 +96,18 @@ def _bodies(
             where = "payload" if row["payload_file"] else "warc"  # of an earlier crawl, or its own
             name, offset, length = (row[f"{where}_{part}"] for part in ("file", "offset", "length"))
             path = located(pages.path, name)
-            if name not in files:
-                files[name] = stack.enter_context(packing.opened(path))
+            if name not in losses:
                 losses[name] = Losses(path)
+            by_offset = in_turn is None or where == "payload"
+            if by_offset and name not in files:
+                files[name] = stack.enter_context(packing.opened(path))
             if left_out:
                 losses[name].good += 1
                 yield None, row["body_bytes"]
+                continue
+            if in_turn is not None and not by_offset:
+                body = losses[name].checked(row, in_turn.response(row["place"]))
+                yield body, len(body or b"")
                 continue
             most = max(row["body_bytes"], MAX_BODY)
             try:
@@ -116,17 +122,20 @@ def _bodies(
         loss.sum_up()
 
 
-def _bodies_in_turn(pages: Directory, places: pa.Table) -> Iterator[bytes | None]:
-    """Read a whole WARC file together with its rows, one row per record."""
-    names = places["warc_file"].unique().to_pylist()
-    assert len(names) == 1, "only imports have rows without offset, and those are a shard a file"
-    loss = Losses(located(pages.path, names[0]))
-    found = responses(loss.path, max(pc.max(places["body_bytes"]).as_py(), MAX_BODY))
-    for row in _rows(places):
-        response = next(found, None)
-        if row["dropped_by"] is None:
-            yield loss.checked(row, response)
-    loss.sum_up()
+class _InTurn:
+    """A whole WARC file, read together with its rows, one row per record."""
+
+    def __init__(self, pages: Directory, places: pa.Table) -> None:
+        names = places["warc_file"].unique().to_pylist()
+        assert len(names) == 1, "only imports have rows without offset, a shard a file"
+        most = max(pc.max(places["body_bytes"]).as_py(), MAX_BODY)
+        self._found = responses(located(pages.path, names[0]), most)
+        self._read = 0
+
+    def response(self, number: int) -> Response | None:
+        """Return the response of a row, which is behind all that were asked for; None if gone."""
+        skipped, self._read = number - self._read, number + 1
+        return next(islice(self._found, skipped, None), None)
 
 
 class Losses:

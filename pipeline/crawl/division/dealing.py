@@ -176,7 +176,16 @@ def rest(settings: Crawl, strictly: bool = False) -> None:
         KeyboardInterrupt: nobody waits for this part any more.
     """
     longest = settings.max_delay if strictly else settings.delay
-    until = time.monotonic() + max(longest, settings.delay_per_ip)
+    pause(max(longest, settings.delay_per_ip))
+
+
+def pause(seconds: float) -> None:
+    """Ask nobody for so long.
+
+    Raises:
+        KeyboardInterrupt: nobody waits for this part any more.
+    """
+    until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         tick(0)
         time.sleep(min(left, LOOK_SECONDS))

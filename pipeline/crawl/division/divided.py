@@ -30,10 +30,11 @@ from webtext.pipeline.crawl.division.dealing import (
     deal,
     rest,
 )
+from webtext.pipeline.crawl.fetches import MakeFetcher
 from webtext.pipeline.crawl.frontier import recovery, schema
 from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier, LockedError
 from webtext.pipeline.crawl.frontier.rows import DONE, FOUND, PARKED
-from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
+from webtext.pipeline.crawl.http.loop import Loop
 from webtext.pipeline.crawl.meter import PartMeter, line
 from webtext.pipeline.crawl.settings import MOST_PARTS, Crawl
 from webtext.pipeline.crawl.sink import Sink

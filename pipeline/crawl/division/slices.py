@@ -21,9 +21,10 @@ from webtext.pipeline.core.stores import working_copy
 from webtext.pipeline.core.stores.store_parts import ONCE
 from webtext.pipeline.crawl.around_loop import collecting_seldom, room_needed
 from webtext.pipeline.crawl.division.dealing import Portion, begin, rest
+from webtext.pipeline.crawl.fetches import MakeFetcher
 from webtext.pipeline.crawl.frontier import recovery, schema
 from webtext.pipeline.crawl.frontier.frontier import DamagedError, Frontier
-from webtext.pipeline.crawl.http.loop import Loop, MakeFetcher
+from webtext.pipeline.crawl.http.loop import Loop
 from webtext.pipeline.crawl.meter import PartMeter
 from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink

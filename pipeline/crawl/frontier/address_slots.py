@@ -12,7 +12,7 @@ import hashlib
 from functools import lru_cache
 from typing import NamedTuple, Self
 
-from webtext.pipeline.crawl.settings import SLOT, Crawl
+from webtext.pipeline.crawl.settings import Crawl
 
 GRANTED = 0.1  # of the delay, from a slot's start, in which a turn may be taken
 USED = 0.2  # in which a turn that was taken may be used; later ones wait for the next round
@@ -23,6 +23,7 @@ class Slots(NamedTuple):
     """One part's slots."""
 
     delay: float  # s, between requests to an address by all parts together
+    length: float  # s, of a slot
     number: int  # of the part, from 1
     of: int
 
@@ -32,16 +33,15 @@ class Slots(NamedTuple):
         part = settings.portion
         if part.of == 1 or not settings.delay_per_ip:
             return None
-        return cls(settings.delay_per_ip, part.number, part.of)
+        return cls(settings.delay_per_ip, settings.slot, part.number, part.of)
 
     def wait(self, address: str, wall: float, share: float = GRANTED) -> float:
         """Return in how many seconds a slot of an address begins, 0 in the first `share` of one.
 
         `wall` is Unix time.
         """
-        length = self.delay * SLOT
-        whole = length * self.of
-        into = (wall + _phase(address) * whole - (self.number - 1) * length) % whole
+        whole = self.length * self.of
+        into = (wall + _phase(address) * whole - (self.number - 1) * self.length) % whole
         return 0.0 if into < self.delay * share + 2 * ROUNDING else whole - into + ROUNDING
 
 

@@ -50,7 +50,7 @@ from webtext.pipeline.crawl.frontier.rows import (
     key,
     span,
 )
-from webtext.pipeline.crawl.frontier.targets import host_of, surt
+from webtext.pipeline.crawl.frontier.targets import host_of
 from webtext.pipeline.links.wanted import Wanted, wanted
 
 DISK = {
@@ -106,10 +106,11 @@ class Frontier:
                 schema.prepare(self.db, path)
                 self._set_back()
                 self.db.execute(f"UPDATE url SET state = {PENDING} WHERE state = {LEASED}")
-                self.db.execute(  # a request may have been sent just before the process died
+                resting = self.db.execute(  # a request may have been sent just before a kill
                     f"UPDATE host SET state = {PARKED}, not_before = ? WHERE state = {ACTIVE}",
                     (self.clock() + rest,),
                 )
+        self.asked = resting.rowcount > 0  # whether a crawl may have asked hosts a moment ago
 
     def _set_back(self) -> None:
         """Move back the times that hosts wait for, if the clock was set back since the last commit.
@@ -357,7 +358,9 @@ class Frontier:
 
     def total(self) -> int:
         """Return how many URLs there are."""
-        return int(self.db.execute("SELECT coalesce(sum(rows), 0) FROM shard").fetchone()[0])
+        with self.explained():
+            found = self.db.execute("SELECT coalesce(sum(rows), 0) FROM shard").fetchone()
+        return int(found[0])
 
     def tally(self) -> Counter[str]:
         """Count the DONE URLs by reason; "kept" if they have none."""
@@ -374,22 +377,22 @@ class Frontier:
         """Yield the rows of a shard in the order of its links."""
         with self.explained():  # made at the end, where it costs a crawl the least
             self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS outcome_key ON outcome (key)")
-        query = "SELECT first_host, last_host FROM shard WHERE number = ?"
-        first, last = self.db.execute(query, (shard,)).fetchone()
+            query = "SELECT first_host, last_host FROM shard WHERE number = ?"
+            first, last = self.db.execute(query, (shard,)).fetchone()
         columns = ("outcome." + name if name in FOUND else name for name in OUTCOME.names)
         query = (
             f"SELECT {', '.join(columns)} FROM link LEFT JOIN outcome USING (key)"
             " WHERE key >= ? AND key < ? ORDER BY n"
         )
-        found = self.db.execute(query, (key(first, 0), key(last + 1, 0)))
-        while batch := found.fetchmany(rows):
-            yield as_outcomes(batch)
+        yield from map(as_outcomes, self.read(query, (key(first, 0), key(last + 1, 0)), rows))
 
-    def archived(self) -> Iterator[tuple[Any, ...]]:
-        """Yield each response's URL, time, type, status, digest, file, offset, length, revisit."""
-        self.db.create_function("surt", 1, surt, deterministic=True)
-        return self.db.execute(
-            "SELECT coalesce(final_url, url) AS found, started, content_type, status, digest,"
-            " warc_file, warc_offset, warc_length, revisit FROM outcome JOIN link USING (key)"
-            " WHERE warc_file IS NOT NULL ORDER BY surt(found), started, warc_file, warc_offset"
-        )
+    def read(self, query: str, values: Sequence[Any] = (), rows: int = 4096) -> Iterator[list[Any]]:
+        """Yield the rows that a query finds, many at a time."""
+        with self.explained():
+            found = self.db.execute(query, values)
+        while True:
+            with self.explained():
+                batch = found.fetchmany(rows)
+            if not batch:
+                return
+            yield batch

@@ -127,13 +127,13 @@ def take_over(frontier: Frontier, out: Path, settings: Crawl) -> int:
         doubted = any(folder.name.endswith(DAMAGED) for folder in set_aside_folders(out))
         places = recovery.Places(out, reading=doubted)
         for page in _pending(frontier):
-            taken += _offer(frontier, page, settings, places)
+            taken += _offer(frontier, page, settings, places, [one.home.name for one in new])
         with frontier.transaction():
             recovery.finish_hosts(frontier)
             frontier.db.executemany(
-                "INSERT INTO source VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
-                " SET stamp = excluded.stamp, taken = taken + excluded.taken",
-                [(one.home.name, one.stamp, taken[n]) for n, one in enumerate(new)],
+                "INSERT INTO source VALUES (?, ?, 0)"
+                " ON CONFLICT (name) DO UPDATE SET stamp = excluded.stamp",
+                [(one.home.name, one.stamp) for one in new],
             )
     if count := taken.total():
         log.warning(
@@ -149,13 +149,14 @@ def references(frontier: Frontier) -> dict[str, int]:
     """Return the directories that outcomes point into, with how many outcomes came from each."""
     db = frontier.db
     columns = ("warc_file", "payload_file")
-    named = [
-        name
-        for column in columns
-        for (name,) in db.execute(
-            f"SELECT DISTINCT {column} FROM outcome WHERE {column} GLOB '../*'"
-        )
-    ]
+    with frontier.explained():
+        named = [
+            name
+            for column in columns
+            for (name,) in db.execute(
+                f"SELECT DISTINCT {column} FROM outcome WHERE {column} GLOB '../*'"
+            )
+        ]
     found = dict.fromkeys(sorted(filter(None, map(_directory, named))), 0)
     with suppress(sqlite3.OperationalError):  # no such table: nothing was looked for
         found |= dict(db.execute("SELECT name, taken FROM source WHERE taken > 0").fetchall())
@@ -336,8 +337,9 @@ def _offer(
     page: Sequence[tuple[int, str, str]],
     settings: Crawl,
     places: recovery.Places,
+    names: Sequence[str],
 ) -> Counter[int]:
-    """Give some links their outcomes; return how many came from each source."""
+    """Give some links their outcomes; return how many came from each source, and note it."""
     held: dict[str, list[Record]] = defaultdict(list)
     marks = ", ".join("?" * len(page))
     query = f"SELECT * FROM scratch.held WHERE id IN ({marks}) ORDER BY id, url"
@@ -365,6 +367,11 @@ def _offer(
             f"UPDATE url SET state = {DONE} WHERE key = ?", [(row[0],) for row in done]
         )
         frontier.db.executemany("UPDATE link SET earlier = ? WHERE key = ?", asked)
+        frontier.db.executemany(  # without its stamp, so that a start after a kill offers the rest
+            "INSERT INTO source VALUES (?, '', ?)"
+            " ON CONFLICT (name) DO UPDATE SET taken = taken + excluded.taken",
+            [(names[number], count) for number, count in taken.items()],
+        )
     return taken
 
 

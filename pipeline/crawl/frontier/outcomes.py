@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from webtext.pipeline.core.directories.keeping import CHANGED, set_aside
 from webtext.pipeline.core.errors import UserError
@@ -58,7 +60,7 @@ def write_all(frontier: Frontier, links: Directory, out: Directory) -> None:
 def index(frontier: Frontier) -> Iterator[str]:
     """Yield the lines of a CDXJ index: every response record, by URL and time."""
     encoder = json.JSONEncoder(ensure_ascii=False)
-    found = frontier.archived()
+    found = archived(frontier)
     for url, started, content_type, status, digest, file, offset, length, revisit in found:
         mime = (content_type or "unk").partition(";")[0].strip().lower()
         fields = {
@@ -78,3 +80,14 @@ def passage(out: Directory) -> Passage:
     counts = fates(out.shards(UNDER))
     kept = counts.pop("kept", 0)
     return Passage("crawl", kept + sum(counts.values()), kept, counts)
+
+
+def archived(frontier: Frontier) -> Iterator[tuple[Any, ...]]:
+    """Yield each response's URL, time, type, status, digest, file, offset, length, revisit."""
+    frontier.db.create_function("surt", 1, surt, deterministic=True)
+    batches = frontier.read(
+        "SELECT coalesce(final_url, url) AS found, started, content_type, status, digest,"
+        " warc_file, warc_offset, warc_length, revisit FROM outcome JOIN link USING (key)"
+        " WHERE warc_file IS NOT NULL ORDER BY surt(found), started, warc_file, warc_offset"
+    )
+    return chain.from_iterable(batches)

@@ -70,7 +70,7 @@ def take_up(frontier: Frontier, out: Path, tag: str = "", part: bool = False) ->
     """
     fresh, places = not taken_up(frontier), Places(out, reading=True)
     known = {} if fresh else {name: end for name, _, end in frontier.files()}
-    files = sorted(out.glob(f"*{tag}[.-]*warc.gz"))
+    files = sorted(out.glob(f"[0-9][0-9][0-9][0-9][0-9]*{tag}[.-]*warc.gz"))
     given_up: dict[str, int] = {}
     ends: list[tuple[str, int, int]] = []
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -83,11 +84,19 @@ def politeness_bound(links: Directory, settings: Crawl) -> float:
     """Return the minimum time in seconds of a crawl of `links`, however fast the machine is.
 
     A host is asked for its robots.txt and then for each link, with a delay between any two
-    requests, so the busiest host decides. Redirects, slow hosts and Crawl-delay only add to it.
+    requests, so the busiest host decides. Redirects, slow hosts and Crawl-delay only add to it. Of
+    several parts each has the host's address only in its slots.
     """
     _, count = busiest_host(links)
     robots = 1 if settings.respect_robots and count else 0
-    return max(0, count + robots - 1) * settings.delay
+    return max(0, count + robots - 1) * between(settings)
+
+
+def between(settings: Crawl) -> float:
+    """Return the seconds between two requests to one host that has an address of its own."""
+    if settings.parts > 1 and not settings.part:
+        settings = replace(settings, part=f"1/{settings.parts}")
+    return max(settings.delay, settings.pace_per_ip if settings.part else 0.0)
 
 
 def stamp(milliseconds: int) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp.abc import ResolveResult
 from aiohttp.resolver import AsyncResolver
 
+from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.settings import Crawl
 
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
@@ -311,8 +312,14 @@ class ConnectTo:
         host, self._port, rest = rule.split(":", 2)
         self._host = host.lower()
         address, _, port = rest.rpartition(":")
-        self.address = literal(address) or socket.gethostbyname(address)
         self.port = int(port)
+        try:
+            self.address = literal(address) or socket.gethostbyname(address)
+        except OSError as error:
+            raise UserError(
+                f'crawl.connect_to: "{rule}" names {address}, whose address is not known '
+                f"({error.strerror or error}); wanted an address, or a host that can be looked up"
+            ) from error
 
     def matches(self, host: str, port: int) -> bool:
         """Tell whether the rule applies to this host and port."""

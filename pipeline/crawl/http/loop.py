@@ -11,14 +11,14 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from webtext.pipeline.core.errors import PipelineError
-from webtext.pipeline.crawl.fetch import Fetched
+from webtext.pipeline.crawl.fetches import MakeFetcher
 from webtext.pipeline.crawl.frontier.earlier import Earlier
 from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.frontier.recovery import note
@@ -28,7 +28,7 @@ from webtext.pipeline.crawl.frontier.workbench import Host, Turn, Workbench
 from webtext.pipeline.crawl.http.outage import Network
 from webtext.pipeline.crawl.http.results import Result, judged
 from webtext.pipeline.crawl.meter import Meter
-from webtext.pipeline.crawl.settings import Crawl, Gate
+from webtext.pipeline.crawl.settings import Crawl
 from webtext.pipeline.crawl.sink import Sink
 
 EACH = 16  # URLs leased to a host at a time
@@ -38,28 +38,6 @@ LOOKUPS = 64  # addresses looked up at a time
 CROWD = 64  # hosts of one address on the workbench; others wait in the frontier meanwhile
 GATHER = 0.2  # s for which results are collected before they are written
 UNWRITTEN = 256_000_000  # bytes of unwritten bodies at which no more turns are taken
-
-
-class Fetches(Protocol):
-    """The interface of a fetcher."""
-
-    async def fetch(self, url: str, earlier: Earlier | None = None) -> Fetched:
-        """Fetch a URL, or ask whether it changed; errors of a page or a host do not raise."""
-
-    async def addresses(self, url: str) -> tuple[str, ...]:
-        """Return the addresses of the URL's host, () where pacing by address makes no sense."""
-
-    async def reachable(self, url: str) -> bool:
-        """Tell whether the URL's host accepts connections, without sending anything."""
-
-    def forget_failures(self) -> None:
-        """Forget the failures of a network outage, so that they are retried."""
-
-    def crawl_delay(self, url: str) -> float | None:
-        """Return the Crawl-delay of the host's robots.txt, in seconds."""
-
-
-MakeFetcher = Callable[[Crawl, Gate], AbstractAsyncContextManager[Fetches]]
 
 
 @dataclass(eq=False, slots=True)
@@ -88,6 +66,7 @@ class Loop:
         self.hungry: list[Host] = []  # those of them that need more URLs
         self.results: list[Result] = []  # to be written
         self.writing = 0  # results that are being written
+        self.written: Future[int] | None = None  # what the disk's thread does with them
         self.unwritten = 0  # bytes of both
         self.prune_at = FRESH  # number of hosts on the workbench at which idle ones are removed
         self.remaining = 0  # URLs that are not done
@@ -183,8 +162,9 @@ class Loop:
             await asyncio.sleep(0.01)  # so that requests at the same moment are leased together
 
     def _most(self) -> int:
-        """How many hosts the workbench should hold."""
-        return max(FRESH, ROOM * self.settings.hosts_in_flight)
+        """How many hosts the workbench should hold: more where each must wait longer."""
+        slower = self.settings.pace_per_ip / max(self.settings.delay, 1.0)
+        return max(FRESH, int(ROOM * self.settings.hosts_in_flight * max(1.0, slower)))
 
     def _draw(
         self, hungry: list[tuple[int, int]], room: int
@@ -285,10 +265,16 @@ class Loop:
             if self.settings.delay_per_ip:
                 key = min(await self.fetcher.addresses(url), default=None)
             host = self.bench.host(name, key, self.clock())
-        token = asyncio.get_running_loop().create_future()
-        granted = self.bench.ask(host, token, self.clock())
-        self._pump()
-        visit.turn = granted or await token
+        while True:
+            token = asyncio.get_running_loop().create_future()
+            granted = self.bench.ask(host, token, self.clock())
+            self._pump()
+            visit.turn = granted or await token
+            if self.settings.part:
+                await self.fetcher.addresses(url)  # looked up now if they are too old
+            if self.bench.may_use(visit.turn, self.clock()):
+                break
+            self._end_turn(visit)
         visit.turn.used, visit.url = True, url
 
     def _end_turn(self, visit: Visit) -> None:
@@ -339,7 +325,8 @@ class Loop:
             self.fetched.clear()
             batch, self.results = self.results, []
             self.writing = len(batch)
-            done = await self._on_disk(self.commit, batch)
+            self.written = self.disk.submit(self.commit, batch)
+            done = await asyncio.shield(asyncio.wrap_future(self.written))  # a stop ends the wait
             self.remaining -= done
             self.writing = 0
             self.unwritten -= sum(result.size for result in batch)
@@ -384,6 +371,8 @@ class Loop:
 
     def _flush(self) -> None:
         """Write the results that were fetched before the crawl was stopped."""
+        if self.written is not None:
+            self.written.result()
         self.disk.submit(self.commit, self.results).result()
 
     async def _on_disk(self, work: Callable[..., Any], *args: Any) -> Any:

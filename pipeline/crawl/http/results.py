@@ -93,7 +93,6 @@ def _count_failure(
     if host.errors >= bench.settings.host_errors:
         bench.withdraw(host)
         result.leaves = True
-        result.changes.returned = []  # given up with the host's other URLs
         result.changes.given_up = [(row, host.errors)]
         result.notes.append((GIVEN_UP, f"{host.name} {host.errors}"))
         result.changes.hosts = [HostChange(FINISHED, 0.0, host.errors, item.n, row)]

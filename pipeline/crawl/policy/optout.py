@@ -5,6 +5,7 @@ whether or not the recipe enforces them. `noindex` and similar rules are for sea
 have another purpose: recorded, never enforced.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ def in_headers(head: Head, product: str) -> tuple[Signal, ...]:
         Signal.of("content-signal", value, signal_reserved(value))
         for value in head.every("Content-Signal")
     ]
-    return tuple(found[:MAX_SIGNALS])
+    return _first(found)
 
 
 def signal_reserved(value: str) -> bool:
@@ -87,6 +88,8 @@ def addressed(value: str, product: str) -> Iterator[str]:
             rule = name
         elif name.strip().replace("_", "-") in VALUED:
             continue
+        elif not re.fullmatch(r"[a-z0-9*_-]+", name.strip()):
+            continue  # the time of a date that has a comma, as in "sat, 25 jul 2026 15:00:00 gmt"
         else:
             ours = name.strip() in ("*", product.lower())
         if ours:
@@ -119,10 +122,14 @@ def in_markup(body: bytes, product: str, metas: list[bytes] | None = None) -> tu
     metas = markup.metas(body) if metas is None else metas
     if not _named(b"\n".join(metas).lower(), names):
         return ()  # true for most pages, and parsing the attributes is slow
-    found = (
+    return _first(
         signal for meta in metas if _named(meta.lower(), names) for signal in _said(meta, product)
     )
-    return tuple(signal for signal, _ in zip(found, range(MAX_SIGNALS), strict=False))
+
+
+def _first(found: Iterable[Signal]) -> tuple[Signal, ...]:
+    """Return as many as are kept; those that reserve a use come before others."""
+    return tuple(sorted(found, key=lambda signal: not signal.reserves)[:MAX_SIGNALS])
 
 
 def _named(attributes: bytes, names: tuple[bytes, ...]) -> bool:

@@ -10,6 +10,7 @@ from webtext.pipeline.crawl import fates
 from webtext.pipeline.crawl.http.client import REDIRECTS, Arrived, Client, Failed, redirected
 from webtext.pipeline.crawl.policy import robots, wellknown
 from webtext.pipeline.crawl.settings import Crawl, Gate
+from webtext.pipeline.urls.forgotten import NOTHING, Forgotten
 
 
 class Permissions:
@@ -19,9 +20,18 @@ class Permissions:
     """
 
     def __init__(
-        self, settings: Crawl, client: Client, gate: Gate | None, product: str | None = None
+        self,
+        settings: Crawl,
+        client: Client,
+        gate: Gate | None,
+        product: str | None = None,
+        forgotten: Forgotten = NOTHING,
     ) -> None:
-        """Prepare; `product` is the name to look for, by default the one of the settings."""
+        """Prepare; `product` is the name to look for, by default the one of the settings.
+
+        What is `forgotten` is asked for in no way, not by a redirect either.
+        """
+        self._forgotten = forgotten
         self._settings = settings
         self._product = product or settings.product
         self._client = client
@@ -96,6 +106,8 @@ class Permissions:
                     url, seen = redirected(url, arrived.head), seen + 1
                 if seen > robots.MAX_REDIRECTS:
                     return robots.allows_all("too many redirects")
+                if self._forgotten(url):
+                    raise Failed(fates.FORGOTTEN)
                 await self.wait(url)
         except Failed as failed:
             if (seen == 0 and not failed.connected) or failed.fate == fates.OTHER_PART:

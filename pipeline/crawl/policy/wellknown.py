@@ -6,6 +6,7 @@ unlike for robots.txt, no standard gives its absence a meaning.
 """
 
 import json
+import re
 from typing import Final
 
 from webtext.pipeline.crawl.policy import robots, robotstxt
@@ -42,8 +43,13 @@ def tdm_entries(body: bytes) -> list[tuple[str, bool]]:
     return [
         (entry["location"], entry.get("tdm-reservation") in (1, "1"))
         for entry in entries[:MAX_ENTRIES]
-        if isinstance(entry, dict) and isinstance(entry.get("location"), str)
+        if isinstance(entry, dict) and _is_text(entry.get("location"))
     ]
+
+
+def _is_text(found: object) -> bool:
+    """Whether it is a string that can be written down, without half a pair of UTF-16."""
+    return isinstance(found, str) and not re.search("[\ud800-\udfff]", found)
 
 
 def signals(found: robots.Reservations, url: str) -> tuple[Signal, ...]:

@@ -67,7 +67,7 @@ class Extract(Reading):
     recycle: int = field(default=500, metadata={"machine": True})  # pages per process
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     reads: ClassVar[pa.Schema] = PAGE
     writes: ClassVar[pa.Schema] = DOCUMENT
 

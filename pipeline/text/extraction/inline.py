@@ -52,6 +52,7 @@ BESIDE = ("a", "span", "button", "label", "time")  # often set apart by a style 
 CODE = names("code tt kbd samp")
 NEAR = 3  # elements around one that may be for code
 BREAK = "\x1e"  # replaces <br> until a block is done; no page's text contains it
+HYPHEN = "\xad"  # where a browser may break a word; else no reader sees it
 BLANK_LINES = re.compile(r"\n\n+")
 BEFORE = re.compile("[ \\xa0]*")  # what a line begins with
 LONGEST_VERSE = 100  # characters of a line whose indentation is kept
@@ -204,7 +205,7 @@ def pieces(text: str, code: bool) -> list[str]:
     if code:
         whole = text.replace(BREAK, "\n").replace("\xa0", " ").strip("\n").rstrip()
         return [whole] if whole else []
-    text = unwrapped(text)
+    text = unwrapped(text.replace(HYPHEN, "") if HYPHEN in text else text)
     if BREAK in text:
         lines = "\n".join([indented(line) for line in text.split(BREAK)])
         return [part for part in BLANK_LINES.split(lines.strip("\n")) if part]

@@ -119,6 +119,13 @@ TEASERS = re.compile(
 )
 # Of these, what is also a heading within a text.
 ALSO_TITLES = re.compile(r"\W*(?:recommended|latest|recent|more|related\W*$)", re.IGNORECASE)
+# The line over the parts of a page, of which a reader copies both or none.
+PARTS = re.compile(
+    r"\W*(?:table of contents|contents|on this page|in this (?:article|guide|post|section)"
+    r"|jump to(?: section)?|inhalt(?:sverzeichnis)?|table des matières|sommaire|目次|índice"
+    r"|tabla de contenido|indice|spis treści|содержание|оглавление|inhoud(?:sopgave)?)\W*",
+    re.IGNORECASE,
+)
 SUBSCRIBE = re.compile(
     r"\b(?:subscri\w*|sign ?up|newsletter|inbox|abonnier\w*|abonne[zr]\b|suscrí\w*)", re.IGNORECASE
 )
@@ -231,6 +238,9 @@ def without_calls(blocks: Sequence[Block], left: list[bool], words: Sequence[int
         edited = place.bits & THREAD and words[at] <= LONGEST_OWNED and EDITED.match(text) and dated
         if edited or (place.near & BIT["signup"] and SUBSCRIBE.search(text)):
             left[at] = False
+    for at, block in enumerate(blocks[:-1]):
+        if left[at] and not left[at + 1] and PARTS.fullmatch(block.text):
+            left[at] = False
     taken = [at for at, take in enumerate(left) if take]
     ends = {  # of each element: its last block that is no link
         id(blocks[at].place.up): at for at in taken
@@ -242,7 +252,8 @@ def without_calls(blocks: Sequence[Block], left: list[bool], words: Sequence[int
             left[label] = left[at] = False
         elif TEASERS.fullmatch(blocks[at].text):
             within = ends.get(id(blocks[at].place.up), -1) > at
-            label = None if within and ALSO_TITLES.match(blocks[at].text) else at
+            title = blocks[at].place.tag in HEADINGS and ALSO_TITLES.match(blocks[at].text)
+            label = None if within and title else at
         else:
             label = None
 

@@ -21,6 +21,7 @@ from tests.pipeline.crawl.fakes import archived
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier import outcomes
 from webtext.pipeline.crawl.frontier.frontier import Frontier
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.settings import Crawl
@@ -202,7 +203,7 @@ def doom(tmp_path: Path, phase: str) -> None:
         "sync": (Sink, "sync", end, False),
         "archived": (Sink, "sync", end, True),  # in the WARC file, and nobody knows
         "acknowledged": (Frontier, "commit", end, True),
-        "index": (Frontier, "archived", end, True),
+        "index": (outcomes, "archived", end, True),
         "remove": (Frontier, "close", end, True),
     }
     if phase in deaths:

@@ -163,7 +163,8 @@ def test_what_a_part_is_told_to_end_it_writes_down(tmp_path, alone):
     asked = len(web.asked)
     assert 0 < asked < len(EVERY)
     run(tmp_path, web, Hands(), replace(BUSY, hosts_in_flight=1))
-    assert fates(conserved(tmp_path, FEW)) == alone
+    # a request may be under way at the end, and what would have failed is asked for again
+    assert without_attempts(fates(conserved(tmp_path, FEW))) == without_attempts(alone)
     tries = Counter(url for _, url in web.asked)
     assert sum(times - min(alone[url][2], times) for url, times in tries.items()) <= 6
 

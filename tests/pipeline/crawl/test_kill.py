@@ -1,8 +1,11 @@
 """A crawl is stopped, killed and left to die at every step, and goes on each time."""
 
+import asyncio
 import os
 import random
 import signal
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -19,8 +22,11 @@ from tests.pipeline.crawl.survival import (
     hosts,
 )
 from webtext.pipeline.core.shards import Directory
+from webtext.pipeline.crawl.division import dealing
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier import outcomes
 from webtext.pipeline.crawl.http import loop
+from webtext.pipeline.crawl.meter import Meter
 from webtext.pipeline.crawl.sink import Sink
 
 BUSY = replace(EAGER, hosts_in_flight=5)
@@ -41,7 +47,7 @@ def run(tmp_path, web, settings=BUSY):
         (Sink, "sync", 2),
         (loop.Frontier, "commit", 2),
         (loop.Frontier, "outcomes", 2),
-        (loop.Frontier, "archived", 1),
+        (outcomes, "archived", 1),
         (loop.Frontier, "remove", 1),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -95,3 +101,64 @@ def test_two_thousand_hosts_survive_twenty_kills(tmp_path):
     deaths = [*EARLY, *rng.sample(amid, len(amid)), *LATE]
     assert len(deaths) == 20
     check(*killed_and_resumed(tmp_path, hosts(2000), deaths, rng))
+
+
+def test_what_waits_for_the_disk_when_a_stop_comes_is_kept(tmp_path, monkeypatch):
+    """The thread of the disk is busy, so the results that were handed to it have not begun."""
+    busy, whole = threading.Event(), loop.Frontier.parked
+
+    def parked(self):
+        busy.set()
+        time.sleep(0.5)
+        return whole(self)
+
+    def answer(url, _times):
+        if busy.is_set() and not stopped and len(web.asked) > 20:
+            stopped.append(asyncio.get_running_loop().call_later(0.3, os.kill, os.getpid(), 15))
+        return page(url)
+
+    monkeypatch.setattr(loop.Frontier, "parked", parked)
+    monkeypatch.setattr(Meter, "every", 0.01)
+    monkeypatch.setattr(loop, "GATHER", 0.01)
+    stopped: list[asyncio.TimerHandle] = []
+    web = FakeWeb(answer, latency=0.02)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, web, replace(EAGER, hosts_in_flight=4))
+    assert len(web.asked) < 400
+    run(tmp_path, web, replace(EAGER, hosts_in_flight=50))
+    assert len(web.asked) - len(conserved(tmp_path, MANY)) <= 4
+
+
+def test_signals_are_handled_after_a_crawl_as_before_it(tmp_path):
+    def mine(_signal, _frame):
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        run(tmp_path, FakeWeb())
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_crawl_that_was_killed_waits_for_the_addresses_that_it_may_have_asked(
+    tmp_path, monkeypatch
+):
+    rested = []
+    monkeypatch.setattr(dealing, "pause", rested.append)
+    polite = replace(BUSY, delay_per_ip=0.01)
+    with dying(monkeypatch, loop.Frontier, "commit", 2):
+        run(tmp_path, FakeWeb(unsteady), polite)
+    assert rested == []
+    run(tmp_path, FakeWeb(unsteady), polite)
+    assert rested == [0.01]
+
+
+def test_a_file_that_somebody_else_put_there_is_no_archive_of_ours(tmp_path, monkeypatch):
+    with dying(monkeypatch, Sink, "write", 30):
+        run(tmp_path, FakeWeb())
+    (tmp_path / "pages" / "copy-of-00000.warc.gz").write_bytes(b"mine")
+    run(tmp_path, FakeWeb())
+    assert (tmp_path / "pages" / "copy-of-00000.warc.gz").read_bytes() == b"mine"
+    (tmp_path / "pages" / "copy-of-00000.warc.gz").unlink()
+    conserved(tmp_path, MANY)

@@ -17,7 +17,7 @@ from webtext.pipeline.core.directories.keeping import set_aside_folders
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.engine import crawl
-from webtext.pipeline.crawl.frontier.frontier import Frontier
+from webtext.pipeline.crawl.frontier import outcomes
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.sink import Sink
 from webtext.pipeline.crawl.step import STEP
@@ -87,7 +87,7 @@ def test_a_lost_frontier_costs_not_one_fetch(tmp_path, monkeypatch, loss):
 
 
 def test_a_frontier_lost_when_all_was_fetched_is_rebuilt_to_the_letter(tmp_path, monkeypatch):
-    half(tmp_path, monkeypatch, owner=Frontier, step="archived", times=1)
+    half(tmp_path, monkeypatch, owner=outcomes, step="archived", times=1)
     expected = rows_of(tmp_path)
     held = archives(tmp_path)
     lose_frontier(tmp_path)
@@ -137,7 +137,7 @@ def test_a_torn_end_is_kept_beside_the_files_and_the_files_read_clean(tmp_path, 
 
 
 def test_a_damaged_record_costs_itself_and_not_the_next(tmp_path, monkeypatch):
-    half(tmp_path, monkeypatch, owner=Frontier, step="archived", times=1)
+    half(tmp_path, monkeypatch, owner=outcomes, step="archived", times=1)
     rows = [row for row in rows_of(tmp_path) if row["warc_file"] == "00001.warc.gz"]
     lost = sorted(rows, key=lambda row: row["warc_offset"])[3]
     path = tmp_path / "pages" / "00001.warc.gz"

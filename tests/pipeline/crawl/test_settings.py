@@ -21,6 +21,12 @@ HOME = ("*:80:127.0.0.1:8080", "*:443:127.0.0.1:8443")
         ({"max_redirects": -1}, r"crawl\.max_redirects"),
         ({"connect_to": ("localhost:80",)}, r'connect_to: found "localhost:80", wanted HOST:PORT'),
         ({"user_agent": "(nobody)"}, r"user_agent: found"),
+        (
+            {"connect_to": ("*:80:127.0.0.1:99999",)},
+            r"connect_to: found .*wanted a port up to 65535",
+        ),
+        ({"contact": "https://example.org/bot\n"}, r"contact: found .*wanted a single line"),
+        ({"user_agent": "bot\r\nX: y"}, r"user_agent: found .*wanted a single line"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(change, message):

@@ -6,7 +6,6 @@ from datetime import date
 import pytest
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.links import remembered
 from webtext.pipeline.links.links import fingerprint, resolve
 from webtext.pipeline.links.settings import LISTS, Harvest
 from webtext.pipeline.urls import named_lists
@@ -54,17 +53,41 @@ def test_a_directory_or_a_pipe_is_no_source(tmp_path):
         resolve(["pipe"], tmp_path)
 
 
-def test_a_source_is_known_by_its_name_size_and_edges(tmp_path, monkeypatch):
-    monkeypatch.setattr(remembered, "EDGE", 4)
+def test_a_source_is_known_by_its_name_size_and_content(tmp_path):
     first = tmp_path / "a" / "dump"
     first.parent.mkdir()
     first.write_bytes(b"0123456789")
     [before] = fingerprint([first])
     moved = first.rename(tmp_path / "dump")
     assert fingerprint([moved]) == [before]
-    for data in (b"012345678X", b"X123456789", b"01234567899"):
+    for data in (b"012345678X", b"X123456789", b"01234X6789", b"01234567899"):
         moved.write_bytes(data)
         assert fingerprint([moved]) != [before]
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 21) - 5])
+def test_a_small_source_is_known_as_it_always_was(tmp_path, size):
+    """Otherwise the directories that were made of it would have other names."""
+    data = bytes(n % 251 for n in range(1 << 10)) * (1 << 11)
+    (tmp_path / "dump").write_bytes(data := data[:size])
+    found = hashlib.sha256(data[: 1 << 20] + data[-(1 << 20) :]).hexdigest()
+    assert fingerprint([tmp_path / "dump"]) == [{"name": "dump", "bytes": size, "sha256": found}]
+
+
+@pytest.mark.parametrize(("size", "piece"), [(3 << 20, 1), (66 << 20, 2 << 20)])
+@pytest.mark.parametrize("part", [0.4, 0.5, 0.6])
+def test_a_download_that_had_its_size_before_its_content_is_another_source(
+    tmp_path, size, piece, part
+):
+    """As some write them: holes, which are filled piece by piece and not always in order."""
+    path = tmp_path / "dump"
+    with path.open("wb") as file:
+        file.truncate(size)
+        file.flush()
+        [before] = fingerprint([path])
+        file.seek(int(size * part))
+        file.write(b"x" * piece)
+    assert fingerprint([path]) != [before]
 
 
 def test_a_changed_list_raises_the_version():

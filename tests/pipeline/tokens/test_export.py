@@ -99,3 +99,12 @@ def test_texts_without_a_domain_and_any_or_no_id_are_each_on_a_side_of_their_own
     told = counts(Directory(tmp_path / "out"))
     assert {split: each["domains"] for split, each in told["splits"].items()} == {
         "train": 40 - held_out, "val": held_out}  # fmt: skip
+
+
+def test_what_has_the_name_of_its_work_folder_stays(corpus, tmp_path):
+    mine = tmp_path / "out.partial"
+    mine.mkdir()
+    (mine / "mine").write_text("mine")
+    with pytest.raises(UserError, match=r"out\.partial: is there already"):
+        export(SMALL, corpus.path, tmp_path / "out", "llmc", 0)
+    assert (mine / "mine").read_text() == "mine"

@@ -9,8 +9,10 @@ import pytest
 
 from tests.pipeline.crawl.frontier.test_workbench import POLITE, bench_of, simulate
 from webtext.pipeline.crawl.frontier.address_slots import GRANTED, USED, Slots
+from webtext.pipeline.crawl.frontier.targets import between
 from webtext.pipeline.crawl.settings import SLOT, Crawl
 
+ROUND = 6.0  # s, of two parts at a delay of 5 s: 1.2 of it, more than 2 slots of 1.25 times 2 s
 ADDRESSES = [f"192.0.2.{n}" for n in range(7)]
 
 
@@ -63,7 +65,7 @@ def test_a_turn_that_comes_too_late_for_a_slot_waits_for_the_next():
     bench = bench_of(replace(POLITE, part="1/2"), a=(2, "ip"))
     due = bench.next_time()
     assert bench.take(due + 2.0 * GRANTED + 0.1) is None
-    assert bench.next_time() == pytest.approx(due + 2 * 2.0 * SLOT, abs=0.01)
+    assert bench.next_time() == pytest.approx(due + ROUND, abs=0.01)
     turn = bench.take(bench.next_time())
     assert turn is not None
 
@@ -80,7 +82,7 @@ def test_a_turn_is_used_in_its_slot_or_not_at_all():
     assert bench.take(late) is None
     again = bench.take(bench.next_time())
     assert again.token == "robots.txt"
-    assert again.granted == pytest.approx(due + 2 * 2.0 * SLOT, abs=0.01)
+    assert again.granted == pytest.approx(due + ROUND, abs=0.01)
 
 
 def test_addresses_of_a_part_do_not_all_wait_for_the_same_moment():
@@ -93,3 +95,11 @@ def test_one_crawl_and_addresses_without_a_delay_have_no_slots():
     assert Slots.of_crawl(POLITE) is None
     assert Slots.of_crawl(replace(POLITE, part="1/1")) is None
     assert Slots.of_crawl(Crawl(delay_per_ip=0, part="1/2")) is None
+
+
+@pytest.mark.parametrize(("of", "pause", "whole"), [(2, 2.0, 6.0), (10, 0.4, 6.0), (16, 2.0, 40.0)])
+def test_a_host_misses_no_round_by_the_time_of_its_answer(of, pause, whole):
+    settings = replace(POLITE, part=f"1/{of}", delay_per_ip=pause, latency_factor=0)
+    starts = [start for start, *_ in simulate(bench_of(settings, a=(9, "ip")), lambda _: 0.3)]
+    assert [b - a for a, b in itertools.pairwise(starts)] == pytest.approx([whole] * 8, abs=0.01)
+    assert between(replace(settings, part="", parts=of)) == pytest.approx(whole)

@@ -196,3 +196,18 @@ def test_filling_goes_on_after_a_kill_between_shards(tmp_path):
 def test_the_table_is_removed_with_all_that_belongs_to_it(frontier):
     frontier.remove()
     assert list(frontier.path.parent.iterdir()) == []
+
+
+def test_damage_that_is_met_while_outcomes_are_written_is_named(tmp_path):
+    made = Frontier(tmp_path / "frontier.sqlite")
+    made.fill(links(tmp_path / "links", [f"http://a.test/{'x' * 90}{n}" for n in range(3000)]))
+    made.close()
+    path = tmp_path / "frontier.sqlite"
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"http://a.test/")
+    content[at - 3000 : at] = b"\xff" * 3000
+    path.write_bytes(content)
+    made = Frontier(path)
+    with pytest.raises(UserError, match=r"frontier\.sqlite: damaged"):
+        list(made.outcomes(0))
+    made.close()

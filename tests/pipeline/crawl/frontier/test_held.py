@@ -18,6 +18,7 @@ from webtext.pipeline.core.shards import read_shard, write_json, write_parquet
 from webtext.pipeline.core.stage import Passage
 from webtext.pipeline.crawl import sink
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier import held
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.step import STEP
 from webtext.pipeline.insight.unreached import unreached
@@ -230,6 +231,15 @@ def test_the_record_requested_last_is_taken(tmp_path):
     third = crawled(tmp_path, "third", [ONE[:2], ONE[3:]], FakeWeb())
     assert sorted(bodies(third).values()) == [b"<p>new", b"<p>new", b"<p>text"]
     assert list(noted_references(third.path).values()) == [2]
+
+
+def test_a_kill_while_outcomes_are_taken_over_loses_no_count(tmp_path, monkeypatch):
+    crawled(tmp_path, "first", [ONE], FakeWeb())
+    monkeypatch.setattr(held, "ROWS", 1)
+    with dying(monkeypatch, held, "_offer", 3):
+        crawled(tmp_path, "secnd", [ONE], FakeWeb())
+    second = crawled(tmp_path, "secnd", [ONE], FakeWeb())
+    assert list(noted_references(second.path).values()) == [len(ONE)]
 
 
 # --- unfinished crawls, and those of earlier versions --------------------------------------------

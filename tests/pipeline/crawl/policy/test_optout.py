@@ -23,6 +23,8 @@ def header(name, value):
         ("X-Robots-Tag", "otherbot: nofollow, noai", False),
         ("X-Robots-Tag", "otherbot: noai, webtext: noml", True),
         ("X-Robots-Tag", "unavailable_after: 25 Jun 2030 15:00:00 PST, noai", True),
+        ("X-Robots-Tag", "unavailable_after: Sat, 25 Jul 2026 15:00:00 GMT, noai", True),
+        ("X-Robots-Tag", "otherbot: unavailable_after: Sat, 25 Jul 2026 15:00:00 GMT, noai", False),
         ("X-Robots-Tag", "max-snippet: -1, noai", True),
         ("X-Robots-Tag", "noindex, noarchive", False),
         ("TDM-Reservation", "1", True),
@@ -78,3 +80,14 @@ def test_nothing_raises(body, value):
     optout.in_markup(b"<meta name=robots " + body, "webtext")
     list(optout.addressed(value, "webtext"))
     optout.usage_reserved(value)
+
+
+def test_no_number_of_other_signals_hides_one_that_reserves():
+    many = tuple((b"X-Robots-Tag", b"noindex") for _ in range(optout.MAX_SIGNALS))
+    head = Head(b"HTTP/1.1", 200, b"OK", (*many, (b"TDM-Reservation", b"1")))
+    found = optout.in_headers(head, "webtext")
+    assert len(found) == optout.MAX_SIGNALS
+    assert found[0].reserves
+    metas = b"<meta name=robots content=noindex>" * optout.MAX_SIGNALS
+    found = optout.in_markup(metas + b"<meta name=robots content=noai>", "webtext")
+    assert found[0].reserves

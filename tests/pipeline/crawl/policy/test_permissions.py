@@ -199,3 +199,20 @@ def test_an_unreachable_robots_txt_is_asked_for_again_later():
 
     fates_met, _ = run({"a.test": Site(page(), better)}, visit, backoff=0.5)
     assert fates_met == (fates.ROBOTS_UNREACHABLE, fates.ROBOTS_UNREACHABLE, None)
+
+
+def test_a_location_that_no_text_can_have_is_left_out():
+    tdm = b'[{"location": "/\\ud800", "tdm-reservation": 1},'
+    tdm += TDM[1:].replace(b"/blog/*", b"/a")
+    assert [signal.reserves for signal in said("/a", tdm)] == [True]
+    assert said("/b", tdm) == ()
+
+
+def test_a_robots_txt_that_leads_to_a_forgotten_site_is_not_followed():
+    sites = {
+        "a.test": Site(page(), robots=to("http://gone.test/robots.txt")),
+        "gone.test": Site(page(), robots=plain(b"User-agent: *\nAllow: /\n")),
+    }
+    found, web = fetched(sites, "http://a.test/", forgotten=lambda url: "gone.test" in url)
+    assert found.fate is not None
+    assert [host for host, _ in web.requests] == ["a.test"]

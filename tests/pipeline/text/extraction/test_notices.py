@@ -62,6 +62,8 @@ OUT = {
     "次のページ": "<p><a>次のページ</a></p><p>The end</p>",
     "nach oben": "<p><a>Zurück nach oben</a></p><p>The end</p>",
     "zurück und weiter": "<p><a>Zurück</a></p><p><a>Weiter</a></p><p>The end</p>",
+    "teasers within": "<p><b>Related:</b></p><ul><li><a>Mills of the north</a></li></ul>"
+    "<p>The end</p>",
     "a list of mails": "<pre>The end\n____________________\nmills mailing list\nhttp://m</pre>",
 }
 
@@ -160,6 +162,14 @@ def test_a_title_in_a_quoted_sentence_begins_no_line():
 def test_an_exponent_in_a_link_is_no_note():
     found = blocks(parse(f"<body><p><a href='#area'>Area in m<sup>2</sup></a></p>{TEXT}</body>"))[0]
     assert found[0].text == "Area in m^2"
+
+
+@pytest.mark.parametrize("name", ["Table of contents", "Inhaltsverzeichnis", "Sommaire", "目次"])
+@pytest.mark.parametrize("takes", [[True, True, True], [True, False, True]])
+def test_the_line_over_the_parts_of_a_page_goes_where_they_are_not_taken(name, takes):
+    page = parse(f"<body><h2>{name}</h2><p><a href='#b'>Brooks</a></p>{TEXT}</body>")
+    found, _ = blocks(page)
+    assert without_notices(found, takes, [3, 1, 30])[0] is takes[1]
 
 
 def test_a_list_of_links_is_no_menu():

@@ -130,3 +130,12 @@ def test_memory_that_is_spent_is_not_hidden(monkeypatch):
     monkeypatch.setattr(trafilatura, "bare_extraction", fails)
     with pytest.raises(MemoryError):
         main_text(parse(page(SIGNS["open graph"])))
+
+
+def test_soft_hyphens_are_no_ends_of_words():
+    whole = page(SIGNS["open graph"]).replace("</h1>", "</h1><pre>a\xadb</pre>")
+    parted = whole.replace("barges", "bar\xadges").replace("water", "wa\xadter")
+    found, rows = seen(parse(parted))
+    assert parted != whole
+    assert rows == seen(parse(whole))[1]
+    assert [block.text for block in found] == ["The flood", "a\xadb", *SAID, LAST]

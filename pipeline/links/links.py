@@ -163,7 +163,7 @@ def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources")
         named = Path(pattern).expanduser()
         # Path.glob takes no absolute pattern. The names of base's own folders are no patterns.
         names = glob(str(named), root_dir=base, recursive=True)  # noqa: PTH207
-        files = {path for name in (*names, named) if (path := base / name).is_file()}
+        files = {path for name in (*names, str(named)) if (path := base / name).is_file()}
         if not files:
             raise UserError(f"{setting}: {_no_file(pattern, base / named, base)}")
         found |= files

@@ -19,6 +19,7 @@ PAGES: Final = frozenset({200, 203})  # statuses of pages; 203: the same, modifi
 LARGE: Final = "too_large"
 BROKEN: Final = "bad_encoding"
 
+_beyond_ascii = re.compile(rb"[\x80-\xff]")
 _blank_line = re.compile(rb"\r?\n\r?\n")
 _http = re.compile(rb"[\r\n]*HTTP(?=[/ ])", re.IGNORECASE)
 _status = re.compile(rb"\S+[ \t]+(\d{3})(?!\d)")
@@ -88,6 +89,18 @@ def header(fields: list[tuple[str, str]], name: str) -> str | None:
     'text/html'
     """
     return next((value for found, value in fields if found.lower() == name), None)
+
+
+def address(head: bytes, name: str) -> str | None:
+    r"""Return the value of the first field of this name that holds a URL, None if there is none.
+
+    Bytes beyond ASCII are percent-encoded, in whatever charset they are, as browsers and our crawl
+    send them back.
+
+    >>> address(b"HTTP/1.1 302 Found\r\nLocation: /caf\xc3\xa9\r\n\r\n", "location")
+    '/caf%C3%A9'
+    """
+    return header(headers(_beyond_ascii.sub(lambda found: b"%%%02X" % found[0][0], head)), name)
 
 
 def content_type(fields: list[tuple[str, str]]) -> str | None:

@@ -186,7 +186,8 @@ class _Reading:
             if pread(self.raw, len(GZIP_MAGIC), at) != GZIP_MAGIC:
                 end = self._next_member(at + 1)
                 padding = b"\r\n\0" if end == self.size else b"\r\n"
-                if pread(self.raw, end - at, at).strip(padding):
+                if any(pread(self.raw, min(SCAN, end - start), start).strip(padding)
+                       for start in range(at, end, SCAN)):  # fmt: skip
                     self.pages += 1
                     yield _gap(
                         at, end, TORN if at and end == self.size and end - at < 18 else DAMAGED

@@ -13,7 +13,7 @@ from pathlib import Path
 import ada_url
 import pyarrow as pa
 
-from webtext.pipeline.archive.payload import header
+from webtext.pipeline.archive.payload import address
 from webtext.pipeline.archive.warc import response_at
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress
@@ -150,7 +150,7 @@ def _go_on(trip: Trip, taken: Taken, forgotten: Forgotten) -> None:
     if not target:
         return
     try:
-        url = ada_url.join_url(trip.capture.url, target)
+        url = ada_url.join_url(trip.capture.url, target).partition("#")[0]  # no index has it
     except ValueError:
         return
     if forgotten(url):  # a record that was taken before it was to be forgotten
@@ -177,7 +177,7 @@ def _location(capture: Capture, taken: Taken) -> str | None:
     except UserError as error:
         log.warning("%s", error)
         return None
-    return header(found.headers(), "location")
+    return address(found.head, "location")
 
 
 def paths(home: Path) -> list[Path]:

@@ -133,6 +133,16 @@ def unix(stamp: str) -> int:
     return int(found.timestamp()) * 1000
 
 
+def status_of(said: str | int | None) -> int | None:
+    """Return the status that an index says, None if it is no status of HTTP.
+
+    >>> status_of("200"), status_of(404), status_of("-"), status_of("99999")
+    (200, 404, None, None)
+    """
+    text = str(said)
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else None
+
+
 def nearest(captures: Iterable[Capture], linked: int | None) -> Capture | None:
     """Return the capture that a link takes, None without any.
 

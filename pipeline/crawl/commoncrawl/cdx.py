@@ -16,7 +16,7 @@ import msgspec
 
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.crawl.commoncrawl.askers import Alone
-from webtext.pipeline.crawl.commoncrawl.captures import REVISIT, Capture, page_of, unix
+from webtext.pipeline.crawl.commoncrawl.captures import REVISIT, Capture, page_of, status_of, unix
 from webtext.pipeline.crawl.commoncrawl.ranges import (
     TOGETHER,
     Piece,
@@ -150,7 +150,7 @@ def _capture(crawl: str, rest: bytes) -> Iterator[Capture]:
         identity,
         line.url,
         unix(stamp.decode()),
-        int(line.status) if line.status and line.status.isdigit() else None,
+        status_of(line.status),
         line.mime_detected or line.mime,
         line.redirect,
         line.digest,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.crawl.commoncrawl.captures import REVISIT, Capture, page_of
+from webtext.pipeline.crawl.commoncrawl.captures import REVISIT, Capture, page_of, status_of
 from webtext.pipeline.crawl.commoncrawl.ranges import PIECE, Piece, Ranged, Store
 
 KEY = "url_surtkey"
@@ -113,7 +113,7 @@ def _capture(row: dict[str, Any], time: int, crawl: str) -> Iterator[Capture]:
         identity,
         row["url"],
         time // 1000 * 1000,
-        row["fetch_status"],
+        status_of(row["fetch_status"]),
         row.get("content_mime_detected") or row.get("content_mime_type"),
         row.get("fetch_redirect"),
         row["content_digest"],

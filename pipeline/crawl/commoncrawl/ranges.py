@@ -323,7 +323,7 @@ def lines(store: Store, file: str) -> Iterator[bytes]:
     """Yield the lines of a file of text, read in large pieces.
 
     Raises:
-        UserError: there is no such file.
+        UserError: as `pieces_of`.
     """
     held = b""
     for data in pieces_of(store, file):
@@ -337,7 +337,7 @@ def pieces_of(store: Store, file: str) -> Iterator[bytes]:
     """Yield all bytes of a file; its size is what the answer to the first request says.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or not all of it.
     """
     (data,) = store.read([Piece(file, 0, PIECE)])
     size = store.size(file) if data is not None else None
@@ -345,8 +345,14 @@ def pieces_of(store: Store, file: str) -> Iterator[bytes]:
         raise UserError(f"commoncrawl.crawls: {store.prefix}: has no {file}; is the name right?")
     yield data
     for start in range(PIECE, size, PIECE):
-        (data,) = store.read([Piece(file, start, min(PIECE, size - start))])
-        yield data or b""
+        piece = Piece(file, start, min(PIECE, size - start))
+        (data,) = store.read([piece])
+        if data is None or len(data) < piece.length:
+            raise UserError(
+                f"{store.prefix}: {file}: gone from byte {start + len(data or b'')} of {size} on, "
+                f"while it was read; {GO_ON}"
+            )
+        yield data
 
 
 class Ranged(ByPlace):
@@ -364,4 +370,6 @@ class Ranged(ByPlace):
         if length <= 0:
             return b""
         (data,) = self._store.read([Piece(self._file, at, length)])
-        return data or b""
+        if data is None:
+            raise UserError(f"{self._store.prefix}: {self._file} was there and is gone; {GO_ON}")
+        return data

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.stores.store_addresses import parse
 from webtext.pipeline.core.stores.stored_files import in_store
+from webtext.pipeline.urls import urls
 
 INDEXES = ("cdx", "columnar")
 MACHINE: dict[str, Any] = {"machine": True}  # how it is read, not what is found
@@ -50,7 +51,7 @@ class CommonCrawl:
             )
         if in_store(self.prefix):
             parse(self.prefix)
-        elif "://" in self.prefix and not re.match(r"https?://[^/]", self.prefix):
+        elif "://" in self.prefix and not _is_server(self.prefix):
             raise UserError(
                 f'commoncrawl.prefix: found "{self.prefix}", wanted https://, http://, s3:// or a '
                 "folder"
@@ -62,3 +63,12 @@ class CommonCrawl:
                 )
         if not self.rate > 0:
             raise UserError(f"commoncrawl.rate: found {self.rate}, wanted more than 0")
+
+
+def _is_server(prefix: str) -> bool:
+    """Whether an address is that of a server that could exist."""
+    try:
+        urls.normalise(prefix)
+    except ValueError:
+        return False
+    return re.match(r"https?://[^/]", prefix) is not None

@@ -145,7 +145,7 @@ def target(data: bytes) -> str | None:
 
 def location(block: bytes) -> str | None:
     """Return the target that an HTTP response names, None without one."""
-    return payload.header(payload.headers(block.partition(b"\r\n\r\n")[0]), "location")
+    return payload.address(block.partition(b"\r\n\r\n")[0], "location")
 
 
 def _key(text: str) -> str:

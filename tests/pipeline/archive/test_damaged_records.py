@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from tests.pipeline.warcfile import PAGE, http, members, record, site, write
+from webtext.pipeline.archive import warc
 from webtext.pipeline.archive.replaying.page_bodies import page_batches
 from webtext.pipeline.archive.warc_import import ImportWarc, import_warc
 from webtext.pipeline.archive.warc_records import sha1
@@ -77,3 +78,22 @@ def test_a_flipped_bit_is_found_when_a_plain_file_is_imported(tmp_path):
     out = imported(tmp_path, tmp_path / "a.warc")
     rows = read_shard(out.shard(0, under="outcomes")).to_pylist()
     assert [row["dropped_by"] for row in rows] == [None, "pages.damaged", None]
+
+
+@pytest.mark.parametrize(("filling", "damaged"), [(b"\0", 0), (b"\0\0x", 1)])
+def test_what_lies_between_members_is_looked_at_piece_by_piece(
+    tmp_path, monkeypatch, filling, damaged
+):
+    """Such as a gigabyte of zeros behind a file, which preallocated downloads leave."""
+    read = []
+    whole = warc.pread
+
+    def noted(raw, length, at):
+        read.append(length)
+        return whole(raw, length, at)
+
+    monkeypatch.setattr(warc, "pread", noted)
+    path = write(tmp_path / "a.warc.gz", [*members(site(2)), filling * (4 << 20)])
+    found = list(warc.responses(path))
+    assert len(found) == 2 + damaged
+    assert max(read) < 2 * warc.SCAN

@@ -47,12 +47,21 @@ RECORDS = {
         ("http://b.test/loop", "20140310", 302, HTML, b"", moved("https://b.test/loop/")),
         ("http://b.test/lost", "20140310", 302, HTML, b"", moved("http://nowhere.test/")),
         ("http://b.test/file.pdf", "20140310", 200, "application/pdf", b"%PDF-1.4 text", ()),
+        (
+            "http://f.test/",
+            "20140310",
+            302,
+            HTML,
+            b"",
+            moved("http://e.test/\xc3\xa0?utm_id=1#part"),
+        ),
     ],
     CRAWLS[1]: [
         ("https://www.a.test/one/", "20160220", 200, HTML, text_of("one in 2016"), ()),
         ("http://c.test/new", "20160220", 200, HTML, text_of("new"), ()),
         ("http://c.test/noai", "20160220", 200, HTML, text_of("noai"), NOAI),
         ("http://c.test/empty", "20160220", 200, HTML, b"", ()),
+        ("http://e.test/%C3%A0?utm_id=1", "20160220", 200, HTML, text_of("coffee"), ()),
         *[
             (f"http://d.test/{n}", "20160220", 200, HTML, text_of(f"page {n}"), ())
             for n in range(12)
@@ -322,6 +331,9 @@ def test_a_damaged_record_costs_its_own_page(tmp_path, home):
         ({"index": "warc"}, "wanted one of cdx, columnar"),
         ({"prefix": "ftp://commoncrawl"}, "wanted https://, http://, s3:// or a folder"),
         ({"prefix": "s3://"}, "names no bucket"),
+        ({"prefix": "https://data..commoncrawl.org"}, "prefix: found .*, wanted https://"),
+        ({"prefix": "https://data commoncrawl.org"}, "prefix: found .*, wanted https://"),
+        ({"prefix": "http://commoncrawl.test:99999"}, "prefix: found .*, wanted https://"),
         ({"rate": 0}, "wanted more than 0"),
         ({"gap": -1}, "wanted 0 or more"),
     ],
@@ -359,3 +371,17 @@ def test_a_record_that_was_taken_before_leads_nowhere_once_its_target_is_forgott
     assert row["dropped_by"] == "commoncrawl.forgotten"
     assert "c.test" not in str([row["redirects"], row["final_url"]])
     assert log.ranges(r"\.warc\.gz") == []
+
+
+def test_a_redirect_may_name_a_part_of_a_page_and_letters_beyond_ascii(tmp_path, home):
+    """As UTF-8, which HTTP does not allow and browsers follow."""
+    out, _, _ = taken_by_server(tmp_path, home, links=[("http://f.test/", "20140401")])
+    assert texts(out) == {"http://f.test/": text_of("coffee")}
+    assert outcomes(out)["http://f.test/"]["final_url"] == "http://e.test/%C3%A0?utm_id=1"
+
+
+def test_a_target_in_letters_beyond_ascii_can_be_forgotten(tmp_path, home):
+    forgotten.record(tmp_path, [forgotten.request("http://e.test/%C3%A0")], "asked by mail")
+    out, passage, _ = taken_by_server(tmp_path, home, links=[("http://f.test/", "20140401")])
+    assert dict(passage.dropped) == {"commoncrawl.forgotten": 1}
+    assert not any(b"e.test" in path.read_bytes() for path in out.path.rglob("*") if path.is_file())

@@ -34,9 +34,10 @@ def listed(path: Path) -> list[Path]:
         UserError: it is damaged, names nothing, or names files that do not exist.
     """
     try:
-        lines = b"".join(blocks(path)).decode("utf-8", "replace").split()
+        text = b"".join(blocks(path)).decode("utf-8", "replace")
     except ArchiveError as error:
         raise UserError(f"{path}: damaged list of WARC files ({error}); get it anew") from None
+    lines = [name for line in text.splitlines() if (name := line.strip())]
     if not lines:
         raise UserError(f"{path}: names no file; wanted a path a line, as in warc.paths.gz")
     folder = base(path, lines[0])

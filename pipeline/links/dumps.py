@@ -360,12 +360,30 @@ def _parquet(path: Path, tick: Callable[[int], None]) -> Iterator[tuple[int, Sub
     tick(path.stat().st_size)
 
 
+def _held(column: pa.Array) -> pa.Array:
+    """Return a column of one value, of null if Python cannot hold it."""
+    try:
+        column.to_pylist()
+    except UnicodeDecodeError:
+        return column
+    except (ValueError, OverflowError):
+        return pa.nulls(1)
+    return column
+
+
 def _rows(batch: pa.RecordBatch) -> list[dict[str, Any] | Flaw]:
-    """Return the rows of a batch; some writers put bytes that are not UTF-8 into string columns."""
+    """Return the rows of a batch; some writers put bytes that are not UTF-8 into string columns.
+
+    A time that Python cannot hold is none.
+    """
     try:
         return batch.to_pylist()  # type: ignore[no-any-return]  # pyarrow states no types
     except UnicodeDecodeError:
         if batch.num_rows == 1:
             return [Flaw("broken_line")]
+    except (ValueError, OverflowError):
+        if batch.num_rows == 1:
+            held = map(_held, batch.columns)
+            return _rows(batch.from_pydict(dict(zip(batch.schema.names, held, strict=True))))
     half = batch.num_rows // 2
     return _rows(batch.slice(0, half)) + _rows(batch.slice(half))

@@ -160,11 +160,12 @@ def resolve(patterns: Sequence[str], base: Path, setting: str = "links.sources")
                 raise UserError(f"{setting}: no file matches {pattern!r}")
             found |= stored
             continue
-        whole = str(base / Path(pattern).expanduser())
-        names = glob(whole, recursive=True)  # noqa: PTH207 -- Path.glob takes no absolute pattern
-        files = {path for name in (*names, whole) if (path := Path(name)).is_file()}
+        named = Path(pattern).expanduser()
+        # Path.glob takes no absolute pattern. The names of base's own folders are no patterns.
+        names = glob(str(named), root_dir=base, recursive=True)  # noqa: PTH207
+        files = {path for name in (*names, str(named)) if (path := base / name).is_file()}
         if not files:
-            raise UserError(f"{setting}: {_no_file(pattern, Path(whole), base)}")
+            raise UserError(f"{setting}: {_no_file(pattern, base / named, base)}")
         found |= files
     return sorted(found, key=lambda path: (path.name, str(path)))
 

@@ -5,8 +5,6 @@ file must be at hand, for nothing is downloaded; or the path of a tokenizer.json
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,16 +16,14 @@ import numpy.typing as npt
 from webtext.pipeline.core.directories.checked import while_unchanged
 from webtext.pipeline.core.directories.json_files import read_object
 from webtext.pipeline.core.errors import UserError
-from webtext.pipeline.tokens import bpe
+from webtext.pipeline.tokens import bpe, later_encodings
 from webtext.pipeline.tokens.byte_level import is_byte_level, through_tiktoken
 
 GPT2: Final = bpe.NAME
 FILE: Final = "tokenizer.json"  # the copy beside what was made with it
 STATS: Final = "stats.json"
 
-# Other encodings of tiktoken: the file of each. Source: tiktoken_ext/openai_public.py
-PUBLISHED: Final = "https://openaipublic.blob.core.windows.net/encodings/"
-OTHERS: Final = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
+OTHERS: Final = tuple(later_encodings.SHA256)
 
 # What precedes each document, the first of these that a tokenizer has. Source: the tokenizers of
 # GPT-2, Llama 3, Llama 2 and Mistral, Gemma, Qwen.
@@ -93,21 +89,10 @@ def of_tiktoken(name: str) -> Encoder:
     """Return one of tiktoken's encodings, from its cache.
 
     Raises:
-        UserError: the file is not there.
+        UserError: the file is not there, or not what was published.
     """
-    import tiktoken
-
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
-    home = Path(folder or Path(tempfile.gettempdir()) / "data-gym-cache")
-    address = f"{PUBLISHED}{name}.tiktoken"
-    path = home / hashlib.sha1(address.encode()).hexdigest()  # noqa: S324 -- tiktoken's own names
-    if not path.is_file():
-        raise UserError(
-            f"tokens.tokenizer = {name!r}: its file is not at hand; put {address} there as {path} "
-            "(TIKTOKEN_CACHE_DIR names another folder)"
-        )
-    known_by = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return OfTiktoken(name, tiktoken.get_encoding(name), known_by)
+    inner = later_encodings.encoding(name)
+    return OfTiktoken(name, inner, {"sha256": later_encodings.SHA256[name]})
 
 
 class OfTiktoken:
@@ -124,7 +109,7 @@ class OfTiktoken:
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[Any]]:
         if self.name == GPT2:
             return [bpe.encode(text) for text in texts]
-        return [self._inner.encode_to_numpy(text, disallowed_special=()) for text in texts]
+        return [later_encodings.encoded(self._inner, text) for text in texts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         return str(self._inner.decode(tokens, errors="surrogatepass"))

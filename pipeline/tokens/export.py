@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from webtext.pipeline.core.directories.checked import at_hand
 from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import Progress, silent
 from webtext.pipeline.core.shards import PARTIAL, Directory, damaged, replacing
@@ -79,15 +80,17 @@ def check_corpus(source: Directory) -> None:
             f"{source}: no 00000.parquet and no {INDEX}; wanted a directory of corpus shards, "
             "or of token shards"
         )
-    try:
-        found = pq.read_schema(paths[0]).names
-    except (pa.ArrowInvalid, OSError) as error:
-        raise damaged(paths[0], error) from error
-    if missing := [name for name in COLUMNS if name not in found]:
-        raise UserError(
-            f"{paths[0]}: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}, found "
-            f"{', '.join(found)}"
-        )
+    for path in paths:
+        at_hand(path)
+        try:
+            found = pq.read_schema(path).names
+        except (pa.ArrowInvalid, OSError) as error:
+            raise damaged(path, error) from error
+        if missing := [name for name in COLUMNS if name not in found]:
+            raise UserError(
+                f"{path}: no column {', '.join(missing)}; wanted {', '.join(COLUMNS)}, found "
+                f"{', '.join(found)}"
+            )
 
 
 def write_nanogpt(directory: Directory, out: Path) -> list[Path]:

@@ -207,10 +207,10 @@ def encode_shard(
     ):
         files = {"train": train, "val": val}
         for batch in read_batches(corpus.shard(number), ["id", "url", "domain", "text"], rows=256):
-            named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), strict=True)
-            splits = [settings.split(domain or identity) for domain, identity in named]
-            lengths = []
             texts = [text or "" for text in batch["text"].to_pylist()]
+            named = zip(batch["domain"].to_pylist(), batch["id"].to_pylist(), texts, strict=True)
+            splits = [settings.split(str(site or own or text)) for site, own, text in named]
+            lengths = []
             for split, document in zip(splits, encoder.encode(texts), strict=True):
                 files[split].write(end.tobytes() + document.astype(kind).tobytes())
                 lengths.append(1 + len(document))
@@ -345,9 +345,10 @@ def stats(settings: Tokens, encoder: encoders.Encoder, out: Directory) -> dict[s
             for row in batch.to_pylist():
                 found[row["split"]]["documents"] += 1
                 found[row["split"]]["tokens"] += row["length"]
+                found[row["split"]]["domains"] += not row["domain"]  # a text without: its own
                 domains[row["split"]].add(row["domain"])
     for split in SPLITS:
-        found[split]["domains"] = len(domains[split])
+        found[split]["domains"] += len(domains[split] - {None, ""})
         found[split]["shards"] = -(-found[split]["tokens"] // settings.shard_tokens)
     note = empty_val(settings, {split: found[split]["tokens"] for split in SPLITS})
     note = note or small_val(found["val"])

@@ -99,3 +99,16 @@ def test_a_changed_list_raises_the_version():
     assert (Harvest.version, found.hexdigest()[:16]) == expected, (
         "a list decides otherwise now: raise its version, and that of Harvest, and this pin"
     )
+
+
+def test_a_pattern_matches_in_a_folder_whose_name_looks_like_one(tmp_path):
+    base = tmp_path / "x[1]"
+    base.mkdir()
+    for name in ("a.zst", "b.zst", "c.txt"):
+        (base / name).touch()
+    files = [base / "a.zst", base / "b.zst"]
+    assert resolve(["*.zst"], base) == files
+    assert resolve(["../x[[]1]/*.zst", "a.zst"], base)[0].samefile(files[0])
+    assert resolve([str(files[1]), f"{tmp_path}/*/a.zst"], tmp_path) == files
+    with pytest.raises(UserError, match=r"no file matches '\*\.gz' \(looked in .*x\[1\]\)"):
+        resolve(["*.gz"], base)

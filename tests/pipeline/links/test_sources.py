@@ -63,6 +63,23 @@ def test_a_string_of_parquet_that_is_no_utf_8_costs_its_row(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("us", "UTC")])
+def test_a_time_of_parquet_that_is_far_out_of_range_is_none(kind, tmp_path):
+    day = 86_400
+    many = 1 if kind.unit == "s" else 10**6
+    seconds = [5 * day, 1 << 43, 6 * day, 1 << 42]
+    times = pa.array([second * many for second in seconds], pa.int64()).cast(kind)
+    letters = [b"http://a.com", b"http://b.com", b"http://c.com", b"http://d.com/\xff"]
+    url = pa.array(letters, pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"url": url, "created": times}), tmp_path / "a.parquet")
+    assert [found for _, found in records(tmp_path / "a.parquet")] == [
+        Submission("http://a.com", created=5 * day, listed=True),
+        Submission("http://b.com", listed=True),
+        Submission("http://c.com", created=6 * day, listed=True),
+        Flaw("broken_line"),
+    ]
+
+
 @packed
 def test_a_dump_cut_short_in_any_format_gives_its_whole_lines(ending, tmp_path):
     posts = [POST | {"url": f"http://a.com/{n**5}", "title": f"é{n**7}"} for n in range(9000)]

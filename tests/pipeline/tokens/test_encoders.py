@@ -1,11 +1,9 @@
-import hashlib
 import json
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import tiktoken
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
@@ -87,17 +85,6 @@ def test_what_is_no_tokenizer_is_refused(trained, tmp_path, content, end, said):
         path.write_text(trained.read_text("utf-8") if content == "trained" else content, "utf-8")
     with pytest.raises(UserError, match=said):
         encoders.of_file(path, end)
-
-
-def test_another_encoding_is_taken_from_its_file_and_never_fetched(tmp_path, monkeypatch):
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: pytest.fail("would be fetched"))
-    with pytest.raises(UserError, match=r"cl100k_base.*not at hand; put https"):
-        encoders.of_tiktoken("cl100k_base")
-    address = f"{encoders.PUBLISHED}cl100k_base.tiktoken"
-    (tmp_path / hashlib.sha1(address.encode()).hexdigest()).write_bytes(b"here")
-    monkeypatch.setattr(tiktoken, "get_encoding", lambda name: bpe.encoding())
-    assert encoders.of_tiktoken("cl100k_base").encode(["hello world"])[0].tolist() == [31373, 995]
 
 
 def test_only_another_tokenizer_changes_the_name_of_the_tokens(trained, tmp_path):

@@ -10,7 +10,7 @@ from webtext.pipeline.core.shards import Directory
 from webtext.pipeline.tokens import bpe
 from webtext.pipeline.tokens.export import export
 from webtext.pipeline.tokens.shard_files import read_bin
-from webtext.pipeline.tokens.tokens import INDEX, Tokens
+from webtext.pipeline.tokens.tokens import INDEX, Tokens, counts
 
 SMALL = Tokens(shard_tokens=1000, val_fraction=0.3)
 
@@ -74,6 +74,31 @@ def test_what_is_no_corpus_is_said(corpus, tmp_path):
         export(SMALL, corpus.path, tmp_path / "out", "nanogpt", 0)
     with pytest.raises(UserError, match=r"holds llm\.c's token shards already; --format nanogpt"):
         export(SMALL, tmp_path / "out", tmp_path / "again", "llmc", 0)
+
+
+def test_a_column_that_only_a_later_shard_lacks_is_said(corpus, tmp_path):
+    rows = pq.read_table(corpus.shard(1))
+    pq.write_table(rows.drop_columns(["domain"]), corpus.shard(1))
+    with pytest.raises(UserError, match=r"00001\.parquet: no column domain; wanted id"):
+        export(SMALL, corpus.path, tmp_path / "out", "llmc", 0)
+
+
+@pytest.mark.parametrize("ids", [[None] * 40, list(range(40))])
+def test_texts_without_a_domain_and_any_or_no_id_are_each_on_a_side_of_their_own(tmp_path, ids):
+    corpus = Directory(tmp_path / "own")
+    corpus.path.mkdir()
+    texts = [f"text {number}" for number in range(40)]
+    none = pa.nulls(40, pa.string())
+    table = pa.table({"id": ids, "url": none, "domain": none, "text": texts})
+    pq.write_table(table, corpus.shard(0))
+    export(SMALL, corpus.path, tmp_path / "out", "llmc", 0)
+    rows = pq.read_table(tmp_path / "out" / INDEX).to_pylist()
+    assert [row["id"] for row in rows] == [one if one is None else str(one) for one in ids]
+    held_out = sum(row["split"] == "val" for row in rows)
+    assert 5 <= held_out <= 20
+    told = counts(Directory(tmp_path / "out"))
+    assert {split: each["domains"] for split, each in told["splits"].items()} == {
+        "train": 40 - held_out, "val": held_out}  # fmt: skip
 
 
 def test_what_has_the_name_of_its_work_folder_stays(corpus, tmp_path):

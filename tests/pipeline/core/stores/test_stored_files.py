@@ -183,6 +183,16 @@ def test_warc_files_in_a_store_give_the_pages_of_local_ones(store, tmp_path):
     assert read["there"][0].kept == 80
 
 
+def test_a_list_may_name_files_with_blanks(tmp_path):
+    names = ["my crawl/a 1.warc.gz", "b.warc.gz"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "warc.paths").write_bytes(f"{names[0]}\r\n\n  {names[1]} \n".encode())
+    found = files(ImportWarc(warc=(str(tmp_path / "warc.paths"),)))
+    assert sorted(found) == sorted(tmp_path / name for name in names)
+
+
 def test_a_list_that_names_missing_files_is_refused(tmp_path):
     path = tmp_path / "warc.paths"
     path.write_text("crawl-data/a.warc.gz\n")

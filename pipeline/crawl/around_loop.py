@@ -4,8 +4,6 @@ import errno
 import gc
 import logging
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,11 +42,9 @@ def opened(path: Path, settings: Crawl) -> Frontier:
 def collecting_seldom() -> Iterator[None]:
     """Let the garbage collector run rarely: nearly all objects of a visit or row need none.
 
-    Pages are not part of reference cycles, so the peak of memory stays the same. SIGTERM, which the
-    event loop handles as long as it runs, is then handled as before.
+    Pages are not part of reference cycles, so the peak of memory stays the same.
     """
     usual = gc.get_threshold()
-    handler = signal.getsignal(signal.SIGTERM)
     gc.freeze()  # the existing objects, mostly modules, are not examined again
     gc.set_threshold(GARBAGE, *usual[1:])
     try:
@@ -56,8 +52,6 @@ def collecting_seldom() -> Iterator[None]:
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

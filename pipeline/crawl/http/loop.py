@@ -87,7 +87,12 @@ class Loop:
             self.meter.start(total, tally)
             self.remaining = total - tally.total()
             if self.remaining:
-                asyncio.run(self._stoppable(make))
+                handler = signal.getsignal(signal.SIGTERM)
+                try:
+                    asyncio.run(self._stoppable(make))
+                finally:  # else a stop of what comes after the crawl would be a kill
+                    with suppress(ValueError, TypeError):  # not in the main thread; not Python's
+                        signal.signal(signal.SIGTERM, handler)
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._flush()
             raise KeyboardInterrupt from None

@@ -26,6 +26,7 @@ from webtext.pipeline.core.errors import UserError
 from webtext.pipeline.core.progress import silent
 from webtext.pipeline.core.shards import Directory, read_shard
 from webtext.pipeline.crawl.engine import crawl
+from webtext.pipeline.crawl.frontier.address_slots import Slots
 from webtext.pipeline.crawl.http import loop
 from webtext.pipeline.crawl.settings import Crawl
 
@@ -333,3 +334,22 @@ def test_bodies_wait_for_the_writer_when_there_are_too_many(tmp_path, monkeypatc
 
     run(tmp_path, Watched(lambda url, _: page(url, os.urandom(40_000))), MANY)
     assert 0 < most <= 100_000 + EAGER.hosts_in_flight * 40_000
+
+
+def test_a_part_whose_look_up_takes_too_long_asks_in_its_next_slot(tmp_path):
+    class Slow(FakeWeb):
+        waited = False
+
+        async def addresses(self, url):
+            if self.known and not self.waited:  # robots.txt was asked for, and a turn came
+                self.waited = True
+                await asyncio.sleep(0.7)
+            return await super().addresses(url)
+
+    web = Slow(ips=lambda _: ("192.0.2.1",), robots=True)
+    settings = replace(EAGER, delay_per_ip=1.0, part="1/2")
+    run(tmp_path, web, [["http://a.test/"]], settings)
+    slots, ahead = Slots.of_crawl(settings), time.time() - time.monotonic()
+    assert web.waited
+    assert len(web.asked) == 2
+    assert [slots.wait("192.0.2.1", at + ahead, share=0.5) for at, _ in web.asked] == [0.0, 0.0]

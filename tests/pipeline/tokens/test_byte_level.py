@@ -94,6 +94,7 @@ def test_what_tiktoken_would_do_otherwise_is_left_to_the_library():
         "it is cut out of texts"
     )
     assert through_tiktoken(made_of(["a b"], dropout=0.5)) is None
+    assert through_tiktoken(made_of(["a b", "b c", "a bc"], ignore_merges=True)) is None
     assert through_tiktoken(made_of(["a b"], end_of_word_suffix="</w>")) is None
     other = made_of(["a b"])
     other.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -29,7 +29,7 @@ from webtext.pipeline.links.submissions import (
 )
 
 NOTHING = Submission(None)
-NOT_USUAL = Usual(0, is_self=False)  # a placeholder for a record that is filled in later
+NOT_USUAL = Usual(0, is_self=False, url=None)  # a placeholder for a record that is filled in later
 FULL = 1 << 30  # bytes of lines in memory at a time; the offsets of a text column have 31 bits
 
 COLUMNS = pa.schema(

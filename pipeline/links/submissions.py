@@ -58,6 +58,7 @@ class Usual(msgspec.Struct, gc=False):
 
     created_utc: int | float | str
     is_self: bool
+    url: str | None  # a line without it may have one by another name, so it is read by itself
     crosspost_parent_list: list[Parent] | None = None
     id: str | None = None
     over_18: bool | None = None
@@ -65,7 +66,6 @@ class Usual(msgspec.Struct, gc=False):
     score: int | None = None
     subreddit: str | None = None
     title: str | None = None
-    url: str | None = None
     url_overridden_by_dest: str | None = None  # since 2019, when `url` may be Reddit's own
     meta: Notes | None = msgspec.field(default=None, name="_meta")
 
@@ -105,7 +105,7 @@ COLUMNS |= {field.lower(): field for field in Raw.__struct_fields__ if field != 
 
 
 def named(names: Iterable[str]) -> dict[str, str]:
-    """Return for each known field which of the names it has, whatever the case.
+    """Return for each known field which of the names it has, whatever the case; its own before all.
 
     >>> named(["Link", "ID", "URL", "mood"])
     {'url': 'URL', 'id': 'ID'}
@@ -113,7 +113,9 @@ def named(names: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         field = COLUMNS.get(name.strip().lower())
-        if field and (field not in found or name.strip().lower() == field.lower()):
+        if not field or found.get(field) == field:
+            continue
+        if field not in found or name.strip().lower() == field.lower():
             found[field] = name
     return found
 

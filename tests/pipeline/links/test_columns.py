@@ -152,3 +152,18 @@ def test_spoilt_lines_of_real_dumps_are_read_as_one_by_one(
     lines = [spoilt(rng.choice(originals), rng) for _ in range(count)]
     path.write_bytes(b"{}\n" + b"\n".join(lines))
     assert list(in_columns(path, 300)) == list(records(path))
+
+
+@pytest.mark.parametrize("name", ["url", "URL", " url", "link", "permalink", "domain"])
+def test_a_line_without_a_url_is_read_by_other_names_alike(name, tmp_path):
+    path = tmp_path / "dump.jsonl"
+    line = b'{"id":"a","is_self":false,"created_utc":1,"score":5,"%s":"http://a.example/%d"}\n'
+    path.write_bytes(b"".join(line % (own, at) for at, own in enumerate([b"url", name.encode()])))
+    found = list(in_columns(path, 7))
+    assert found == list(records(path))
+    other = line % (b"URL", 2)
+    for both in (b'"url":null,"URL"', b'"URL":"http://b.example/","url"'):
+        path.write_bytes(other.replace(b'"URL"', both))
+        assert list(in_columns(path, 7)) == list(records(path))
+    known = name not in ("permalink", "domain")
+    assert found[1][1].url == ("http://a.example/1" if known else None)

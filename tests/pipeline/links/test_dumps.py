@@ -255,11 +255,11 @@ def test_any_line_gives_one_record_of_the_promised_types(tmp_path_factory, lines
     if dumps.container(path):
         return  # the bytes happen to be those of an archive
     start = path.read_bytes()[: dumps.HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
-    other = re.match(rb"(?i)\[\s*[{\"]|<!doctype html|<html", start)
+    other = re.match(rb"\[\s*[{\"]", start) or start[:14].lower().startswith(dumps.PAGES)
     if re.match(rb"[{\[h]\0[\t -~]\0", start):
         return  # or those of UTF-16
-    if other or start.startswith(dumps.BINARIES):  # or those of another format
-        with pytest.raises(UserError, match=r"is no text|one array of JSON|a page of HTML"):
+    if other or start.startswith((*dumps.BINARIES, dumps.POINTER)):  # or those of another format
+        with pytest.raises(UserError, match=r"is no text|one array of JSON|a page of HTML|LFS"):
             list(records(path))
         return
     found = list(records(path))
